@@ -1,0 +1,42 @@
+"""One error type for everything that a user can put right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TagdistillError(Exception):
+    """What is wrong, where it is (file and line, or config key), and what to do next.
+
+    The command line prints it without a traceback; anything else that is raised is a defect of ours.
+    """
+
+    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+        self.what, self.where, self.hint = what, where, hint
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        advice = f"\n  {self.hint}" if self.hint else ""
+        return f"{place}{self.what}{advice}"
+
+
+class ConfigError(TagdistillError):
+    """A setting that cannot be used; `where` is the file and the key."""
+
+
+class DataError(TagdistillError):
+    """A data file that cannot be read as its format says; `where` is the file and the line."""
+
+
+class MismatchError(TagdistillError):
+    """Two artefacts that do not belong together, such as a cache and another teacher's label list."""
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """Return the hint "Did you mean 'x'? Known: a, b, c." for an unknown name."""
+    names = sorted(str(k) for k in known)
+    close = difflib.get_close_matches(str(name), names, n=1)
+    start = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{start}Known: {', '.join(names)}."

@@ -1,0 +1,105 @@
+"""Files that are complete or absent, and hashes of what they hold."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tagdistill.errors import DataError, TagdistillError
+
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary sibling of `target` (file or folder); rename it into place only if the block succeeds.
+
+    A folder at `target` is replaced only after the new one is whole. A full disk becomes an error that names the path.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    _remove(temporary)
+    try:
+        yield temporary
+        _replace(temporary, target)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise TagdistillError(
+            f"cannot write: {error.strerror or error}",
+            where=str(target),
+            hint="Free some space or choose another folder; what was there before is unchanged.",
+        ) from error
+    finally:
+        _remove(temporary)
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    _flush(temporary)
+    if target.is_dir() and not target.is_symlink():
+        old = target.with_name(f".{target.name}.{os.getpid()}.old")
+        _remove(old)
+        target.rename(old)
+        temporary.rename(target)
+        _remove(old)
+    else:
+        temporary.replace(target)
+
+
+def _flush(path: Path) -> None:
+    """Bring the bytes to the disk before the rename, so that a power cut cannot leave a whole name on half a file."""
+    for file in [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]:
+        with file.open("rb") as handle:
+            os.fsync(handle.fileno())
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file (UTF-8, LF) atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write sorted, indented JSON atomically; NaN is refused, since it is not JSON."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file, or say which file cannot be read and why."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError("no such file", where=str(path)) from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"not readable as JSON: {error}", where=str(path)) from error
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def sha256_json(value: Any) -> str:
+    """Return the SHA-256 of a value's canonical JSON: equal values, equal hashes."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def folder_size(path: Path) -> int:
+    """Return the bytes of all files below a folder, or of one file."""
+    return sum(f.stat().st_size for f in ([path] if path.is_file() else path.rglob("*")) if f.is_file())
