@@ -1,0 +1,61 @@
+"""tagdistill: from data sets to one multilingual tagger. `snakemake --cores N [--configfile config/ud.yaml]`."""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/encode.smk"
+include: "workflow/rules/teacher.smk"
+include: "workflow/rules/targets.smk"
+include: "workflow/rules/student.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+    teachers,
+    targets,
+    students,
+    zero_shot,
+    fetch,
+    convert_encoder,
+
+
+rule all:
+    """Everything, up to the report."""
+    default_target: True
+    input:
+        rules.report.output.page,
+
+
+rule teachers:
+    """All teachers."""
+    input:
+        [f"{PLAN.results}/teachers/{l}/{d}/seed-{s}/model" for l, d, s in PLAN.teachers()],
+
+
+rule targets:
+    """What the teachers say, for every corpus that a student learns from."""
+    input:
+        [
+            PLAN.targets(language, decoder, corpus)
+            for decoder in PLAN.teacher_decoders
+            for language in PLAN.trained
+            for corpus in PLAN.corpora(language)
+        ],
+
+
+rule students:
+    """All students."""
+    input:
+        [f"{PLAN.results}/{model}/model" for model in PLAN.models() if model.startswith("students/")],
+
+
+rule zero_shot:
+    """The scores of all models on all languages, the zero-shot ones too."""
+    input:
+        [file for model in PLAN.models() for file in PLAN.metrics(model)],

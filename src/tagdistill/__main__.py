@@ -1,0 +1,5 @@
+"""`python -m tagdistill` is `tagdistill`."""
+
+from tagdistill.cli import main
+
+main()

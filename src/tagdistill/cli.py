@@ -1,0 +1,395 @@
+"""The command line: one command a stage of the workflow, and the few that people call themselves.
+
+Only what a command needs is imported, and only when it runs: `--help` must not wait for torch.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from tagdistill import __version__
+from tagdistill.errors import TagdistillError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Distil many monolingual sequence taggers into one multilingual tagger.",
+)
+config_app = typer.Typer(no_args_is_help=True, help="Check a config file.")
+app.add_typer(config_app, name="config")
+
+Job = Annotated[str, typer.Option("--job", help="settings of the job, as JSON or @FILE")]
+Files = Annotated[str, typer.Option("--files", help="input files, as JSON or @FILE: lists in the languages' order")]
+Encoder = Annotated[Optional[Path], typer.Option("--encoder", help="the converted encoder's folder")]  # noqa: UP045
+Threads = Annotated[int, typer.Option(help="threads to compute with")]
+Out = Annotated[Path, typer.Option("--out", help="file or folder to write")]
+
+
+class InputFormat(StrEnum):
+    auto = "auto"
+    text = "text"
+    conll = "conll"
+    conllu = "conllu"
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one message, never in a traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    for noisy in ("transformers", "accelerate", "filelock", "urllib3", "httpx", "pooch"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        app()
+    except TagdistillError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@config_app.command("check")
+def config_check(
+    file: Annotated[Path, typer.Argument(help="config file")],
+    root: Annotated[Optional[str], typer.Option(help="where relative paths start, instead of `root:`")] = None,  # noqa: UP045
+) -> None:
+    """Check a config file and say what it would train."""
+    from tagdistill.config import describe_experiment, read_experiment
+
+    experiment = read_experiment(file, **({"root": root} if root else {}))
+    typer.echo(describe_experiment(experiment, str(file)))
+
+
+@app.command()
+def fetch(
+    job: Job,
+    out: Out,
+    root: Annotated[Path, typer.Option(help="where relative paths start")] = Path(),
+) -> None:
+    """Download one split of one language."""
+    from tagdistill.data.sources import fetch
+    from tagdistill.jobs import PrepareJob, read_job
+
+    told = read_job(PrepareJob, job)
+    fetch(told.settings, told.split, out, language=told.language, root=root)
+
+
+@app.command()
+def prepare(
+    job: Job,
+    out: Out,
+    source: Annotated[Optional[Path], typer.Option(help="the raw file; none for the demo")] = None,  # noqa: UP045
+) -> None:
+    """Turn a raw file into a corpus: one Parquet layout for every format."""
+    from tagdistill.data.prepare import prepare
+    from tagdistill.jobs import PrepareJob, read_job
+
+    told = read_job(PrepareJob, job)
+    prepare(
+        source,
+        out,
+        language=told.language,
+        split=told.split,
+        settings=told.settings,
+        task=told.task,
+        labels=told.labels,
+        limit=told.limit,
+    )
+
+
+@app.command()
+def data_report(
+    corpora: Annotated[list[Path], typer.Argument(help="the corpora of one language")],
+    out: Out,
+) -> None:
+    """Count what the corpora of one language hold, and what repeats between them."""
+    from tagdistill.data.prepare import report
+
+    report({path.stem: path for path in corpora}, out)
+
+
+@app.command()
+def convert_encoder(job: Job, out: Out) -> None:
+    """Fetch an encoder and write it as an ordinary pre-trained folder."""
+    from tagdistill.encoders.providers import convert
+    from tagdistill.jobs import EncodeJob, read_job
+
+    convert(read_job(EncodeJob, job).encoder, out)
+
+
+@app.command()
+def encode(job: Job, files: Files, encoder: Path, threads: Threads = 1) -> None:
+    """Compute the frozen encoder's word vectors of one language."""
+    import torch
+
+    from tagdistill.encoders.features import encode
+    from tagdistill.jobs import EncodeJob, read_job
+
+    torch.set_num_threads(threads)
+    told, given = read_job(EncodeJob, job), _files(files)
+    corpora, stores = given["corpora"], given["features"]
+    names = [path.stem for path in corpora]
+    out = dict(zip(names, stores, strict=True))
+    encode(dict(zip(names, corpora, strict=True)), encoder, told.encoder, out, _device(told.device))
+
+
+@app.command()
+def train_teacher(
+    job: Job,
+    files: Files,
+    model: Annotated[Path, typer.Option(help="folder to write the model to")],
+    log: Annotated[Path, typer.Option(help="training log to write (JSON lines)")],
+    summary: Annotated[Path, typer.Option(help="summary of the training to write (JSON)")],
+    checkpoints: Annotated[Path, typer.Option(help="folder of the checkpoints, to go on from after a kill")],
+    encoder: Encoder = None,
+    threads: Threads = 1,
+) -> None:
+    """Train the teacher of one language."""
+    from tagdistill.jobs import TeacherJob, read_job
+    from tagdistill.training.stages import Run, run_training
+
+    told, given = read_job(TeacherJob, job), _files(files)
+    one = (told.language,)
+    run_training(
+        Run(
+            task=told.task,
+            labels=told.labels,
+            decoder=told.decoder,
+            settings=told.settings,
+            encoder=told.encoder,
+            seed=told.seed,
+            train=_corpora(one, given, "train"),
+            dev=_corpora(one, given, "dev") if given.get("dev") else [],
+            model=model,
+            log=log,
+            summary=summary,
+            checkpoints=checkpoints,
+            encoder_folder=encoder,
+            device=_device(told.device),
+            threads=threads,
+        )
+    )
+
+
+@app.command()
+def train_student(
+    job: Job,
+    files: Files,
+    model: Annotated[Path, typer.Option(help="folder to write the model to")],
+    log: Annotated[Path, typer.Option(help="training log to write (JSON lines)")],
+    summary: Annotated[Path, typer.Option(help="summary of the training to write (JSON)")],
+    checkpoints: Annotated[Path, typer.Option(help="folder of the checkpoints, to go on from after a kill")],
+    encoder: Encoder = None,
+    threads: Threads = 1,
+) -> None:
+    """Train one multilingual student with one objective."""
+    from tagdistill.config import decoder_of
+    from tagdistill.jobs import StudentJob, read_job
+    from tagdistill.training.stages import Run, run_training
+
+    told, given = read_job(StudentJob, job), _files(files)
+    run_training(
+        Run(
+            task=told.task,
+            labels=told.labels,
+            decoder=decoder_of(told.objective),
+            settings=told.settings,
+            encoder=told.encoder,
+            seed=told.seed,
+            train=_corpora(told.languages, given, "train"),
+            dev=_corpora(told.dev_languages, given, "dev"),
+            unlabelled=_corpora(told.unlabelled_languages, given, "unlabelled"),
+            objective=told.objective,
+            distill=told.distill,
+            model=model,
+            log=log,
+            summary=summary,
+            checkpoints=checkpoints,
+            encoder_folder=encoder,
+            device=_device(told.device),
+            threads=threads,
+        )
+    )
+
+
+@app.command()
+def score(
+    model: Annotated[Path, typer.Option(help="the teacher's folder")],
+    corpus: Annotated[Path, typer.Option(help="corpus to score")],
+    out: Out,
+    features: Annotated[Optional[Path], typer.Option(help="features of the corpus (frozen encoder)")] = None,  # noqa: UP045
+    encoder: Encoder = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    threads: Threads = 1,
+) -> None:
+    """Write a teacher's scores of one corpus."""
+    from tagdistill.data.corpus import read_corpus
+    from tagdistill.distill.examples import CorpusFiles
+    from tagdistill.distill.score import score_corpus
+
+    files = CorpusFiles(read_corpus(corpus).language, corpus, features)
+    score_corpus(model, files, out, encoder=encoder, device=_device(device), threads=threads)
+
+
+@app.command()
+def targets(
+    scores: Annotated[Path, typer.Option(help="scores.parquet of a teacher")],
+    out: Out,
+    k: Annotated[int, typer.Option(help="label sequences to keep")] = 10,
+    threads: Threads = 1,
+) -> None:
+    """Turn a teacher's scores into posteriors and its k best label sequences."""
+    import torch
+
+    from tagdistill.distill.targets import export_targets
+
+    torch.set_num_threads(threads)
+    export_targets(scores, out, k)
+
+
+@app.command()
+def evaluate_model(
+    job: Job,
+    files: Files,
+    model: Annotated[Path, typer.Option(help="the model's folder")],
+    predictions: Annotated[Path, typer.Option(help="folder for the predictions")],
+    metrics: Annotated[Path, typer.Option(help="folder for the scores")],
+    encoder: Encoder = None,
+    threads: Threads = 1,
+) -> None:
+    """Score one model on the test sets of all its languages."""
+    from tagdistill.evaluation.evaluate import evaluate_model
+    from tagdistill.jobs import EvaluateJob, read_job
+
+    told, given = read_job(EvaluateJob, job), _files(files)
+    own = [name for name in (told.own,) if name]
+    evaluate_model(
+        model,
+        told.model,
+        _corpora(tuple(told.roles), given, "test"),
+        told.roles,
+        predictions=predictions,
+        metrics=metrics,
+        own=_corpora(own, given, "own")[0] if own else None,
+        encoder=encoder,
+        decode=told.decode,
+        device=_device(told.device),
+        threads=threads,
+    )
+
+
+@app.command()
+def predict(
+    file: Annotated[Path, typer.Argument(help="sentences: CoNLL (a token a line), CoNLL-U, or one sentence a line")],
+    model: Annotated[Path, typer.Option(help="a saved model's folder")],
+    output: Annotated[Path, typer.Option(help="file to write: TAB-separated token and label")],
+    input_format: Annotated[
+        InputFormat, typer.Option("--format", help="auto goes by the file's ending")
+    ] = InputFormat.auto,
+    encoder: Encoder = None,
+    constrained: Annotated[bool, typer.Option(help="allow well-formed spans only")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    threads: Threads = 1,
+) -> None:
+    """Label new text with a saved model."""
+    from tagdistill.evaluation.predict import predict_file
+
+    predict_file(
+        model,
+        file,
+        output,
+        kind=kind.value,
+        encoder=encoder,
+        constrained=constrained,
+        device=_device(device),
+        threads=threads,
+    )
+
+
+@app.command()
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="labelled sentences: CoNLL (token first, tag last) or CoNLL-U")],
+    model: Annotated[Path, typer.Option(help="a saved model's folder")],
+    scheme: Annotated[str, typer.Option(help="how spans are written: IOB1, IOB2 or BIOES")] = "IOB2",
+    separator: Annotated[str, typer.Option(help="what parts the columns of CoNLL: space or tab")] = "space",
+    encoder: Encoder = None,
+    constrained: Annotated[bool, typer.Option(help="allow well-formed spans only")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    threads: Threads = 1,
+) -> None:
+    """Score a saved model on a labelled file and print the scores."""
+    from tagdistill.evaluation.predict import evaluate_file
+
+    scores = evaluate_file(
+        model,
+        file,
+        scheme=scheme,
+        separator=separator,
+        encoder=encoder,
+        constrained=constrained,
+        device=_device(device),
+        threads=threads,
+    )
+    typer.echo(scores)
+
+
+@app.command()
+def report(
+    config: Annotated[str, typer.Option(help="the experiment's settings, as JSON or @FILE")],
+    results: Annotated[Path, typer.Option(help="the experiment's results folder")],
+    benchmarks: Annotated[Optional[Path], typer.Option(help="folder with the rules' benchmarks")] = None,  # noqa: UP045
+) -> None:
+    """Write tables, figures, the HTML report and the model cards."""
+    from tagdistill.jobs import read_job
+    from tagdistill.reporting.report import build_report
+    from tagdistill.settings import Experiment
+
+    build_report(results, read_job(Experiment, config), benchmarks=benchmarks)
+
+
+def _device(name: str) -> str:
+    """Return cpu or cuda for the setting auto, cpu or cuda."""
+    if name != "auto":
+        return name
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _files(text: str) -> dict[str, list[Path]]:
+    import json
+
+    if text.startswith("@"):
+        text = Path(text[1:]).read_text(encoding="utf-8")
+    return {name: [Path(path) for path in paths] for name, paths in json.loads(text).items()}
+
+
+def _corpora(languages: Any, files: dict[str, list[Path]], split: str) -> list[Any]:
+    """Return the files of some languages' corpora, from lists named split, split_features, split_targets, ..."""
+    from tagdistill.distill.examples import CorpusFiles
+
+    lists = [
+        files.get(f"{split}{part}") or [None] * len(languages) for part in ("", "_features", "_targets", "_scores")
+    ]
+    return [CorpusFiles(*each) for each in zip(languages, *lists, strict=True)]
+
+
+if __name__ == "__main__":
+    main()

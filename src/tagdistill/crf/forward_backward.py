@@ -1,0 +1,83 @@
+"""What a forward-backward kernel provides: all that the rest of this package asks of one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from tagdistill.crf.potentials import Potentials
+
+
+class ForwardBackward(ABC):
+    """Float64 results of one pass, without an autograd graph. Time-major, 0 in padding.
+
+    With a_t(j) the log-sum of all beginnings that end in label j at token t (its score included), b_t(j) that of all
+    endings after it: log marginal = a + b - log Z.
+    """
+
+    log_partition: Tensor  # (batch,)
+
+    def __init__(self, potentials: Potentials) -> None:
+        self.potentials = potentials
+        self.layout = potentials.layout
+
+    @cached_property
+    @abstractmethod
+    def marginals(self) -> Tensor:
+        """(time, batch, label) probabilities."""
+
+    @cached_property
+    @abstractmethod
+    def log_marginals(self) -> Tensor:
+        """(time, batch, label) log-probabilities."""
+
+    @abstractmethod
+    def pairs(self, first: int, stop: int) -> Tensor:
+        """(stop - first, batch, from, to) probabilities of the labels of tokens t and t + 1, for first <= t < stop."""
+
+    @cached_property
+    @abstractmethod
+    def edges(self) -> Tensor:
+        """(batch, from, to) expected transition counts."""
+
+    @abstractmethod
+    def edge_sum(self, weight: Tensor) -> Tensor:
+        """(from, to) sum of `edges` over sentences, with weight (batch,)."""
+
+    @abstractmethod
+    def adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of `sum before * a + sum after * b` to scores and transitions.
+
+        before, after: (time, batch, label), 0 in padding. log Z is no part of it.
+        """
+
+    def pair_adjoint(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of `sum weight * edges` to scores and transitions; weight (batch, from, to)."""
+        # d p_t(i, j) = p_t(i, j) (d a_t(i) + d transitions(i, j) + d scores_(t+1)(j) + d b_(t+1)(j) - d log Z)
+        before, after = torch.zeros_like(self.marginals), torch.zeros_like(self.marginals)
+        for first, stop in self._chunks():
+            weighted = self.pairs(first, stop) * weight
+            before[first:stop] = weighted.sum(3)
+            after[first + 1 : stop + 1] = weighted.sum(2)
+        total = (weight * self.edges).sum((1, 2))
+        scores, transitions = self.adjoint(before, after)
+        scores += after - total[:, None] * self.marginals
+        return scores, transitions + (weight * self.edges).sum(0) - self.edge_sum(total)
+
+    def _chunks(self, cells: int = 1 << 20) -> list[tuple[int, int]]:
+        """Pieces of the token pairs whose (time, batch, from, to) tables stay small."""
+        pairs, labels = self.layout.time - 1, self.potentials.transitions.shape[0]
+        size = max(1, cells // (self.layout.batch * labels * labels))
+        return [(t, min(t + size, pairs)) for t in range(0, pairs, size)]
+
+
+def middle(potentials: Potentials) -> tuple[int, Tensor, Tensor]:
+    """Where the two directions of a half pass meet: the steps of the scan, and each sentence's row in either direction.
+
+    The forward scan ends with the middle token's row, the scan from the end covers the rest of the sentence.
+    """
+    left = (potentials.layout.lengths - 1) // 2
+    return potentials.layout.time // 2 + 1, left, potentials.layout.lengths - 1 - left

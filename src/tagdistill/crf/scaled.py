@@ -1,0 +1,152 @@
+"""Forward-backward in probability space: float64 state, rescaled every few tokens.
+
+Both directions run in one loop, the second over the sentences turned around, so a token costs one `bmm` and one
+multiplication. No mask is needed inside: what lies past a sentence's end is computed and never read.
+
+Arrays are (time, 2, batch, label). `raw[t]` is the sum over the previous labels, `state[t]` is raw times the token's
+own factor, divided by the scale at rescaling steps. Marginals and edges divide by their own sum, so scales cancel.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from tagdistill.crf.forward_backward import ForwardBackward, middle
+from tagdistill.crf.potentials import Potentials
+
+RESCALE = 8  # tokens between two rescalings
+RANGE = 650.0  # float64 holds exp(-708): products in this range lose nothing
+
+
+def rescale_interval(potentials: Potentials) -> int:
+    """Return how many tokens may pass between rescalings, 0 where this kernel is not exact.
+
+    Nothing can underflow while the spread of one token's scores and of the transitions stays in the range of float64:
+    from the best label at t any label at t + 1 can be reached at the cost of both. Forbidden transitions (-10000) do
+    not fit: what underflowed might be needed later. On a GPU the answer would stall the queue, so it is always 0.
+    """
+    if potentials.spread is None or potentials.edge_spread is None:
+        return 0
+    room = RANGE - potentials.spread - 2.0 * math.log(len(potentials.transitions))
+    return max(0, min(RESCALE, int(room / (2.0 * potentials.edge_spread + 1e-9)) - 1))
+
+
+class Scan:
+    """The two stacked scans over the first `steps` tokens from either end."""
+
+    def __init__(self, potentials: Potentials, every: int, steps: int) -> None:
+        scores, layout = potentials.scores, potentials.layout
+        self.every = every
+        self.top = potentials.top
+        self.edge_top = potentials.transitions.max()
+        self.matrix = (potentials.transitions - self.edge_top).exp_()
+        factors = (scores - self.top).exp_()
+        self.state = torch.empty((steps, 2, *factors.shape[1:]), dtype=torch.float64, device=scores.device)
+        self.state[:, 0] = factors[:steps]
+        reverse = layout.reverse[: steps * layout.batch]
+        self.state[:, 1] = factors.view(-1, factors.shape[2]).index_select(0, reverse).view(steps, *factors.shape[1:])
+        self.raw = torch.ones_like(self.state)
+        self.scale = scores.new_ones((1 + (steps - 1) // every, 2, layout.batch, 1))
+        self._run(steps)
+
+    def _run(self, steps: int) -> None:
+        matrix = torch.stack([self.matrix, self.matrix.t()])
+        raw, state, scale, every = self.raw.unbind(0), self.state.unbind(0), self.scale.unbind(0), self.every
+        for t in range(1, steps):
+            torch.bmm(state[t - 1], matrix, out=raw[t])
+            state[t].mul_(raw[t])
+            if t % every == 0:
+                torch.sum(state[t], 2, keepdim=True, out=scale[t // every])
+                state[t].div_(scale[t // every])
+
+    def log_scale(self, row: Tensor, direction: int) -> Tensor:
+        """Log of all scales divided out of state up to row (batch,)."""
+        total = self.scale[:, direction, :, 0].log().cumsum(0)
+        return total.gather(0, (row // self.every)[None])[0]
+
+    def log_shift(self, potentials: Potentials) -> Tensor:
+        """What was taken off the scores before exponentiating, per sentence."""
+        return self.top.sum((0, 2)) + (potentials.layout.lengths - 1) * self.edge_top
+
+
+def log_partition(potentials: Potentials, every: int) -> Tensor:
+    """log Z by scans from both ends that meet in the middle of each sentence."""
+    steps, left, right = middle(potentials)
+    scan = Scan(potentials, every, steps)
+    sentence = torch.arange(len(left), device=left.device)
+    joint = (scan.state[left, 0, sentence] * scan.raw[right, 1, sentence]).sum(-1)
+    before = (right - 1).clamp_min(0)  # raw[t] carries the scales up to t - 1
+    return joint.log() + scan.log_scale(left, 0) + scan.log_scale(before, 1) + scan.log_shift(potentials)
+
+
+class Scaled(ForwardBackward):
+    """The pass in probability space. `every` comes from `rescale_interval`."""
+
+    def __init__(self, potentials: Potentials, every: int) -> None:
+        super().__init__(potentials)
+        layout = self.layout
+        self.scan = scan = Scan(potentials, every, layout.time)
+        self.ending = layout.backwards(scan.state[:, 1])  # a token's own score and all that follows, sentence order
+        product = scan.raw[:, 0] * self.ending
+        self.total = product.sum(-1, keepdim=True)
+        self.product = product
+        self.log_partition = (
+            self.total[0, :, 0].log() + scan.log_scale(layout.lengths - 1, 1) + scan.log_shift(potentials)
+        )
+
+    @cached_property
+    def _share(self) -> Tensor:
+        return self.layout.mask[..., None] / self.total
+
+    @cached_property
+    def marginals(self) -> Tensor:
+        return self.product * self._share
+
+    @cached_property
+    def log_marginals(self) -> Tensor:
+        return (self.product / self.total).log_().masked_fill_(~self.layout.mask[..., None], 0.0)
+
+    def pairs(self, first: int, stop: int) -> Tensor:
+        ending = self.ending[first + 1 : stop + 1] * self._share[first + 1 : stop + 1]
+        return self.scan.state[first:stop, 0, :, :, None] * self.scan.matrix * ending[:, :, None, :]
+
+    @cached_property
+    def edges(self) -> Tensor:
+        before = self.scan.state[:-1, 0].permute(1, 2, 0)
+        after = (self.ending[1:] * self._share[1:]).transpose(0, 1)
+        return torch.bmm(before, after).mul_(self.scan.matrix)
+
+    def edge_sum(self, weight: Tensor) -> Tensor:
+        after = self.ending[1:] * (self._share[1:] * weight[:, None])
+        return _outer(self.scan.state[:-1, 0], after).mul_(self.scan.matrix)
+
+    def adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+        # With h = (gradient to log state) / raw, either direction is
+        # h[t] = given[t] / raw[t] + factor[t] * (M h[t + 1]), and factor = state / raw holds token and scale.
+        raw, state, mask = self.scan.raw, self.scan.state, self.layout.mask[..., None]
+        flow = torch.empty_like(raw)
+        flow[:, 0] = before
+        torch.mul(self.layout.backwards(after), mask, out=flow[:, 1])
+        flow /= raw
+        self._run_adjoint(flow, state / raw)
+        outer = [_outer(state[:-1, d], flow[1:, d]) for d in (0, 1)]
+        flow *= raw
+        scores = self.layout.backwards(flow[:, 1]).mul_(mask).add_(flow[:, 0]).sub_(after)
+        return scores, (outer[0] + outer[1].t()) * self.scan.matrix
+
+    def _run_adjoint(self, flow: Tensor, factor: Tensor) -> None:
+        matrix = torch.stack([self.scan.matrix.t(), self.scan.matrix])
+        rows, factors, step = flow.unbind(0), factor.unbind(0), torch.empty_like(flow[0])
+        for t in range(len(rows) - 2, -1, -1):
+            torch.bmm(rows[t + 1], matrix, out=step)
+            rows[t].addcmul_(factors[t], step)
+
+
+def _outer(left: Tensor, right: Tensor) -> Tensor:
+    """Sum over time and batch of left^T right: (time, batch, label) twice -> (label, label)."""
+    labels = left.shape[-1]
+    return left.reshape(-1, labels).t() @ right.reshape(-1, labels)

@@ -1,0 +1,203 @@
+"""The corpus table: every data set in one Parquet layout, a row a sentence.
+
+Columns: `id` (train-000001), `tokens`, `labels` (null where unlabelled), `source_id`, `line` (0 if none), `multiword`
+(start, end exclusive, surface form). The file's metadata hold language, split, task, label list, source and hashes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tagdistill.errors import DataError, MismatchError
+from tagdistill.files import atomic_path, sha256_json
+
+FORMAT, KIND = 1, "corpus"
+KEY = b"tagdistill"
+ROWS = 4096
+SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("tokens", pa.list_(pa.string()), nullable=False),
+        pa.field("labels", pa.list_(pa.string())),
+        pa.field("source_id", pa.string(), nullable=False),
+        pa.field("line", pa.int32(), nullable=False),
+        pa.field("multiword", pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32()), ("form", pa.string())]))),
+    ]
+)
+Multiword = tuple[int, int, str]  # first token, end (exclusive), surface form
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One split of one language. `labels` is None where the text is not labelled."""
+
+    ids: list[str]
+    tokens: list[list[str]]
+    labels: list[list[str]] | None
+    metadata: dict[str, Any]
+    source_ids: list[str] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    multiword: list[list[Multiword]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each sentence."""
+        return [len(sentence) for sentence in self.tokens]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of ids, tokens and labels."""
+        return self.metadata["corpus_sha256"]
+
+    @property
+    def tokens_sha256(self) -> str:
+        """Hash of ids and tokens: what features and teacher scores depend on."""
+        return self.metadata["tokens_sha256"]
+
+    @property
+    def language(self) -> str:
+        return self.metadata["language"]
+
+    @property
+    def split(self) -> str:
+        return self.metadata["split"]
+
+    @property
+    def label_list(self) -> tuple[str, ...]:
+        """The label space: fixed by the config, also where a label does not occur or the text is not labelled."""
+        return tuple(self.metadata["labels"])
+
+
+def write_corpus(
+    path: Path,
+    *,
+    ids: Sequence[str],
+    tokens: Sequence[Sequence[str]],
+    labels: Sequence[Sequence[str]] | None,
+    metadata: Mapping[str, Any],
+    source_ids: Sequence[str] | None = None,
+    lines: Sequence[int] | None = None,
+    multiword: Sequence[Sequence[Multiword]] | None = None,
+) -> None:
+    """Write a corpus atomically, the same bytes for the same content.
+
+    `metadata` holds at least language, split, task and labels (the full label list); format, kind, hashes and counts
+    are added. Raises DataError where a sentence has no token, or not as many labels as tokens.
+    """
+    _check(ids, tokens, labels, metadata["labels"], str(path))
+    story = dict(metadata) | {"format": FORMAT, "kind": KIND} | _hashes(ids, tokens, labels)
+    story |= {"sentences": len(ids), "tokens": sum(map(len, tokens)), "labelled": labels is not None}
+    words = [[{"start": s, "end": e, "form": f} for s, e, f in ranges] for ranges in multiword or [()] * len(ids)]
+    columns = {
+        "id": list(ids),
+        "tokens": [list(sentence) for sentence in tokens],
+        "labels": [list(sentence) for sentence in labels] if labels is not None else [None] * len(ids),
+        "source_id": list(source_ids or [""] * len(ids)),
+        "line": list(lines or [0] * len(ids)),
+        "multiword": words,
+    }
+    text = json.dumps(story, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    table = pa.Table.from_pydict(columns, schema=SCHEMA.with_metadata({KEY: text.encode()}))
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", row_group_size=ROWS)
+
+
+def read_corpus(path: Path) -> Corpus:
+    """Read a corpus; DataError where the file is not one, or was written in another format."""
+    try:
+        with pq.ParquetFile(path) as file:
+            story = _story(file.schema_arrow.metadata, path)
+            columns = file.read().to_pydict()
+    except FileNotFoundError as error:
+        raise DataError("no such file", where=str(path)) from error
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"not readable as Parquet: {str(error).splitlines()[0]}", where=str(path)) from error
+    labels = columns["labels"]
+    return Corpus(
+        ids=columns["id"],
+        tokens=columns["tokens"],
+        labels=None if not story["labelled"] else labels,
+        metadata=story,
+        source_ids=columns["source_id"],
+        lines=columns["line"],
+        multiword=[[(m["start"], m["end"], m["form"]) for m in ranges] for ranges in columns["multiword"]],
+    )
+
+
+def check_same(where: str, **pairs: tuple[Any, Any]) -> None:
+    """Refuse an artefact that was made from something else: each pair is (what is needed, what the artefact has)."""
+    for key, (needed, has) in pairs.items():
+        if needed != has:
+            raise MismatchError(
+                f"{key} does not match: needed {needed}, found {has}",
+                where=where,
+                hint="It was made from other data or settings. Remove it and run its stage again.",
+            )
+
+
+def check_belongs(
+    corpus: Corpus, metadata: Mapping[str, Any], where: str, keys: Sequence[str] = ("tokens_sha256",)
+) -> None:
+    """Refuse features, scores or targets of another corpus; both values are in the MismatchError.
+
+    `keys` are compared between the two metadata: `tokens_sha256`, `corpus_sha256`, `labels`, `language`...
+    """
+    for key in keys:
+        check_same(where, **{key: (corpus.metadata[key], metadata.get(key))})
+
+
+def _hashes(
+    ids: Sequence[str], tokens: Sequence[Sequence[str]], labels: Sequence[Sequence[str]] | None
+) -> dict[str, str]:
+    text = [list(ids), [list(sentence) for sentence in tokens]]
+    tags = None if labels is None else [list(sentence) for sentence in labels]
+    return {"tokens_sha256": sha256_json(text), "corpus_sha256": sha256_json([*text, tags])}
+
+
+def _check(
+    ids: Sequence[str],
+    tokens: Sequence[Sequence[str]],
+    labels: Sequence[Sequence[str]] | None,
+    known: Sequence[str],
+    where: str,
+) -> None:
+    if not len(ids) == len(tokens) == (len(ids) if labels is None else len(labels)):
+        raise DataError("ids, tokens and labels are not equally many", where=where)
+    space = set(known)
+    for position, name in enumerate(ids):
+        if not tokens[position]:
+            raise DataError("a sentence without tokens", where=f"{where}: {name}")
+        if labels is None:
+            continue
+        if len(labels[position]) != len(tokens[position]):
+            what = f"{len(labels[position])} labels for {len(tokens[position])} tokens"
+            raise DataError(what, where=f"{where}: {name}")
+        if extra := set(labels[position]) - space:
+            raise DataError(f"label {min(extra)!r} is not in the label list", where=f"{where}: {name}")
+
+
+def _story(metadata: Mapping[bytes, bytes] | None, path: Path) -> dict[str, Any]:
+    try:
+        story = json.loads((metadata or {})[KEY])
+        kind, version = story["kind"], story["format"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            "not a corpus of tagdistill: no metadata", where=str(path), hint="`tagdistill prepare` makes one."
+        ) from error
+    if kind != KIND:
+        raise DataError(f"this is {kind!r}, a {KIND!r} is needed", where=str(path))
+    if version != FORMAT:
+        raise DataError(
+            f"corpus format {version}, this version reads {FORMAT}", where=str(path), hint="Prepare it again."
+        )
+    return story

@@ -1,0 +1,106 @@
+"""Lines of text files: decoded as asked, numbered, and grouped into blocks of lines that belong to one sentence."""
+
+from __future__ import annotations
+
+import codecs
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from tagdistill.errors import ConfigError, DataError
+
+Line = tuple[int, str]  # number from 1, text without the line end
+CHUNK = 1 << 16  # bytes
+BLANK = " \t\r"  # no `str.strip()`: a no-break or ideographic space is a character, not an empty line
+
+
+class Sentence(NamedTuple):
+    """One sentence as its file has it, tags not yet converted."""
+
+    tokens: list[str]
+    tags: list[str] | None
+    lines: list[int]  # of each token, from 1; empty where the format has no lines
+    source_id: str = ""
+    multiword: tuple[tuple[int, int, str], ...] = ()  # start, end (exclusive), surface
+    number: int = 0  # from 1, in the file
+
+    @property
+    def line(self) -> int:
+        """The line of the first token, 0 if the format has none."""
+        return self.lines[0] if self.lines else 0
+
+    def where(self, name: str, position: int = 0) -> str:
+        """Return the place of a token for an error message."""
+        return f"{name}:{self.lines[position]}" if self.lines else f"{name}: sentence {self.number}"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file, or say in one line why not."""
+    try:
+        with path.open("rb") as handle:
+            yield handle
+    except FileNotFoundError as error:
+        raise DataError("no such file", where=str(path), hint="Relative paths start at `root:`.") from error
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+
+
+def numbered(handle: BinaryIO, name: str, encoding: str, notes: Counter[str]) -> Iterator[Line]:
+    """Yield the decoded lines. Only LF (or CR LF) ends a line: U+2028 and the like may stand inside a token."""
+    for number, line in enumerate(_decoded(handle, name, encoding), 1):
+        if number == 1 and line.startswith("\ufeff"):
+            notes["byte order mark"] += 1
+            line = line[1:]
+        yield number, line.rstrip("\r")
+
+
+def _decoded(handle: BinaryIO, name: str, encoding: str) -> Iterator[str]:
+    try:
+        b"".decode(encoding)  # refuses codecs that are not for text, too
+        decoder = codecs.getincrementaldecoder(encoding)()
+    except (LookupError, ValueError) as error:
+        raise ConfigError(f"no text encoding {encoding!r}", where="encoding", hint="Such as utf-8, latin-1.") from error
+    rest, more = "", True
+    while more:
+        data = handle.read(CHUNK)
+        more = bool(data)
+        try:
+            *lines, rest = (rest + decoder.decode(data, final=not more)).split("\n")
+        except UnicodeError as error:
+            raise _undecodable(handle, name, encoding, error) from error
+        yield from lines
+    if rest:
+        yield rest
+
+
+def _undecodable(handle: BinaryIO, name: str, encoding: str, error: UnicodeError) -> DataError:
+    """Find the line in a second reading, since an error tells its place only within the part that was decoded."""
+    handle.seek(0)
+    data, line = handle.read(), 0
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError as found:
+        line = data[: found.start].decode(encoding, "replace").count("\n") + 1
+    except UnicodeError:
+        pass
+    return DataError(
+        f"not {encoding}: {getattr(error, 'reason', error)}",
+        where=f"{name}:{line}" if line else name,
+        hint="Set `encoding:` of this language to what the file is in, such as `encoding: latin-1`.",
+    )
+
+
+def blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """Yield runs of lines between empty lines."""
+    block: list[Line] = []
+    for line in lines:
+        if line[1].strip(BLANK):
+            block.append(line)
+        elif block:
+            yield block
+            block = []
+    if block:
+        yield block

@@ -1,0 +1,162 @@
+"""From a raw file, or the demo, to one corpus table in the experiment's label space."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from tagdistill.data import demo
+from tagdistill.data.corpus import write_corpus
+from tagdistill.data.labels import BadTag, Scheme, label_list, prefix_and_type, to_bioes, types_of, unknown_label
+from tagdistill.data.lines import Sentence
+from tagdistill.data.oddities import report
+from tagdistill.data.readers import format_of, read
+from tagdistill.data.sources import licence, source_name
+from tagdistill.errors import ConfigError, DataError
+from tagdistill.files import sha256_file, sha256_json
+from tagdistill.settings import Language
+
+__all__ = ["prepare", "report"]
+PLACES = 5  # repaired spans that are named; the rest are counted
+
+
+def prepare(
+    source: Path | None,
+    out: Path,
+    *,
+    language: str,
+    split: str,
+    settings: Language,
+    task: str,
+    labels: str | Sequence[str],
+    limit: int | None = None,
+) -> None:
+    """Write the corpus of one split.
+
+    `source` is the raw file as `sources.fetch` returns it, None for the demo; `limit` is the experiment's cap, after
+    the split's own `take` and `limit`. Raises DataError with file and line for what the format, the scheme (with
+    `strict`) or the label space does not allow.
+    """
+    space = label_list(task, labels)
+    name = source_name(settings, split, source)
+    notes: Counter[str] = Counter()
+    sentences = _sentences(source, language, split, settings, limit, notes)
+    tagged = split != "unlabelled"
+    if tagged:
+        _check_format(format_of(settings, settings.split(split)), task, source, language, split)
+    scheme: Scheme = settings.scheme if source else "BIOES"
+    place = str(source or name)
+    written, repaired = _convert(sentences, space, settings, scheme, task, place) if tagged else (None, [])
+    tokens = [sentence.tokens for sentence in sentences]
+    write_corpus(
+        out,
+        ids=[f"{split}-{number:06d}" for number in range(1, len(sentences) + 1)],
+        tokens=tokens,
+        labels=written,
+        source_ids=[sentence.source_id for sentence in sentences],
+        lines=[sentence.line for sentence in sentences],
+        multiword=[sentence.multiword for sentence in sentences],
+        metadata={
+            "language": language,
+            "split": split,
+            "task": task,
+            "labels": list(space),
+            "scheme": "tags" if task == "pos" else "BIOES",
+            "source": name,
+            "source_sha256": sha256_file(source) if source else sha256_json(tokens),
+            "licence": licence(settings),
+            "counts": dict(sorted(notes.items())) | {"repaired": len(repaired)},
+            "repaired_places": [_place(sentences[n], position, name) for n, position in repaired[:PLACES]],
+        },
+    )
+
+
+def _sentences(
+    source: Path | None,
+    language: str,
+    split: str,
+    settings: Language,
+    limit: int | None,
+    notes: Counter[str],
+) -> list[Sentence]:
+    if source:
+        return list(read(source, settings, settings.split(split), name=split, limit=limit, notes=notes))
+    pairs = islice(demo.sentences(settings.code or language, split), limit)
+    return [Sentence(tokens, labels or None, [], number=n) for n, (tokens, labels) in enumerate(pairs, 1)]
+
+
+def _place(sentence: Sentence, position: int, name: str) -> str:
+    tags = sentence.tags or []
+    return f"{sentence.where(name, position)}: {tags[position]!r} {_after(tags, position)}"
+
+
+def _after(tags: Sequence[str], position: int) -> str:
+    return f"after {tags[position - 1]!r}" if position else "at the start of the sentence"
+
+
+def _check_format(kind: str, task: str, source: Path | None, language: str, split: str) -> None:
+    where = f"languages.{language}.{split}"
+    if source and kind == "conllu" and task != "pos":
+        raise ConfigError(
+            f"`format: conllu` holds UPOS tags, but the task is {task!r}",
+            where=where,
+            hint="A column file that only looks like CoNLL-U is `format: conll` with `columns:` and `separator: tab`.",
+        )
+    if source is None and task != "ner":
+        raise ConfigError(f"the demo is labelled for the task 'ner', not {task!r}", where=where)
+
+
+def _convert(
+    sentences: list[Sentence], space: tuple[str, ...], settings: Language, scheme: Scheme, task: str, name: str
+) -> tuple[list[list[str]], list[tuple[int, int]]]:
+    """Return the labels of each sentence, and the repaired tags as (sentence, position)."""
+    if task == "pos":
+        written = [[settings.label_map.get(tag, tag) for tag in sentence.tags or []] for sentence in sentences]
+        _check_known(sentences, written, space, name)
+        return written, []
+    written, repaired = [], []
+    for number, sentence in enumerate(sentences):
+        labels, broken = _bioes(sentence, scheme, settings, name)
+        repaired += [(number, position) for position in broken]
+        written.append(labels)
+    _check_known(
+        sentences,
+        [[prefix_and_type(label)[1] or None for label in labels] for labels in written],
+        types_of(space),
+        name,
+    )
+    return written, repaired
+
+
+def _bioes(sentence: Sentence, scheme: Scheme, settings: Language, name: str) -> tuple[list[str], list[int]]:
+    # A whole tag may be renamed as well, such as `_: O`; types are renamed once the spans are known.
+    tags = [settings.label_map.get(tag, tag) for tag in sentence.tags or []]
+    try:
+        labels, broken = to_bioes(tags, scheme, settings.label_map)
+    except BadTag as error:
+        raise DataError(error.what, where=sentence.where(name, error.position), hint=error.hint) from error
+    if broken and settings.strict:
+        raise _broken(tags, broken[0], scheme, sentence.where(name, broken[0]))
+    return labels, broken
+
+
+def _broken(tags: list[str], position: int, scheme: Scheme, where: str) -> DataError:
+    other = " Or use `scheme: IOB1`, if the file is written so." if scheme == "IOB2" else ""
+    return DataError(
+        f"tag {tags[position]!r} {_after(tags, position)} breaks {scheme}",
+        where=where,
+        hint=f"Leave out `strict: true` to have it read as conlleval does.{other}",
+    )
+
+
+def _check_known(
+    sentences: list[Sentence], rows: Sequence[Sequence[str | None]], known: Sequence[str], name: str
+) -> None:
+    """Refuse the first label (of spans: type, None outside) that the label space does not hold."""
+    for sentence, row in zip(sentences, rows, strict=True):
+        for position, label in enumerate(row):
+            if label is not None and label not in known:
+                found = {label for row in rows for label in row if label is not None}
+                raise unknown_label(label, known, sorted(found), sentence.where(name, position))

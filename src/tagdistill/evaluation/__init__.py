@@ -1,0 +1,1 @@
+"""Scores of taggers, their comparison, and the tables made of them."""

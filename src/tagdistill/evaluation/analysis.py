@@ -1,0 +1,296 @@
+"""What the scores of an experiment say: averages, the gap to the teachers, and which differences are clear."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from tagdistill.evaluation.scores import Results, Target, targets, teacher_decoder
+from tagdistill.evaluation.significance import DRAWS, Bootstrap, Draws, Interval, interval, mean_and_sd, share
+
+REFERENCES = {"softmax": "softmax", "token": "softmax"}  # all others: baseline
+
+
+def reference_of(objective: str) -> str:
+    """Return what an objective is compared with: the student of the same decoder that has no teachers."""
+    return REFERENCES.get(objective, "baseline")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Languages that are averaged together: macro, each weighing the same."""
+
+    key: str
+    title: str
+    role: str
+    languages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class System:
+    """A row of a table: `models[language]` maps a run (a seed) to the model that is scored there."""
+
+    key: str
+    title: str
+    kind: str  # student, teacher (each language's own), oracle, mean
+    models: Mapping[str, Mapping[object, str]]
+    notes: Mapping[str, str]  # [language], such as the teacher that an oracle chose
+
+    def names(self, language: str) -> list[str]:
+        return list(self.models.get(language, {}).values())
+
+
+@dataclass(frozen=True)
+class Value:
+    """A mean over seeds with its sample standard deviation (None with one seed)."""
+
+    mean: float
+    sd: float | None
+    runs: int
+
+
+@dataclass(frozen=True)
+class Gap:
+    """What one objective closes of the gap between its reference and the teachers, in one language or on average."""
+
+    objective: str
+    reference: str
+    decoder: str  # of the teachers
+    language: str  # "" for the average
+    languages: int  # that the numbers are averaged over
+    teachers: float
+    baseline: float
+    student: float
+    gap: Interval
+    closed: Interval | None  # per cent; None unless the teachers are clearly better
+
+    @property
+    def verdict(self) -> str:
+        return "no gap to close" if self.closed is None else ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One system against its reference on one group of languages."""
+
+    system: str
+    title: str
+    reference: str
+    group: str
+    difference: Interval
+    languages: int
+    up: int  # languages where the mean is higher
+    runs: int
+    reference_runs: int
+    left_out: tuple[str, ...]  # languages of the group that one of the two lacks
+
+    @property
+    def verdict(self) -> str:
+        if self.difference.above_zero:
+            return "better"
+        return "worse" if self.difference.below_zero else "no difference shown"
+
+
+class Analysis:
+    """Averages, gaps and comparisons of one experiment's results; every number is computed on demand."""
+
+    def __init__(self, results: Results, *, draws: int = DRAWS, seed: int = 0) -> None:
+        self.results, self.draws, self.seed = results, draws, seed
+        self.bootstrap = Bootstrap(results.counts, draws=draws, seed=seed)
+        self._value = results.main.set_index(["model", "language"])["value"].to_dict()
+        self.targets = targets(results.experiment)
+        self.groups = _groups(self.targets)
+        self.students = [self._student(name) for name in results.experiment.distill.objectives]
+
+    def target(self, language: str) -> Target:
+        return next(t for t in self.targets if t.language == language)
+
+    def languages(self, role: str) -> list[str]:
+        return [t.language for t in self.targets if t.role == role]
+
+    def student(self, objective: str) -> System | None:
+        """Return the students of an objective, or None where the experiment has none."""
+        return next((s for s in self.students if s.key == objective), None)
+
+    def teachers(self, decoder: str) -> System:
+        """Return each language's own teacher."""
+        frame = self.results.main
+        rows = frame[(frame["kind"] == "teacher") & (frame["decoder"] == decoder)]
+        own = rows[rows["teacher"] == rows["language"]]
+        return System(f"teachers ({decoder})", f"Teachers{self._suffix(decoder)}", "teacher", _by_language(own), {})
+
+    @property
+    def decoders(self) -> list[str]:
+        """The decoders of the teachers that the objectives learn from."""
+        asked = {teacher_decoder(o) for o in self.results.experiment.distill.objectives}
+        return [decoder for decoder in ("crf", "softmax") if decoder in asked]
+
+    def abroad(self, decoder: str) -> list[System]:
+        """Return the zero-shot rows of the teachers: the best one a language (chosen on the test score), the mean."""
+        frame = self.results.main
+        rows = frame[(frame["kind"] == "teacher") & (frame["decoder"] == decoder) & (frame["role"] == "zero_shot")]
+        means = rows.groupby(["language", "teacher"], sort=True)["value"].mean()
+        best = {language: group.idxmax()[1] for language, group in means.groupby(level="language", sort=True)}
+        chosen = rows[rows["teacher"] == rows["language"].map(best)]
+        every: dict[str, dict[object, str]] = {}
+        for row in rows.itertuples():
+            every.setdefault(row.language, {})[row.teacher, row.seed] = row.model
+        name = self._suffix(decoder)
+        title = f"Best single teacher, chosen on test{name}"
+        return [
+            System(f"oracle ({decoder})", title, "oracle", _by_language(chosen), best),
+            System(f"mean ({decoder})", f"Mean of the teachers{name}", "mean", every, {}),
+        ]
+
+    def value(self, system: System, language: str) -> Value | None:
+        """Return the mean over seeds in one language, or None where no run is there."""
+        values = [self._value[name, language] for name in system.names(language)]
+        return self._summary(system, values) if values else None
+
+    def average(self, system: System, group: Group) -> Value | None:
+        """Return the macro average; None unless every language of the group that anyone has a score for is there.
+
+        The spread is that of the averages of single seeds, not the average of the spreads.
+        """
+        languages = [language for language in group.languages if language in self.results.counts]
+        means = [self.value(system, language) for language in languages]
+        if not means or any(mean is None for mean in means):
+            return None
+        averages = list(self.averages(system, group).values())
+        spread = self._summary(system, averages).sd if averages else None
+        return Value(fmean(mean.mean for mean in means if mean), spread, len(averages))
+
+    def averages(self, system: System, group: Group) -> dict[object, float]:
+        """Return the macro average of each run (seed) that was scored on all languages of the group."""
+        languages = [language for language in group.languages if language in self.results.counts]
+        runs = set.intersection(*(set(system.models.get(language, {})) for language in languages)) if languages else ()
+        return {
+            run: fmean(self._value[system.models[language][run], language] for language in languages)
+            for run in sorted(runs, key=str)
+        }
+
+    def matrix(self, decoder: str) -> dict[str, dict[str, float]]:
+        """Return the mean score of every teacher on every language it was tested on: [teacher][language]."""
+        frame = self.results.main
+        rows = frame[(frame["kind"] == "teacher") & (frame["decoder"] == decoder)]
+        found: dict[str, dict[str, float]] = {}
+        for (teacher, language), value in rows.groupby(["teacher", "language"], sort=False)["value"].mean().items():
+            found.setdefault(teacher, {})[language] = float(value)
+        return found
+
+    def gaps(self) -> list[Gap]:
+        """Return gap and share closed: for each objective that has teachers, in each language and on average."""
+        found = []
+        for system in self.students:
+            decoder = teacher_decoder(system.key)
+            baseline = self.student(reference_of(system.key))
+            if decoder is None or baseline is None:
+                continue
+            teachers = self.teachers(decoder)
+            for group in self.groups:
+                if group.key == "in_language":
+                    shared, _ = _shared(group.languages, system, teachers, baseline)
+                    found += self._gap(system, teachers, baseline, decoder, "", shared)
+            for language in self.languages("trained"):
+                shared, _ = _shared([language], system, teachers, baseline)
+                found += self._gap(system, teachers, baseline, decoder, language, shared)
+        return found
+
+    def _gap(
+        self, student: System, teachers: System, baseline: System, decoder: str, language: str, over: Sequence[str]
+    ) -> list[Gap]:
+        if not over:
+            return []
+        top, bottom, ours = (self._draws(system, over) for system in (teachers, baseline, student))
+        gap = interval(top - bottom)
+        closed = share(ours - bottom, top - bottom) if gap.above_zero else None
+        return [
+            Gap(
+                objective=student.key,
+                reference=baseline.key,
+                decoder=decoder,
+                language=language,
+                languages=len(over),
+                teachers=float(top[0]),
+                baseline=float(bottom[0]),
+                student=float(ours[0]),
+                gap=gap,
+                closed=closed,
+            )
+        ]
+
+    def comparisons(self) -> list[Comparison]:
+        """Return every objective and the teachers against their reference, for each group of languages."""
+        pairs = [(s, self.student(reference_of(s.key))) for s in self.students if s.key != reference_of(s.key)]
+        own = [(self.teachers(d), self.student("softmax" if d == "softmax" else "baseline")) for d in self.decoders]
+        found = []
+        for group in self.groups:
+            for system, reference in [*(own if group.role == "trained" else []), *pairs]:
+                found += self._compare(system, reference, group) if reference else []
+        return found
+
+    def _compare(self, system: System, reference: System, group: Group) -> list[Comparison]:
+        over, left_out = _shared(group.languages, system, reference)
+        if not over:
+            return []
+        difference = interval(self._draws(system, over) - self._draws(reference, over))
+        pairs = [(self.value(system, language), self.value(reference, language)) for language in over]
+        up = sum(ours.mean > theirs.mean for ours, theirs in pairs if ours and theirs)
+        runs, reference_runs = (min(len(s.names(language)) for language in over) for s in (system, reference))
+        return [
+            Comparison(
+                system=system.key,
+                title=system.title,
+                reference=reference.key,
+                group=group.key,
+                difference=difference,
+                languages=len(over),
+                up=up,
+                runs=runs,
+                reference_runs=reference_runs,
+                left_out=left_out,
+            )
+        ]
+
+    def _draws(self, system: System, languages: Sequence[str]) -> Draws:
+        return self.bootstrap.macro({language: system.names(language) for language in languages})
+
+    def _student(self, objective: str) -> System:
+        frame = self.results.main
+        rows = frame[(frame["kind"] == "student") & (frame["objective"] == objective)]
+        return System(objective, objective, "student", _by_language(rows), {})
+
+    def _suffix(self, decoder: str) -> str:
+        return f" ({decoder})" if len(self.decoders) > 1 else ""
+
+    @staticmethod
+    def _summary(system: System, values: Sequence[float]) -> Value:
+        mean, sd = mean_and_sd(values)
+        alone = len(values) < 2 or system.kind == "mean"  # a mean over teachers is no mean over seeds
+        return Value(mean, None if alone else sd, len(values))
+
+
+def _by_language(rows) -> dict[str, dict[object, str]]:  # type: ignore[no-untyped-def]
+    found: dict[str, dict[object, str]] = {}
+    for row in rows.itertuples():
+        found.setdefault(row.language, {})[row.seed] = row.model
+    return found
+
+
+def _groups(found: Sequence[Target]) -> list[Group]:
+    """Return the groups that have languages; out-of-domain languages are averaged apart, left-out ones nowhere."""
+    names = {"trained": ("in_language", "In-language"), "zero_shot": ("zero_shot", "Zero-shot")}
+    groups = []
+    for role, (key, title) in names.items():
+        for apart in (False, True):
+            languages = tuple(t.language for t in found if t.role == role and t.out_of_domain == apart and t.averaged)
+            ending = ("_out_of_domain", ", out of domain") if apart else ("", "")
+            if languages:
+                groups.append(Group(key + ending[0], title + ending[1], role, languages))
+    return groups
+
+
+def _shared(languages: Sequence[str], *systems: System) -> tuple[list[str], tuple[str, ...]]:
+    there = [language for language in languages if all(system.names(language) for system in systems)]
+    return there, tuple(language for language in languages if language not in there)

@@ -1,0 +1,129 @@
+"""Label new text with a saved model, or score it on a labelled file of one's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tagdistill.data.labels import to_bioes
+from tagdistill.data.lines import Sentence
+from tagdistill.data.readers import read
+from tagdistill.encoders.features import encode_pieces
+from tagdistill.encoders.load import load_encoder
+from tagdistill.encoders.pieces import WordPieces
+from tagdistill.errors import DataError, nearest
+from tagdistill.evaluation.metrics import score
+from tagdistill.evaluation.predictions import escape
+from tagdistill.files import write_text
+from tagdistill.models.batches import gather
+from tagdistill.models.inference import MakeBatch, tag
+from tagdistill.models.load import Loaded, find_encoder, load_tagger
+from tagdistill.models.tuned import PieceInputs
+from tagdistill.settings import EncoderSettings, Language
+
+ENDINGS = {".conllu": "conllu", ".conll": "conll", ".tsv": "conll", ".bio": "conll", ".iob": "conll", ".txt": "text"}
+
+
+def predict_file(
+    model: Path,
+    file: Path,
+    output: Path,
+    *,
+    kind: str = "auto",
+    encoder: Path | None = None,
+    constrained: bool = False,
+    device: str = "cpu",
+    threads: int = 1,
+) -> None:
+    """Write `token TAB label` lines for every sentence of a file, a blank line after each sentence.
+
+    The labels of a labelled file are not read. White space inside a token is written as an escape, such as \\u0020.
+    """
+    torch.set_num_threads(threads)
+    sentences = [s.tokens for s in read(file, _as_language(_kind(file, kind)), name="unlabelled")]
+    loaded = load_tagger(model, encoder, device)
+    found = label(loaded, sentences, encoder or _folder(model, loaded), device, constrained=constrained)
+    rows = (zip(tokens, labels, strict=True) for tokens, labels in zip(sentences, found, strict=True))
+    write_text(output, "".join("".join(f"{escape(t)}\t{tagged}\n" for t, tagged in pairs) + "\n" for pairs in rows))
+
+
+def evaluate_file(
+    model: Path,
+    file: Path,
+    *,
+    scheme: str = "IOB2",
+    separator: str = "space",
+    encoder: Path | None = None,
+    constrained: bool = False,
+    device: str = "cpu",
+    threads: int = 1,
+) -> str:
+    """Return the scores of a model on a labelled file, as JSON for a person to read."""
+    torch.set_num_threads(threads)
+    loaded = load_tagger(model, encoder, device)
+    settings = _as_language(_kind(file, "auto"), scheme=scheme, separator=separator)
+    sentences = list(read(file, settings, name="test"))
+    gold = [_gold(sentence, loaded, scheme, file) for sentence in sentences]
+    tokens = [sentence.tokens for sentence in sentences]
+    found = label(loaded, tokens, encoder or _folder(model, loaded), device, constrained=constrained)
+    scores: dict[str, Any] = score(loaded.config["task"], gold, found, loaded.labels)
+    return json.dumps({key: value for key, value in scores.items() if key != "sentence_counts"}, indent=2)
+
+
+def label(
+    loaded: Loaded, sentences: list[list[str]], encoder: Path, device: str = "cpu", *, constrained: bool = False
+) -> list[list[str]]:
+    """Return the labels of sentences that were never encoded before."""
+    lengths = np.array([len(sentence) for sentence in sentences], np.int64)
+    make = _tuned(loaded, sentences) if loaded.words is not None else _frozen(loaded, sentences, encoder, device)
+
+    def batch(rows: Any) -> dict[str, Any]:
+        return {**make(rows), "lengths": torch.from_numpy(lengths[rows])}
+
+    found = tag(loaded.model, lengths, batch, device=device, constrained=constrained)
+    return [[loaded.labels[place] for place in sentence] for sentence in found]
+
+
+def _tuned(loaded: Loaded, sentences: list[list[str]]) -> MakeBatch:
+    assert loaded.words is not None and loaded.model.encoder is not None
+    return PieceInputs.of(sentences, loaded.words, loaded.model.encoder, cache=False).batch
+
+
+def _frozen(loaded: Loaded, sentences: list[list[str]], folder: Path, device: str) -> MakeBatch:
+    """Encode as the model's training text was encoded: float16 vectors of the same layer and pooling."""
+    settings = EncoderSettings.model_validate(loaded.config["encoder"])
+    pieces = WordPieces.load(folder, drop_bare_underline=settings.drop_bare_underline)(sentences)
+    encoder = load_encoder(folder, max(settings.taps)).to(device)
+    vectors = torch.zeros(int(pieces.sentences[-1]), encoder.hidden_size, dtype=torch.float16)
+    for batch, words in encode_pieces(pieces, encoder, settings):
+        vectors[batch.words] = words
+    return lambda rows: {"vectors": gather(vectors, pieces.sentences, rows, torch.float32)}
+
+
+def _folder(model: Path, loaded: Loaded) -> Path:
+    return find_encoder(model, loaded.config)
+
+
+def _kind(file: Path, kind: str) -> str:
+    if kind != "auto":
+        return kind
+    if file.suffix.lower() not in ENDINGS:
+        hint = f"Say it with --format. {nearest(file.suffix, ENDINGS)}"
+        raise DataError(f"the ending {file.suffix!r} does not tell the format", where=str(file), hint=hint)
+    return ENDINGS[file.suffix.lower()]
+
+
+def _as_language(kind: str, **rest: Any) -> Language:
+    return Language.model_validate({"format": kind, **rest})
+
+
+def _gold(sentence: Sentence, loaded: Loaded, scheme: Any, file: Path) -> list[str]:
+    tags = list(sentence.tags or [])
+    gold = tags if loaded.config["task"] == "pos" else to_bioes(tags, scheme)[0]
+    if unknown := sorted(set(gold) - set(loaded.labels)):
+        raise DataError(f"label {unknown[0]!r} is not one of the model's", where=f"{file}:{sentence.line}")
+    return gold

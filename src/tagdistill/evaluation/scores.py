@@ -1,0 +1,181 @@
+"""Every score of an experiment in one tidy table, read from the metrics that its settings call for.
+
+What is read is planned from the settings, never found by listing folders: files that a removed language or objective
+left behind are not part of the experiment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from tagdistill.config import available_splits, decoder_of, teacher_settings
+from tagdistill.data.counts import Counts
+from tagdistill.errors import MismatchError
+from tagdistill.evaluation.metrics import FORMAT, read_counts
+from tagdistill.files import read_json
+from tagdistill.settings import Experiment
+
+WITHOUT_TEACHERS = ("baseline", "softmax")
+COLUMNS = [
+    *("model", "kind", "objective", "teacher", "decoder", "seed", "language", "role", "out_of_domain", "leave_out"),
+    *("label", "score", "value", "support", "main", "sentences", "words", "corpus_sha256"),
+]
+SCORES = ("accuracy", "precision", "recall", "f1")
+
+
+@dataclass(frozen=True)
+class Model:
+    """One trained model: a student (its objective) or a teacher (its language)."""
+
+    kind: Literal["student", "teacher"]
+    name: str  # its folder below results/NAME, and below predictions/ and metrics/
+    decoder: str
+    seed: int
+    objective: str | None = None
+    teacher: str | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """One language that models are tested on."""
+
+    language: str
+    role: Literal["trained", "zero_shot"]
+    out_of_domain: bool
+    leave_out: str | None
+
+    @property
+    def averaged(self) -> bool:
+        return self.leave_out is None
+
+
+@dataclass(frozen=True)
+class Results:
+    """The scores of an experiment: `frame` is tidy, a row a score; `counts[language][model]` is [sentences, 3]."""
+
+    experiment: Experiment
+    frame: pd.DataFrame
+    counts: dict[str, dict[str, Counts]]
+    calibration: dict[str, dict[str, dict[str, float]]]  # [model][text]: accuracy, confidence, entropy
+    missing: list[str]  # metrics that the settings call for and that are not there
+
+    @property
+    def main(self) -> pd.DataFrame:
+        """The main score alone: one row a model and language."""
+        return self.frame[self.frame["main"]]
+
+
+def teacher_decoder(objective: str) -> str | None:
+    """Return which teachers an objective learns from: `token` from softmax teachers, the others from CRFs."""
+    return None if objective in WITHOUT_TEACHERS else decoder_of(objective)
+
+
+def students(experiment: Experiment) -> list[Model]:
+    """Return the students that the settings call for, in config order."""
+    return [
+        Model("student", f"students/{name}/seed-{seed}", decoder_of(name), seed, objective=name)
+        for name in experiment.distill.objectives
+        for seed in experiment.seeds
+    ]
+
+
+def teachers(experiment: Experiment) -> list[Model]:
+    """Return the teachers that the objectives ask for, in config order."""
+    asked = {teacher_decoder(objective) for objective in experiment.distill.objectives}
+    return [
+        Model("teacher", f"teachers/{language}/{decoder}/seed-{seed}", decoder, seed, teacher=language)
+        for decoder in ("crf", "softmax")
+        if decoder in asked
+        for language in experiment.languages
+        for seed in teacher_settings(experiment, language).seeds
+    ]
+
+
+def targets(experiment: Experiment) -> list[Target]:
+    """Return the languages that have a test set: trained ones, then zero-shot ones."""
+    found = []
+    for role, languages in (("trained", experiment.languages), ("zero_shot", experiment.zero_shot)):
+        for key, language in languages.items():
+            if "test" in available_splits(key, language, trained=role == "trained"):
+                found.append(Target(key, role, language.out_of_domain, language.leave_out))  # type: ignore[arg-type]
+    return found
+
+
+def metrics_path(results: Path, model: Model, language: str) -> Path:
+    """Return where the metrics of a model on a language are."""
+    return results / "metrics" / model.name / f"{language}.json"
+
+
+def read_scores(results: Path, experiment: Experiment) -> Results:
+    """Read all metrics of an experiment from `results` (the folder results/NAME); what is missing is listed.
+
+    Raises DataError for a file that cannot be read, MismatchError for one of another model, language or format.
+    """
+    rows: list[dict[str, Any]] = []
+    counts: dict[str, dict[str, Counts]] = {}
+    calibration: dict[str, dict[str, dict[str, float]]] = {}
+    missing = []
+    for model, target, needed in _planned(experiment):
+        path = metrics_path(results, model, target.language)
+        if not path.exists():
+            missing += [str(path.relative_to(results))] if needed else []
+            continue
+        record = _read(path, model, target)
+        rows += _rows(record, model, target)
+        counts.setdefault(target.language, {})[model.name] = read_counts(record, where=str(path))
+        if "calibration" in record and model.teacher == target.language:
+            calibration[model.name] = record["calibration"]
+    frame = pd.DataFrame(rows, columns=COLUMNS).astype({"main": bool, "out_of_domain": bool, "value": float})
+    return Results(experiment, frame, counts, calibration, missing)
+
+
+def _planned(experiment: Experiment) -> Iterator[tuple[Model, Target, bool]]:
+    """Yield model, language, and whether the metrics must be there: `auto` leaves teachers elsewhere open."""
+    everywhere = experiment.evaluate.teachers
+    for model in [*teachers(experiment), *students(experiment)]:
+        for target in targets(experiment):
+            own = model.kind == "student" or model.teacher == target.language
+            if own or everywhere != "own":
+                yield model, target, own or everywhere == "all"
+
+
+def _read(path: Path, model: Model, target: Target) -> dict[str, Any]:
+    record = read_json(path)
+    wanted = {"format": FORMAT, "kind": "metrics", "model": model.name, "language": target.language}
+    for name, value in wanted.items():
+        if not isinstance(record, dict) or record.get(name) != value:
+            found = record.get(name) if isinstance(record, dict) else record
+            raise MismatchError(
+                f"{name} is {found!r}, needed is {value!r}", where=str(path), hint="Delete it and evaluate again."
+            )
+    return record
+
+
+def _rows(record: dict[str, Any], model: Model, target: Target) -> Iterator[dict[str, Any]]:
+    """Yield one row a score, over all labels (label "") and for each label."""
+    head = {
+        "model": model.name,
+        "kind": model.kind,
+        "objective": model.objective or "",
+        "teacher": model.teacher or "",
+        "decoder": model.decoder,
+        "seed": model.seed,
+        "language": target.language,
+        "role": target.role,
+        "out_of_domain": target.out_of_domain,
+        "leave_out": target.leave_out or "",
+        "sentences": record["sentences"],
+        "words": record["words"],
+        "corpus_sha256": record.get("corpus_sha256") or "",
+    }
+    for label, part in [("", record), *record["per_label"].items()]:
+        for name in SCORES:
+            if name in part:
+                main = not label and name == record["score"]
+                value = {"label": label, "score": name, "value": part[name], "support": part["support"], "main": main}
+                yield {**head, **value}

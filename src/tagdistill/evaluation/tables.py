@@ -1,0 +1,160 @@
+"""The tables of an experiment: one tidy file of every score, and what a paper would print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tagdistill.evaluation.analysis import Analysis, System, Value
+from tagdistill.files import atomic_path
+
+TABLES = ("scores", "in_language", "zero_shot", "teachers", "gap", "significance", "missing")
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A language, or an average over languages (then `average`); `mark` says what is special about it."""
+
+    key: str
+    title: str
+    average: bool = False
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A score, or None where it is missing; `best` among the students of its column, at the digits shown."""
+
+    value: Value | None
+    best: bool = False
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        if self.value is None:
+            return MISSING
+        return f"{self.value.mean:.2f}" + ("" if self.value.sd is None else f" ± {self.value.sd:.2f}")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: a system."""
+
+    title: str
+    kind: str
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Systems by languages."""
+
+    columns: list[Column]
+    rows: list[Row]
+
+    def frame(self) -> pd.DataFrame:
+        """Return the table as text: mean ± sample standard deviation over seeds."""
+        rows = [[row.title, *(cell.text for cell in row.cells)] for row in self.rows]
+        return pd.DataFrame(rows, columns=["system", *(column.title for column in self.columns)])
+
+
+def in_language(analysis: Analysis) -> Grid:
+    """Return students and each language's own teacher on the trained languages."""
+    return _grid(analysis, "trained", [*map(analysis.teachers, analysis.decoders), *analysis.students])
+
+
+def zero_shot(analysis: Analysis) -> Grid:
+    """Return students, the best single teacher (chosen on test) and the mean of the teachers on unseen languages."""
+    abroad = [row for decoder in analysis.decoders for row in analysis.abroad(decoder)]
+    return _grid(analysis, "zero_shot", [*abroad, *analysis.students])
+
+
+def _grid(analysis: Analysis, role: str, systems: Sequence[System]) -> Grid:
+    columns, values = [], []
+    for language in analysis.languages(role):
+        target = analysis.target(language)
+        mark = f"left out of averages: {target.leave_out}" if target.leave_out else ""
+        columns.append(Column(language, language, mark=mark or ("out of domain" if target.out_of_domain else "")))
+        values.append([(analysis.value(system, language), system.notes.get(language, "")) for system in systems])
+    for group in analysis.groups:
+        if group.role == role:
+            title = "average, out of domain" if group.key.endswith("out_of_domain") else "average"
+            columns.append(Column(group.key, title, average=True, mark=f"over {', '.join(group.languages)}"))
+            values.append([(analysis.average(system, group), "") for system in systems])
+    cells = [_cells(column, systems) for column in values]
+    rows = [Row(s.title, s.kind, [column[n] for column in cells]) for n, s in enumerate(systems)] if columns else []
+    return Grid(columns, rows)
+
+
+def _cells(column: Sequence[tuple[Value | None, str]], systems: Sequence[System]) -> list[Cell]:
+    shown = [v.mean for (v, _), s in zip(column, systems, strict=True) if v and s.kind == "student"]
+    top = f"{max(shown):.2f}" if len(shown) > 1 else None
+    return [
+        Cell(value, best=value is not None and system.kind == "student" and f"{value.mean:.2f}" == top, note=note)
+        for (value, note), system in zip(column, systems, strict=True)
+    ]
+
+
+def matrix_frame(analysis: Analysis) -> pd.DataFrame:
+    """Return every teacher on every language it was tested on, a row a teacher."""
+    languages = [target.language for target in analysis.targets]
+    rows = [
+        {"teacher": teacher, "decoder": decoder, **scores}
+        for decoder in analysis.decoders
+        for teacher, scores in analysis.matrix(decoder).items()
+    ]
+    return pd.DataFrame(rows, columns=["teacher", "decoder", *languages])
+
+
+def gap_frame(analysis: Analysis) -> pd.DataFrame:
+    """Return gap and share closed, a row an objective and language (language "" is the average)."""
+    flat = []
+    for gap in analysis.gaps():
+        row: dict[str, Any] = {**asdict(gap), "verdict": gap.verdict, "clear": gap.gap.above_zero}
+        for name in ("gap", "closed"):
+            found = getattr(gap, name)
+            row |= {
+                name: found and found.value,
+                f"{name}_low": found and found.low,
+                f"{name}_high": found and found.high,
+            }
+        flat.append(row)
+    numbers = ["gap", "gap_low", "gap_high", "clear", "closed", "closed_low", "closed_high", "verdict"]
+    head = ["objective", "reference", "decoder", "language", "languages", "teachers", "baseline", "student"]
+    return pd.DataFrame(flat, columns=head + numbers)
+
+
+def significance_frame(analysis: Analysis) -> pd.DataFrame:
+    """Return every comparison with its 95 % interval, a row a system and group of languages."""
+    flat = []
+    for comparison in analysis.comparisons():
+        found, row = comparison.difference, asdict(comparison)
+        row |= {"difference": found.value, "low": found.low, "high": found.high, "verdict": comparison.verdict}
+        flat.append({**row, "left_out": " ".join(comparison.left_out), "draws": analysis.draws})
+    head = ["system", "reference", "group", "difference", "low", "high", "verdict", "languages", "up"]
+    return pd.DataFrame(flat, columns=[*head, "runs", "reference_runs", "left_out", "draws"])
+
+
+def write_tables(analysis: Analysis, folder: Path) -> list[Path]:
+    """Write all TABLES as folder/NAME.tsv (empty ones as a header alone) and return their paths."""
+    frames = {
+        "scores": analysis.results.frame,
+        "in_language": in_language(analysis).frame(),
+        "zero_shot": zero_shot(analysis).frame(),
+        "teachers": matrix_frame(analysis),
+        "gap": gap_frame(analysis),
+        "significance": significance_frame(analysis),
+        "missing": pd.DataFrame({"file": analysis.results.missing}, dtype=str),
+    }
+    return [_write(frames[name], folder / f"{name}.tsv") for name in TABLES]
+
+
+def _write(frame: pd.DataFrame, path: Path) -> Path:
+    with atomic_path(path) as temporary:
+        frame.to_csv(temporary, sep="\t", index=False, float_format="%.4f", lineterminator="\n", encoding="utf-8")
+    return path

@@ -1,0 +1,89 @@
+"""What one job of the workflow is told: exactly the settings that its result depends on, and no others.
+
+A job travels as JSON in a rule's `params`, so a changed value reruns the jobs that read it and nothing upstream.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tagdistill.config import validate
+from tagdistill.errors import ConfigError
+from tagdistill.settings import Decoder, Distill, EncoderSettings, Language, Settings, StudentSettings, TeacherSettings
+
+
+class PrepareJob(Settings):
+    """One split of one language, from its file to a corpus."""
+
+    language: str
+    split: str
+    settings: Language
+    task: str
+    labels: Literal["upos"] | tuple[str, ...]
+    limit: int | None = None
+
+
+class EncodeJob(Settings):
+    """The features of one language."""
+
+    encoder: EncoderSettings
+    device: str = "auto"
+
+
+class TeacherJob(Settings):
+    """One teacher: nothing here knows of another language."""
+
+    language: str
+    task: str
+    labels: tuple[str, ...]
+    decoder: Decoder
+    settings: TeacherSettings
+    encoder: EncoderSettings
+    seed: int
+    device: str = "auto"
+
+
+class StudentJob(Settings):
+    """One student of all languages."""
+
+    languages: tuple[str, ...]
+    dev_languages: tuple[str, ...] = ()
+    unlabelled_languages: tuple[str, ...] = ()
+    task: str
+    labels: tuple[str, ...]
+    objective: str
+    settings: StudentSettings
+    distill: Distill
+    encoder: EncoderSettings
+    seed: int
+    device: str = "auto"
+
+
+class EvaluateJob(Settings):
+    """One model on all its languages; `roles` says which were trained and which are zero-shot."""
+
+    model: str = Field(description="students/OBJECTIVE/seed-S or teachers/LANG/DECODER/seed-S")
+    roles: dict[str, Literal["trained", "zero_shot"]]
+    own: str | None = Field(None, description="a teacher's language, whose training text is looked at too")
+    decode: Literal["unconstrained", "constrained"] = "unconstrained"
+    device: str = "auto"
+
+
+def read_job(model: type[Settings], text: str) -> Any:
+    """Return the job in a JSON text, or in the file that @NAME names."""
+    if text.startswith("@"):
+        text = Path(text[1:]).read_text(encoding="utf-8")
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"not JSON: {error}", where="--job") from error
+    return validate(model, values, "--job")
+
+
+def write_job(job: Settings) -> str:
+    """Return a job as one line of JSON: equal jobs, equal text. Defaults are written out: they may change one day."""
+    return json.dumps(job.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)

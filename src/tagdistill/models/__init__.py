@@ -1,0 +1,1 @@
+"""Taggers: word vectors to label scores, their batches and their files."""

@@ -1,0 +1,75 @@
+"""A whole model, from what is stored of a sentence to its distribution over label sequences, and its files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tagdistill.crf import LinearChain
+from tagdistill.errors import MismatchError, TagdistillError
+from tagdistill.files import atomic_path, read_json, write_json
+from tagdistill.models.tagger import Tagger, TaggerSpec, constrain
+
+FORMAT = 1
+
+
+class Model(nn.Module):
+    """A tagger on the vectors of a frozen encoder, or with the upper encoder layers that it has tuned."""
+
+    def __init__(self, spec: TaggerSpec, encoder: nn.Module | None = None) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.tagger = Tagger(spec)
+
+    def forward(self, batch: dict[str, Any]) -> LinearChain:
+        """Return the chain of a batch: its `vectors` (frozen encoder) or the cached states of the lower layers."""
+        vectors = batch["vectors"] if self.encoder is None else self.encoder(batch)
+        return self.tagger(vectors, batch["lengths"])
+
+    @torch.no_grad()
+    def decode(self, batch: dict[str, Any], *, constrained: bool = False) -> Tensor:
+        """Return the best labels (batch, time), 0 past a sentence's end."""
+        chain = self(batch)
+        return (constrain(chain, self.tagger.spec.labels) if constrained else chain).argmax
+
+    def own_state(self) -> dict[str, Tensor]:
+        """Return every weight that is this model's own: the tagger and the tuned layers."""
+        return {name: tensor.detach().contiguous() for name, tensor in self.state_dict().items()}
+
+    def load_own_state(self, state: dict[str, Tensor]) -> None:
+        """Load what `own_state` returned."""
+        self.load_state_dict(state)
+
+
+def save_model(folder: Path, model: Model, config: dict[str, Any]) -> None:
+    """Write model.safetensors and config.json, both or neither."""
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        state = {name: tensor.cpu() for name, tensor in model.own_state().items()}
+        save_file(state, temporary / "model.safetensors")
+        spec = model.tagger.spec.model_dump(mode="json")
+        write_json(temporary / "config.json", {**config, "format": FORMAT, "kind": "tagger", "spec": spec})
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the config of a saved model; refuse another kind or format."""
+    if not (folder / "config.json").exists():
+        raise TagdistillError("holds no saved model", where=str(folder), hint="Give the folder with config.json in it.")
+    config = read_json(folder / "config.json")
+    if config.get("kind") != "tagger" or config.get("format") != FORMAT:
+        found = f"{config.get('kind')!r} of format {config.get('format')!r}"
+        raise MismatchError(f"is {found}, needed is 'tagger' of format {FORMAT}", where=str(folder / "config.json"))
+    return config
+
+
+def load_model(folder: Path, encoder: nn.Module | None = None) -> tuple[Model, dict[str, Any]]:
+    """Return a saved model in eval mode and its config; a fine-tuned one needs the encoder it was tuned from."""
+    config = read_config(folder)
+    model = Model(TaggerSpec.model_validate_json(json.dumps(config["spec"])), encoder)
+    model.load_own_state(load_file(folder / "model.safetensors"))
+    return model.eval(), config

@@ -1,0 +1,128 @@
+"""A sequence tagger: word vectors -> BiLSTM, MLP or linear layer -> emissions -> a linear chain over the labels."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor, nn
+
+from tagdistill.crf import LinearChain
+from tagdistill.settings import Decoder, Settings
+
+FORBIDDEN = -1e4  # score of a transition that constrained decoding rules out
+
+
+class TaggerSpec(Settings):
+    """The shape of a tagger; with the weights, all that is needed to rebuild it."""
+
+    inputs: int = Field(gt=0, description="size of a word vector")
+    labels: tuple[str, ...]
+    decoder: Decoder
+    head: Literal["bilstm", "mlp", "linear"]
+    hidden: int = 128
+    dropout: float = 0.5
+    word_dropout: float = 0.0
+
+
+class LockedDropout(nn.Module):
+    """Dropout with one mask for all words of a sentence (Gal and Ghahramani 2016), and of whole words."""
+
+    def __init__(self, p: float, words: float = 0.0) -> None:
+        super().__init__()
+        self.p, self.words = p, words
+
+    def forward(self, vectors: Float[Tensor, "batch time dim"]) -> Float[Tensor, "batch time dim"]:
+        if not self.training:
+            return vectors
+        batch, time, dim = vectors.shape
+        if self.words:
+            vectors = vectors * (torch.rand(batch, time, 1, device=vectors.device) >= self.words)
+        if self.p:
+            keep = torch.rand(batch, 1, dim, device=vectors.device) >= self.p
+            vectors = vectors * keep / (1 - self.p)
+        return vectors
+
+
+class BiLSTM(nn.Module):
+    """One bidirectional LSTM layer over sentences of mixed lengths."""
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(inputs, hidden, batch_first=True, bidirectional=True)
+
+    def forward(
+        self, vectors: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch time hidden"]:
+        packed = nn.utils.rnn.pack_padded_sequence(vectors, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        states, _ = self.lstm(packed)
+        return nn.utils.rnn.pad_packed_sequence(states, batch_first=True, total_length=vectors.shape[1])[0]
+
+
+class Tagger(nn.Module):
+    """Scores of labels and label transitions.
+
+    A softmax tagger is the chain without transitions, so every operation of `LinearChain` holds for it too.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, spec: TaggerSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        # Standardisation belongs to the model: a new language changes no stored feature and no other model.
+        self.register_buffer("mean", torch.zeros(spec.inputs))
+        self.register_buffer("std", torch.ones(spec.inputs))
+        self.dropout_in = LockedDropout(spec.dropout, spec.word_dropout)
+        self.dropout_out = LockedDropout(spec.dropout if spec.head != "linear" else 0.0)
+        self.bilstm = BiLSTM(spec.inputs, spec.hidden) if spec.head == "bilstm" else None
+        self.mlp = nn.Sequential(nn.Linear(spec.inputs, spec.hidden), nn.ReLU()) if spec.head == "mlp" else None
+        width = {"bilstm": 2 * spec.hidden, "mlp": spec.hidden, "linear": spec.inputs}[spec.head]
+        labels = len(spec.labels)
+        self.emission = nn.Linear(width, labels)
+        crf = spec.decoder == "crf"
+        self.transitions = nn.Parameter(torch.zeros(labels, labels), requires_grad=crf)  # [from, to]
+        self.start = nn.Parameter(torch.zeros(labels), requires_grad=crf)
+        self.end = nn.Parameter(torch.zeros(labels), requires_grad=crf)
+
+    def standardise_by(self, mean: Float[Tensor, " dim"], std: Float[Tensor, " dim"]) -> None:
+        """Fix the mean and standard deviation that word vectors are brought to 0 and 1 by."""
+        self.mean.copy_(mean)
+        self.std.copy_(std.clamp_min(1e-6))
+
+    def emissions(
+        self, vectors: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch time label"]:
+        """Return the score of each label of each word; rows past a sentence's end mean nothing."""
+        states = self.dropout_in((vectors - self.mean) / self.std)
+        if self.bilstm is not None:
+            states = self.bilstm(states, lengths)
+        if self.mlp is not None:
+            states = self.mlp(states)
+        return self.emission(self.dropout_out(states))
+
+    def forward(self, vectors: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> LinearChain:
+        """Return the distribution over the label sequences of each sentence."""
+        return LinearChain(
+            self.emissions(vectors, lengths).float(), self.transitions, lengths, start=self.start, end=self.end
+        )
+
+
+def constrain(chain: LinearChain, labels: tuple[str, ...]) -> LinearChain:
+    """Return the chain with every ill-formed BIOES sequence ruled out, for `decode: constrained`."""
+    from tagdistill.data.labels import allowed_transitions
+
+    start, transitions, end = (
+        torch.where(torch.as_tensor(allowed), 0.0, FORBIDDEN).to(chain.emissions)
+        for allowed in allowed_transitions(labels)
+    )
+    return LinearChain(
+        chain.emissions,
+        chain.transitions + transitions,
+        chain.lengths,
+        start=start if chain.start is None else chain.start + start,
+        end=end if chain.end is None else chain.end + end,
+    )

@@ -1,0 +1,321 @@
+"""From an experiment's settings to its files and jobs: what the rules of the workflow ask.
+
+Nothing here computes or imports torch: Snakemake reads it at every start, on every node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tagdistill.config import available_splits, decoder_of, needs_of, teacher_settings
+from tagdistill.data.labels import label_list
+from tagdistill.encoders.providers import encoder_key, feature_key
+from tagdistill.errors import ConfigError
+from tagdistill.jobs import EncodeJob, EvaluateJob, PrepareJob, StudentJob, TeacherJob, write_job
+from tagdistill.settings import (
+    CORPORA,
+    Anneal,
+    Distill,
+    EncoderSettings,
+    Experiment,
+    Language,
+    TeacherSettings,
+    Training,
+)
+
+TEACHERS_ON_ALL = 20  # up to so many languages every teacher is scored on every language
+TEMPERED = ("token", "emission", "posterior", "posterior+top_wk")
+
+
+class Plan:
+    """The files and jobs of one experiment. Paths are relative to the working folder."""
+
+    def __init__(self, experiment: Experiment, project: Path) -> None:
+        self.experiment = experiment
+        self.name = experiment.name
+        self.results = f"results/{self.name}"
+        root = Path(experiment.root)
+        self.root = root if root.is_absolute() else project / root
+        self.languages = {**experiment.languages, **experiment.zero_shot}
+        self.trained = tuple(experiment.languages)
+        self.labels = label_list(experiment.task, experiment.labels)
+        self.tested = tuple(name for name in self.languages if "test" in self.splits(name))
+        self.objectives = experiment.distill.objectives
+        self._teachers = {language: teacher_settings(experiment, language) for language in self.trained}
+
+    # -- languages and splits
+
+    def splits(self, language: str) -> tuple[str, ...]:
+        """Return the splits of a language that are read."""
+        trained = language in self.experiment.languages
+        return available_splits(language, self.languages[language], trained=trained)
+
+    def with_split(self, split: str) -> tuple[str, ...]:
+        """Return the trained languages that have a split."""
+        return tuple(name for name in self.trained if split in self.splits(name))
+
+    def corpora(self, language: str) -> tuple[str, ...]:
+        """Return the splits of a language that its teacher scores."""
+        return tuple(split for split in CORPORA if split in self.splits(language))
+
+    # -- raw files
+
+    def raw(self, language: str, split: str) -> str | None:
+        """Return the raw file of a split: in place, downloaded, or None for the demo's own."""
+        settings = self.languages[language]
+        if given := settings.split(split):
+            return str(self.root / given.path)
+        if settings.source == "ud":
+            return f"resources/data/ud/{settings.treebank}/{settings.release}/{split}.conllu"
+        return None
+
+    def check_files(self) -> None:
+        """Stop before anything runs where a file of the config is not there."""
+        for language, settings in self.languages.items():
+            for split in self.splits(language):
+                if (given := settings.split(split)) and not Path(self.raw(language, split) or "").is_file():
+                    group = "languages" if language in self.trained else "zero_shot"
+                    raise ConfigError(
+                        f"no such file: {self.root / given.path}",
+                        where=f"{group}.{language}.{split}",
+                        hint="Relative paths start at `root:`; set it there or with --config root=FOLDER.",
+                    )
+
+    def download(self, treebank: str, release: str, split: str) -> str:
+        """Return the job that fetches one treebank file: that of any language which asks for it."""
+        for language, settings in self.languages.items():
+            if (settings.treebank, settings.release) == (treebank, release) and split in self.splits(language):
+                return self.prepare_job(language, split)
+        raise ConfigError(f"no language asks for {treebank} {release} {split}")
+
+    # -- teachers and students
+
+    @property
+    def teacher_decoders(self) -> tuple[str, ...]:
+        """Return the decoders of the teachers that the objectives ask for."""
+        return tuple(sorted({decoder_of(objective) for objective in self.objectives if needs_of(objective)}))
+
+    def teacher(self, language: str) -> TeacherSettings:
+        return self._teachers[language]
+
+    def teacher_encoder(self, language: str) -> EncoderSettings:
+        return self.teacher(language).encoder or self.experiment.encoder
+
+    def teaching_seed(self, language: str) -> int:
+        """Return the seed of the teacher that teaches; the others show the spread."""
+        return self.teacher(language).seeds[0]
+
+    def teachers(self) -> Iterable[tuple[str, str, int]]:
+        """Yield language, decoder and seed of every teacher."""
+        for decoder in self.teacher_decoders:
+            for language in self.trained:
+                for seed in self.teacher(language).seeds:
+                    yield language, decoder, seed
+
+    def models(self) -> list[str]:
+        """Return all models: students/OBJECTIVE/seed-S and teachers/LANG/DECODER/seed-S."""
+        students = [f"students/{name}/seed-{seed}" for name in self.objectives for seed in self.experiment.seeds]
+        return students + [f"teachers/{lang}/{decoder}/seed-{seed}" for lang, decoder, seed in self.teachers()]
+
+    def tests_of_teachers(self) -> tuple[str, ...]:
+        """Return the languages every teacher is scored on; "{lang}" stands for its own alone."""
+        asked = self.experiment.evaluate.teachers
+        everywhere = asked == "all" or (asked == "auto" and len(self.languages) <= TEACHERS_ON_ALL)
+        return self.tested if everywhere else ("{lang}",)
+
+    # -- files below results/NAME
+
+    def data(self, language: str, split: str) -> str:
+        return f"{self.results}/data/{language}/{split}.parquet"
+
+    def features(self, encoder: EncoderSettings, language: str, split: str) -> str:
+        return f"{self.results}/features/{feature_key(encoder)}/{language}/{split}.safetensors"
+
+    def scores(self, language: str, decoder: str, corpus: str) -> str:
+        seed = self.teaching_seed(language)
+        return f"{self.results}/teachers/{language}/{decoder}/seed-{seed}/scores/{corpus}.parquet"
+
+    def targets(self, language: str, decoder: str, corpus: str) -> str:
+        return f"{self.results}/targets/{language}/{decoder}/{corpus}.parquet"
+
+    def metrics(self, model: str, languages: Iterable[str] | None = None) -> list[str]:
+        return [f"{self.results}/metrics/{model}/{language}.json" for language in languages or self.tests_of(model)]
+
+    def predictions(self, model: str, languages: Iterable[str]) -> list[str]:
+        return [f"{self.results}/predictions/{model}/{language}.conll" for language in languages]
+
+    def tests_of(self, model: str) -> tuple[str, ...]:
+        """Return the languages that a model is scored on."""
+        if model.startswith("students/"):
+            return self.tested
+        own = model.split("/")[1]
+        return tuple(own if test == "{lang}" else test for test in self.tests_of_teachers())
+
+    # -- inputs of the jobs that read several files
+
+    def teacher_inputs(self, language: str) -> dict[str, list[str]]:
+        splits = [split for split in ("train", "dev") if split in self.splits(language)]
+        files = {split: [self.data(language, split)] for split in splits}
+        if self.teacher(language).mode == "frozen":
+            encoder = self.teacher_encoder(language)
+            files |= {f"{split}_features": [self.features(encoder, language, split)] for split in splits}
+        return files
+
+    def student_inputs(self, objective: str) -> dict[str, list[str]]:
+        needs, decoder = needs_of(objective), decoder_of(objective)
+        files: dict[str, list[str]] = {}
+        for split in ("train", "dev", *(("unlabelled",) if self.uses_unlabelled(objective) else ())):
+            languages = self.with_split(split)
+            files[split] = [self.data(language, split) for language in languages]
+            if self.experiment.student.mode == "frozen":
+                encoder = self.experiment.encoder
+                files[f"{split}_features"] = [self.features(encoder, language, split) for language in languages]
+            if split in CORPORA and "targets" in needs:
+                files[f"{split}_targets"] = [self.targets(language, decoder, split) for language in languages]
+            if split in CORPORA and "scores" in needs:
+                files[f"{split}_scores"] = [self.scores(language, decoder, split) for language in languages]
+        return {name: paths for name, paths in files.items() if paths}
+
+    def uses_unlabelled(self, objective: str) -> bool:
+        """Return whether an objective trains on text without labels: it has a teacher and a share of such batches."""
+        return bool(needs_of(objective)) and self.experiment.distill.unlabelled_ratio > 0
+
+    def test_inputs(self, model: str) -> dict[str, list[str]]:
+        """Return the test files of a model and, for a teacher, its own training text."""
+        own = model.split("/")[1] if model.startswith("teachers/") else None
+        mode = self.teacher(own).mode if own else self.experiment.student.mode
+        encoder = self.teacher_encoder(own) if own else self.experiment.encoder
+        pairs = {"test": [(language, "test") for language in self.tests_of(model)]}
+        if own:
+            pairs["own"] = [(own, "train")]
+        files = {name: [self.data(*pair) for pair in listed] for name, listed in pairs.items()}
+        if mode == "frozen":
+            files |= {
+                f"{name}_features": [self.features(encoder, *p) for p in listed] for name, listed in pairs.items()
+            }
+        return files
+
+    def encoder_input(self, mode: str, encoder: EncoderSettings) -> list[str]:
+        """Return the converted encoder where a job runs it itself."""
+        return [self.encoder_folder(encoder)] if mode == "finetune" else []
+
+    def encoder_folder(self, encoder: EncoderSettings) -> str:
+        return f"resources/encoders/{encoder_key(encoder)}"
+
+    def features_input(self, language: str, split: str) -> list[str]:
+        """Return the features that the teacher of a language reads, if it reads any."""
+        frozen = self.teacher(language).mode == "frozen"
+        return [self.features(self.teacher_encoder(language), language, split)] if frozen else []
+
+    def encoders(self) -> dict[str, EncoderSettings]:
+        """Return the settings of every encoder by the key of its features."""
+        used = [self.experiment.encoder, *(self.teacher_encoder(language) for language in self.trained)]
+        return {feature_key(encoder): encoder for encoder in used}
+
+    def encoder_of_key(self, key: str) -> EncoderSettings:
+        """Return the settings of the encoder that is converted into `resources/encoders/KEY`."""
+        return next(encoder for encoder in self.encoders().values() if encoder_key(encoder) == key)
+
+    # -- jobs
+
+    def prepare_job(self, language: str, split: str) -> str:
+        settings = self.languages[language]
+        # What other stages read stays out: a change there must not prepare anything anew.
+        others = {name: None for name in ("train", "dev", "test", "unlabelled") if name != split}
+        own = {"teacher": {}, "out_of_domain": False, "leave_out": None, "splits": None, **others}
+        return write_job(
+            PrepareJob(
+                language=language,
+                split=split,
+                settings=Language.model_validate({**settings.model_dump(), **own}),
+                task=self.experiment.task,
+                labels=self.experiment.labels,
+                limit=getattr(self.experiment.limit, split),
+            )
+        )
+
+    def convert_job(self, key: str) -> str:
+        encoder = self.encoder_of_key(key)
+        plain = EncoderSettings(provider=encoder.provider, id=encoder.id, revision=encoder.revision)
+        return write_job(EncodeJob(encoder=plain))
+
+    def encode_job(self, key: str) -> str:
+        return write_job(EncodeJob(encoder=_read_frozen(self.encoders()[key]), device=self.experiment.device))
+
+    def teacher_job(self, language: str, decoder: str, seed: int) -> str:
+        settings = self.teacher(language)
+        return write_job(
+            TeacherJob(
+                language=language,
+                task=self.experiment.task,
+                labels=self.labels,
+                decoder=decoder,  # type: ignore[arg-type]
+                settings=settings.model_copy(update={"seeds": (0,), "encoder": None}),
+                encoder=_read_by(settings, self.teacher_encoder(language)),
+                seed=seed,
+                device=self.experiment.device,
+            )
+        )
+
+    def student_job(self, objective: str, seed: int) -> str:
+        unlabelled = self.with_split("unlabelled") if self.uses_unlabelled(objective) else ()
+        return write_job(
+            StudentJob(
+                languages=self.trained,
+                dev_languages=self.with_split("dev"),
+                unlabelled_languages=unlabelled,
+                task=self.experiment.task,
+                labels=self.labels,
+                objective=objective,
+                settings=self.experiment.student,
+                distill=_read_for(objective, self.experiment.distill, bool(unlabelled)),
+                encoder=_read_by(self.experiment.student, self.experiment.encoder),
+                seed=seed,
+                device=self.experiment.device,
+            )
+        )
+
+    def evaluate_job(self, model: str) -> str:
+        return write_job(
+            EvaluateJob(
+                model=model,
+                roles={name: "trained" if name in self.trained else "zero_shot" for name in self.tests_of(model)},
+                own=model.split("/")[1] if model.startswith("teachers/") else None,
+                decode=self.experiment.evaluate.decode,
+                device=self.experiment.device,
+            )
+        )
+
+
+def _read_frozen(encoder: EncoderSettings) -> EncoderSettings:
+    plain = EncoderSettings.model_validate({})
+    return encoder.model_copy(update={"layers": plain.layers, "freeze_embeddings": plain.freeze_embeddings})
+
+
+def _read_by(settings: Training, encoder: EncoderSettings) -> EncoderSettings:
+    """Return the encoder settings with those that this mode does not read at their defaults."""
+    return _read_frozen(encoder) if settings.mode == "frozen" else encoder.model_copy(update={"tap": 6})
+
+
+def _read_for(objective: str, distill: Distill, unlabelled: bool) -> Distill:
+    """Return the distillation settings with those that this objective does not read at their defaults."""
+    plain = Distill.model_validate({})
+    teaches = bool(needs_of(objective))
+    return distill.model_copy(
+        update={
+            "objectives": (objective,),
+            "k": plain.k,  # the targets hold it
+            "temperature": distill.temperature if objective in TEMPERED else plain.temperature,
+            "anneal": distill.anneal if teaches else Anneal.model_validate({}),
+            "unlabelled_ratio": distill.unlabelled_ratio if unlabelled else plain.unlabelled_ratio,
+        }
+    )
+
+
+def files_json(files: Mapping[str, Any]) -> str:
+    """Return named lists of files as one line of JSON."""
+    import json
+
+    return json.dumps({name: [str(path) for path in paths] for name, paths in files.items()}, sort_keys=True)

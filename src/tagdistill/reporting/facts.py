@@ -1,0 +1,155 @@
+"""What the report tells beside the scores: training runs, data, time, sizes and hashes. Whatever is missing is None."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tagdistill.errors import DataError
+from tagdistill.evaluation.scores import Model
+from tagdistill.files import folder_size, read_json, sha256_file
+from tagdistill.settings import CORPORA, Experiment
+
+NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial", re.IGNORECASE)
+HASHED_BELOW = 256 * 2**20  # bytes: fine-tuned encoders are not read through for a report
+
+
+@dataclass(frozen=True)
+class Run:
+    """How one model was trained: its log (a line an update that was logged) and its summary."""
+
+    model: Model
+    history: list[dict[str, Any]] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    sha256: str | None = None  # of model.safetensors
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The time of all jobs of one stage, from Snakemake's benchmarks."""
+
+    name: str
+    jobs: int
+    seconds: float
+    longest: float
+    memory_mb: float | None  # the largest resident set of a job
+
+
+def read_runs(results: Path, models: Iterable[Model]) -> list[Run]:
+    """Return the runs of the models whose folder holds a log or a summary."""
+    return [_read_run(results / model.name, model) for model in models if (results / model.name).is_dir()]
+
+
+def _read_run(folder: Path, model: Model) -> Run:
+    log, summary = folder / "metrics.jsonl", folder / "training.json"
+    return Run(
+        model,
+        _read_log(log) if log.exists() else [],
+        read_json(summary) if summary.exists() else {},
+        _small_hash(folder / "model" / "model.safetensors"),
+    )
+
+
+def _small_hash(path: Path) -> str | None:
+    return sha256_file(path) if path.is_file() and path.stat().st_size < HASHED_BELOW else None
+
+
+def _read_log(path: Path) -> list[dict[str, Any]]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            if number == len(lines):  # a killed run may leave half a line
+                break
+            raise DataError(f"not readable as JSON: {error}", where=f"{path}:{number}") from error
+    return found
+
+
+def read_data_reports(results: Path, experiment: Experiment) -> dict[str, dict[str, Any]]:
+    """Return the data report of each language, in config order, as far as they exist."""
+    paths = {x: results / "data" / x / "report.json" for x in (*experiment.languages, *experiment.zero_shot)}
+    return {language: read_json(path) for language, path in paths.items() if path.exists()}
+
+
+def licences(experiment: Experiment, reports: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return the licence of each language's data as far as it is known: from the data report, or from the settings."""
+    found = {}
+    for language, settings in {**experiment.languages, **experiment.zero_shot}.items():
+        told = [split.get("licence") for split in reports.get(language, {}).get("splits", {}).values()]
+        known = list(dict.fromkeys(str(x) for x in [*told, settings.licence] if x))
+        if known:
+            found[language] = "; ".join(known)
+    return found
+
+
+def non_commercial(licence: str | None) -> bool:
+    """Say whether a licence's name forbids commercial use, as far as a name can tell."""
+    return bool(licence and NON_COMMERCIAL.search(licence))
+
+
+def read_stages(benchmarks: Path | None) -> list[Stage]:
+    """Return the time by stage from benchmarks/NAME/STAGE/**.tsv, the longest first."""
+    rows: dict[str, list[dict[str, str]]] = defaultdict(list)
+    if benchmarks is not None and benchmarks.is_dir():
+        for path in sorted(benchmarks.rglob("*.tsv")):
+            with path.open(encoding="utf-8", newline="") as file:
+                stage = path.relative_to(benchmarks).parts[0].removesuffix(".tsv")
+                rows[stage] += csv.DictReader(file, delimiter="\t")
+    return sorted((_stage(name, jobs) for name, jobs in rows.items()), key=lambda stage: (-stage.seconds, stage.name))
+
+
+def _stage(name: str, jobs: list[dict[str, str]]) -> Stage:
+    seconds = [x for job in jobs if (x := _number(job.get("s"))) is not None]
+    memory = [x for job in jobs if (x := _number(job.get("max_rss"))) is not None]
+    return Stage(name, len(jobs), sum(seconds), max(seconds, default=0.0), max(memory, default=None))
+
+
+def _number(text: str | None) -> float | None:
+    # Snakemake writes "-" or "NA" for what it could not measure.
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def target_sizes(results: Path, experiment: Experiment, decoders: Iterable[str]) -> list[dict[str, Any]]:
+    """Return sentences, words, bytes and bytes a word of every file of targets."""
+    found = []
+    for decoder in decoders:
+        for language in experiment.languages:
+            for corpus in CORPORA:
+                path = results / "targets" / language / decoder / f"{corpus}.parquet"
+                if path.exists():
+                    found.append({"language": language, "decoder": decoder, "corpus": corpus, **_size(path)})
+    return found
+
+
+def _size(path: Path) -> dict[str, Any]:
+    try:
+        lengths = pq.read_table(path, columns=["length"])["length"]
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"not readable as Parquet: {error}", where=str(path)) from error
+    words, size = sum(lengths.to_pylist()), path.stat().st_size
+    return {"sentences": len(lengths), "words": words, "bytes": size, "bytes_per_word": size / max(words, 1)}
+
+
+def feature_sizes(results: Path, experiment: Experiment) -> dict[str, int]:
+    """Return the bytes of the stored features of each encoder, of the experiment's languages alone."""
+    found: dict[str, int] = {}
+    for encoder in sorted(x for x in (results / "features").glob("*") if x.is_dir()):
+        languages = [encoder / x for x in (*experiment.languages, *experiment.zero_shot)]
+        found[encoder.name] = sum(folder_size(folder) for folder in languages if folder.is_dir())
+    return {name: size for name, size in found.items() if size}

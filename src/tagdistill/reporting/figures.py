@@ -1,0 +1,219 @@
+"""The figures, as SVG: drawn offline, the same bytes from the same numbers."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+
+from tagdistill.evaluation.analysis import Analysis, Group
+from tagdistill.files import write_text
+from tagdistill.reporting.facts import Run, Stage
+
+FIGURES = ("in_language", "zero_shot", "gap_closed", "training", "teachers", "time")
+WIDTH, ROW = 560, 26
+POINTS = 200  # of a curve: more cannot be seen
+NUMBERED = 25  # languages up to which the heat map shows its numbers
+GREY, BLUE, ORANGE = "#7f8894", "#3b7dd8", "#e0772b"
+FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"  # of one width, so that what is measured here fits elsewhere
+Rows = list[dict[str, Any]]
+
+
+def draw_figures(analysis: Analysis, runs: Sequence[Run], stages: Sequence[Stage], folder: Path) -> dict[str, str]:
+    """Write all FIGURES as folder/NAME.svg and return their text; one without data says so."""
+    charts = {
+        "in_language": averages(analysis, "in_language"),
+        "zero_shot": averages(analysis, "zero_shot"),
+        "gap_closed": gap_closed(analysis),
+        "training": training(runs),
+        "teachers": teachers(analysis),
+        "time": time(stages),
+    }
+    found = {}
+    for name in FIGURES:
+        found[name] = svg(charts[name] or nothing("No data for this figure."), name)
+        write_text(folder / f"{name}.svg", found[name])
+    return found
+
+
+def svg(chart: alt.TopLevelMixin, name: str) -> str:
+    """Return the chart as SVG whose ids begin with `name`, so that several can stand in one page."""
+    styled = chart.configure(
+        background="white",
+        padding={"left": 12, "right": 12, "top": 6, "bottom": 6},
+        font=FONT,
+        axis=alt.AxisConfig(gridColor="#8884", domainColor="#8888", tickColor="#8888", labelLimit=240),
+        view=alt.ViewConfig(stroke=None),
+        legend=alt.LegendConfig(orient="bottom", columns=5, labelLimit=200),
+    )
+    buffer = io.StringIO()
+    with alt.data_transformers.enable("default", max_rows=None):
+        styled.save(buffer, format="svg")
+    return _own_ids(buffer.getvalue(), name)
+
+
+def _own_ids(text: str, name: str) -> str:
+    # Vega counts its ids on within a process: numbered anew, they do not depend on what was drawn before.
+    ids = {old: f"{name}-{number}" for number, old in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', text)))}
+    text = re.sub(r'\bid="([^"]+)"', lambda match: f'id="{ids[match[1]]}"', text)
+    return re.sub(r"url\(#([^)]+)\)", lambda match: f"url(#{ids.get(match[1], match[1])})", text)
+
+
+def nothing(why: str) -> alt.Chart:
+    """Return a figure that holds a sentence instead of data."""
+    mark = alt.Chart(alt.Data(values=[{"text": why}])).mark_text(color=GREY, fontSize=13)
+    return mark.encode(text="text:N").properties(width=WIDTH, height=40)
+
+
+def averages(analysis: Analysis, key: str) -> alt.TopLevelMixin | None:
+    """Draw the average of each objective: every seed a dot, the mean a tick, one standard deviation a line."""
+    group = next((g for g in analysis.groups if g.key == key), None)
+    seeds, means, order = _averages(analysis, group) if group else ([], [], [])
+    if not means:
+        return None
+    name = analysis.results.main["score"].iloc[0]
+    y = alt.Y("system:N", sort=order, title=None)
+    x = alt.X("value:Q", title=f"{name}, per cent", scale=alt.Scale(zero=False, nice=True, padding=12))
+    colour = alt.Color("kind:N", scale=alt.Scale(domain=["student", "teacher"], range=[BLUE, ORANGE]), legend=None)
+    dots = alt.Chart(alt.Data(values=seeds)).mark_circle(size=45, opacity=0.45).encode(x=x, y=y, color=colour)
+    every = alt.Chart(alt.Data(values=means))
+    ticks = every.mark_tick(thickness=3, size=16).encode(x=x, y=y, color=colour)
+    spread = every.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour)
+    layers = [dots, spread, ticks]
+    if base := [row for row in means if row["system"] == "baseline"]:
+        line = alt.Chart(alt.Data(values=base)).mark_rule(strokeDash=[4, 4], color=GREY)
+        layers.insert(0, line.encode(x="value:Q"))
+    return alt.layer(*layers).properties(width=WIDTH, height=ROW * len(order))
+
+
+def _averages(analysis: Analysis, group: Group) -> tuple[Rows, Rows, list[str]]:
+    own = [analysis.teachers(decoder) for decoder in analysis.decoders] if group.role == "trained" else []
+    seeds, means, order = [], [], []
+    for system in [*own, *analysis.students]:
+        value = analysis.average(system, group)
+        if value is None:
+            continue
+        sd = value.sd or 0.0
+        head = {"system": system.title, "kind": system.kind}
+        order.append(system.title)
+        means.append({**head, "value": value.mean, "low": value.mean - sd, "high": value.mean + sd})
+        seeds += [{**head, "value": score} for score in analysis.averages(system, group).values()]
+    return seeds, means, order
+
+
+def gap_closed(analysis: Analysis) -> alt.TopLevelMixin | None:
+    """Draw the share of the gap that each objective closes on average, with its interval."""
+    gaps = [gap for gap in analysis.gaps() if not gap.language]
+    rows: Rows = [
+        {"system": gap.objective, "value": gap.closed.value, "low": gap.closed.low, "high": gap.closed.high}
+        for gap in gaps
+        if gap.closed
+    ]
+    if not rows:
+        return nothing("No gap to close: the teachers are not clearly better.") if gaps else None
+    y = alt.Y("system:N", sort=[row["system"] for row in rows], title=None)
+    every = alt.Chart(alt.Data(values=rows))
+    x = alt.X("value:Q", title="gap closed on average, per cent (95 % interval)")
+    bars = every.mark_bar(color=BLUE, opacity=0.75, height=14).encode(x=x, y=y)
+    lines = every.mark_rule(color=ORANGE, strokeWidth=2).encode(x="low:Q", x2="high:Q", y=y)
+    return alt.layer(bars, lines).properties(width=WIDTH, height=ROW * len(rows))
+
+
+def training(runs: Sequence[Run]) -> alt.TopLevelMixin | None:
+    """Draw loss, dev score and the teacher's weight over the updates of every student."""
+    panels = {"loss": [], "dev score": [], "teacher weight": []}  # type: dict[str, Rows]
+    for run in runs:
+        if run.model.objective:
+            _add_curves(panels, run)
+    order = list(dict.fromkeys(run.model.objective for run in runs if run.model.objective))
+    drawn = [_curves(title, rows, order) for title, rows in panels.items() if rows]
+    return alt.vconcat(*drawn, spacing=14).resolve_scale(x="shared") if drawn else None
+
+
+def _add_curves(panels: dict[str, Rows], run: Run) -> None:
+    head = {"objective": run.model.objective, "run": run.model.name}
+    steps = [line for line in run.history if "loss" in line]
+    for line in steps[:: max(1, len(steps) // POINTS)]:
+        panels["loss"].append({**head, "update": line["update"], "value": line["loss"]})
+        if line.get("teacher_weight") is not None:
+            panels["teacher weight"].append({**head, "update": line["update"], "value": line["teacher_weight"]})
+    for line in run.history:
+        if (dev := line.get("dev")) and dev.get("macro") is not None:
+            panels["dev score"].append({**head, "update": line["update"], "value": dev["macro"]})
+
+
+def _curves(title: str, rows: Rows, order: list[str]) -> alt.Chart:
+    logarithmic = title == "loss" and all(row["value"] > 0 for row in rows)
+    scale = alt.Scale(type="log", nice=False) if logarithmic else alt.Scale(zero=title == "teacher weight")
+    chart = alt.Chart(alt.Data(values=rows)).mark_line(strokeWidth=1.4, opacity=0.8, clip=True)
+    return chart.encode(
+        x=alt.X("update:Q", title="updates"),
+        y=alt.Y("value:Q", title=title, scale=scale, axis=alt.Axis(tickCount=5)),
+        color=alt.Color("objective:N", sort=order, scale=alt.Scale(domain=order, scheme="tableau10"), title=None),
+        detail="run:N",
+    ).properties(width=WIDTH, height=90 if title == "teacher weight" else 150)
+
+
+def teachers(analysis: Analysis) -> alt.TopLevelMixin | None:
+    """Draw every teacher's score on every language; its own language is framed."""
+    drawn = [_heat(analysis, decoder) for decoder in analysis.decoders if analysis.matrix(decoder)]
+    return alt.vconcat(*drawn) if drawn else None
+
+
+def _heat(analysis: Analysis, decoder: str) -> Any:
+    matrix = analysis.matrix(decoder)
+    rows: Rows = [
+        {"teacher": teacher, "language": language, "value": value, "text": f"{value:.1f}", "own": teacher == language}
+        for teacher, scores in matrix.items()
+        for language, value in scores.items()
+    ]
+    languages = [t.language for t in analysis.targets if any(t.language in scores for scores in matrix.values())]
+    middle = (min(row["value"] for row in rows) + max(row["value"] for row in rows)) / 2
+    side = max(10, min(46, WIDTH // len(languages)))
+    every = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X("language:N", sort=languages, title=None, axis=alt.Axis(labelAngle=0 if side > 30 else -90)),
+        y=alt.Y("teacher:N", sort=list(matrix), title=f"teacher ({decoder})"),
+    )
+    cells = every.mark_rect().encode(
+        color=alt.Color("value:Q", scale=alt.Scale(scheme="blues", zero=False), title=None)
+    )
+    frames = every.transform_filter("datum.own").mark_rect(fillOpacity=0, stroke=ORANGE, strokeWidth=2)
+    layers: list[alt.Chart] = [cells, frames]
+    if len(languages) <= NUMBERED:
+        ink = alt.condition(f"datum.value > {middle!r}", alt.value("white"), alt.value("#15202b"))
+        layers.append(every.mark_text(fontSize=10 if side > 30 else 8).encode(text="text:N", color=ink))
+    return alt.layer(*layers).properties(width=side * len(languages), height=max(14, min(26, side)) * len(matrix))
+
+
+def time(stages: Sequence[Stage]) -> alt.TopLevelMixin | None:
+    """Draw the time of each stage, summed over its jobs."""
+    rows: Rows = [
+        {"stage": s.name, "seconds": s.seconds, "text": f"{duration(s.seconds)}, {_jobs(s.jobs)}"} for s in stages
+    ]
+    if not rows:
+        return None
+    y = alt.Y("stage:N", sort=[row["stage"] for row in rows], title=None)
+    every = alt.Chart(alt.Data(values=rows))
+    most = max(row["seconds"] for row in rows)
+    x = alt.X(
+        "seconds:Q", title="seconds, all jobs together", scale=alt.Scale(domain=[0, most * 1.25 or 1], nice=False)
+    )
+    bars = every.mark_bar(color=BLUE, opacity=0.75, height=14).encode(x=x, y=y)
+    labels = every.mark_text(align="left", dx=5, color=GREY, fontSize=11).encode(x=x, y=y, text="text:N")
+    return alt.layer(bars, labels).properties(width=WIDTH, height=ROW * len(rows))
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as a person would: 42 s, 3 min 5 s, 2 h 10 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _jobs(number: int) -> str:
+    return "1 job" if number == 1 else f"{number} jobs"

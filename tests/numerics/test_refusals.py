@@ -1,0 +1,63 @@
+"""Inputs that cannot be right are refused with a sentence that says why."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tagdistill.crf import LinearChain
+
+E, A, N = torch.zeros(2, 4, 3), torch.zeros(3, 3), torch.tensor([4, 2])
+V = torch.zeros(3)
+NAN, INF = float("nan"), float("inf")
+
+BAD = {
+    "emissions: expected a non-empty": (E[0], A, N, None, None),
+    "emissions: expected a non-empty .batch": (E[:0], A, N[:0], None, None),
+    r"transitions: expected \(3, 3\)": (E, A[:2], N, None, None),
+    r"lengths: expected \(2,\)": (E, A, N[:1], None, None),
+    r"start: expected \(3,\)": (E, A, N, V[:2], None),
+    r"end: expected \(3,\)": (E, A, N, None, V[:1]),
+    r"lengths: expected 1 to 4 .* found 0 to 4": (E, A, torch.tensor([4, 0]), None, None),
+    r"lengths: expected 1 to 4 .* found 2 to 5": (E, A, torch.tensor([5, 2]), None, None),
+    "emissions: expected floating point": (E.long(), A, N, None, None),
+    "lengths: expected integers": (E, A, N.float(), None, None),
+    "emissions, start and end: expected finite": (E + NAN, A, N, None, None),
+    "emissions, start and end: expected finite scores": (E - INF, A, N, None, None),
+    "transitions: expected finite": (E, A.fill_diagonal_(0).clone().index_fill(0, torch.tensor([1]), -INF), N, None, None),
+    "start and end: expected finite": (E, A, N, V + INF, None),
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_inputs(message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LinearChain(*BAD[message])
+
+
+def test_labels_outside_the_chain() -> None:
+    c = LinearChain(E, A, N)
+    with pytest.raises(ValueError, match="labels: expected 0 to 2 on every token, found 3"):
+        c.log_prob(torch.tensor([[0, 0, 0, 3], [0, 0, 0, 0]]))
+    with pytest.raises(ValueError, match="labels: expected 0 to 2 on every token, found -100"):
+        c.log_prob(torch.tensor([[0, 0, 0, 0], [0, -100, 0, 0]]))
+    with pytest.raises(ValueError, match="labels: expected"):
+        c.log_prob(torch.zeros(2, 3, dtype=torch.int64))
+
+
+def test_labels_in_padding_may_be_anything() -> None:
+    c = LinearChain(E, A, N)
+    assert torch.equal(c.log_prob(torch.tensor([[0] * 4, [0, 0, -100, 99]])), c.log_prob(torch.zeros(2, 4).long()))
+
+
+def test_targets_of_another_shape_and_impossible_temperatures() -> None:
+    c = LinearChain(E, A, N)
+    with pytest.raises(ValueError, match="log_target: expected"):
+        c.posterior_cross_entropy(torch.zeros(2, 4, 2))
+    with pytest.raises(ValueError, match="temperature: expected more than 0"):
+        c.posterior_cross_entropy(E, 0.0)
+
+
+def test_a_student_of_another_shape() -> None:
+    with pytest.raises(ValueError, match="student: expected scores"):
+        LinearChain(E, A, N).cross_entropy(LinearChain(torch.zeros(2, 4, 2), torch.zeros(2, 2), N))

@@ -1,0 +1,116 @@
+"""Extreme scores: all results finite and right, whichever kernel they need."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from enumeration import Enumeration, Inputs, looped_log_partition, looped_marginals, random_inputs
+from torch import Tensor
+
+from tagdistill.crf import LinearChain, scaled
+from tagdistill.crf.potentials import prepare
+
+FORBIDDEN = -1e4
+
+
+def stressed(
+    lengths: list[int], labels: int, sd: float, *, seed: int = 0, forbid: float = 0.0, ends: bool = False
+) -> Inputs:
+    """Random potentials with a share of the transitions forbidden, and of the start and end labels too."""
+    inputs = random_inputs(lengths, labels, seed=seed, sd=sd)
+    random = torch.Generator().manual_seed(seed)
+
+    def forbidden(x: Tensor) -> Tensor:
+        return x.masked_fill(torch.rand(x.shape, generator=random) < forbid, FORBIDDEN)
+
+    start, end = (forbidden(inputs.start), forbidden(inputs.end)) if ends else (inputs.start, inputs.end)
+    return inputs.with_leaves([inputs.emissions, forbidden(inputs.transitions), start, end])
+
+
+CASES = {
+    "ordinary": stressed([60, 31, 1], 9, 2.0),
+    "sd 30": stressed([60, 31, 1], 9, 30.0),
+    "sd 100": stressed([60, 31, 1], 9, 100.0),
+    "sd 100, long": stressed([512, 511, 2, 1], 9, 100.0),
+    "sd 2, long": stressed([512, 300, 1], 17, 2.0),
+    "forbidden": stressed([60, 31, 1], 9, 2.0, forbid=0.4, ends=True),
+    "forbidden, sd 30": stressed([60, 31, 1], 9, 30.0, forbid=0.4, ends=True),
+    "forbidden, sd 100": stressed([60, 31, 1], 9, 100.0, forbid=0.4, ends=True),
+    "forbidden, sd 100, long": stressed([512, 200, 1], 9, 100.0, forbid=0.4, ends=True),
+    "all forbidden": stressed([20, 1], 5, 2.0, forbid=1.1, ends=True),
+    "wide transitions": random_inputs([40, 3], 6, sd=5.0, edge_sd=60.0),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_stress(name: str, dtype: torch.dtype) -> None:
+    inputs = CASES[name].to(dtype)
+    leaves = [x.clone().requires_grad_() for x in inputs.leaves()]
+    c = LinearChain(*inputs.with_leaves(leaves).arguments())
+    exact = inputs.to(torch.float64)
+    exact = exact.with_leaves([x.clone().requires_grad_() for x in exact.leaves()])
+    tight = 1e-9 if dtype == torch.float64 else 1e-6
+    torch.testing.assert_close(
+        c.log_partition.double(), looped_log_partition(exact), rtol=tight, atol=tight, check_dtype=False
+    )
+    marginals = looped_marginals(exact)
+    torch.testing.assert_close(c.marginals.double(), marginals, rtol=0, atol=1e-6)
+    assert torch.isfinite(c.log_marginals).all()
+    target = torch.randn(inputs.emissions.shape, generator=torch.Generator().manual_seed(1))
+    for heat in (1.0, 4.0):
+        loss = c.posterior_cross_entropy(target.to(dtype), heat) + c.entropy() - c.log_prob(c.argmax)
+        assert torch.isfinite(loss).all()
+        assert all(torch.isfinite(g).all() for g in torch.autograd.grad(loss.sum(), leaves, retain_graph=True))
+    top = c.top_k(5)
+    assert torch.isfinite(top.log_prob[top.count == 5]).all()
+    assert torch.equal(top.labels[:, 0], c.argmax)
+
+
+@pytest.mark.parametrize("sd", [2.0, 30.0, 100.0])
+@pytest.mark.parametrize("forbid", [0.0, 0.4])
+def test_stressed_gradients_equal_enumeration(sd: float, forbid: float) -> None:
+    inputs = stressed([5, 1, 3], 3, sd, seed=7, forbid=forbid, ends=True)
+    target = Enumeration(random_inputs([5, 1, 3], 3, seed=8)).log_marginals
+
+    def gradients(cls: type) -> list[Tensor]:
+        leaves = [x.clone().requires_grad_() for x in inputs.leaves()]
+        given = inputs.with_leaves(leaves)
+        twin = Enumeration(given) if cls is Enumeration else LinearChain(*given.arguments())
+        loss = twin.posterior_cross_entropy(target, 2.0).sum() + twin.entropy().sum() + twin.log_partition.sum()
+        return [loss.detach(), *torch.autograd.grad(loss, leaves)]
+
+    for a, b in zip(gradients(LinearChain), gradients(Enumeration), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-7)
+
+
+def test_two_closed_blocks_of_labels_are_both_remembered() -> None:
+    """A kernel that lets the momentarily worse block underflow never gets it back."""
+    lengths = [400]
+    inputs = random_inputs(lengths, 4, seed=2, sd=1.0)
+    edges = inputs.transitions.clone()
+    edges[:2, 2:] = edges[2:, :2] = FORBIDDEN
+    emissions = inputs.emissions.clone()
+    # The first block is far behind at both ends and far ahead in the middle; by the end it has won.
+    emissions[0, :100, :2] -= 10.0
+    emissions[0, 100:300, :2] += 13.0
+    emissions[0, 300:, :2] -= 10.0
+    exact = inputs.with_leaves([emissions.requires_grad_(), edges, inputs.start, inputs.end])
+    c = LinearChain(*exact.with_leaves([x.detach() for x in exact.leaves()]).arguments())
+    torch.testing.assert_close(c.marginals, looped_marginals(exact), rtol=0, atol=1e-9)
+    assert c.marginals[0, :, :2].sum() > 399
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_fast_kernel_is_chosen_where_nothing_can_underflow(name: str) -> None:
+    every = scaled.rescale_interval(prepare(*CASES[name].arguments()))
+    if name.startswith("forbidden"):
+        assert every == 0
+    elif name == "wide transitions":
+        assert every < scaled.RESCALE
+    elif "sd 100" not in name:
+        assert every == scaled.RESCALE
+    if every:
+        found = scaled.Scaled(prepare(*CASES[name].arguments()), every)
+        assert float(found.scan.state.min()) > 1e-290
+        assert float(found.product.min()) > 1e-300

@@ -1,0 +1,191 @@
+"""Scores and files of predictions."""
+
+import itertools
+import json
+import random
+import time
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagdistill.data.counts import f1, sentence_counts
+from tagdistill.data.labels import spans
+from tagdistill.errors import DataError, MismatchError
+from tagdistill.evaluation import metrics
+from tagdistill.evaluation.metrics import metrics_record, read_counts, score
+from tagdistill.evaluation.predictions import escape, read_predictions, unescape, write_predictions
+from tagdistill.files import write_json
+
+NER = ("O", *(f"{prefix}-{kind}" for kind in ("PER", "LOC") for prefix in "BIES"))
+
+
+def random_sentences(seed: int, number: int, labels=NER, longest: int = 9) -> list[list[str]]:
+    draw = random.Random(seed)
+    return [[draw.choice(labels) for _ in range(draw.randint(1, longest))] for _ in range(number)]
+
+
+def noisy(sentences: list[list[str]], seed: int, labels=NER) -> list[list[str]]:
+    draw = random.Random(seed)
+    return [[label if draw.random() < 0.8 else draw.choice(labels) for label in s] for s in sentences]
+
+
+def test_spans_of_whole_and_broken_sequences():
+    assert spans(["S-PER", "O", "B-LOC", "I-LOC", "E-LOC"]) == [("PER", 0, 1), ("LOC", 2, 5)]
+    for broken in (["B-PER", "I-PER"], ["I-PER", "E-PER"], ["B-PER", "E-LOC"], ["B-PER", "O", "E-PER"], ["E-PER"]):
+        assert spans(broken) == [], broken
+    assert spans(["B-PER", "B-PER", "E-PER", "E-PER"]) == [("PER", 1, 3)]
+    assert spans(["B-PER", "S-PER", "E-PER"]) == [("PER", 1, 2)]
+    assert spans(["B-a-b", "E-a-b"]) == [("a-b", 0, 2)]
+
+
+def test_spans_equal_seqeval_on_every_sequence_up_to_five_labels():
+    from seqeval.scheme import IOBES, Tokens
+
+    labels = ("O", "B-X", "I-X", "E-X", "S-X", "B-Y", "I-Y", "E-Y")
+    for length in range(1, 6):
+        for sequence in itertools.product(labels, repeat=length):
+            theirs = [(e.tag, e.start, e.end) for e in Tokens(list(sequence), IOBES).entities]
+            assert spans(sequence) == theirs, sequence
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_span_scores_equal_an_independent_count_on_broken_sequences(seed):
+    gold = random_sentences(seed, 300)
+    predicted = noisy(gold, seed + 100)
+    result = score("ner", gold, predicted, NER)
+    true = {(n, *s) for n, sentence in enumerate(gold) for s in spans(sentence)}
+    ours = {(n, *s) for n, sentence in enumerate(predicted) for s in spans(sentence)}
+    assert result["precision"] == pytest.approx(100 * len(true & ours) / len(ours), abs=1e-5)
+    assert result["recall"] == pytest.approx(100 * len(true & ours) / len(true), abs=1e-5)
+    assert result["f1"] == pytest.approx(200 * len(true & ours) / (len(ours) + len(true)), abs=1e-5)
+    assert result["support"] == len(true) == sum(row["support"] for row in result["per_label"].values())
+    assert f1(read_counts(result, where="").sum(axis=0)) == pytest.approx(result["f1"], abs=1e-5)
+
+
+def test_span_scores_by_hand():
+    gold = [["S-PER", "O", "B-LOC", "E-LOC"], ["O", "S-LOC"]]
+    predicted = [["S-PER", "O", "B-LOC", "I-LOC"], ["S-PER", "S-LOC"]]
+    result = score("ner", gold, predicted, NER)
+    assert (result["precision"], result["recall"], result["f1"]) == pytest.approx((200 / 3, 200 / 3, 200 / 3), abs=1e-5)
+    assert result["per_label"]["LOC"] == pytest.approx(
+        {"precision": 100, "recall": 50, "f1": 200 / 3, "support": 2}, abs=1e-5
+    )
+    assert (result["score"], result["scorer"], result["scheme"]) == ("f1", "seqeval strict", "IOBES")
+    assert result["sentence_counts"] == {"correct": "1 1", "predicted": "1 2", "gold": "2 1"}
+
+
+def test_accuracy_by_hand():
+    result = score("pos", [["NOUN", "VERB"], ["NOUN"]], [["NOUN", "NOUN"], ["NOUN"]], ("NOUN", "VERB", "ADJ"))
+    assert result["accuracy"] == pytest.approx(200 / 3, abs=1e-5)
+    assert result["per_label"] == {"NOUN": {"accuracy": 100.0, "support": 2}, "VERB": {"accuracy": 0.0, "support": 1}}
+    assert f1(read_counts(result, where="").sum(axis=0)) == pytest.approx(200 / 3)
+    assert (result["words"], result["sentences"], result["score"]) == (3, 2, "accuracy")
+
+
+def test_nothing_to_find_scores_zero_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nothing = score("ner", [["O", "O"]], [["O", "O"]], NER)
+        missed = score("ner", [["S-PER"]], [["O"]], NER)
+    assert nothing["f1"] == nothing["support"] == 0
+    assert nothing["per_label"] == {} and missed["recall"] == 0 and missed["per_label"]["PER"]["support"] == 1
+
+
+def test_disagreeing_scorers_stop_the_evaluation(monkeypatch):
+    true = {"PER": {"precision": 100.0, "recall": 100.0, "f1": 99.0, "support": 1}}
+    monkeypatch.setattr(metrics, "_seqeval", lambda *_: true)
+    with pytest.raises(MismatchError, match="disagree"):
+        score("ner", [["S-PER"]], [["S-PER"]], NER)
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "message"),
+    [
+        ([["O"]], [["O", "O"]], "sentence 1: 1 gold labels, 2 predicted"),
+        ([["O"]], [], "1 sentences of gold labels, 0 predicted"),
+        ([["O"], ["S-ORG"]], [["O"], ["O"]], "sentence 2: labels outside the label list: ['S-ORG']"),
+        ([], [], "no sentences"),
+    ],
+)
+def test_bad_input_is_refused(gold, predicted, message):
+    with pytest.raises(DataError) as error:
+        score("ner", gold, predicted, NER)
+    assert message in str(error.value)
+
+
+def test_record_is_json_and_keeps_the_scores(tmp_path):
+    scores = score("ner", [["S-PER"]], [["S-PER"]], NER)
+    record = metrics_record(
+        model="students/posterior/seed-0",
+        language="fr",
+        role="zero_shot",
+        seed=0,
+        decoder="crf",
+        objective="posterior",
+        scores=scores,
+        calibration={"train": {"accuracy": 99.0, "confidence": 98.0, "entropy": 0.1}},
+    )
+    write_json(tmp_path / "fr.json", record)
+    again = json.loads((tmp_path / "fr.json").read_text())
+    assert again == record and again["f1"] == 100.0 and again["model_kind"] == "student"
+    assert np.array_equal(read_counts(again, where=""), [[1, 1, 1]])
+    with pytest.raises(ValueError, match="student"):
+        metrics_record(model="x", language="fr", role="trained", seed=0, decoder="crf", scores=scores)
+
+
+def test_unreadable_counts_name_the_file():
+    for record in ({}, {"sentence_counts": {"correct": "1", "predicted": "1 2", "gold": "1"}}):
+        with pytest.raises(DataError, match=r"metrics/x\.json: sentence_counts"):
+            read_counts(record, where="metrics/x.json")
+
+
+def test_predictions_come_back(tmp_path):
+    tokens = [["New York", "a\tb", r"\u0020", "\\", "\u2028", "\\ x"], ["x\x85y", "#", "日本\u3000語", "a\r"]]
+    gold = [["O"] * 6, ["S-PER", "O", "O", "O"]]
+    predicted = [["O"] * 5 + ["S-LOC"], ["O"] * 4]
+    path = tmp_path / "a" / "fr.conll"
+    write_predictions(path, tokens, gold, predicted)
+    assert read_predictions(path) == (tokens, gold, predicted)
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("New\\u0020York\tO\tO\n") and text.count("\n\n") == 1 and not text.endswith("\n\n")
+    write_predictions(path, tokens, None, predicted)
+    assert read_predictions(path) == (tokens, None, predicted)
+
+
+@given(st.text(alphabet=st.one_of(st.sampled_from("\\u0020 \t\n\r\u2028a"), st.characters(codec="utf-8"))))
+def test_escapes_are_reversible_and_hold_no_white_space(token):
+    written = escape(token)
+    assert unescape(written) == token
+    assert not any(c.isspace() for c in written)
+
+
+def test_a_broken_line_is_named(tmp_path):
+    path = tmp_path / "x.conll"
+    path.write_text("a\tO\tO\n\nb O O\n")
+    with pytest.raises(DataError, match=r"x\.conll:3: expected `token gold pred`"):
+        read_predictions(path)
+    with pytest.raises(DataError, match="no such file"):
+        read_predictions(tmp_path / "none.conll")
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError):
+        write_predictions(tmp_path / "x.conll", [["a", "b"]], [["O"]], [["O", "O"]])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ten_thousand_sentences_take_seconds():
+    gold = [["O"] * 12 + ["B-PER", "E-PER", "S-LOC"] for _ in range(10_000)]
+    score("ner", gold[:1], gold[:1], NER)  # the import of seqeval is not what is timed
+    started = time.perf_counter()
+    assert score("ner", gold, noisy(gold, 1), NER)["support"] == 20_000
+    assert time.perf_counter() - started < 15
+
+
+def test_counts_of_tags_and_spans():
+    assert sentence_counts("pos", [["A", "B"]], [["A", "A"]]).tolist() == [[1, 2, 2]]
+    assert sentence_counts("ner", [["S-X", "O"]], [["S-X", "S-X"]]).tolist() == [[1, 2, 1]]
+    assert sentence_counts("ner", [], []).shape == (0, 3)

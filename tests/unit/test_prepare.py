@@ -1,0 +1,211 @@
+"""From raw files to corpora: label space, repairs, errors with file and line, and the data report."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tagdistill.data import demo
+from tagdistill.data.corpus import read_corpus
+from tagdistill.data.labels import UPOS, is_well_formed
+from tagdistill.data.prepare import prepare, report
+from tagdistill.errors import ConfigError, DataError
+from tagdistill.settings import Language
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """Write a raw file, prepare it and return the corpus."""
+
+    def run(
+        text, *, split="train", task="ner", labels=("PER", "LOC"), limit=None, file="raw.txt", take=None, **language
+    ):
+        source = None if text is None else tmp_path / file
+        if source:
+            source.write_text(text, encoding="utf-8")
+            language[split] = {"path": f"data/{file}", "take": take}
+        out = tmp_path / f"{split}.parquet"
+        prepare(
+            source,
+            out,
+            language="xx",
+            split=split,
+            settings=Language(**language),
+            task=task,
+            labels=labels,
+            limit=limit,
+        )
+        return read_corpus(out)
+
+    return run
+
+
+def conllu(*words):
+    lines = [f"{i}\t{form}\t_\t{upos}" + "\t_" * 6 for i, (form, upos) in enumerate(words, 1)]
+    return "\n".join(lines) + "\n\n"
+
+
+def test_spans_become_bioes_and_repairs_are_counted_with_their_place(prepared):
+    corpus = prepared("Jo B-PER\nvan I-PER\nin O\nRom I-LOC\n\nI I-PER\nO O\n")
+    assert corpus.labels == [["B-PER", "E-PER", "O", "S-LOC"], ["S-PER", "O"]]
+    assert corpus.ids == ["train-000001", "train-000002"] and corpus.lines == [1, 6]
+    assert corpus.metadata["counts"] == {"repaired": 2} and corpus.metadata["scheme"] == "BIOES"
+    assert corpus.metadata["repaired_places"] == [
+        "data/raw.txt:4: 'I-LOC' after 'O'",
+        "data/raw.txt:6: 'I-PER' at the start of the sentence",
+    ]
+
+
+def test_strict_refuses_what_would_be_repaired(prepared):
+    with pytest.raises(DataError, match="tag 'I-LOC' after 'O' breaks IOB2") as caught:
+        prepared("in O\n-DOCSTART- O\nRom I-LOC\n", strict=True)
+    assert caught.value.where.endswith("raw.txt:3") and "scheme: IOB1" in caught.value.hint
+    assert prepared("in O\nRom I-LOC\n", strict=True, scheme="IOB1").labels == [["O", "S-LOC"]]
+
+
+def test_types_are_renamed_or_dropped(prepared):
+    text = "a B-PERSON\nb I-PERSON\nc B-PLACE\nd B-DATE\ne _\n"
+    corpus = prepared(text, label_map={"PERSON": "PER", "PLACE": "LOC", "DATE": "O", "_": "O"})
+    assert corpus.labels == [["B-PER", "E-PER", "S-LOC", "O", "O"]]
+
+
+def test_a_type_outside_the_label_space_is_explained(prepared):
+    with pytest.raises(DataError) as caught:
+        prepared("a B-PER\n\nb B-PERS\nc B-ORG\n")
+    text = str(caught.value)
+    assert caught.value.where.endswith("raw.txt:3") and "label 'PERS'" in text
+    assert "Did you mean 'PER'?" in text and "Found in this file: ORG, PER, PERS." in text and "label_map" in text
+
+
+def test_a_rename_to_an_unknown_type_is_refused(prepared):
+    with pytest.raises(DataError, match="label 'MISC'"):
+        prepared("a B-PERS\n", label_map={"PERS": "MISC"})
+
+
+def test_a_tag_of_another_scheme_names_the_line(prepared):
+    with pytest.raises(DataError, match="tag 'S-PER' is not IOB2") as caught:
+        prepared("a O\nb S-PER\n")
+    assert caught.value.where.endswith("raw.txt:2") and "scheme: BIOES" in caught.value.hint
+
+
+def test_upos_keeps_its_tags_and_the_whole_label_list(prepared):
+    corpus = prepared(
+        conllu(("a", "DET"), ("b", "CONJ")), task="pos", labels="upos", format="conllu", label_map={"CONJ": "CCONJ"}
+    )
+    assert corpus.labels == [["DET", "CCONJ"]] and corpus.label_list == UPOS and corpus.metadata["scheme"] == "tags"
+
+
+@pytest.mark.parametrize("tag", ["_", "CONJ"])
+def test_an_unknown_upos_is_refused(prepared, tag):
+    with pytest.raises(DataError, match=f"label '{tag}'") as caught:
+        prepared(conllu(("a", "DET")) + conllu(("b", tag)), task="pos", labels="upos", format="conllu")
+    assert caught.value.where.endswith("raw.txt:3")
+
+
+def test_an_empty_tag_is_refused(prepared):
+    with pytest.raises(DataError, match="label ''"):
+        prepared("a\t\n", task="pos", labels="upos", separator="tab")
+
+
+def test_conllu_is_not_read_for_spans(prepared):
+    with pytest.raises(ConfigError, match="holds UPOS") as caught:
+        prepared(conllu(("a", "DET")), format="conllu")
+    assert caught.value.where == "languages.xx.train"
+
+
+def test_unlabelled_text_of_any_format_has_no_labels(prepared):
+    for text, kind in (("a b\n", "text"), (conllu(("a", "?"), ("b", "?")), "conllu"), ("a X\nb Y\n", "conll")):
+        corpus = prepared(text, split="unlabelled", format=kind)
+        assert corpus.labels is None and corpus.tokens == [["a", "b"]] and corpus.ids == ["unlabelled-000001"]
+
+
+def test_take_and_the_limit_of_the_experiment(prepared):
+    text = "".join(f"{n} O\n\n" for n in range(9))
+    corpus = prepared(text, take="2:8", limit=3)
+    assert corpus.tokens == [["2"], ["3"], ["4"]] and corpus.ids[0] == "train-000001" and corpus.lines[0] == 5
+
+
+def test_equal_inputs_give_equal_bytes_wherever_they_lie(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "raw").write_text("Jo B-PER\nI I-LOC\n")
+        story = {"language": "x", "split": "train", "task": "ner", "labels": ["PER", "LOC"]}
+        prepare(tmp_path / folder / "raw", tmp_path / folder / "o", settings=Language(train="raw"), **story)
+    assert (tmp_path / "one" / "o").read_bytes() == (tmp_path / "two" / "o").read_bytes()
+
+
+def test_an_error_leaves_no_output(prepared, tmp_path):
+    with pytest.raises(DataError):
+        prepared("a B-X\n")
+    assert [p.name for p in tmp_path.iterdir()] == ["raw.txt"]
+
+
+@pytest.mark.parametrize("language", demo.LANGUAGES + demo.ZERO_SHOT)
+def test_the_demo_becomes_a_corpus(tmp_path, language):
+    for split in demo.splits(language):
+        out = tmp_path / f"{split}.parquet"
+        settings = Language(source="demo", code=language)
+        prepare(None, out, language="mine", split=split, settings=settings, task="ner", labels=demo.TYPES, limit=20)
+        corpus = read_corpus(out)
+        assert len(corpus) == 20 and corpus.metadata["counts"] == {"repaired": 0} and corpus.language == "mine"
+        assert corpus.tokens == [tokens for tokens, _ in demo.sentences(language, split)[:20]]
+        assert (corpus.labels is None) == (split == "unlabelled")
+        assert all(map(is_well_formed, corpus.labels or []))
+
+
+def test_the_demo_is_for_ner_alone(tmp_path):
+    with pytest.raises(ConfigError, match="task 'ner', not 'pos'"):
+        story = {"language": "en", "split": "train", "task": "pos", "labels": "upos"}
+        prepare(None, tmp_path / "x", settings=Language(source="demo"), **story)
+
+
+def test_the_report_counts_what_a_reader_should_know(prepared, tmp_path):
+    train = "Jo B-PER\n\nJo O\n\nJo O\n\nmi\u200cravad O\n\u200b O\na\u00a0b O\ne\u0301 O\nx\ufffd O\nRom I-LOC\n"
+    prepared(train, licence="CC BY 4.0")
+    prepared("Jo B-PER\n\nJo B-PER\n\nneu O\n", split="test")
+    prepared("neu\nalt\nalt\n", split="unlabelled", format="text")
+    report({s: tmp_path / f"{s}.parquet" for s in ("unlabelled", "train", "test")}, tmp_path / "report.json")
+    found = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    facts = found["splits"]["train"]
+    assert (facts["sentences"], facts["tokens"]) == (4, 9)
+    assert facts["characters"] == {
+        "zero_width": 2,
+        "only_zero_width": 1,
+        "no_break_space": 1,
+        "other_white_space": 0,
+        "replacement_character": 1,
+        "not_nfc": 1,
+    }
+    assert facts["labels"]["spans"] == {"LOC": 1, "PER": 1} and facts["labels"]["sentences_without_spans"] == 2
+    assert facts["labels"]["tokens"]["S-PER"] == 1 and facts["labels"]["tokens"]["E-PER"] == 0
+    assert (facts["repeated_sentences"], facts["conflicting_labels"]) == (2, 1)
+    assert facts["lengths"]["max"] == 6 and facts["lengths"]["mean"] == 2.25
+    assert facts["lengths"]["histogram"]["sentences"][:4] == [3, 0, 1, 0]
+    assert (facts["source"], facts["licence"], len(facts["source_sha256"])) == ("data/raw.txt", "CC BY 4.0", 64)
+    assert facts["left_out_or_repaired"] == {"repaired": 1} and len(facts["repaired_places"]) == 1
+    assert found["repeats"] == {
+        "test in train": {"shared": 1, "distinct": 2},
+        "unlabelled in train": {"shared": 0, "distinct": 2},
+        "unlabelled in test": {"shared": 1, "distinct": 2},
+    }
+    plain = found["splits"]["unlabelled"]
+    assert plain["labels"] is None and plain["conflicting_labels"] is None and plain["repeated_sentences"] == 1
+
+
+def test_the_report_counts_multiword_tokens_and_what_was_left_out(prepared, tmp_path):
+    text = "1-2\tau\t_\t_" + "\t_" * 6 + "\n" + conllu(("à", "ADP"), ("le", "DET"))
+    prepared(text, task="pos", labels="upos", format="conllu")
+    prepared("-DOCSTART- O\n\na DET\n", split="test", task="pos", labels="upos")
+    report({s: tmp_path / f"{s}.parquet" for s in ("train", "test")}, tmp_path / "r.json")
+    splits = json.loads((tmp_path / "r.json").read_text())["splits"]
+    assert splits["train"]["multiword"] == 1 and "spans" not in splits["train"]["labels"]
+    assert splits["test"]["left_out_or_repaired"] == {"docstart": 1, "repaired": 0}
+
+
+def test_preparing_imports_nothing_heavy():
+    heavy = {"torch", "pandas", "transformers", "requests"}
+    code = f"import sys, tagdistill.data.prepare; sys.exit(bool({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

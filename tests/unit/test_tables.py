@@ -1,0 +1,227 @@
+"""Tables against numbers worked out by hand from the wrong words of `synthetic_results.WRONG`."""
+
+import json
+import math
+from statistics import fmean, stdev
+
+import pandas as pd
+import pytest
+from synthetic_results import TRAINED, WRONG, build, settings
+
+from tagdistill.errors import DataError, MismatchError
+from tagdistill.evaluation.analysis import Analysis
+from tagdistill.evaluation.scores import metrics_path, read_scores, students, targets, teachers
+from tagdistill.evaluation.tables import TABLES, gap_frame, in_language, matrix_frame, write_tables, zero_shot
+from tagdistill.files import write_json
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("toy"))[0]
+
+
+@pytest.fixture(scope="module")
+def analysis(folder):
+    return Analysis(read_scores(folder, settings()), draws=300)
+
+
+def accuracy(model: str, language: str) -> float:
+    return 100 - WRONG[model][language] / 10
+
+
+def over_seeds(objective: str, language: str) -> list[float]:
+    return [accuracy(f"students/{objective}/seed-{seed}", language) for seed in (0, 1)]
+
+
+def cell(grid, row: str, column: str):
+    names = [c.key for c in grid.columns]
+    return next(r for r in grid.rows if r.title == row).cells[names.index(column)]
+
+
+def test_the_settings_say_which_models_there_are():
+    experiment = settings(distill={"objectives": ["softmax", "token", "baseline", "structural"]}, seeds=[3])
+    assert [m.name for m in students(experiment)][:2] == ["students/softmax/seed-3", "students/token/seed-3"]
+    assert [m.decoder for m in students(experiment)] == ["softmax", "softmax", "crf", "crf"]
+    assert {m.decoder for m in teachers(experiment)} == {"crf", "softmax"}
+    assert not teachers(settings(distill={"objectives": ["baseline", "softmax"]}))
+    assert [(t.language, t.role) for t in targets(experiment)][2:4] == [("nl", "trained"), ("de", "zero_shot")]
+
+
+def test_a_language_without_a_test_set_is_no_column():
+    languages = {"en": {"train": "a", "test": "b", "format": "conllu"}, "fr": {"train": "a", "format": "conllu"}}
+    assert [t.language for t in targets(settings(languages=languages, zero_shot={}))] == ["en"]
+
+
+def test_the_tidy_table_holds_every_score(analysis):
+    frame = analysis.results.frame
+    assert len(analysis.results.main) == 7 * 6 and not analysis.results.missing
+    row = analysis.results.main.query("model == 'students/posterior/seed-1' and language == 'ar'").iloc[0]
+    assert row["value"] == pytest.approx(51.6) and row["support"] == 1000 and row["score"] == "accuracy"
+    assert bool(row["out_of_domain"]) and row["role"] == "zero_shot"
+    assert set(frame["label"]) > {"", "NOUN"}
+    nouns = frame.query("label == 'NOUN' and model == 'students/posterior/seed-1' and language == 'ar'").iloc[0]
+    assert 0 < nouns["support"] < 1000 and not nouns["main"]
+
+
+def test_in_language_table(analysis):
+    grid = in_language(analysis)
+    assert [r.title for r in grid.rows] == ["Teachers", "baseline", "posterior"]
+    assert [c.key for c in grid.columns] == [*TRAINED, "in_language"]
+    for objective in ("baseline", "posterior"):
+        for language in TRAINED:
+            value, seeds = cell(grid, objective, language).value, over_seeds(objective, language)
+            assert (value.mean, value.sd, value.runs) == pytest.approx((fmean(seeds), stdev(seeds), 2))
+        averages = [fmean(accuracy(f"students/{objective}/seed-{s}", x) for x in TRAINED) for s in (0, 1)]
+        value = cell(grid, objective, "in_language").value
+        assert (value.mean, value.sd) == pytest.approx((fmean(averages), stdev(averages)))
+    assert cell(grid, "Teachers", "en").text == "95.00"
+    assert cell(grid, "Teachers", "in_language").value.mean == pytest.approx((95 + 94 + 90) / 3)
+    assert cell(grid, "posterior", "en").best and not cell(grid, "baseline", "en").best
+    assert not cell(grid, "Teachers", "en").best
+
+
+def test_zero_shot_averages_leave_out_and_set_apart(analysis):
+    grid = zero_shot(analysis)
+    assert [c.key for c in grid.columns] == ["de", "ar", "xx", "zero_shot", "zero_shot_out_of_domain"]
+    marks = {c.key: c.mark for c in grid.columns}
+    assert marks["xx"] == "left out of averages: tags made by a machine" and marks["ar"] == "out of domain"
+    assert cell(grid, "posterior", "zero_shot").value.mean == pytest.approx(fmean(over_seeds("posterior", "de")))
+    assert cell(grid, "posterior", "zero_shot_out_of_domain").value.mean == pytest.approx(
+        fmean(over_seeds("posterior", "ar"))
+    )
+
+
+def test_zero_shot_teachers_are_an_oracle_and_a_mean(analysis):
+    grid = zero_shot(analysis)
+    oracle, mean = grid.rows[0].title, grid.rows[1].title
+    assert oracle == "Best single teacher, chosen on test"
+    assert {c: cell(grid, oracle, c).note for c in ("de", "ar", "xx")} == {"de": "nl", "ar": "fr", "xx": "en"}
+    assert cell(grid, oracle, "de").value.mean == pytest.approx(70.0)
+    assert cell(grid, mean, "de").text == "65.00"  # no spread: different teachers are no seeds
+
+
+def test_teacher_matrix(analysis):
+    frame = matrix_frame(analysis).set_index("teacher")
+    assert frame.loc["fr", "nl"] == pytest.approx(70.0) and frame.loc["nl", "de"] == pytest.approx(70.0)
+    assert list(frame.columns) == ["decoder", *TRAINED, "de", "ar", "xx"]
+
+
+def test_gap_closed_only_where_the_teachers_are_clearly_better(analysis):
+    frame = gap_frame(analysis).set_index("language")
+    for language in ("en", "fr"):
+        baseline, ours = fmean(over_seeds("baseline", language)), fmean(over_seeds("posterior", language))
+        teacher = accuracy(f"teachers/{language}/crf/seed-0", language)
+        row = frame.loc[language]
+        assert row["gap"] == pytest.approx(teacher - baseline)
+        assert row["closed"] == pytest.approx(100 * (ours - baseline) / (teacher - baseline))
+        assert row["closed_low"] < row["closed"] < row["closed_high"] and row["verdict"] == ""
+    assert frame.loc["nl", "verdict"] == "no gap to close" and math.isnan(frame.loc["nl", "closed"])
+    average = {
+        "teachers": (95 + 94 + 90) / 3,
+        "baseline": fmean(fmean(over_seeds("baseline", x)) for x in TRAINED),
+        "student": fmean(fmean(over_seeds("posterior", x)) for x in TRAINED),
+    }
+    assert frame.loc["", list(average)].to_dict() == pytest.approx(average)
+    assert frame.loc[""]["closed"] == pytest.approx(
+        100 * (average["student"] - average["baseline"]) / (average["teachers"] - average["baseline"])
+    )
+
+
+def test_comparisons_with_the_reference(analysis):
+    found = {(c.system, c.group): c for c in analysis.comparisons()}
+    assert set(found) == {
+        ("teachers (crf)", "in_language"),
+        ("posterior", "in_language"),
+        ("posterior", "zero_shot"),
+        ("posterior", "zero_shot_out_of_domain"),
+    }
+    ours = found["posterior", "in_language"]
+    expected = fmean(fmean(over_seeds("posterior", x)) - fmean(over_seeds("baseline", x)) for x in TRAINED)
+    assert ours.difference.value == pytest.approx(expected)
+    assert ours.verdict == "better" and (ours.languages, ours.up, ours.runs) == (3, 3, 2)
+    assert found["posterior", "zero_shot"].languages == 1
+    assert ours.reference == "baseline"
+
+
+def test_softmax_students_are_compared_with_softmax(tmp_path):
+    wrong = {
+        "students/softmax/seed-0": dict.fromkeys(TRAINED, 100),
+        "students/token/seed-0": dict.fromkeys(TRAINED, 80),
+        "students/baseline/seed-0": dict.fromkeys(TRAINED, 50),
+        **{f"teachers/{x}/softmax/seed-0": {x: 60} for x in TRAINED},
+    }
+    results, _ = build(tmp_path, wrong)
+    experiment = settings(distill={"objectives": ["softmax", "token", "baseline"]}, seeds=[0], zero_shot={})
+    analysis = Analysis(read_scores(results, experiment), draws=200)
+    gap = gap_frame(analysis).query("language == 'en'").iloc[0]
+    assert (gap["objective"], gap["reference"], gap["gap"], gap["closed"]) == pytest.approx(
+        ("token", "softmax", 4.0, 50.0), abs=1e-9
+    )
+    assert {(c.system, c.reference) for c in analysis.comparisons()} == {
+        ("teachers (softmax)", "softmax"),
+        ("token", "softmax"),
+    }
+
+
+def test_missing_pieces_are_listed_and_never_averaged_over(tmp_path):
+    wrong = {model: dict(languages) for model, languages in WRONG.items()}
+    del wrong["students/posterior/seed-1"], wrong["students/posterior/seed-0"]["fr"], wrong["teachers/nl/crf/seed-0"]
+    results, _ = build(tmp_path, wrong)
+    analysis = Analysis(read_scores(results, settings()), draws=100)
+    grid = in_language(analysis)
+    assert cell(grid, "posterior", "fr").text == "–" and cell(grid, "posterior", "en").text == "92.50"
+    assert cell(grid, "posterior", "in_language").value is None
+    assert cell(grid, "baseline", "in_language").value is not None
+    assert "metrics/students/posterior/seed-0/fr.json" in analysis.results.missing
+    assert "metrics/teachers/nl/crf/seed-0/nl.json" in analysis.results.missing
+    assert not any("teachers/en" in file for file in analysis.results.missing)
+    ours = next(c for c in analysis.comparisons() if (c.system, c.group) == ("posterior", "in_language"))
+    assert (ours.languages, ours.left_out) == (2, ("fr",))
+    average = gap_frame(analysis).query("language == ''").iloc[0]
+    assert average["languages"] == 1  # en alone has all three
+
+
+def test_nothing_at_all_still_makes_tables(tmp_path):
+    paths = write_tables(Analysis(read_scores(tmp_path / "none", settings())), tmp_path / "tables")
+    assert [p.stem for p in paths] == list(TABLES)
+    assert len(pd.read_csv(tmp_path / "tables" / "missing.tsv")) == 2 * 2 * 6 + 3
+    assert pd.read_csv(tmp_path / "tables" / "scores.tsv", sep="\t").empty
+
+
+def test_stale_files_are_not_read(folder, analysis):
+    less = settings(languages={"en": {"train": "a", "test": "b", "format": "conllu"}}, zero_shot={})
+    results = read_scores(folder, less)
+    assert set(results.frame["language"]) == {"en"} and set(results.frame["teacher"]) == {"", "en"}
+    alone = Analysis(results, draws=300)
+    here = {c.system: c for c in alone.comparisons()}["posterior"].difference
+    gap = {g.language: g for g in analysis.gaps()}["en"]
+    assert here.value == pytest.approx(gap.student - gap.baseline)
+
+
+def test_own_leaves_teachers_abroad_out(folder):
+    results = read_scores(folder, settings(evaluate={"teachers": "own"}))
+    rows = results.main[results.main["kind"] == "teacher"]
+    assert len(rows) == 3 and (rows["teacher"] == rows["language"]).all()
+
+
+def test_metrics_of_another_model_are_refused(tmp_path):
+    results, _ = build(tmp_path)
+    model = students(settings())[0]
+    path = metrics_path(results, model, "en")
+    record = json.loads(path.read_text())
+    write_json(path, {**record, "model": "students/posterior/seed-0"})
+    with pytest.raises(MismatchError, match=r"en\.json: model is 'students/posterior/seed-0'"):
+        read_scores(results, settings())
+    path.write_text("{")
+    with pytest.raises(DataError, match=r"en\.json"):
+        read_scores(results, settings())
+
+
+def test_tables_are_the_same_bytes_every_time(tmp_path, folder):
+    for name in ("a", "b"):
+        write_tables(Analysis(read_scores(folder, settings()), draws=100), tmp_path / name)
+    for table in TABLES:
+        assert (tmp_path / "a" / f"{table}.tsv").read_bytes() == (tmp_path / "b" / f"{table}.tsv").read_bytes()
+    text = (tmp_path / "a" / "in_language.tsv").read_text()
+    assert text.splitlines()[0] == "system\ten\tfr\tnl\taverage"
+    assert text.splitlines()[2].startswith("baseline\t89.80 ± 0.28\t")

@@ -1,0 +1,59 @@
+"""The settings, checked before anything is planned, and what every rule file needs."""
+
+from pathlib import Path
+from shlex import quote
+
+from snakemake.exceptions import WorkflowError
+
+from tagdistill.config import check_experiment, read_yaml
+from tagdistill.errors import TagdistillError
+from tagdistill.plan import Plan, files_json
+from tagdistill.provenance import code_version
+
+PROJECT = Path(workflow.basedir)
+
+
+def read_plan(config):
+    """Return the plan of the experiment; a config file stands alone, the demo's settings never leak into another."""
+    files = [Path(file) for file in workflow.configfiles]
+    try:
+        for file in files:
+            read_yaml(file)  # finds what Snakemake's own reader passes over, such as a key written twice
+        if not files and "name" not in config:
+            files = [PROJECT / "config" / "config.yaml"]
+            config = {**read_yaml(files[0]), **config}
+        name = ", ".join(str(file) for file in files) or "config"
+        plan = Plan(check_experiment(dict(config), name), PROJECT)
+        plan.check_files()
+    except TagdistillError as error:
+        raise WorkflowError(str(error)) from None
+    return plan
+
+
+PLAN = read_plan(config)
+
+
+wildcard_constraints:
+    lang="[A-Za-z0-9_-]+",
+    split="train|dev|test|unlabelled",
+    corpus="train|unlabelled",
+    decoder="crf|softmax",
+    objective="[a-z_+]+",
+    seed=r"\d+",
+    features="[A-Za-z0-9_+-]+",
+
+
+def named(files):
+    """Return a rule's inputs as named lists, without what has an option of its own."""
+    return {name: [files[name]] if isinstance(files[name], str) else files[name] for name in files.keys() if name not in ("model", "encoder")}
+
+
+def option(name, values):
+    """Return a command line option for an input that may be absent."""
+    values = [values] if isinstance(values, str) else list(values)
+    return f"{name} {quote(values[0])}" if values else ""
+
+
+def encoder_option(wildcards, input):
+    """Return the option that names the converted encoder, where the job runs it."""
+    return option("--encoder", input.get("encoder", []))

@@ -1,0 +1,53 @@
+"""Raw files to corpora: one layout for every format."""
+
+
+rule fetch:
+    """Download one split of one treebank."""
+    output:
+        "resources/data/ud/{treebank}/{release}/{split}.conllu",
+    log:
+        "logs/fetch/{treebank}-{release}-{split}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        job=lambda w: PLAN.download(w.treebank, w.release, w.split),
+    shell:
+        "tagdistill fetch --job {params.job:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule prepare:
+    """Read one split of one language into a corpus."""
+    input:
+        lambda w: PLAN.raw(w.lang, w.split) or [],
+    output:
+        PLAN.data("{lang}", "{split}"),
+    log:
+        f"logs/{PLAN.name}/prepare/{{lang}}-{{split}}.log",
+    benchmark:
+        f"benchmarks/{PLAN.name}/prepare/{{lang}}-{{split}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        job=lambda w: PLAN.prepare_job(w.lang, w.split),
+        source=lambda w, input: option("--source", input),
+        code=code_version("data"),
+    shell:
+        "tagdistill prepare --job {params.job:q} {params.source} --out {output:q} > {log:q} 2>&1"
+
+
+rule data_report:
+    """Count what the corpora of one language hold."""
+    input:
+        lambda w: [PLAN.data(w.lang, split) for split in PLAN.splits(w.lang)],
+    output:
+        f"{PLAN.results}/data/{{lang}}/report.json",
+    log:
+        f"logs/{PLAN.name}/data_report/{{lang}}.log",
+    benchmark:
+        f"benchmarks/{PLAN.name}/data_report/{{lang}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        code=code_version("data"),
+    shell:
+        "tagdistill data-report {input:q} --out {output:q} > {log:q} 2>&1"

@@ -1,0 +1,37 @@
+"""Encoders and the frozen word vectors that teachers and students share."""
+
+
+rule convert_encoder:
+    """Fetch an encoder and write it as an ordinary pre-trained folder."""
+    output:
+        directory("resources/encoders/{encoder}"),
+    log:
+        "logs/convert_encoder/{encoder}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        job=lambda w: PLAN.convert_job(w.encoder),
+    shell:
+        "tagdistill convert-encoder --job {params.job:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule encode:
+    """Compute the word vectors of one corpus, once."""
+    input:
+        encoder=lambda w: PLAN.encoder_folder(PLAN.encoders()[w.features]),
+        corpora=PLAN.data("{lang}", "{split}"),
+    output:
+        features=f"{PLAN.results}/features/{{features}}/{{lang}}/{{split}}.safetensors",
+    log:
+        f"logs/{PLAN.name}/encode/{{features}}-{{lang}}-{{split}}.log",
+    benchmark:
+        f"benchmarks/{PLAN.name}/encode/{{features}}-{{lang}}-{{split}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        job=lambda w: PLAN.encode_job(w.features),
+        files=lambda w, input, output: files_json({"corpora": [input.corpora], "features": [output.features]}),
+        code=code_version("encoders"),
+    shell:
+        "tagdistill encode {input.encoder:q} --job {params.job:q} --files {params.files:q} --threads {threads} "
+        "> {log:q} 2>&1"

@@ -1,0 +1,30 @@
+"""One student of all languages for each objective and seed."""
+
+STUDENT = f"{PLAN.results}/students/{{objective}}/seed-{{seed}}"
+
+
+rule train_student:
+    """Train one multilingual student."""
+    input:
+        unpack(lambda w: PLAN.student_inputs(w.objective)),
+        encoder=PLAN.encoder_input(PLAN.experiment.student.mode, PLAN.experiment.encoder),
+    output:
+        model=directory(f"{STUDENT}/model"),
+        log=f"{STUDENT}/metrics.jsonl",
+        summary=f"{STUDENT}/training.json",
+    log:
+        f"logs/{PLAN.name}/train_student/{{objective}}-{{seed}}.log",
+    benchmark:
+        f"benchmarks/{PLAN.name}/train_student/{{objective}}-{{seed}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        job=lambda w: PLAN.student_job(w.objective, int(w.seed)),
+        files=lambda w, input: files_json(named(input)),
+        encoder=encoder_option,
+        checkpoints=f"{STUDENT}/checkpoints",
+        code=code_version("crf", "models", "training", "distill"),
+    shell:
+        "tagdistill train-student --job {params.job:q} --files {params.files:q} {params.encoder} "
+        "--model {output.model:q} --log {output.log:q} --summary {output.summary:q} "
+        "--checkpoints {params.checkpoints:q} --threads {threads} > {log:q} 2>&1"

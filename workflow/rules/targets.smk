@@ -1,0 +1,45 @@
+"""What teachers say: scores (the expensive forward pass, once) and targets (cheap, from the scores)."""
+
+
+rule score:
+    """Run a teacher over one corpus of its language."""
+    input:
+        model=f"{TEACHER}/model",
+        corpus=PLAN.data("{lang}", "{corpus}"),
+        features=lambda w: PLAN.features_input(w.lang, w.corpus),
+        encoder=lambda w: PLAN.encoder_input(PLAN.teacher(w.lang).mode, PLAN.teacher_encoder(w.lang)),
+    output:
+        f"{TEACHER}/scores/{{corpus}}.parquet",
+    log:
+        f"logs/{PLAN.name}/score/{{lang}}-{{decoder}}-{{seed}}-{{corpus}}.log",
+    benchmark:
+        f"benchmarks/{PLAN.name}/score/{{lang}}-{{decoder}}-{{seed}}-{{corpus}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        features=lambda w, input: option("--features", input.features),
+        encoder=encoder_option,
+        device=PLAN.experiment.device,
+        code=code_version("crf", "models", "distill/examples", "distill/score", "distill/scores"),
+    shell:
+        "tagdistill score --model {input.model:q} --corpus {input.corpus:q} {params.features} {params.encoder} "
+        "--device {params.device} --threads {threads} --out {output:q} > {log:q} 2>&1"
+
+
+rule export_targets:
+    """Posteriors and the K best label sequences, at temperature 1."""
+    input:
+        lambda w: PLAN.scores(w.lang, w.decoder, w.corpus),
+    output:
+        PLAN.targets("{lang}", "{decoder}", "{corpus}"),
+    log:
+        f"logs/{PLAN.name}/export_targets/{{lang}}-{{decoder}}-{{corpus}}.log",
+    benchmark:
+        f"benchmarks/{PLAN.name}/export_targets/{{lang}}-{{decoder}}-{{corpus}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        k=PLAN.experiment.distill.k,
+        code=code_version("crf", "distill/targets", "distill/scores"),
+    shell:
+        "tagdistill targets --scores {input:q} --k {params.k} --threads {threads} --out {output:q} > {log:q} 2>&1"

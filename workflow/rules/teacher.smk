@@ -1,0 +1,30 @@
+"""One teacher a language: its settings know nothing of the other languages."""
+
+TEACHER = f"{PLAN.results}/teachers/{{lang}}/{{decoder}}/seed-{{seed}}"
+
+
+rule train_teacher:
+    """Train the teacher of one language."""
+    input:
+        unpack(lambda w: PLAN.teacher_inputs(w.lang)),
+        encoder=lambda w: PLAN.encoder_input(PLAN.teacher(w.lang).mode, PLAN.teacher_encoder(w.lang)),
+    output:
+        model=directory(f"{TEACHER}/model"),
+        log=f"{TEACHER}/metrics.jsonl",
+        summary=f"{TEACHER}/training.json",
+    log:
+        f"logs/{PLAN.name}/train_teacher/{{lang}}-{{decoder}}-{{seed}}.log",
+    benchmark:
+        f"benchmarks/{PLAN.name}/train_teacher/{{lang}}-{{decoder}}-{{seed}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        job=lambda w: PLAN.teacher_job(w.lang, w.decoder, int(w.seed)),
+        files=lambda w, input: files_json(named(input)),
+        encoder=encoder_option,
+        checkpoints=f"{TEACHER}/checkpoints",
+        code=code_version("crf", "models", "training", "distill/examples", "distill/objectives"),
+    shell:
+        "tagdistill train-teacher --job {params.job:q} --files {params.files:q} {params.encoder} "
+        "--model {output.model:q} --log {output.log:q} --summary {output.summary:q} "
+        "--checkpoints {params.checkpoints:q} --threads {threads} > {log:q} 2>&1"
