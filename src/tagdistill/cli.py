@@ -300,9 +300,7 @@ def predict(
     file: Annotated[Path, typer.Argument(help="sentences: CoNLL (a token a line), CoNLL-U, or one sentence a line")],
     model: Annotated[Path, typer.Option(help="a saved model's folder")],
     output: Annotated[Path, typer.Option(help="file to write: TAB-separated token and label")],
-    input_format: Annotated[
-        InputFormat, typer.Option("--format", help="auto goes by the file's ending")
-    ] = InputFormat.auto,
+    kind: Annotated[InputFormat, typer.Option("--format", help="auto: by the file's ending")] = InputFormat.auto,
     encoder: Encoder = None,
     constrained: Annotated[bool, typer.Option(help="allow well-formed spans only")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",

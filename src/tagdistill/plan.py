@@ -156,7 +156,7 @@ class Plan:
     # -- inputs of the jobs that read several files
 
     def teacher_inputs(self, language: str) -> dict[str, list[str]]:
-        splits = [split for split in ("train", "dev") if split in self.splits(language)]
+        splits = [split for split in self.splits(language) if split in ("train", "dev")]
         files = {split: [self.data(language, split)] for split in splits}
         if self.teacher(language).mode == "frozen":
             encoder = self.teacher_encoder(language)
@@ -224,7 +224,7 @@ class Plan:
         settings = self.languages[language]
         # What other stages read stays out: a change there must not prepare anything anew.
         others = {name: None for name in ("train", "dev", "test", "unlabelled") if name != split}
-        own = {"teacher": {}, "out_of_domain": False, "leave_out": None, "splits": None, **others}
+        own: dict[str, Any] = {"teacher": {}, "out_of_domain": False, "leave_out": None, "splits": None, **others}
         return write_job(
             PrepareJob(
                 language=language,

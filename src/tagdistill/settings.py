@@ -64,7 +64,7 @@ class Language(Settings):
     splits: tuple[str, ...] | None = Field(None, description="source `ud` or `demo`: the splits to take, if not all")
     sha256: dict[str, str] = Field(default_factory=dict, description="source `ud`: checksum of each split's file")
     columns: dict[Literal["token", "tag"], int] = Field(
-        default_factory=lambda: {"token": 0, "tag": -1}, description="format `conll`: column of the token and the tag"
+        {"token": 0, "tag": -1}, description="format `conll`: column of the token and the tag, -1 the last"
     )
     separator: Literal["tab", "space"] = Field("space", description="format `conll`: what parts the columns")
     scheme: Literal["IOB1", "IOB2", "BIOES"] = Field("IOB2", description="how spans are written in the file")

@@ -1,10 +1,16 @@
 """Encoders: conversion is deterministic and honest, truncated layers are exact, runs resume from any layer."""
 
+import json
 import os
 import subprocess
 import sys
+import threading
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import torch
@@ -156,16 +162,89 @@ def test_an_unknown_architecture_is_an_error_without_traceback(tmp_path):
         convert(EncoderSettings(provider="path", id=str(tmp_path / "model")), tmp_path / "out")
 
 
+HUB_JOB = """
+from pathlib import Path
+from tagdistill.encoders.providers import convert
+from tagdistill.errors import TagdistillError
+from tagdistill.settings import EncoderSettings
+try:
+    convert(EncoderSettings(provider="hub", id="org/model", revision=REVISION), Path("out"))
+except TagdistillError as error:
+    print(error)
+"""
+
+
+def convert_from_hub(folder: Path, revision: str = "c" * 40, **environment: str) -> str:
+    """Convert in a process of its own (the hub's client reads its environment when imported); return what it prints."""
+    job = HUB_JOB.replace("REVISION", repr(revision))
+    settings = {**os.environ, "HF_HOME": str(folder / "cache"), "HF_HUB_DISABLE_XET": "1", **environment}
+    result = subprocess.run([sys.executable, "-c", job], capture_output=True, text=True, env=settings, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
 def test_a_hub_model_that_is_not_cached_is_an_error_that_says_what_to_do_offline(tmp_path):
-    code = (
-        "from pathlib import Path; from tagdistill.encoders.providers import convert\n"
-        "from tagdistill.settings import EncoderSettings; from tagdistill.errors import TagdistillError\n"
-        "try: convert(EncoderSettings(provider='hub', id='org/model', revision='abc'), Path('out'))\n"
-        "except TagdistillError as error: print(error)"
-    )
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path)
-    assert "org/model (revision abc)" in result.stdout and "HF_HUB_OFFLINE" in result.stdout, result.stderr
+    message = convert_from_hub(tmp_path, HF_HUB_OFFLINE="1")
+    assert "org/model (revision cccc" in message and "HF_HUB_OFFLINE" in message
+
+
+@contextmanager
+def hub(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Serve a folder as the repository org/model; yield the address and the list of the files that were asked for."""
+    commit, asked = "c" * 40, []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            path = urlsplit(self.path).path
+            file = folder / Path(path).name
+            names = [*(f.name for f in folder.iterdir()), "onnx/model.json"]
+            if path == f"/api/models/org/model/revision/{commit}":  # releases differ in which of the two they ask
+                siblings = [{"rfilename": name} for name in names]
+                self.reply(json.dumps({"id": "org/model", "sha": commit, "siblings": siblings}).encode())
+            elif path == f"/api/models/org/model/tree/{commit}":
+                tree = [{"type": "file", "path": name, "size": 1, "oid": "0" * 40} for name in names]
+                self.reply(json.dumps(tree).encode())
+            elif path == f"/org/model/resolve/{commit}/{file.name}" and file.is_file():
+                asked.append(file.name)
+                self.reply(file.read_bytes(), {"X-Repo-Commit": commit, "ETag": f'"{sha256_file(file)}"'})
+            else:
+                self.send_error(404)
+
+        do_HEAD = do_GET
+
+        def reply(self, body: bytes, headers: dict[str, str] | None = None):
+            self.send_response(200)
+            for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_hub_model_is_taken_at_its_revision_without_pickles_and_code(tmp_path):
+    convert_tiny(tmp_path / "repository")
+    for name in ("pytorch_model.bin", "modeling_own.py"):
+        (tmp_path / "repository" / name).write_text("never read")
+    with hub(tmp_path / "repository") as (address, asked):
+        assert convert_from_hub(tmp_path, HF_ENDPOINT=address) == ""
+        message = convert_from_hub(tmp_path, "d" * 40, HF_ENDPOINT=address)
+        assert message.startswith("encoder.id: org/model (revision dddd") and "404" in message
+    assert set(asked) == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    info = EncoderInfo.read(tmp_path / "out")
+    assert (info.provider, info.id, info.revision, info.layers) == ("hub", "org/model", "c" * 40, 4)
+    first = files(tmp_path / "out")
+    assert convert_from_hub(tmp_path, HF_HUB_OFFLINE="1") == "" and files(tmp_path / "out") == first
 
 
 # ---- the wheel

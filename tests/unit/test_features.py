@@ -76,6 +76,8 @@ def test_the_file_is_a_safetensors_file_with_its_story(store):
         assert set(file.keys()) == {"features", "offsets"}
         story = json.loads(file.metadata()["tagdistill"])
         assert torch.equal(file.get_tensor("features"), store.features)
+    head = int.from_bytes(store.path.read_bytes()[:8], "little")
+    assert head % 8 == 0, "tensors would not be aligned"
     assert (story["kind"], story["taps"], story["pooling"]) == ("features", [2], "mean")
     assert story["counts"]["words"] == 130 and story["encoder"].startswith("tiny-")
 
@@ -186,6 +188,12 @@ def test_progress_is_logged_now_and_then_and_odd_words_are_reported(tiny, tmp_pa
         encode({"train": corpus(tmp_path / "c.parquet", [*TEXT, [""]])}, tiny, TINY, {"train": tmp_path / "f"})
     assert "(100%)" in caplog.text
     assert "1 unknown words, 1 split sentences" in caplog.text
+
+
+def test_a_terminal_shows_a_bar(tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    encode({"train": corpus(tmp_path / "c.parquet")}, tiny, TINY, {"train": tmp_path / "train.safetensors"})
+    assert "train: 100%" in capsys.readouterr().err
 
 
 @pytest.mark.cuda

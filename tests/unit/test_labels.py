@@ -157,7 +157,8 @@ def test_the_masks_allow_exactly_the_well_formed_sequences():
     for length in (1, 2, 3):
         for path in itertools.product(range(len(LABELS)), repeat=length):
             allowed = start[path[0]] and end[path[-1]] and all(between[a, b] for a, b in itertools.pairwise(path))
-            assert allowed == is_well_formed([LABELS[y] for y in path])
+            labels = [LABELS[y] for y in path]
+            assert allowed == is_well_formed(labels) == (from_spans(spans(labels), length) == labels)
 
 
 def test_a_tag_set_has_no_rules():

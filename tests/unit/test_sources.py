@@ -105,6 +105,9 @@ def test_the_checksum_of_the_config_comes_first(server, tmp_path):
         get(tmp_path / "t", sha256={"train": wrong})
     assert list(tmp_path.iterdir()) == []
     assert get(tmp_path / "t", sha256={"train": right}).read_bytes() == GOOD
+    with pytest.raises(TagdistillError, match=wrong):  # not the one that was recorded
+        get(tmp_path / "t", sha256={"train": wrong})
+    assert (tmp_path / "t").read_bytes() == GOOD
 
 
 def test_a_spoilt_record_is_named(server, tmp_path):
@@ -125,7 +128,7 @@ def test_a_server_error_is_tried_again_and_then_named(server, tmp_path):
     server.files[FRENCH] = 503
     with pytest.raises(TagdistillError, match="answered 503") as caught:
         get(tmp_path / "t")
-    assert len(server.asked) == 1 + sources.RETRIES and "TAGDISTILL_UD_URL" in caught.value.hint
+    assert len(server.asked) == 3 and "TAGDISTILL_UD_URL" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
 

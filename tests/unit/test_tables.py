@@ -128,7 +128,7 @@ def test_gap_closed_only_where_the_teachers_are_clearly_better(analysis):
 
 
 def test_comparisons_with_the_reference(analysis):
-    found = {(c.system, c.group): c for c in analysis.comparisons()}
+    found = {(c.system, c.group): c for c in analysis.comparisons}
     assert set(found) == {
         ("teachers (crf)", "in_language"),
         ("posterior", "in_language"),
@@ -157,7 +157,7 @@ def test_softmax_students_are_compared_with_softmax(tmp_path):
     assert (gap["objective"], gap["reference"], gap["gap"], gap["closed"]) == pytest.approx(
         ("token", "softmax", 4.0, 50.0), abs=1e-9
     )
-    assert {(c.system, c.reference) for c in analysis.comparisons()} == {
+    assert {(c.system, c.reference) for c in analysis.comparisons} == {
         ("teachers (softmax)", "softmax"),
         ("token", "softmax"),
     }
@@ -175,7 +175,7 @@ def test_missing_pieces_are_listed_and_never_averaged_over(tmp_path):
     assert "metrics/students/posterior/seed-0/fr.json" in analysis.results.missing
     assert "metrics/teachers/nl/crf/seed-0/nl.json" in analysis.results.missing
     assert not any("teachers/en" in file for file in analysis.results.missing)
-    ours = next(c for c in analysis.comparisons() if (c.system, c.group) == ("posterior", "in_language"))
+    ours = next(c for c in analysis.comparisons if (c.system, c.group) == ("posterior", "in_language"))
     assert (ours.languages, ours.left_out) == (2, ("fr",))
     average = gap_frame(analysis).query("language == ''").iloc[0]
     assert average["languages"] == 1  # en alone has all three
@@ -193,8 +193,8 @@ def test_stale_files_are_not_read(folder, analysis):
     results = read_scores(folder, less)
     assert set(results.frame["language"]) == {"en"} and set(results.frame["teacher"]) == {"", "en"}
     alone = Analysis(results, draws=300)
-    here = {c.system: c for c in alone.comparisons()}["posterior"].difference
-    gap = {g.language: g for g in analysis.gaps()}["en"]
+    here = {c.system: c for c in alone.comparisons}["posterior"].difference
+    gap = {g.language: g for g in analysis.gaps}["en"]
     assert here.value == pytest.approx(gap.student - gap.baseline)
 
 

@@ -78,8 +78,8 @@ def _ids(text: str, words: int, where: str, notes: Counter[str]) -> tuple[int, i
     if isinstance(value, tuple) and value[1] == ".":
         notes["empty nodes"] += 1
         return 0, -1
-    first, last = (value[0], value[2]) if isinstance(value, tuple) else (value, value)
-    if first != words + 1 or last is None:
+    first, last = (value[0], value[2]) if isinstance(value, tuple) else (value or 0, value or 0)
+    if first != words + 1:
         raise DataError(
             f"id {text!r} where word {words + 1} should begin",
             where=where,

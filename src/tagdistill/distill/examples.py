@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,11 @@ class Source:
     @property
     def lengths(self) -> NDArray[np.int64]:
         return np.diff(self.offsets)
+
+    @property
+    def width(self) -> int:
+        """Size of a frozen encoder's vectors."""
+        return _vectors_of(self).shape[1]
 
 
 def read_source(files: CorpusFiles, labels: Sequence[str], objective: Objective | None = None) -> Source:
@@ -155,17 +161,31 @@ class Pool:
         if self.inputs is not None:
             batch |= self.inputs(rows)
         else:
-            batch["vectors"] = _padded(groups, lambda source: source.vectors, torch.float32)
+            batch["vectors"] = _padded(groups, _vectors_of, torch.float32)
         if all(source.labels is not None for source, _ in groups):
-            batch["labels"] = _padded(groups, lambda source: source.labels, torch.int64, NO_LABEL)
+            batch["labels"] = _padded(groups, _labels_of, torch.int64, NO_LABEL)
         for name in groups[0][0].per_word:
             dtype = torch.int64 if name == "paths" else torch.float32
-            batch[name] = _padded(groups, lambda source, name=name: source.per_word[name], dtype)
+            batch[name] = _padded(groups, partial(_per_word, name), dtype)
         for name in groups[0][0].per_sentence:
             batch[name] = torch.cat([source.per_sentence[name][places] for source, places in groups])
         if "paths" in batch:
             batch["paths"] = batch["paths"].transpose(1, 2)  # (batch, k, time)
         return batch
+
+
+def _vectors_of(source: Source) -> Tensor:
+    assert source.vectors is not None, "a frozen encoder's vectors are read for every source"
+    return source.vectors
+
+
+def _labels_of(source: Source) -> Tensor:
+    assert source.labels is not None
+    return source.labels
+
+
+def _per_word(name: str, source: Source) -> Tensor:
+    return source.per_word[name]
 
 
 def _padded(

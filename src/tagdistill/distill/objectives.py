@@ -27,13 +27,13 @@ class Teacher:
     transitions (batch, label, label): raw scores of each sentence's own teacher.
     """
 
-    log_posterior: Tensor | None = None
-    paths: Tensor | None = None
-    path_log_prob: Tensor | None = None
-    unary: Tensor | None = None
-    pairs: Tensor | None = None
-    emissions: Tensor | None = None
-    transitions: Tensor | None = None
+    log_posterior: Tensor = None  # type: ignore[assignment]
+    paths: Tensor = None  # type: ignore[assignment]
+    path_log_prob: Tensor = None  # type: ignore[assignment]
+    unary: Tensor = None  # type: ignore[assignment]
+    pairs: Tensor = None  # type: ignore[assignment]
+    emissions: Tensor = None  # type: ignore[assignment]
+    transitions: Tensor = None  # type: ignore[assignment]
 
 
 def token(student: LinearChain, teacher: Teacher, temperature: float) -> Losses:
@@ -85,7 +85,7 @@ def scores(student: LinearChain, teacher: Teacher, temperature: float) -> Losses
     return words.sum(1) + (student.lengths - 1) * pairs.square().mean((-2, -1))
 
 
-def local_cross_entropy(student: LinearChain, target: Tensor | None, temperature: float) -> Losses:
+def local_cross_entropy(student: LinearChain, target: Tensor, temperature: float) -> Losses:
     """Return the sum over words of H(softmax(target / T), softmax(emissions / T)) times T^2."""
     weights = (target.to(student.emissions) / temperature).softmax(-1)
     log_prob = (student.emissions / temperature).log_softmax(-1)
@@ -138,7 +138,9 @@ def mixed_loss(
 
     `weight` is the teacher's (lambda); without gold labels it is 1, without a teacher 0.
     """
-    zero = student.emissions.new_zeros(())
-    distilled = zero if objective is None or weight == 0 else objective.loss(student, teacher, temperature).mean()
-    supervised = zero if gold is None or weight == 1 else -student.log_prob(gold).mean()
+    distilled = supervised = student.emissions.new_zeros(())
+    if objective is not None and teacher is not None and weight > 0:
+        distilled = objective.loss(student, teacher, temperature).mean()
+    if gold is not None and weight < 1:
+        supervised = -student.log_prob(gold).mean()
     return {"loss": weight * distilled + (1 - weight) * supervised, "teacher": distilled, "gold": supervised}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tagdistill.crf import LinearChain
 from tagdistill.distill.scores import Scores, flat_list, flat_values, offsets_of, read_scores
 from tagdistill.files import sha256_file
-from tagdistill.models.batches import bucketed
+from tagdistill.models.batches import bucketed, gather
 from tagdistill.parquet import read_table, write_table
 
 BATCH_WORDS = 4000
@@ -72,9 +72,7 @@ def chains(scores: Scores) -> Iterator[tuple[NDArray[np.intp], LinearChain]]:
     emissions = torch.from_numpy(scores.emissions)
     lengths = np.diff(scores.offsets)
     for rows in bucketed(lengths, BATCH_WORDS):
-        padded = pad(
-            [emissions[scores.offsets[r] : scores.offsets[r + 1]] for r in rows], lengths[rows].max(), torch.float64
-        )
+        padded = gather(emissions, scores.offsets, rows, torch.float64)
         yield rows, LinearChain(padded, transitions, torch.from_numpy(lengths[rows]), start=start, end=end)
 
 

@@ -39,7 +39,7 @@ def load_model(folder: Path, *, layers: int | None = None, dtype: Any = "auto") 
                 **options,
             )
         except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
-            raise DataError(f"transformers cannot load it: {_first_line(error)}", where=str(folder)) from error
+            raise DataError(f"transformers cannot load it: {first_line(error)}", where=str(folder)) from error
     if missing := sorted(report["missing_keys"]):
         raise MismatchError(f"weights are missing: {', '.join(missing[:3])} ({len(missing)} in all)", where=str(folder))
     return model.eval()
@@ -61,7 +61,7 @@ def copy_pretrained(source: Path, folder: Path) -> None:
         try:
             tokenizer = AutoTokenizer.from_pretrained(source, **LOCAL)
         except (OSError, ValueError, ImportError, KeyError) as error:
-            raise DataError(f"its tokenizer cannot be loaded: {_first_line(error)}", where=str(source)) from error
+            raise DataError(f"its tokenizer cannot be loaded: {first_line(error)}", where=str(source)) from error
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     if not (folder / "tokenizer.json").is_file():
@@ -80,7 +80,8 @@ def check_pretrained(source: Path) -> None:
         )
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return the first line of a library's message: the rest is advice to its programmers."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 

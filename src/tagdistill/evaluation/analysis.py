@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 
 from tagdistill.evaluation.scores import Results, Target, targets, teacher_decoder
@@ -179,6 +180,7 @@ class Analysis:
             found.setdefault(teacher, {})[language] = float(value)
         return found
 
+    @cached_property
     def gaps(self) -> list[Gap]:
         """Return gap and share closed: for each objective that has teachers, in each language and on average."""
         found = []
@@ -220,6 +222,7 @@ class Analysis:
             )
         ]
 
+    @cached_property
     def comparisons(self) -> list[Comparison]:
         """Return every objective and the teachers against their reference, for each group of languages."""
         pairs = [(s, self.student(reference_of(s.key))) for s in self.students if s.key != reference_of(s.key)]

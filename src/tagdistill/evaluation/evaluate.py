@@ -49,7 +49,7 @@ def evaluate_model(
             raise DataError("the test set has no labels", where=str(files.corpus))
         found = predict_labels(loaded, files, device, constrained=decode == "constrained")
         scores = score(loaded.config["task"], corpus.labels, found, loaded.labels)
-        mine = known and files.language == own.language
+        mine = own is not None and files.language == own.language
         record = metrics_record(
             model=name,
             language=files.language,

@@ -125,7 +125,7 @@ def read_scores(results: Path, experiment: Experiment) -> Results:
         if not path.exists():
             missing += [str(path.relative_to(results))] if needed else []
             continue
-        record = _read(path, model, target)
+        record = read_record(path, model, target.language)
         rows += _rows(record, model, target)
         counts.setdefault(target.language, {})[model.name] = read_counts(record, where=str(path))
         if "calibration" in record and model.teacher == target.language:
@@ -144,9 +144,10 @@ def _planned(experiment: Experiment) -> Iterator[tuple[Model, Target, bool]]:
                 yield model, target, own or everywhere == "all"
 
 
-def _read(path: Path, model: Model, target: Target) -> dict[str, Any]:
+def read_record(path: Path, model: Model, language: str) -> dict[str, Any]:
+    """Read one metrics JSON; raise MismatchError where it is of another model, language or format."""
     record = read_json(path)
-    wanted = {"format": FORMAT, "kind": "metrics", "model": model.name, "language": target.language}
+    wanted = {"format": FORMAT, "kind": "metrics", "model": model.name, "language": language}
     for name, value in wanted.items():
         if not isinstance(record, dict) or record.get(name) != value:
             found = record.get(name) if isinstance(record, dict) else record

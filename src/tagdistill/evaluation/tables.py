@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tagdistill.evaluation.analysis import Analysis, System, Value
+from tagdistill.evaluation.analysis import Analysis, Group, System, Value
 from tagdistill.files import atomic_path
 
 TABLES = ("scores", "in_language", "zero_shot", "teachers", "gap", "significance", "missing")
@@ -84,11 +84,16 @@ def _grid(analysis: Analysis, role: str, systems: Sequence[System]) -> Grid:
     for group in analysis.groups:
         if group.role == role:
             title = "average, out of domain" if group.key.endswith("out_of_domain") else "average"
-            columns.append(Column(group.key, title, average=True, mark=f"over {', '.join(group.languages)}"))
+            columns.append(Column(group.key, title, average=True, mark=_over(group)))
             values.append([(analysis.average(system, group), "") for system in systems])
     cells = [_cells(column, systems) for column in values]
     rows = [Row(s.title, s.kind, [column[n] for column in cells]) for n, s in enumerate(systems)] if columns else []
     return Grid(columns, rows)
+
+
+def _over(group: Group, most: int = 5) -> str:
+    names = group.languages
+    return f"over {', '.join(names)}" if len(names) <= most else f"over {len(names)} languages"
 
 
 def _cells(column: Sequence[tuple[Value | None, str]], systems: Sequence[System]) -> list[Cell]:
@@ -114,7 +119,7 @@ def matrix_frame(analysis: Analysis) -> pd.DataFrame:
 def gap_frame(analysis: Analysis) -> pd.DataFrame:
     """Return gap and share closed, a row an objective and language (language "" is the average)."""
     flat = []
-    for gap in analysis.gaps():
+    for gap in analysis.gaps:
         row: dict[str, Any] = {**asdict(gap), "verdict": gap.verdict, "clear": gap.gap.above_zero}
         for name in ("gap", "closed"):
             found = getattr(gap, name)
@@ -132,7 +137,7 @@ def gap_frame(analysis: Analysis) -> pd.DataFrame:
 def significance_frame(analysis: Analysis) -> pd.DataFrame:
     """Return every comparison with its 95 % interval, a row a system and group of languages."""
     flat = []
-    for comparison in analysis.comparisons():
+    for comparison in analysis.comparisons:
         found, row = comparison.difference, asdict(comparison)
         row |= {"difference": found.value, "low": found.low, "high": found.high, "verdict": comparison.verdict}
         flat.append({**row, "left_out": " ".join(comparison.left_out), "draws": analysis.draws})

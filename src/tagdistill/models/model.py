@@ -14,6 +14,7 @@ from tagdistill.crf import LinearChain
 from tagdistill.errors import MismatchError, TagdistillError
 from tagdistill.files import atomic_path, read_json, write_json
 from tagdistill.models.tagger import Tagger, TaggerSpec, constrain
+from tagdistill.models.tuned import TunedLayers
 
 FORMAT = 1
 
@@ -21,7 +22,7 @@ FORMAT = 1
 class Model(nn.Module):
     """A tagger on the vectors of a frozen encoder, or with the upper encoder layers that it has tuned."""
 
-    def __init__(self, spec: TaggerSpec, encoder: nn.Module | None = None) -> None:
+    def __init__(self, spec: TaggerSpec, encoder: TunedLayers | None = None) -> None:
         super().__init__()
         self.encoder = encoder
         self.tagger = Tagger(spec)
@@ -67,7 +68,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def load_model(folder: Path, encoder: nn.Module | None = None) -> tuple[Model, dict[str, Any]]:
+def load_model(folder: Path, encoder: TunedLayers | None = None) -> tuple[Model, dict[str, Any]]:
     """Return a saved model in eval mode and its config; a fine-tuned one needs the encoder it was tuned from."""
     config = read_config(folder)
     model = Model(TaggerSpec.model_validate_json(json.dumps(config["spec"])), encoder)

@@ -15,11 +15,12 @@ from tagdistill.files import write_text
 from tagdistill.reporting.facts import Run, Stage
 
 FIGURES = ("in_language", "zero_shot", "gap_closed", "training", "teachers", "time")
-WIDTH, ROW = 560, 26
+WIDTH, HALF, ROW = 560, 400, 28  # HALF: two beside each other on a page
 POINTS = 200  # of a curve: more cannot be seen
 NUMBERED = 25  # languages up to which the heat map shows its numbers
 GREY, BLUE, ORANGE = "#7f8894", "#3b7dd8", "#e0772b"
 FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"  # of one width, so that what is measured here fits elsewhere
+TEXT: dict[str, Any] = {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
 Rows = list[dict[str, Any]]
 
 
@@ -46,9 +47,9 @@ def svg(chart: alt.TopLevelMixin, name: str) -> str:
         background="white",
         padding={"left": 12, "right": 12, "top": 6, "bottom": 6},
         font=FONT,
-        axis=alt.AxisConfig(gridColor="#8884", domainColor="#8888", tickColor="#8888", labelLimit=240),
+        axis=alt.AxisConfig(gridColor="#8884", domainColor="#8888", tickColor="#8888", labelLimit=240, **TEXT),
         view=alt.ViewConfig(stroke=None),
-        legend=alt.LegendConfig(orient="bottom", columns=5, labelLimit=200),
+        legend=alt.LegendConfig(orient="bottom", columns=5, labelLimit=200, labelFontSize=12),
     )
     buffer = io.StringIO()
     with alt.data_transformers.enable("default", max_rows=None):
@@ -77,7 +78,7 @@ def averages(analysis: Analysis, key: str) -> alt.TopLevelMixin | None:
         return None
     name = analysis.results.main["score"].iloc[0]
     y = alt.Y("system:N", sort=order, title=None)
-    x = alt.X("value:Q", title=f"{name}, per cent", scale=alt.Scale(zero=False, nice=True, padding=12))
+    x = alt.X("value:Q", title=f"{name}, per cent", scale=alt.Scale(zero=False, padding=12), axis=alt.Axis(tickCount=6))
     colour = alt.Color("kind:N", scale=alt.Scale(domain=["student", "teacher"], range=[BLUE, ORANGE]), legend=None)
     dots = alt.Chart(alt.Data(values=seeds)).mark_circle(size=45, opacity=0.45).encode(x=x, y=y, color=colour)
     every = alt.Chart(alt.Data(values=means))
@@ -87,7 +88,7 @@ def averages(analysis: Analysis, key: str) -> alt.TopLevelMixin | None:
     if base := [row for row in means if row["system"] == "baseline"]:
         line = alt.Chart(alt.Data(values=base)).mark_rule(strokeDash=[4, 4], color=GREY)
         layers.insert(0, line.encode(x="value:Q"))
-    return alt.layer(*layers).properties(width=WIDTH, height=ROW * len(order))
+    return alt.layer(*layers).properties(width=HALF, height=ROW * len(order))
 
 
 def _averages(analysis: Analysis, group: Group) -> tuple[Rows, Rows, list[str]]:
@@ -107,7 +108,7 @@ def _averages(analysis: Analysis, group: Group) -> tuple[Rows, Rows, list[str]]:
 
 def gap_closed(analysis: Analysis) -> alt.TopLevelMixin | None:
     """Draw the share of the gap that each objective closes on average, with its interval."""
-    gaps = [gap for gap in analysis.gaps() if not gap.language]
+    gaps = [gap for gap in analysis.gaps if not gap.language]
     rows: Rows = [
         {"system": gap.objective, "value": gap.closed.value, "low": gap.closed.low, "high": gap.closed.high}
         for gap in gaps

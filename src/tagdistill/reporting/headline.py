@@ -36,21 +36,25 @@ def trained(analysis: Analysis) -> str:
 
 def numbers(analysis: Analysis) -> list[Number]:
     """Return the few numbers that sum the experiment up."""
-    found = []
-    for group in analysis.groups:
-        if best := best_of(analysis, group):
-            system, value = best
-            comparison = _comparison(analysis, system.key, group)
-            detail = (
-                f"{difference(comparison.difference)} over {comparison.reference}" if comparison else "the reference"
-            )
-            tone = {"better": "good", "worse": "bad"}.get(comparison.verdict, "plain") if comparison else "plain"
-            found.append(Number(f"{group.title}: best is {system.title}", score(value), detail, tone))
+    found = [number for group in analysis.groups if (number := _best_number(analysis, group))]
     return [*found, *_gap_number(analysis)]
 
 
+def _best_number(analysis: Analysis, group: Group) -> Number | None:
+    best = best_of(analysis, group)
+    if best is None:
+        return None
+    system, value = best
+    title = f"{group.title}: best is {system.title}"
+    comparison = _comparison(analysis, system.key, group)
+    if comparison is None:
+        return Number(title, score(value), "a student without teachers")
+    tone = {"better": "good", "worse": "bad"}.get(comparison.verdict, "plain")
+    return Number(title, score(value), f"{difference(comparison.difference)} over {comparison.reference}", tone)
+
+
 def _gap_number(analysis: Analysis) -> list[Number]:
-    gaps = [gap for gap in analysis.gaps() if not gap.language]
+    gaps = [gap for gap in analysis.gaps if not gap.language]
     closed = [gap for gap in gaps if gap.closed]
     if not gaps:
         return []
@@ -74,22 +78,28 @@ def _finding(analysis: Analysis, group: Group) -> str | None:
     if best is None:
         return None
     system, value = best
-    others = [c for c in analysis.comparisons() if c.group == group.key and analysis.student(c.system)]
-    better = [f"{c.title} ({difference(c.difference)})" for c in others if c.verdict == "better"]
-    worse = [f"{c.title} ({difference(c.difference)})" for c in others if c.verdict == "worse"]
+    others = [c for c in analysis.comparisons if c.group == group.key and analysis.student(c.system)]
+    better, worse = ([c for c in others if c.verdict == verdict] for verdict in ("better", "worse"))
     text = f"{group.title}: the highest average is {system.title} with {score(value)}."
     if others and not better:
         text += " No objective is clearly better than its reference."
     if better:
-        text += f" Clearly better than the reference: {', '.join(better)}."
+        text += f" Clearly better than the reference: {_listed(better)}."
     if worse:
-        text += f" Clearly worse: {', '.join(worse)}."
+        text += f" Clearly worse: {_listed(worse)}."
     return text
+
+
+def _listed(found: Sequence[Comparison], most: int = 3) -> str:
+    """Name comparisons, with their numbers where they are few (the table has them all)."""
+    if len(found) > most:
+        return ", ".join(c.title for c in found)
+    return ", ".join(f"{c.title} ({difference(c.difference)} over {c.reference})" for c in found)
 
 
 def _gap_findings(analysis: Analysis) -> list[str]:
     found, seen = [], set()
-    for gap in analysis.gaps():
+    for gap in analysis.gaps:
         if gap.language or (gap.reference, gap.decoder) in seen:
             continue
         seen.add((gap.reference, gap.decoder))
@@ -138,7 +148,7 @@ def best_of(analysis: Analysis, group: Group) -> tuple[System, Value] | None:
 
 
 def _comparison(analysis: Analysis, system: str, group: Group) -> Comparison | None:
-    return next((c for c in analysis.comparisons() if (c.system, c.group) == (system, group.key)), None)
+    return next((c for c in analysis.comparisons if (c.system, c.group) == (system, group.key)), None)
 
 
 def score(value: Value) -> str:

@@ -156,7 +156,7 @@ def _model(run: Run, labelled: list[Source]) -> tuple[Model, WordPieces | None]:
         assert run.encoder_folder is not None
         layers, words = load_tuned(run.encoder_folder, run.encoder, run.settings.tune_from)
     spec = TaggerSpec(
-        inputs=layers.hidden_size if layers is not None else labelled[0].vectors.shape[1],
+        inputs=layers.hidden_size if layers is not None else labelled[0].width,
         labels=run.labels,
         decoder=run.decoder,
         head=run.settings.head,

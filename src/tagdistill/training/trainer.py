@@ -54,12 +54,13 @@ class TaggerTrainer(Trainer):
     def __init__(
         self, learner: Learner, updates: Updates, settings: Training, score: Score | None, **rest: Any
     ) -> None:
-        self.settings, self.score_dev = settings, score
+        self.settings, self.score_dev, self.updates, self.learner = settings, score, updates, learner
         self.parts: dict[str, Any] = {"since": time.monotonic()}
         optimizer = make_optimizer(learner.model, settings)
         super().__init__(
             model=learner,
             train_dataset=updates,
+            eval_dataset=updates if score is not None else None,  # asked for, never read: `evaluate` is ours
             data_collator=lambda items: items[0],
             optimizers=(optimizer, None),
             **rest,
@@ -67,7 +68,7 @@ class TaggerTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
-        return SequentialSampler(self.train_dataset)  # the plan is the order
+        return SequentialSampler(self.updates)  # the plan is the order
 
     def compute_loss(self, model: nn.Module, inputs: Batch, *_: Any, **__: Any) -> Tensor:
         parts = model(**inputs)
@@ -97,11 +98,11 @@ class TaggerTrainer(Trainer):
         """Score dev, keep the weights if they are the best so far, and log the scores."""
         assert self.score_dev is not None
         began = time.monotonic()
-        scores = self.score_dev(self.model.model)
-        self.model.train()
+        scores = self.score_dev(self.learner.model)
+        self.learner.train()
         key = "pooled" if self.settings.select == "pooled" else "macro"
         if self.settings.select != "last":
-            keep_if_best(self.model.model, Path(self.args.output_dir), scores[key], self.state.global_step)
+            keep_if_best(self.learner.model, Path(str(self.args.output_dir)), scores[key], self.state.global_step)
         self.log({f"dev_{name}": value for name, value in scores.items()})
         if "since" in self.parts:
             self.parts["since"] += time.monotonic() - began  # scoring is not training

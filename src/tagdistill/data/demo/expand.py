@@ -28,7 +28,7 @@ ATTEMPTS = 12
 
 
 class Name(NamedTuple):
-    """One name: its type, its tags, its pool and its forms by case ("" where the language has only one)."""
+    """One name: its type, its tags, its pool and its forms by the name of the form."""
 
     kind: str
     tags: frozenset[str]
@@ -37,7 +37,7 @@ class Name(NamedTuple):
 
     @property
     def lemma(self) -> str:
-        """The first form."""
+        """The first form, which has no words before the bar."""
         return next(iter(self.forms.values()))
 
 
@@ -57,6 +57,7 @@ def digest(*key: object) -> int:
 def patterns(language: str) -> dict[str, list[str]]:
     """Read `patterns.txt`: the lines under each `[split]` heading."""
     found: dict[str, list[str]] = {}
+    section: list[str] = []
     for line in (ROOT / language / "patterns.txt").read_text(encoding="utf-8").splitlines():
         if line.startswith("["):
             found[line.strip("[]")] = section = []
@@ -67,7 +68,7 @@ def patterns(language: str) -> dict[str, list[str]]:
 
 @cache
 def names(language: str) -> list[Name]:
-    """Read `names.tsv`; a surface form has one pool, even where it names both a city and a team."""
+    """Read `names.tsv`; a surface form has one pool, though it names both a city and a team."""
     with (ROOT / language / "names.tsv").open(encoding="utf-8", newline="") as file:
         rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file, delimiter="\t")]
     pools: dict[str, str] = {}
@@ -75,11 +76,12 @@ def names(language: str) -> list[Name]:
     found = []
     for row in rows:
         kind, tags = row.pop("type"), row.pop("tags", "")
-        first = next(iter(row.values()))
-        if first not in pools:
-            pools[first] = POOLS[seen[kind, tags] % len(POOLS)]
+        surfaces = [form.rpartition("|")[2] for form in row.values()]
+        if not (pool := next((pools[s] for s in surfaces if s in pools), "")):
+            pool = POOLS[seen[kind, tags] % len(POOLS)]
             seen[kind, tags] += 1
-        found.append(Name(kind, frozenset(tags.split()), pools[first], row))
+        pools.update(dict.fromkeys(surfaces, pool))
+        found.append(Name(kind, frozenset(tags.split()), pool, row))
     return found
 
 

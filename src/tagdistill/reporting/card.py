@@ -1,0 +1,91 @@
+"""Model cards: what a student is, what it scores, what it was made from, and under which licences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from tagdistill import __version__
+from tagdistill.reporting.facts import non_commercial
+from tagdistill.reporting.headline import TASKS
+from tagdistill.reporting.html import render
+
+UNKNOWN = "not known"
+MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
+WHEEL = (
+    "multilingual-e5-small (Wang et al. 2024, arXiv:2402.05672, MIT), in a 4-bit copy, dequantised: not the original "
+    "weights. The licence notice of the encoder is passed on with it."
+)
+
+
+def model_card(
+    config: Mapping[str, Any],
+    metrics: Sequence[Mapping[str, Any]] = (),
+    *,
+    name: str = "tagdistill student",
+    encoder: Mapping[str, Any] | None = None,
+) -> str:
+    """Return the README.md of a saved student: `config` is its config.json, `metrics` its metrics JSONs.
+
+    `encoder` is the record of the converted encoder (tagdistill.json), for its licence and attribution.
+    """
+    licences = {x: (config.get("licences") or {}).get(x) for x in config["languages"]}
+    return render(
+        "card.md.j2",
+        front=_front_matter(config),
+        name=plain(name),
+        task=TASKS.get(config["task"], config["task"]),
+        version=config.get("versions", {}).get("tagdistill", __version__),
+        objective=config.get("objective") or "none",
+        distilled=bool(config.get("distill")),
+        decoder=config["decoder"],
+        mode=config.get("mode", "frozen"),
+        seed=config["seed"],
+        languages=[plain(x) for x in config["languages"]],
+        labels=[plain(x) for x in config["labels"]],
+        trained=[_scores(record) for record in metrics if record["role"] == "trained"],
+        zero_shot=[_scores(record) for record in metrics if record["role"] == "zero_shot"],
+        licences={plain(x): plain(text or UNKNOWN) for x, text in licences.items()},
+        restricted=[plain(x) for x, text in licences.items() if non_commercial(text)],
+        unknown=[plain(x) for x, text in licences.items() if not text],
+        encoder=_encoder(config.get("encoder") or {}, encoder or {}),
+        spans=config["task"] != "pos",
+        versions=config.get("versions", {}),
+    )
+
+
+def plain(text: object) -> str:
+    """Return text that Markdown shows as it is: no markup, no HTML, one line."""
+    return MARKDOWN.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def _front_matter(config: Mapping[str, Any]) -> str:
+    facts = {
+        "language": [str(x) for x in config["languages"]],
+        "library_name": "tagdistill",
+        "pipeline_tag": "token-classification",
+        "tags": ["tagdistill", "knowledge-distillation", str(config["task"])],
+    }
+    return yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
+
+
+def _scores(record: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("accuracy",) if record["score"] == "accuracy" else ("f1", "precision", "recall")
+    values = {name: f"{record[name]:.2f}" for name in names}
+    scorer = f"{record['scorer']}, {record['scheme']}"
+    return {"language": plain(record["language"]), "values": values, "sentences": record["sentences"], "scorer": scorer}
+
+
+def _encoder(settings: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, str]:
+    provider = settings.get("provider")
+    default = WHEEL if provider == "wheel" else settings.get("id") or provider or UNKNOWN
+    return {
+        "attribution": plain(record.get("attribution") or default),
+        "licence": plain(record.get("licence") or ("MIT" if default == WHEEL else UNKNOWN)),
+        "revision": plain(record.get("revision") or settings.get("revision") or ""),
+        "sha256": plain(record.get("sha256") or ""),
+        "copy": "yes" if provider == "wheel" else "",
+    }

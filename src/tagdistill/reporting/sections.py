@@ -1,0 +1,217 @@
+"""The tables of the page, from results and facts; each is None where there is nothing to show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tagdistill.evaluation.analysis import Analysis, Gap
+from tagdistill.evaluation.tables import MISSING, matrix_frame
+from tagdistill.provenance import versions
+from tagdistill.reporting.facts import Run, Stage, feature_sizes, non_commercial, target_sizes
+from tagdistill.reporting.figures import duration
+from tagdistill.reporting.html import Field, Head, Table, plain_table
+from tagdistill.settings import SPLITS
+
+VERDICTS = {"better": "good", "worse": "bad", "no difference shown": "plain"}
+TEXTS = {"train": "own training text", "test": "unseen text"}
+
+
+def gap_table(analysis: Analysis) -> Table | None:
+    """Return the gap and the share of it that each objective closes, in each language and on average."""
+    gaps = {(gap.objective, gap.language): gap for gap in analysis.gaps}
+    languages = [x for x in (*analysis.languages("trained"), "") if any(key[1] == x for key in gaps)]
+    rows: list[tuple[Head, list[Field]]] = []
+    seen = set()
+    for objective in dict.fromkeys(objective for objective, _ in gaps):
+        first = next(gap for gap in gaps.values() if gap.objective == objective)
+        if (pair := (first.decoder, first.reference)) not in seen:
+            seen.add(pair)
+            title = f"gap: teachers ({first.decoder}) − {first.reference}"
+            rows.append((Head(title, tone="teacher"), [_gap(gaps.get((objective, x))) for x in languages]))
+        rows.append((Head(objective, tone="student"), [_closed(gaps.get((objective, x))) for x in languages]))
+    heads = [Head(x) if x else Head("average", tone="average") for x in languages]
+    return Table(heads, rows).narrow() if rows else None
+
+
+def _gap(gap: Gap | None) -> Field:
+    if gap is None:
+        return Field(MISSING, tone="missing")
+    return Field(f"{gap.gap.value:+.2f}", note=f"[{gap.gap.low:+.2f}, {gap.gap.high:+.2f}]")
+
+
+def _closed(gap: Gap | None) -> Field:
+    if gap is None:
+        return Field(MISSING, tone="missing")
+    if gap.closed is None:
+        return Field(gap.verdict, tone="quiet")
+    tone = "good" if gap.closed.above_zero else "bad" if gap.closed.below_zero else ""
+    return Field(f"{gap.closed.value:.0f} %", note=f"[{gap.closed.low:.0f}, {gap.closed.high:.0f}]", tone=tone)
+
+
+def comparison_table(analysis: Analysis) -> Table | None:
+    """Return every comparison with its interval."""
+    titles = {group.key: group.title for group in analysis.groups}
+    rows = []
+    for c in analysis.comparisons:
+        found = Field(f"{c.difference.value:+.2f}", note=f"[{c.difference.low:+.2f}, {c.difference.high:+.2f}]")
+        verdict = Field(c.verdict, tone=VERDICTS[c.verdict])
+        up = f"{c.up} of {c.languages}"
+        left_out = f"without {', '.join(c.left_out)}" if c.left_out else ""
+        seeds = f"{c.runs} against {c.reference_runs}"
+        rows.append((c.title, c.reference, titles[c.group], found, verdict, Field(up, note=left_out), seeds))
+    return plain_table(
+        ["system", "against", "languages", "difference", "verdict", "languages up", "seeds"], rows, words=True
+    )
+
+
+def matrix_table(analysis: Analysis) -> Table | None:
+    """Return every teacher on every language; its own language is marked."""
+    frame = matrix_frame(analysis)
+    several = len(analysis.decoders) > 1
+    languages = [column for column in frame.columns[2:] if frame[column].notna().any()]
+    rows = []
+    for row in frame.to_dict("records"):
+        cells = [_matrix_cell(row[x], own=x == row["teacher"]) for x in languages]
+        rows.append((Head(row["teacher"] + (f" ({row['decoder']})" if several else "")), cells))
+    return Table([Head(x) for x in languages], rows, "teacher").narrow() if rows else None
+
+
+def _matrix_cell(value: float, *, own: bool) -> Field:
+    return Field(f"{value:.2f}", tone="own" if own else "") if value == value else Field(MISSING, tone="missing")
+
+
+def certainty_table(analysis: Analysis) -> Table | None:
+    """Return how right and how sure each teacher is on its own training text and on unseen text."""
+    there = {text for texts in analysis.results.calibration.values() for text in texts}
+    texts = [*(text for text in TEXTS if text in there), *sorted(there - TEXTS.keys())]
+    rows = []
+    for model, found in analysis.results.calibration.items():
+        cells = [cell for text in texts for cell in _certainty(found.get(text, {}))]
+        rows.append((Head(model.removeprefix("teachers/")), cells))
+    parts = ("accuracy, %", "mean top probability, %", "entropy, nats a word")
+    columns = [Head(part, TEXTS.get(text, text)) for text in texts for part in parts]
+    return Table(columns, rows, "teacher") if rows else None
+
+
+def _certainty(found: Mapping[str, float]) -> list[Field]:
+    digits = {"accuracy": 2, "confidence": 2, "entropy": 3}
+    return [Field(f"{found[k]:.{n}f}") if k in found else Field(MISSING, tone="missing") for k, n in digits.items()]
+
+
+def data_table(reports: Mapping[str, Mapping[str, Any]]) -> Table | None:
+    """Return counts, repeats and repairs of every split."""
+    rows = []
+    for language, report in reports.items():
+        for split, facts in _splits(report):
+            shared = [
+                f"{n['shared']:,} in {pair.split(' in ')[1]}"
+                for pair, n in report.get("repeats", {}).items()
+                if pair.startswith(f"{split} in ") and n.get("shared")
+            ]
+            notes = {key.replace("_", " "): n for key, n in (facts.get("left_out_or_repaired") or {}).items() if n}
+            rows.append(
+                (
+                    f"{language} {split}",
+                    facts.get("sentences"),
+                    facts.get("tokens"),
+                    (facts.get("lengths") or {}).get("max"),
+                    facts.get("repeated_sentences"),
+                    ", ".join(shared) or "0",
+                    facts.get("conflicting_labels"),
+                    Field(", ".join(f"{key} {n:,}" for key, n in sorted(notes.items())) or "0", tone="wrap"),
+                )
+            )
+    head = ["split", "sentences", "words", "longest", "repeated", "shared with another split", "conflicting labels"]
+    return plain_table([*head, "left out or repaired"], rows)
+
+
+def _splits(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    found = report.get("splits", {})
+    return [(split, found[split]) for split in SPLITS if split in found]
+
+
+def repaired_places(report: Mapping[str, Any]) -> list[str]:
+    """Return some of the repaired places of a language, as its data report names them."""
+    return [str(place) for split in report.get("splits", {}).values() for place in split.get("repaired_places") or []]
+
+
+def corpora_table(reports: Mapping[str, Mapping[str, Any]]) -> Table | None:
+    """Return where every corpus comes from and its hash."""
+    rows = [
+        (
+            f"{language} {split}",
+            facts.get("source"),
+            _hash(facts.get("source_sha256")),
+            _hash(facts.get("corpus_sha256")),
+        )
+        for language, report in reports.items()
+        for split, facts in _splits(report)
+    ]
+    return plain_table(["split", "source", "SHA-256 of the source", "SHA-256 of the corpus"], rows, words=True)
+
+
+def training_table(runs: Sequence[Run]) -> Table | None:
+    """Return how long and on what each model was trained."""
+    rows = []
+    for run in runs:
+        facts = run.summary
+        seconds, rate = facts.get("seconds"), facts.get("words_per_second")
+        rows.append(
+            (
+                run.model.name,
+                facts.get("updates"),
+                facts.get("best_update"),
+                duration(seconds) if seconds is not None else None,
+                round(rate) if rate is not None else None,
+                facts.get("parameters"),
+                facts.get("device"),
+                _hash(run.sha256),
+            )
+        )
+    head = ["model", "updates", "chosen at", "time", "words a second", "trained parameters", "device", "SHA-256"]
+    return plain_table(head, rows)
+
+
+def stage_table(stages: Sequence[Stage]) -> Table | None:
+    """Return the time and memory of each stage."""
+    rows = [
+        (s.name, s.jobs, duration(s.seconds), duration(s.longest), f"{s.memory_mb:,.0f} MB" if s.memory_mb else None)
+        for s in stages
+    ]
+    return plain_table(["stage", "jobs", "time, all jobs", "longest job", "most memory"], rows)
+
+
+def stored_table(results: Path, analysis: Analysis) -> Table | None:
+    """Return what is stored for reuse: targets with their bytes a word, and features."""
+    experiment = analysis.results.experiment
+    rows: list[tuple[Any, ...]] = [
+        (f"features, {name}", None, f"{size / 2**20:,.1f} MB", None)
+        for name, size in feature_sizes(results, experiment).items()
+    ]
+    for row in target_sizes(results, experiment, analysis.decoders):
+        name = f"targets, {row['language']} {row['corpus']} ({row['decoder']})"
+        rows.append((name, row["words"], f"{row['bytes'] / 2**20:,.2f} MB", f"{row['bytes_per_word']:.1f}"))
+    return plain_table(["stored", "words", "size", "bytes a word"], rows)
+
+
+def version_table(runs: Sequence[Run]) -> Table | None:
+    """Return the versions of the libraries that made the report, and of those that trained the models."""
+    trained: dict[str, set[str]] = {}
+    for run in runs:
+        for name, version in run.summary.get("versions", {}).items():
+            trained.setdefault(name, set()).add(str(version))
+    here = versions()
+    rows = [(name, here.get(name, ""), ", ".join(sorted(trained.get(name, ())))) for name in {**here, **trained}]
+    return plain_table(["library", "this report", "training"], rows, words=True)
+
+
+def licence_table(licences: Mapping[str, str]) -> Table | None:
+    """Return the licence of each language's data, those that forbid commercial use marked."""
+    rows = [(x, Field(text, tone="warn" if non_commercial(text) else "")) for x, text in licences.items()]
+    return plain_table(["language", "licence"], rows, words=True)
+
+
+def _hash(value: str | None) -> Field:
+    return Field(value[:12], tone="hash") if value else Field(MISSING, tone="missing")
