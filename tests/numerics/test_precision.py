@@ -43,7 +43,10 @@ def test_float32_errors(size: str) -> None:
     target = log_target.double().softmax(-1) * mask[..., None]
     loss = {"nll": -c.log_prob(c.argmax).sum(), "posterior": c.posterior_cross_entropy(log_target).sum()}
     student = looped_marginals(exact, graph=True).clamp_min(1e-300).log()
-    wanted = {"nll": looped_log_partition(exact).sum() - best_score(exact, c.argmax), "posterior": -(target * student).sum()}
+    wanted = {
+        "nll": looped_log_partition(exact).sum() - best_score(exact, c.argmax),
+        "posterior": -(target * student).sum(),
+    }
     for name, bar in (("nll", 1e-6), ("posterior", 1e-4)):
         found = torch.autograd.grad(loss[name], ours.leaves(), retain_graph=True)
         want = torch.autograd.grad(wanted[name], exact.leaves(), retain_graph=True)

@@ -21,7 +21,9 @@ def chains(draw: st.DrawFn, most_time: int = 9, most_labels: int = 5) -> Inputs:
     lengths = draw(st.lists(st.integers(1, most_time), min_size=1, max_size=5))
     time = max(lengths) + draw(st.integers(0, 2))
     sd = draw(st.sampled_from([0.1, 2.0, 30.0, 100.0]))
-    inputs = random_inputs(lengths, draw(st.integers(1, most_labels)), seed=draw(st.integers(0, 10**6)), sd=sd, time=time)
+    inputs = random_inputs(
+        lengths, draw(st.integers(1, most_labels)), seed=draw(st.integers(0, 10**6)), sd=sd, time=time
+    )
     if draw(st.booleans()):
         forbidden = torch.rand(inputs.transitions.shape, generator=torch.Generator().manual_seed(len(lengths))) < 0.3
         inputs = inputs.with_leaves(
@@ -67,9 +69,7 @@ def test_padding_never_reaches_a_result(rubbish: float, inputs: Inputs) -> None:
     outside = torch.arange(inputs.emissions.shape[1]) >= inputs.lengths[:, None]
     emissions = inputs.emissions.masked_fill(outside[..., None], rubbish)
     spoilt = inputs.with_leaves([emissions, inputs.transitions, inputs.start, inputs.end])
-    again = everything(
-        spoilt, labels.masked_fill(outside, -100), log_target.masked_fill(outside[..., None], rubbish)
-    )
+    again = everything(spoilt, labels.masked_fill(outside, -100), log_target.masked_fill(outside[..., None], rubbish))
     for name, value in clean.items():
         assert torch.equal(value, again[name]), name
     for name in ("marginals", "log_marginals", "argmax", "gradient of emissions"):
@@ -81,9 +81,7 @@ def test_padding_never_reaches_a_result(rubbish: float, inputs: Inputs) -> None:
 def test_sentences_do_not_see_each_other(inputs: Inputs, seed: int) -> None:
     order = torch.randperm(len(inputs.lengths), generator=torch.Generator().manual_seed(seed))
     labels, log_target = arguments(inputs)
-    shuffled = Inputs(
-        inputs.emissions[order], inputs.transitions, inputs.lengths[order], inputs.start, inputs.end
-    )
+    shuffled = Inputs(inputs.emissions[order], inputs.transitions, inputs.lengths[order], inputs.start, inputs.end)
     straight = everything(inputs, labels, log_target)
     mixed = everything(shuffled, labels[order], log_target[order])
     for name, value in straight.items():

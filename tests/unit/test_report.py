@@ -1,0 +1,332 @@
+"""The report page, its figures and the model cards, made from a small results folder with known numbers."""
+
+import html.parser
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import yaml
+from synthetic_results import TRAINED, WRONG, build, settings
+
+from tagdistill.errors import DataError
+from tagdistill.evaluation.scores import students
+from tagdistill.evaluation.tables import TABLES
+from tagdistill.files import write_json, write_text
+from tagdistill.parquet import write_table
+from tagdistill.reporting.card import model_card
+from tagdistill.reporting.facts import non_commercial, read_runs, read_stages
+from tagdistill.reporting.figures import FIGURES, duration
+from tagdistill.reporting.report import build_report, read_metrics
+
+ATTACK = "<script>alert(1)</script><img src=http://evil.example/x onerror=alert(1)>\"'&"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+VOID = {"meta", "br", "hr", "img", "input", "link"}
+SVG_VOID = {"path", "rect", "line", "stop", "circle"}
+
+
+class Page(html.parser.HTMLParser):
+    """Tags, references to other files, and tables by the nearest heading before them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags, self.references, self.open, self.tables = set(), [], [], []
+        self._row: list[str] | None = None
+        self._cell = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        self.references += [v for k, v in attributes if k in ("src", "href", "xlink:href", "srcset", "data", "action")]
+        self.references += [k for k, _ in attributes if k.startswith("on")]
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        if tag == "tr":
+            self._row = []
+        if tag in ("td", "th"):
+            self._row.append("")
+            self._cell = True
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes another element"
+        if tag in ("td", "th"):
+            self._cell = False
+        if tag == "tr":
+            self.tables[-1].append([re.sub(r"\s+", " ", cell).strip() for cell in self._row])
+
+    def handle_data(self, text):
+        if self._cell:
+            self._row[-1] += f" {text}"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    root = tmp_path_factory.mktemp("toy")
+    results, benchmarks = build(root)
+    add_models(results)
+    write_targets(results)
+    encoder = root / "encoder"
+    write_json(encoder / "tagdistill.json", {"attribution": "an encoder", "licence": "MIT", "sha256": "ab" * 32})
+    build_report(results, settings(), benchmarks=benchmarks, encoder=encoder, draws=200)
+    return results
+
+
+@pytest.fixture(scope="module")
+def page(made):
+    return (made / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def add_models(results: Path, **changes) -> None:
+    for model in students(settings()):
+        write_json(results / model.name / "model" / "config.json", {**config(), "seed": model.seed, **changes})
+        (results / model.name / "model" / "model.safetensors").write_bytes(b"weights of " + model.name.encode())
+
+
+def config() -> dict:
+    return {
+        "format": 1,
+        "kind": "tagger",
+        "task": "pos",
+        "labels": ["NOUN", "VERB"],
+        "decoder": "crf",
+        "objective": "posterior",
+        "languages": list(TRAINED),
+        "licences": {"en": "CC BY-SA 4.0", "fr": None, "nl": "CC BY-NC-SA 4.0"},
+        "encoder": {"provider": "wheel", "layers": 8, "tap": 6},
+        "mode": "frozen",
+        "distill": {"k": 10},
+        "seed": 0,
+        "versions": {"tagdistill": "0.1.0", "torch": "2.13.0"},
+    }
+
+
+def write_targets(results: Path) -> None:
+    columns = {"id": pa.array(["train-000001", "train-000002"]), "length": pa.array([7, 5], pa.int32())}
+    write_table(results / "targets" / "en" / "crf" / "train.parquet", columns, {"kind": "targets"})
+
+
+def test_everything_is_written(made):
+    assert {f.stem for f in (made / "tables").iterdir()} == set(TABLES)
+    assert {f.stem for f in (made / "figures").iterdir()} == set(FIGURES)
+    assert {f.name for f in (made / "report" / "cards").iterdir()} == {
+        f"{objective}-seed-{seed}.md" for objective in ("baseline", "posterior") for seed in (0, 1)
+    }
+
+
+def test_the_page_is_whole_and_loads_nothing(page):
+    parsed = Page(page)
+    assert parsed.open == []
+    assert not parsed.tags & {"script", "iframe", "img", "link", "object", "embed", "image", "use"}
+    assert all(reference.startswith("#") for reference in parsed.references)
+    assert "@import" not in page and not re.search(r"url\((?!#)", page)
+    anchors = set(re.findall(r'\bid="([^"]+)"', page))
+    assert {reference[1:] for reference in parsed.references} <= anchors
+    assert len(re.findall(r'\bid="', page)) == len(anchors), "an id occurs twice"
+
+
+def test_the_numbers_of_the_page(page):
+    tables = Page(page).tables
+    in_language = next(t for t in tables if ["Teachers", "95.00", "94.00", "90.00", "93.00"] in t)
+    posterior = next(row for row in in_language if row[0] == "posterior")
+    assert posterior == ["posterior", "92.40 ± 0.14", "92.00 ± 0.00", "90.20 ± 0.14", "91.53 ± 0.00"]
+    zero_shot = next(t for t in tables if t[0][1] == "de")
+    assert zero_shot[1][:2] == ["Best single teacher, chosen on test", "70.00 nl"]
+    gap = next(t for t in tables if any(row[0].startswith("gap:") for row in t))
+    assert gap[1][1].startswith("+5.20 [") and gap[2][1].startswith("50 % [") and gap[2][3] == "no gap to close"
+
+
+def test_the_best_student_of_a_column_is_bold(page):
+    row = re.search(r'<tr class="student"><th scope="row">posterior</th>(.*?)</tr>', page, re.DOTALL)[1]
+    assert row.count(" best") == 4
+    teachers = re.search(r'<tr class="teacher"><th scope="row">Teachers</th>(.*?)</tr>', page, re.DOTALL)[1]
+    assert " best" not in teachers
+
+
+def test_the_headline_says_what_is_clear(page):
+    assert "In-language: the highest average is posterior with 91.53 ± 0.00." in page
+    assert (
+        "Zero-shot, out of domain: the highest average is posterior with 51.30 ± 0.42. No objective is clearly" in page
+    )
+    assert "The teachers average 93.00, baseline 90.03: a gap of +2.97 [" in page
+    assert "demonstration" not in page and "One seed" not in page
+
+
+def test_no_gap_to_close_is_said(tmp_path):
+    wrong = {**WRONG, **{f"teachers/{x}/crf/seed-0": {**WRONG[f"teachers/{x}/crf/seed-0"], x: 130} for x in TRAINED}}
+    results, _ = build(tmp_path, wrong)
+    build_report(results, settings(), draws=100)
+    text = (results / "report" / "index.html").read_text()
+    assert "no gap to close, because the teachers are not clearly better" in text
+    assert "Clearly better than the reference: posterior" in text
+    assert "No gap to close" in (results / "figures" / "gap_closed.svg").read_text()
+
+
+def test_demo_data_one_seed_and_unequal_updates_are_noted(tmp_path):
+    results, _ = build(tmp_path)
+    languages = {x: {"source": "demo"} for x in ("en", "es")}
+    experiment = settings(task="ner", labels=["PER"], languages=languages, zero_shot={}, seeds=[0])
+    path = results / "students/posterior/seed-0/training.json"
+    write_json(path, {**json.loads(path.read_text()), "updates": 999})
+    shutil.rmtree(results / "metrics")
+    build_report(results, experiment, draws=100)
+    text = (results / "report" / "index.html").read_text()
+    assert "This is demonstration data" in text and "One seed" in text and "6 results missing" in text
+    assert "not all students had the same number of updates: baseline 200, posterior 999" in text.lower()
+
+
+def test_a_page_without_any_result_still_stands(tmp_path):
+    build_report(tmp_path / "none", settings(), benchmarks=tmp_path / "no benchmarks")
+    text = (tmp_path / "none" / "report" / "index.html").read_text()
+    assert "No complete results yet." in text and "results missing" in text and not Page(text).open
+
+
+def test_a_failed_seed_is_shown_as_missing(tmp_path):
+    wrong = {model: dict(languages) for model, languages in WRONG.items()}
+    del wrong["students/posterior/seed-0"], wrong["students/posterior/seed-1"]["fr"]
+    results, benchmarks = build(tmp_path, wrong)
+    log = results / "students/baseline/seed-0/metrics.jsonl"
+    log.write_text(log.read_text() + '{"update": 20')  # cut off as it was written
+    build_report(results, settings(), benchmarks=benchmarks, draws=100)
+    text = (results / "report" / "index.html").read_text()
+    assert "7 results missing (shown as –): metrics/students/posterior/seed-0/en.json" in text
+    assert "metrics/students/posterior/seed-1/fr.json" in (results / "tables" / "missing.tsv").read_text()
+    rows = next(t for t in Page(text).tables if t[0][1:2] == ["en"] and t[1][0] == "Teachers")
+    assert next(row for row in rows if row[0] == "posterior") == ["posterior", "92.30", "–", "90.30", "–"]
+
+
+def test_a_broken_log_line_is_named(tmp_path):
+    log = tmp_path / "students/baseline/seed-0/metrics.jsonl"
+    write_text(log, '{"update": 1}\nnot json\n{"update": 3}\n')
+    with pytest.raises(DataError, match=r"metrics\.jsonl:2"):
+        read_runs(tmp_path, students(settings()))
+
+
+def test_whatever_comes_from_data_is_escaped(tmp_path):
+    results, benchmarks = build(tmp_path)
+    path = results / "data" / "nl" / "report.json"
+    report = json.loads(path.read_text())
+    report["splits"]["train"] |= {"licence": ATTACK, "source": ATTACK, "repaired_places": [ATTACK]}
+    write_json(path, report)
+    (benchmarks / "<b>stage.tsv").write_text("s\tmax_rss\n1.0\t2.0\n")
+    summary = results / "students/posterior/seed-0/training.json"
+    write_json(summary, {**json.loads(summary.read_text()), "device": ATTACK, "versions": {ATTACK: ATTACK}})
+    languages = settings().model_dump(mode="json", exclude_none=True)["languages"]
+    languages["en"]["leave_out"] = ATTACK
+    build_report(results, settings(languages=languages), benchmarks=benchmarks, draws=50)
+    text = (results / "report" / "index.html").read_text()
+    parsed = Page(text)
+    assert parsed.open == [] and not parsed.tags & {"script", "img", "b>stage"}
+    assert all(reference.startswith("#") for reference in parsed.references)
+    assert text.count("&lt;script&gt;alert(1)") >= 6 and "<b>stage" not in text
+
+
+def test_training_and_provenance_are_shown(page, made):
+    tables = Page(page).tables
+    models = next(t for t in tables if t[0][0] == "model")
+    row = next(row for row in models if row[0] == "students/posterior/seed-0")
+    assert row[1:3] == ["200", "160"] and row[6] == "cpu" and re.fullmatch(r"[0-9a-f]{12}", row[7])
+    stages = next(t for t in tables if t[0][0] == "stage")
+    assert ["encode", "2", "10 s", "5.5 s", "512 MB"] in stages and [
+        "train_student",
+        "1",
+        "44 s",
+        "44 s",
+        "–",
+    ] in stages
+    stored = next(t for t in tables if t[0][0] == "stored")
+    size = (made / "targets/en/crf/train.parquet").stat().st_size
+    assert stored[1] == ["targets, en train (crf)", "12", "0.00 MB", f"{size / 12:.1f}"]
+    assert ["nl", "CC BY-NC-SA 4.0"] in next(t for t in tables if t[0] == ["language", "licence"])
+    assert "Non-commercial:</strong> the data of nl may" in page
+    data = next(t for t in tables if t[0][0] == "split" and "sentences" in t[0])
+    assert data[1][0] == "en train" and data[2][5] == "2 in train" and "repaired 4" in data[5][7]
+    settings_text = re.search(r"<pre>(.*?)</pre>", page, re.DOTALL)[1]
+    assert "objectives:" in settings_text and "batch_words: 1000" in settings_text
+
+
+def test_certainty_of_the_teachers(page):
+    table = next(t for t in Page(page).tables if any(row[0] == "fr/crf/seed-0" for row in t))
+    assert table[0][1] == "accuracy, % own training text"
+    assert table[2] == ["fr/crf/seed-0", "99.40", "98.10", "0.080", "94.60", "96.30", "0.170"]
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path):
+    results, benchmarks = build(tmp_path)
+    add_models(results)
+    found = []
+    for _ in range(2):
+        build_report(results, settings(), benchmarks=benchmarks, draws=50)
+        found.append(
+            {f: (results / f).read_bytes() for f in ("report/index.html", *(f"figures/{x}.svg" for x in FIGURES))}
+        )
+    assert found[0] == found[1]
+
+
+def test_stages_come_from_benchmarks(tmp_path):
+    _, benchmarks = build(tmp_path)
+    assert [(s.name, s.jobs, s.seconds) for s in read_stages(benchmarks)] == [
+        ("train_student", 1, 44.25),
+        ("train_teacher", 1, 31.0),
+        ("encode", 2, 10.0),
+    ]
+    assert read_stages(None) == [] == read_stages(tmp_path / "none")
+
+
+def test_durations_read_as_a_person_would_write_them():
+    assert [duration(x) for x in (4.25, 59.4, 185, 7800)] == ["4.2 s", "59 s", "3 min 5 s", "2 h 10 min"]
+
+
+@pytest.mark.parametrize("licence", ["CC BY-NC-SA 4.0", "CC-BY-NC 3.0", "for non-commercial use", "noncommercial"])
+def test_licences_that_forbid_commercial_use_are_found(licence):
+    assert non_commercial(licence)
+    assert not non_commercial("CC BY-SA 4.0") and not non_commercial(None) and not non_commercial("INCOME licence")
+
+
+def test_model_card(made):
+    model = students(settings())[2]
+    card = model_card(
+        config(), read_metrics(made, settings(), model), name="toy/student", encoder={"sha256": "ab" * 32}
+    )
+    front, body = card.removeprefix("---\n").split("---\n", 1)
+    assert yaml.safe_load(front)["language"] == list(TRAINED)
+    assert "| language | accuracy | sentences |\n|---|---|---|\n| en | 92.50 | 100 |\n" in body
+    assert "| de | 83.00 | 100 |" in body and "tagdistill, tags" in body
+    assert "**Not for commercial use as it stands:** the data of nl is" in body
+    assert "The licence of fr was not stated" in body and "| fr | not known |" in body
+    assert "4-bit copy" in body and "ab" * 32 in body and "tagdistill predict --model FOLDER" in body
+    assert "objective `posterior`" in body and "Labels\n\nNOUN, VERB\n" in body
+    assert "\n\n\n" not in card
+    assert (made / "report/cards/posterior-seed-0.md").read_text().startswith("---\nlanguage:")
+
+
+def test_model_card_of_a_baseline_and_of_hostile_text():
+    hostile = {**config(), "objective": "baseline", "distill": None, "licences": {"en": ATTACK + "\n# x | y"}}
+    card = model_card({**hostile, "encoder": {"provider": "hub", "id": "x/y", "revision": "c0ffee"}})
+    assert "trained without teachers" in card and "has not been evaluated" in card and "4-bit" not in card
+    assert not re.search(r"(?<!\\)<script", card) and r"\# x \| y" in card and "Revision c0ffee." in card
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the page is not rendered")
+def test_the_page_renders_in_a_browser(made, tmp_path):
+    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    flags += "--disable-component-update --disable-sync --virtual-time-budget=4000"
+    command = [
+        CHROMIUM,
+        *flags.split(),
+        f"--user-data-dir={tmp_path}",
+        "--dump-dom",
+        f"file://{made}/report/index.html",
+    ]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert shown.returncode == 0
+    assert shown.stdout.count("<svg") == len(FIGURES) and "91.53" in shown.stdout and "</html>" in shown.stdout

@@ -13,8 +13,8 @@ from tagdistill.crf.forward_backward import ForwardBackward
 from tagdistill.crf.k_best import k_best
 from tagdistill.crf.kernels import forward_backward, log_partition
 from tagdistill.crf.paths import PathCounts
-from tagdistill.crf.potentials import prepare
-from tagdistill.crf.shapes import Float, Int
+from tagdistill.crf.potentials import pad_time, prepare
+from tagdistill.crf.shapes import Bool, Float, Int
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class LinearChain:
     @cached_property
     def argmax(self) -> Int[Tensor, "batch time"]:
         """Best labels (batch, time), 0 past the end. Ties go to the lowest label, decided from the last token back."""
-        return paths.labels_out(viterbi.argmax(self._potentials)[..., None], self.time)[:, 0]
+        return self._labels_out(viterbi.argmax(self._potentials))
 
     def top_k(self, k: int) -> TopK:
         """Return the k best paths, exact and distinct, without a gradient. The first is `argmax`.
@@ -185,12 +185,13 @@ class LinearChain:
         """
         if k < 1:
             raise ValueError(f"k: expected 1 or more, found {k}")
-        rows, score = k_best(self._potentials, k)
+        found = k_best(self._potentials, k)
         with torch.no_grad():
-            filled = score > -torch.inf
-            exact = paths.unnormalised(self._potentials.detach(), rows) - self._log_partition[:, None]
+            filled = found.score > -torch.inf
+            path = paths.prepare(found.labels, self._potentials.layout, self.num_labels)
+            exact = paths.score(*self._graph, path) - self._log_partition[:, None]
             log_prob = exact.masked_fill(~filled, -torch.inf).to(self.dtype)
-        return TopK(paths.labels_out(rows, self.time), log_prob, filled.sum(1))
+        return TopK(self._labels_out(found.labels), log_prob, filled.sum(1))
 
     # -- comparisons with another chain over the same sentences
 
@@ -227,21 +228,24 @@ class LinearChain:
             target.masked_fill_(~self._potentials.layout.mask[..., None], 0.0)
         return functions.PosteriorCrossEntropy.apply(*self._graph, target, temperature, self._pass).to(self.dtype)
 
-    # -- between the caller's layout and the kernels'
+    # -- between the caller's tensors and the kernels'
 
     def _in(self, values: Tensor) -> Tensor:
-        """(batch, time, label) of any dtype -> time-major float64, 0 in padding."""
+        """(batch, time, label) of any dtype -> float64, 0 in padding."""
         layout = self._potentials.layout
-        rows = values[:, : layout.time].transpose(0, 1).to(device=layout.mask.device, dtype=torch.float64)
+        rows = values[:, : layout.time].to(device=layout.mask.device, dtype=torch.float64)
         return rows.masked_fill(~layout.mask[..., None], 0.0)
 
     def _out(self, rows: Tensor) -> Tensor:
-        """Time-major float64 -> (batch, time, label) in the dtype of the inputs."""
-        values = rows.transpose(0, 1).to(dtype=self.dtype, memory_format=torch.contiguous_format, copy=True)
-        missing = self.time - rows.shape[0]
-        return torch.nn.functional.pad(values, (0, 0, 0, missing)) if missing else values
+        """Float64 -> the dtype and number of time steps of the inputs."""
+        return pad_time(rows.to(dtype=self.dtype, copy=True), self.time)
+
+    def _labels_out(self, labels: Tensor) -> Tensor:
+        """(..., shorter) -> (..., time), with zeros."""
+        missing = self.time - labels.shape[-1]
+        return torch.nn.functional.pad(labels, (0, missing)) if missing else labels
 
     def _check_fits(self, other: LinearChain) -> None:
         mine, theirs = self._potentials.scores.shape, other._potentials.scores.shape
         if mine != theirs:
-            raise ValueError(f"student: expected scores (time, batch, label) {tuple(mine)}, found {tuple(theirs)}")
+            raise ValueError(f"student: expected scores (batch, time, label) {tuple(mine)}, found {tuple(theirs)}")

@@ -12,7 +12,7 @@ from tagdistill.crf.potentials import Potentials
 
 
 class ForwardBackward(ABC):
-    """Float64 results of one pass, without an autograd graph. Time-major, 0 in padding.
+    """Float64 results of one pass, without an autograd graph; (batch, time, label), 0 in padding.
 
     With a_t(j) the log-sum of all beginnings that end in label j at token t (its score included), b_t(j) that of all
     endings after it: log marginal = a + b - log Z.
@@ -27,16 +27,21 @@ class ForwardBackward(ABC):
     @cached_property
     @abstractmethod
     def marginals(self) -> Tensor:
-        """(time, batch, label) probabilities."""
+        """Probabilities."""
 
     @cached_property
     @abstractmethod
+    def raw_log_marginals(self) -> Tensor:
+        """Log-probabilities; any finite value in padding."""
+
+    @cached_property
     def log_marginals(self) -> Tensor:
-        """(time, batch, label) log-probabilities."""
+        """Log-probabilities."""
+        return self.raw_log_marginals * self.layout.mask[..., None]
 
     @abstractmethod
     def pairs(self, first: int, stop: int) -> Tensor:
-        """(stop - first, batch, from, to) probabilities of the labels of tokens t and t + 1, for first <= t < stop."""
+        """(batch, stop - first, from, to) probabilities of the labels of tokens t and t + 1, for first <= t < stop."""
 
     @cached_property
     @abstractmethod
@@ -51,7 +56,7 @@ class ForwardBackward(ABC):
     def adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gradients of `sum before * a + sum after * b` to scores and transitions.
 
-        before, after: (time, batch, label), 0 in padding. log Z is no part of it.
+        before, after: (batch, time, label), contiguous, 0 in padding. log Z is no part of it.
         """
 
     def pair_adjoint(self, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -59,17 +64,17 @@ class ForwardBackward(ABC):
         # d p_t(i, j) = p_t(i, j) (d a_t(i) + d transitions(i, j) + d scores_(t+1)(j) + d b_(t+1)(j) - d log Z)
         before, after = torch.zeros_like(self.marginals), torch.zeros_like(self.marginals)
         for first, stop in self._chunks():
-            weighted = self.pairs(first, stop) * weight
-            before[first:stop] = weighted.sum(3)
-            after[first + 1 : stop + 1] = weighted.sum(2)
+            weighted = self.pairs(first, stop) * weight[:, None]
+            before[:, first:stop] = weighted.sum(3)
+            after[:, first + 1 : stop + 1] = weighted.sum(2)
         total = (weight * self.edges).sum((1, 2))
         scores, transitions = self.adjoint(before, after)
-        scores += after - total[:, None] * self.marginals
+        scores += after - total[:, None, None] * self.marginals
         return scores, transitions + (weight * self.edges).sum(0) - self.edge_sum(total)
 
     def _chunks(self, cells: int = 1 << 20) -> list[tuple[int, int]]:
-        """Pieces of the token pairs whose (time, batch, from, to) tables stay small."""
-        pairs, labels = self.layout.time - 1, self.potentials.transitions.shape[0]
+        """Pieces of the token pairs whose (batch, time, from, to) tables stay small."""
+        pairs, labels = self.layout.time - 1, len(self.potentials.transitions)
         size = max(1, cells // (self.layout.batch * labels * labels))
         return [(t, min(t + size, pairs)) for t in range(0, pairs, size)]
 

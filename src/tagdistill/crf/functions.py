@@ -1,6 +1,6 @@
 """Autograd functions: every gradient comes from the one forward-backward pass, none from a tape.
 
-All take the time-major float64 `scores` and `transitions` of a chain. First derivatives only: differentiating twice
+All take the float64 `scores` and `transitions` of a chain. First derivatives only: differentiating twice
 raises PyTorch's "marked with @first_order".
 """
 
@@ -30,13 +30,13 @@ class LogPartition(torch.autograd.Function):
     @first_order
     def backward(ctx: Any, grad: Tensor) -> Grads:
         passed = ctx.passed
-        scores = grad[:, None] * passed.marginals if ctx.needs_input_grad[0] else None
+        scores = grad[:, None, None] * passed.marginals if ctx.needs_input_grad[0] else None
         transitions = passed.edge_sum(grad) if ctx.needs_input_grad[1] else None
         return scores, transitions, None
 
 
 class LogMarginals(torch.autograd.Function):
-    """log-marginals (time, batch, label), 0 in padding."""
+    """log-marginals (batch, time, label), 0 in padding."""
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, transitions: Tensor, passed: ForwardBackward) -> Tensor:
@@ -51,7 +51,7 @@ class LogMarginals(torch.autograd.Function):
 
 
 class Marginals(torch.autograd.Function):
-    """marginals (time, batch, label), 0 in padding."""
+    """marginals (batch, time, label), 0 in padding."""
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, transitions: Tensor, passed: ForwardBackward) -> Tensor:
@@ -67,8 +67,8 @@ class Marginals(torch.autograd.Function):
 def _log_marginals_backward(passed: ForwardBackward, grad: Tensor) -> tuple[Tensor, Tensor]:
     # log marginal = a + b - log Z
     scores, transitions = passed.adjoint(grad, grad)
-    total = grad.sum((0, 2))
-    scores.addcmul_(passed.marginals, total[:, None], value=-1)
+    total = grad.sum((1, 2))
+    scores.addcmul_(passed.marginals, total[:, None, None], value=-1)
     return scores, transitions - passed.edge_sum(total)
 
 
@@ -100,7 +100,7 @@ class PathLogProb(torch.autograd.Function):
         passed, total = ctx.passed, -grad.sum(1)
         scores = transitions = None
         if ctx.needs_input_grad[0]:
-            scores = paths.add_unary(passed.marginals * total[:, None], ctx.path, grad)
+            scores = paths.add_unary(passed.marginals * total[:, None, None], ctx.path, grad)
         if ctx.needs_input_grad[1]:
             transitions = paths.edge_sum(ctx.path, grad, passed.potentials.transitions.shape[0])
             transitions += passed.edge_sum(total)
@@ -116,16 +116,16 @@ class ExpectedLogProb(torch.autograd.Function):
     ) -> Tensor:
         ctx.passed = passed
         ctx.save_for_backward(scores, transitions, unary, edges)
-        return (unary * scores).sum((0, 2)) + (edges * transitions).sum((1, 2)) - passed.log_partition
+        return (unary * scores).sum((1, 2)) + (edges * transitions).sum((1, 2)) - passed.log_partition
 
     @staticmethod
     @first_order
     def backward(ctx: Any, grad: Tensor) -> Grads:
         scores, transitions, unary, edges = ctx.saved_tensors
         needs, passed, column = ctx.needs_input_grad, ctx.passed, grad[:, None, None]
-        d_scores = (unary - passed.marginals) * grad[:, None] if needs[0] else None
+        d_scores = (unary - passed.marginals) * column if needs[0] else None
         d_transitions = (edges * column).sum(0) - passed.edge_sum(grad) if needs[1] else None
-        d_unary = scores * grad[:, None] if needs[2] else None
+        d_unary = scores * column if needs[2] else None
         d_edges = transitions * column if needs[3] else None
         return d_scores, d_transitions, d_unary, d_edges, None
 
@@ -140,12 +140,12 @@ class PosteriorCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, scores: Tensor, transitions: Tensor, target: Tensor, heat: float, passed: ForwardBackward
     ) -> Tensor:
-        tempered = passed.log_marginals
+        tempered = passed.raw_log_marginals
         if heat != 1.0:
             tempered = (tempered / heat).log_softmax(-1)
         ctx.passed, ctx.heat = passed, heat
         ctx.save_for_backward(target, tempered)
-        return (target * tempered).sum((0, 2)) * -(heat * heat)
+        return (target * tempered).sum((1, 2)) * -(heat * heat)
 
     @staticmethod
     @first_order
@@ -154,5 +154,5 @@ class PosteriorCrossEntropy(torch.autograd.Function):
         mask = ctx.passed.layout.mask[..., None]
         student = ctx.passed.marginals if ctx.heat == 1.0 else tempered.exp() * mask
         # Signed targets sum to 0 in each token, so log Z has no share in them.
-        signed = (student - target).mul_(grad[:, None] * ctx.heat)
+        signed = (student - target).mul_(grad[:, None, None] * ctx.heat)
         return *ctx.passed.adjoint(signed, signed), None, None, None

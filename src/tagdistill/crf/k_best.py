@@ -20,7 +20,7 @@ from tagdistill.crf import viterbi
 from tagdistill.crf.potentials import Potentials
 
 
-class _Paths(NamedTuple):
+class Found(NamedTuple):
     """Paths of each sentence in falling order of score."""
 
     labels: Tensor  # (batch, n, time); the number of labels in padding, so that nothing follows there
@@ -38,8 +38,8 @@ class _Children(NamedTuple):
 
 
 @torch.no_grad()
-def k_best(potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
-    """Return labels (time, batch, k) and unnormalised scores (batch, k); labels 0 and -inf in an empty slot.
+def k_best(potentials: Potentials, k: int) -> Found:
+    """Return the k best paths of each sentence; labels 0 in padding, and in empty slots, where the score is -inf.
 
     Reads one number back from the device in each round; there are at most k rounds, usually about four.
     """
@@ -50,26 +50,26 @@ def k_best(potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
         found, new = search.merge(found, new, children, k)
     missing = k - found.score.shape[1]
     score = pad(found.score, (0, missing), value=-torch.inf)
-    labels = pad(found.labels, (0, 0, 0, missing)).permute(2, 0, 1)
-    empty = score.isinf() | ~potentials.layout.mask[..., None]
-    return labels.masked_fill(empty, 0), score
+    empty = score.isinf()[..., None] | ~potentials.layout.mask[:, None]
+    labels = pad(found.labels, (0, 0, 0, missing)).masked_fill(empty, 0)
+    return Found(labels, score, pad(found.turn, (0, missing)))
 
 
 class _Search:
     def __init__(self, potentials: Potentials) -> None:
-        self.mask = potentials.layout.mask.t()[:, None, :, None]  # (batch, 1, time, 1)
+        self.mask = potentials.layout.mask[:, None, :, None]  # (batch, 1, time, 1)
         self.best = viterbi.best_prefixes(potentials)
         self.following = viterbi.into(potentials.transitions)
         self.position = torch.arange(len(self.best), device=self.best.device)
         self.free = viterbi.outside(potentials.layout, self.best.shape[2])
 
-    def best_path(self) -> _Paths:
+    def best_path(self) -> Found:
         labels = viterbi.backtrace(self.best, self.following, self.free).permute(1, 2, 0)
         last = self.mask.sum(2).squeeze(-1) - 1
         score = self.best.permute(1, 0, 2).gather(1, last[..., None].expand(-1, 1, self.best.shape[2])).amax(2)
-        return _Paths(labels, score, last + 1)
+        return Found(labels, score, last + 1)
 
-    def children(self, parents: _Paths, k: int) -> _Children:
+    def children(self, parents: Found, k: int) -> _Children:
         """Return the k best children of each sentence's parents."""
         labels, time, size = parents.labels, len(self.best), self.best.shape[2]
         after = pad(labels[..., 1:], (0, 1), value=size)
@@ -83,7 +83,7 @@ class _Search:
         score, index = flat.topk(min(k, flat.shape[1]), dim=1)
         return _Children(score, index // (time * size), index // size % time, index % size)
 
-    def merge(self, found: _Paths, parents: _Paths, children: _Children, k: int) -> tuple[_Paths, _Paths]:
+    def merge(self, found: Found, parents: Found, children: _Children, k: int) -> tuple[Found, Found]:
         """Return the k best of what was found and its children, and those children alone, decoded."""
         score = torch.cat([found.score, children.score], 1)
         order = score.sort(dim=1, descending=True, stable=True).indices[:, :k]
@@ -96,9 +96,9 @@ class _Search:
         turn = torch.cat([found.turn, new.turn], 1)
         kept = order.clamp(max=labels.shape[1] - 1)  # what lies beyond is an empty slot
         labels = labels.gather(1, kept[..., None].expand(*kept.shape, labels.shape[2]))
-        return _Paths(labels, score.gather(1, order), turn.gather(1, kept)), new
+        return Found(labels, score.gather(1, order), turn.gather(1, kept)), new
 
-    def decode(self, parents: _Paths, children: _Children, chosen: Tensor, most: int) -> _Paths:
+    def decode(self, parents: Found, children: _Children, chosen: Tensor, most: int) -> Found:
         """Complete the first `most` children; where a sentence has fewer chosen ones the slot is empty."""
         score, parent, turn, label = (x[:, :most] for x in children)
         rank = torch.arange(most, device=score.device)
@@ -107,4 +107,4 @@ class _Search:
         forced = torch.where(self.position > turn[..., None], after, -1)
         forced.scatter_(2, turn[..., None], label[..., None])
         labels = viterbi.backtrace(self.best, self.following, forced.permute(2, 0, 1).contiguous())
-        return _Paths(labels.permute(1, 2, 0), score, turn)
+        return Found(labels.permute(1, 2, 0), score, turn)

@@ -1,7 +1,8 @@
-"""What the kernels read: float64, time-major, with start and end scores added to the first and last token.
+"""What the kernels read: float64, with start and end scores added to the first and last token.
 
 With the two vectors folded in, a sentence's score is `sum_t scores[t, y_t] + sum_t transitions[y_(t-1), y_t]`, and
-every kernel has two inputs instead of four. Padding is 0, so nothing a caller leaves there can reach a result.
+every kernel has two inputs instead of four. Padding repeats the last token's
+scores, so nothing a caller leaves there can reach a result.
 """
 
 from __future__ import annotations
@@ -20,42 +21,68 @@ from tagdistill.crf.shapes import Float, Int
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the tokens are: time-major positions, and the rows that hold a sentence's tokens in reverse order."""
+    """Where the tokens are, and the row numbers that move between sentences and scans.
+
+    A scan array is (time, 2, batch, label): in direction 0 sentences as they are, in direction 1 turned around, so that
+    each starts with its last token. Rows past the end stay where they are in both.
+    """
 
     lengths: Tensor  # (batch,)
-    mask: Tensor  # (time, batch), True on tokens
-    last: Tensor  # (batch,) row of the last token in a (time * batch, label) view
-    reverse: Tensor  # (time * batch,) row of the token as far from the end as this one is from the start
+    mask: Tensor  # (batch, time), True on tokens
+    last: Tensor  # (batch,) row of the last token in (batch * time, label)
+    stacked: Tensor  # (time * 2 * batch,) row in (batch * time, label) of each row of a scan array
+    starts: Tensor  # (batch * time,) row of each token in direction 0 of a scan array, as (time * 2 * batch, label)
+    ends: Tensor  # (batch * time,) the same for direction 1
 
     @classmethod
     def of(cls, lengths: Tensor, time: int) -> Layout:
         batch = lengths.shape[0]
-        sentence = torch.arange(batch, device=lengths.device)
-        position = torch.arange(time, device=lengths.device)[:, None]
-        reverse = (lengths - 1 - position).clamp_min_(0) * batch + sentence
-        return cls(lengths, position < lengths, (lengths - 1) * batch + sentence, reverse.view(-1))
-
-    @property
-    def time(self) -> int:
-        return self.mask.shape[0]
+        sentence = torch.arange(batch, device=lengths.device)[:, None]
+        position = torch.arange(time, device=lengths.device)
+        mask = position < lengths[:, None]
+        turned = torch.where(mask, lengths[:, None] - 1 - position, position)
+        row = sentence * time
+        stacked = torch.stack([(row + position).t(), (row + turned).t()], 1)
+        starts, ends = position * (2 * batch) + sentence, turned * (2 * batch) + batch + sentence
+        last = row[:, 0] + lengths - 1
+        return cls(lengths, mask, last, stacked.view(-1), starts.view(-1), ends.view(-1))
 
     @property
     def batch(self) -> int:
+        return self.mask.shape[0]
+
+    @property
+    def time(self) -> int:
         return self.mask.shape[1]
 
-    def backwards(self, values: Tensor) -> Tensor:
-        """Turn the tokens of each sentence around, (time, batch, label); rows past the end are arbitrary."""
-        return values.reshape(-1, values.shape[-1]).index_select(0, self.reverse).view(values.shape)
+    def from_start(self, scan: Tensor) -> Tensor:
+        """Direction 0 of a scan array -> (batch, time, label)."""
+        return scan.view(-1, scan.shape[3]).index_select(0, self.starts).view(*self.mask.shape, scan.shape[3])
+
+    def from_end(self, scan: Tensor) -> Tensor:
+        """Direction 1 of a scan array -> (batch, time, label), in the order of the sentence."""
+        return scan.view(-1, scan.shape[3]).index_select(0, self.ends).view(*self.mask.shape, scan.shape[3])
+
+    def both(self, forward: Tensor, backward: Tensor) -> Tensor:
+        """Two (batch, time, label) -> the two directions of a scan array."""
+        shape = (self.time, 2, self.batch, forward.shape[2])
+        if forward is backward:
+            return forward.view(-1, shape[3]).index_select(0, self.stacked).view(shape)
+        rows = self.stacked.view(shape[:3])
+        parts = [
+            x.view(-1, shape[3]).index_select(0, rows[:, d].reshape(-1)) for d, x in enumerate((forward, backward))
+        ]
+        return torch.stack([x.view(shape[0], *shape[2:]) for x in parts], 1)
 
 
 @dataclass(frozen=True)
 class Potentials:
     """The chain as kernels see it. `scores` and `transitions` carry the autograd graph."""
 
-    scores: Tensor  # (time, batch, label) float64, 0 in padding
+    scores: Tensor  # (batch, time, label) float64, contiguous; in padding what the last token emits
     transitions: Tensor  # (label, label) float64, [from, to]
     layout: Layout
-    top: Tensor  # (time, batch, 1) largest score of each token
+    top: Tensor  # (batch, time, 1) largest score of each token
     spread: float | None  # largest difference of two scores of one token; None where the host cannot see it
     edge_spread: float | None  # the same of two transitions
 
@@ -83,36 +110,43 @@ def first_order(backward: Callable[..., tuple[Tensor | None, ...]]) -> Callable[
 
 
 class _Fold(torch.autograd.Function):
-    """Emissions, start and end scores -> time-major float64 scores."""
+    """Emissions, start and end scores -> the scores that kernels read."""
 
     @staticmethod
     def forward(ctx: Any, emissions: Tensor, start: Tensor | None, end: Tensor | None, layout: Layout) -> Tensor:
-        time, batch, labels = layout.time, layout.batch, emissions.shape[2]
-        scores = torch.empty((time, batch, labels), dtype=torch.float64, device=emissions.device)
-        scores.copy_(emissions[:, :time].transpose(0, 1)).masked_fill_(~layout.mask[..., None], 0.0)
+        batch, time, labels = emissions.shape
+        inside = layout.lengths[:, None] - 1
+        source = torch.arange(layout.time, device=inside.device).expand(batch, -1).minimum(inside)
+        source = source + torch.arange(0, batch * time, time, device=inside.device)[:, None]
+        rows = emissions.reshape(-1, labels).index_select(0, source.view(-1)).to(torch.float64)
+        scores = rows.view(batch, layout.time, labels)
         if start is not None:
-            scores[0] += start
+            scores[:, 0] += start
         if end is not None:
-            scores.view(-1, labels).index_add_(0, layout.last, end.to(torch.float64).expand(batch, labels))
-        ctx.layout, ctx.time, ctx.dtype = layout, emissions.shape[1], emissions.dtype
+            rows.index_add_(0, layout.last, end.to(torch.float64).expand(batch, labels))
+        ctx.layout, ctx.time, ctx.dtype = layout, time, emissions.dtype
         ctx.vectors = [None if v is None else v.dtype for v in (start, end)]
         return scores
 
     @staticmethod
     @first_order
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Kernels return 0 in padding, so no gradient has to be sent back to a last token."""
         emissions = start = end = None
         if ctx.needs_input_grad[0]:
-            shape = (grad.shape[1], ctx.time, grad.shape[2])
-            new = torch.empty if ctx.time == grad.shape[0] else torch.zeros
-            emissions = new(shape, dtype=ctx.dtype, device=grad.device)
-            emissions[:, : grad.shape[0]].copy_(grad.transpose(0, 1))
+            emissions = pad_time(grad.to(ctx.dtype), ctx.time)
         if ctx.needs_input_grad[1]:
-            start = grad[0].sum(0).to(ctx.vectors[0])
+            start = grad[:, 0].sum(0).to(ctx.vectors[0])
         if ctx.needs_input_grad[2]:
             rows = grad.reshape(-1, grad.shape[2]).index_select(0, ctx.layout.last)
             end = rows.sum(0).to(ctx.vectors[1])
         return emissions, start, end, None
+
+
+def pad_time(values: Tensor, time: int) -> Tensor:
+    """(batch, shorter, label) -> (batch, time, label), with zeros."""
+    missing = time - values.shape[1]
+    return torch.nn.functional.pad(values, (0, 0, 0, missing)) if missing else values
 
 
 def prepare(
@@ -131,12 +165,12 @@ def prepare(
     longest = _check_lengths(lengths, emissions.shape[1])
     layout = Layout.of(lengths.to(device=emissions.device, dtype=torch.int64), longest)
     scores = _Fold.apply(emissions, start, end, layout)
-    low, high = scores.detach().aminmax(dim=-1, keepdim=True)
+    top = scores.detach().amax(-1, keepdim=True)
     if scores.is_cuda:
-        return Potentials(scores, transitions.to(torch.float64), layout, high, None, None)
-    spread = _finite_spread("emissions, start and end", (high - low).amax())
+        return Potentials(scores, transitions.to(torch.float64), layout, top, None, None)
+    spread = _finite_spread("emissions, start and end", (top - scores.detach().amin(-1, keepdim=True)).amax())
     edge_spread = _finite_spread("transitions", transitions.detach().amax() - transitions.detach().amin())
-    return Potentials(scores, transitions.to(torch.float64), layout, high, spread, edge_spread)
+    return Potentials(scores, transitions.to(torch.float64), layout, top, spread, edge_spread)
 
 
 def _finite_spread(name: str, spread: Tensor) -> float:

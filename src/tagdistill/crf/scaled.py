@@ -3,8 +3,9 @@
 Both directions run in one loop, the second over the sentences turned around, so a token costs one `bmm` and one
 multiplication. No mask is needed inside: what lies past a sentence's end is computed and never read.
 
-Arrays are (time, 2, batch, label). `raw[t]` is the sum over the previous labels, `state[t]` is raw times the token's
-own factor, divided by the scale at rescaling steps. Marginals and edges divide by their own sum, so scales cancel.
+Scan arrays are (time, 2, batch, label). `raw[t]` is the sum over the previous labels, `state[t]` is raw times the
+token's own factor, divided by the scale at rescaling steps. Marginals and edges divide by their own sum, so scales
+cancel in them.
 """
 
 from __future__ import annotations
@@ -39,18 +40,16 @@ class Scan:
     """The two stacked scans over the first `steps` tokens from either end."""
 
     def __init__(self, potentials: Potentials, every: int, steps: int) -> None:
-        scores, layout = potentials.scores, potentials.layout
+        layout, labels = potentials.layout, len(potentials.transitions)
         self.every = every
-        self.top = potentials.top
         self.edge_top = potentials.transitions.max()
         self.matrix = (potentials.transitions - self.edge_top).exp_()
-        factors = (scores - self.top).exp_()
-        self.state = torch.empty((steps, 2, *factors.shape[1:]), dtype=torch.float64, device=scores.device)
-        self.state[:, 0] = factors[:steps]
-        reverse = layout.reverse[: steps * layout.batch]
-        self.state[:, 1] = factors.view(-1, factors.shape[2]).index_select(0, reverse).view(steps, *factors.shape[1:])
-        self.raw = torch.ones_like(self.state)
-        self.scale = scores.new_ones((1 + (steps - 1) // every, 2, layout.batch, 1))
+        factors = (potentials.scores - potentials.top).exp_().view(-1, labels)
+        rows = layout.stacked[: steps * 2 * layout.batch]
+        self.state = factors.index_select(0, rows).view(steps, 2, layout.batch, labels)
+        self.raw = torch.empty_like(self.state)
+        self.raw[0] = 1.0
+        self.scale = factors.new_ones((1 + (steps - 1) // every, 2, layout.batch, 1))
         self._run(steps)
 
     def _run(self, steps: int) -> None:
@@ -70,7 +69,8 @@ class Scan:
 
     def log_shift(self, potentials: Potentials) -> Tensor:
         """What was taken off the scores before exponentiating, per sentence."""
-        return self.top.sum((0, 2)) + (potentials.layout.lengths - 1) * self.edge_top
+        layout = potentials.layout
+        return (potentials.top[..., 0] * layout.mask).sum(1) + (layout.lengths - 1) * self.edge_top
 
 
 def log_partition(potentials: Potentials, every: int) -> Tensor:
@@ -90,13 +90,11 @@ class Scaled(ForwardBackward):
         super().__init__(potentials)
         layout = self.layout
         self.scan = scan = Scan(potentials, every, layout.time)
-        self.ending = layout.backwards(scan.state[:, 1])  # a token's own score and all that follows, sentence order
-        product = scan.raw[:, 0] * self.ending
-        self.total = product.sum(-1, keepdim=True)
-        self.product = product
-        self.log_partition = (
-            self.total[0, :, 0].log() + scan.log_scale(layout.lengths - 1, 1) + scan.log_shift(potentials)
-        )
+        self.ending = layout.from_end(scan.state)  # a token's own score and all that follows
+        self.product = layout.from_start(scan.raw).mul_(self.ending)
+        self.total = self.product.sum(-1, keepdim=True)
+        first = self.total[:, 0, 0].log()
+        self.log_partition = first + scan.log_scale(layout.lengths - 1, 1) + scan.log_shift(potentials)
 
     @cached_property
     def _share(self) -> Tensor:
@@ -107,35 +105,45 @@ class Scaled(ForwardBackward):
         return self.product * self._share
 
     @cached_property
-    def log_marginals(self) -> Tensor:
-        return (self.product / self.total).log_().masked_fill_(~self.layout.mask[..., None], 0.0)
+    def raw_log_marginals(self) -> Tensor:
+        return (self.product / self.total).log_()
+
+    @cached_property
+    def _beginning(self) -> Tensor:
+        return self.layout.from_start(self.scan.state)
+
+    def _ending_share(self, weight: Tensor | None = None) -> Tensor:
+        """The endings after a first token, over their total: times `_beginning` and the matrix, pair marginals."""
+        share = self._share if weight is None else self._share * weight[:, None, None]
+        return self.ending * share
 
     def pairs(self, first: int, stop: int) -> Tensor:
-        ending = self.ending[first + 1 : stop + 1] * self._share[first + 1 : stop + 1]
-        return self.scan.state[first:stop, 0, :, :, None] * self.scan.matrix * ending[:, :, None, :]
+        ending = self._ending_share()[:, first + 1 : stop + 1, None, :]
+        return self._beginning[:, first:stop, :, None] * self.scan.matrix * ending
 
     @cached_property
     def edges(self) -> Tensor:
-        before = self.scan.state[:-1, 0].permute(1, 2, 0)
-        after = (self.ending[1:] * self._share[1:]).transpose(0, 1)
-        return torch.bmm(before, after).mul_(self.scan.matrix)
+        after = self._ending_share()[:, 1:]
+        return torch.bmm(self._beginning[:, :-1].transpose(1, 2), after).mul_(self.scan.matrix)
 
     def edge_sum(self, weight: Tensor) -> Tensor:
-        after = self.ending[1:] * (self._share[1:] * weight[:, None])
-        return _outer(self.scan.state[:-1, 0], after).mul_(self.scan.matrix)
+        # Sentences follow each other: one row further on is the next token, or a first one, which is left out.
+        after = self._ending_share(weight)
+        after[:, 0] = 0.0
+        labels = after.shape[2]
+        before = self._beginning.view(-1, labels)[:-1]
+        return (before.t() @ after.view(-1, labels)[1:]).mul_(self.scan.matrix)
 
     def adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
         # With h = (gradient to log state) / raw, either direction is
         # h[t] = given[t] / raw[t] + factor[t] * (M h[t + 1]), and factor = state / raw holds token and scale.
-        raw, state, mask = self.scan.raw, self.scan.state, self.layout.mask[..., None]
-        flow = torch.empty_like(raw)
-        flow[:, 0] = before
-        torch.mul(self.layout.backwards(after), mask, out=flow[:, 1])
-        flow /= raw
+        raw, state, layout = self.scan.raw, self.scan.state, self.layout
+        flow = layout.both(before, after).div_(raw)
         self._run_adjoint(flow, state / raw)
-        outer = [_outer(state[:-1, d], flow[1:, d]) for d in (0, 1)]
+        labels = raw.shape[3]
+        outer = [state[:-1, d].reshape(-1, labels).t() @ flow[1:, d].reshape(-1, labels) for d in (0, 1)]
         flow *= raw
-        scores = self.layout.backwards(flow[:, 1]).mul_(mask).add_(flow[:, 0]).sub_(after)
+        scores = layout.from_start(flow).add_(layout.from_end(flow)).sub_(after)
         return scores, (outer[0] + outer[1].t()) * self.scan.matrix
 
     def _run_adjoint(self, flow: Tensor, factor: Tensor) -> None:
@@ -144,9 +152,3 @@ class Scaled(ForwardBackward):
         for t in range(len(rows) - 2, -1, -1):
             torch.bmm(rows[t + 1], matrix, out=step)
             rows[t].addcmul_(factors[t], step)
-
-
-def _outer(left: Tensor, right: Tensor) -> Tensor:
-    """Sum over time and batch of left^T right: (time, batch, label) twice -> (label, label)."""
-    labels = left.shape[-1]
-    return left.reshape(-1, labels).t() @ right.reshape(-1, labels)

@@ -13,20 +13,17 @@ from tagdistill.crf.potentials import Layout, Potentials
 
 def best_prefixes(potentials: Potentials) -> Tensor:
     """(time, batch, label) score of the best beginning of a sentence that ends in this label at this token."""
-    best = potentials.scores.clone()
-    batch, labels = best.shape[1:]
-    # `from` leads, so the maximum runs over whole contiguous planes.
-    edges = potentials.transitions[:, None, :].contiguous()
-    previous = best.new_empty((labels, batch))
-    table = best.new_empty((labels, batch, labels))
-    top = best.new_empty((batch, labels))
+    # Sentences innermost, so that every call runs over long rows.
+    best = potentials.scores.permute(1, 2, 0).clone(memory_format=torch.contiguous_format)
+    time, labels, batch = best.shape
+    edges = potentials.transitions[:, :, None]
+    table, top = best.new_empty((labels, labels, batch)), best.new_empty((labels, batch))
     rows = best.unbind(0)
-    for t in range(1, len(rows)):
-        previous.copy_(rows[t - 1].t())
-        torch.add(previous[:, :, None], edges, out=table)
+    for t in range(1, time):
+        torch.add(rows[t - 1][:, None], edges, out=table)
         torch.amax(table, 0, out=top)
         rows[t].add_(top)
-    return best
+    return best.transpose(1, 2).contiguous()
 
 
 def into(transitions: Tensor) -> Tensor:
@@ -40,27 +37,29 @@ def backtrace(best: Tensor, following: Tensor, forced: Tensor) -> Tensor:
     best: (time, batch, label) from `best_prefixes`; following: from `into`; forced: (time, batch, k), the label where
     it is already known (`labels` itself past the end of a sentence) and -1 where it is free. Returns the same shape.
     """
+    batch, k = forced.shape[1:]
     labels = best.shape[2]
     free = forced < 0
     out = torch.empty_like(forced)
-    after = forced.new_full(forced.shape[1:], labels)
-    for t in range(len(forced) - 1, -1, -1):
-        options = following.index_select(0, after.view(-1)).view(*after.shape, labels).add_(best[t][:, None])
-        after = torch.where(free[t], options.argmax(-1), forced[t], out=out[t])
+    after = forced.new_full((batch, k), labels)
+    options = best.new_empty((batch * k, labels))
+    table, rows = options.view(batch, k, labels), best[:, :, None].unbind(0)
+    for t, (open_, known, found) in reversed(list(enumerate(zip(free, forced, out, strict=True)))):
+        torch.index_select(following, 0, after.view(-1), out=options)
+        after = torch.where(open_, table.add_(rows[t]).argmax(-1), known, out=found)
     return out
 
 
-def outside(layout: Layout, labels: int, k: int = 1) -> Tensor:
-    """The `forced` table of a search in which every token is free."""
-    forced = torch.where(layout.mask, -1, labels)
-    return forced[..., None].expand(*forced.shape, k)
+def outside(layout: Layout, labels: int) -> Tensor:
+    """The `forced` table of a search in which every token is free, (time, batch, 1)."""
+    return torch.where(layout.mask, -1, labels).t()[..., None].contiguous()
 
 
 @torch.no_grad()
 def argmax(potentials: Potentials) -> Tensor:
-    """Best labels (time, batch), 0 in padding."""
+    """Best labels (batch, time), 0 in padding."""
     potentials = potentials.detach()
-    labels = potentials.transitions.shape[0]
+    labels = len(potentials.transitions)
     best = best_prefixes(potentials)
     rows = backtrace(best, into(potentials.transitions), outside(potentials.layout, labels))
-    return rows[..., 0].masked_fill_(~potentials.layout.mask, 0)
+    return rows[..., 0].t().masked_fill(~potentials.layout.mask, 0)

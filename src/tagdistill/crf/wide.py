@@ -19,9 +19,11 @@ class Scan:
     """The two stacked scans over the first `steps` tokens from either end; (steps, 2, batch, label)."""
 
     def __init__(self, potentials: Potentials, steps: int) -> None:
-        scores, layout, edge = potentials.scores, potentials.layout, potentials.transitions
+        layout, edge = potentials.layout, potentials.transitions
         self.edges = torch.stack([edge, edge.t()])[:, None]
-        self.state = torch.stack([scores[:steps], layout.backwards(scores)[:steps]], 1)
+        rows = layout.stacked[: steps * 2 * layout.batch]
+        scores = potentials.scores.view(-1, len(edge))
+        self.state = scores.index_select(0, rows).view(steps, 2, layout.batch, len(edge))
         self.raw = torch.zeros_like(self.state)
         raw, state = self.raw.unbind(0), self.state.unbind(0)
         for t in range(1, steps):
@@ -47,42 +49,42 @@ class Wide(ForwardBackward):
     def __init__(self, potentials: Potentials) -> None:
         super().__init__(potentials)
         self.scan = Scan(potentials, self.layout.time)
-        self.ending = self.layout.backwards(self.scan.state[:, 1])
-        self.joint = self.scan.raw[:, 0] + self.ending
+        self.ending = self.layout.from_end(self.scan.state)
+        self.joint = self.layout.from_start(self.scan.raw).add_(self.ending)
         self.total = self.joint.logsumexp(-1, keepdim=True)
-        self.log_partition = self.total[0, :, 0]
+        self.log_partition = self.total[:, 0, 0]
 
     @cached_property
-    def log_marginals(self) -> Tensor:
-        return (self.joint - self.total).masked_fill_(~self.layout.mask[..., None], 0.0)
+    def raw_log_marginals(self) -> Tensor:
+        return self.joint - self.total
 
     @cached_property
     def marginals(self) -> Tensor:
-        return self.log_marginals.exp() * self.layout.mask[..., None]
+        return self.raw_log_marginals.exp() * self.layout.mask[..., None]
 
     def pairs(self, first: int, stop: int) -> Tensor:
-        ending = (self.ending - self.total)[first + 1 : stop + 1, :, None, :]
-        log = self.scan.state[first:stop, 0, :, :, None] + self.potentials.transitions + ending
-        return log.masked_fill_(~self.layout.mask[first + 1 : stop + 1, :, None, None], -torch.inf).exp_()
+        before = self.layout.from_start(self.scan.state)[:, first:stop, :, None]
+        ending = (self.ending - self.total)[:, first + 1 : stop + 1, None, :]
+        log = before + self.potentials.transitions + ending
+        return log.masked_fill_(~self.layout.mask[:, first + 1 : stop + 1, None, None], -torch.inf).exp_()
 
     @cached_property
     def edges(self) -> Tensor:
-        labels = self.potentials.transitions.shape[0]
+        labels = len(self.potentials.transitions)
         total = self.total.new_zeros((self.layout.batch, labels, labels))
         for first, stop in self._chunks():
-            total += self.pairs(first, stop).sum(0)
+            total += self.pairs(first, stop).sum(1)
         return total
 
     def edge_sum(self, weight: Tensor) -> Tensor:
         return (self.edges * weight[:, None, None]).sum(0)
 
     def adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-        mask = self.layout.mask[..., None]
-        flow = torch.stack([before, self.layout.backwards(after) * mask], 1)
+        flow = self.layout.both(before, after)
         outer = torch.zeros_like(self.scan.edges[:, 0])
         for t in range(self.layout.time - 2, -1, -1):
             step = self.scan.weights(t).mul_(flow[t + 1][:, :, None])
             flow[t] += step.sum(3)
             outer += step.sum(1)
-        scores = self.layout.backwards(flow[:, 1]).mul_(mask).add_(flow[:, 0]).sub_(after)
+        scores = self.layout.from_start(flow).add_(self.layout.from_end(flow)).sub_(after)
         return scores, outer[0] + outer[1].t()

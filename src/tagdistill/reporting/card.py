@@ -87,5 +87,5 @@ def _encoder(settings: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str
         "licence": plain(record.get("licence") or ("MIT" if default == WHEEL else UNKNOWN)),
         "revision": plain(record.get("revision") or settings.get("revision") or ""),
         "sha256": plain(record.get("sha256") or ""),
-        "copy": "yes" if provider == "wheel" else "",
+        "four_bit": "yes" if provider == "wheel" else "",
     }
