@@ -76,12 +76,19 @@ class EvaluateJob(Settings):
 def read_job(model: type[Settings], text: str) -> Any:
     """Return the job in a JSON text, or in the file that @NAME names."""
     if text.startswith("@"):
-        text = Path(text[1:]).read_text(encoding="utf-8")
+        text = _text_of(Path(text[1:]))
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(f"not JSON: {error}", where="--job") from error
     return validate(model, values, "--job")
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", where=str(path)) from error
 
 
 def write_job(job: Settings) -> str:

@@ -13,6 +13,7 @@ import yaml
 from synthetic_results import TRAINED, WRONG, build, settings
 
 from tagdistill.errors import DataError
+from tagdistill.evaluation.metrics import metrics_record, score
 from tagdistill.evaluation.scores import students
 from tagdistill.evaluation.tables import TABLES
 from tagdistill.files import write_json, write_text
@@ -20,6 +21,7 @@ from tagdistill.parquet import write_table
 from tagdistill.reporting.card import model_card
 from tagdistill.reporting.facts import non_commercial, read_runs, read_stages
 from tagdistill.reporting.figures import FIGURES, duration
+from tagdistill.reporting.html import Field, Head, Table
 from tagdistill.reporting.report import build_report, read_metrics
 
 ATTACK = "<script>alert(1)</script><img src=http://evil.example/x onerror=alert(1)>\"'&"
@@ -314,6 +316,31 @@ def test_model_card_of_a_baseline_and_of_hostile_text():
     card = model_card({**hostile, "encoder": {"provider": "hub", "id": "x/y", "revision": "c0ffee"}})
     assert "trained without teachers" in card and "has not been evaluated" in card and "4-bit" not in card
     assert not re.search(r"(?<!\\)<script", card) and r"\# x \| y" in card and "Revision c0ffee." in card
+
+
+def test_model_card_of_a_span_tagger():
+    gold, labels = [["S-PER", "O"]], ("O", "B-PER", "I-PER", "E-PER", "S-PER")
+    record = metrics_record(
+        model="students/posterior/seed-0",
+        language="en",
+        role="trained",
+        seed=0,
+        decoder="crf",
+        objective="posterior",
+        scores=score("ner", gold, gold, labels),
+    )
+    card = model_card({**config(), "task": "ner", "labels": list(labels)}, [record])
+    assert "| language | f1 | precision | recall | sentences |\n|---|---|---|---|---|\n| en | 100.00 |" in card
+    assert "seqeval strict, IOBES" in card and "Spans are written as BIOES" in card
+
+
+def test_many_languages_become_rows_with_the_averages_first():
+    columns = [*(Head(f"l{n}") for n in range(40)), Head("average", tone="average")]
+    row = (Head("posterior"), [Field(str(n)) for n in range(41)])
+    turned = Table(columns, [row]).narrow()
+    assert [head.text for head, _ in turned.rows][:2] == ["average", "l0"] and turned.tall
+    assert turned.rows[0][1][0].text == "40" and [head.text for head in turned.columns] == ["posterior"]
+    assert Table(columns[:3], [row]).narrow().columns == columns[:3]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the page is not rendered")

@@ -138,6 +138,10 @@ def mixed_loss(
 
     `weight` is the teacher's (lambda); without gold labels it is 1, without a teacher 0.
     """
+    if objective is None or teacher is None:
+        weight = 0.0
+    elif gold is None:
+        weight = 1.0
     distilled = supervised = student.emissions.new_zeros(())
     if objective is not None and teacher is not None and weight > 0:
         distilled = objective.loss(student, teacher, temperature).mean()

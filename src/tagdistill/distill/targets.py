@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tagdistill.crf import LinearChain
 from tagdistill.distill.scores import Scores, flat_list, flat_values, offsets_of, read_scores
+from tagdistill.errors import DataError
 from tagdistill.files import sha256_file
 from tagdistill.models.batches import bucketed, gather
 from tagdistill.parquet import read_table, write_table
@@ -51,6 +52,8 @@ def export_targets(scores: Path, out: Path, k: int) -> None:
 def targets_of(scores: Scores, k: int, metadata: dict[str, Any]) -> Targets:
     """Compute posteriors and the k best paths of every sentence in float64."""
     words, labels = scores.emissions.shape
+    if labels > 256:
+        raise DataError(f"{labels} labels, but the paths in targets hold one byte a label: 256 at most")
     log_posterior = np.zeros((words, labels), np.float16)
     paths = np.zeros((words, k), np.uint8)
     log_prob = np.full((len(scores.ids), k), -np.inf, np.float32)

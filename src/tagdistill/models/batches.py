@@ -48,5 +48,9 @@ def gather(
     values: Tensor, offsets: NDArray[np.int64], rows: NDArray[np.intp], dtype: torch.dtype, fill: float = 0
 ) -> Tensor:
     """Return the flat per-word values of some sentences as (batch, time, ...), `fill` past a sentence's end."""
-    width = int((offsets[rows + 1] - offsets[rows]).max())
-    return pad([values[offsets[row] : offsets[row + 1]] for row in rows], width, dtype, fill)
+    begin, lengths = offsets[rows, None], np.diff(offsets)[rows, None]
+    steps = np.arange(lengths.max())
+    inside = steps < lengths
+    padded = values[torch.from_numpy(np.where(inside, begin + steps, begin))].to(dtype)
+    padded[~torch.from_numpy(inside)] = fill
+    return padded

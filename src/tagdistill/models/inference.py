@@ -21,12 +21,15 @@ def batches(
 ) -> Iterator[tuple[NDArray[np.intp], dict[str, Any]]]:
     """Yield (rows, batch on the device), of like length; rows stand in the batch's order."""
     for rows in bucketed(lengths, budget):
-        rows = np.sort(rows)
-        yield rows, {key: to(value, device) for key, value in make(rows).items()}
+        rows = np.sort(rows)  # a pool's batches are sorted
+        yield rows, on_device(make(rows), device)
 
 
-def to(value: Any, device: str) -> Any:
-    return value.to(device) if isinstance(value, torch.Tensor) else value
+def on_device(batch: dict[str, Any], device: str | torch.device) -> dict[str, Any]:
+    """Return a batch on a device. `lengths` stay on the host, which packs and pads by them: no step waits for a GPU."""
+    return {
+        key: value.to(device) if key != "lengths" and hasattr(value, "to") else value for key, value in batch.items()
+    }
 
 
 def tag(

@@ -31,7 +31,7 @@ class TunedLayers(nn.Module):
         super().__init__()
         if first >= encoder.depth:
             raise ConfigError(
-                f"tunes from layer {first}, but `encoder.layers` keeps {encoder.depth}", where="teacher.tune_from"
+                f"tunes from layer {first}, but `encoder.layers` keeps {encoder.depth} layers", where="tune_from"
             )
         self.first, self.pooling, self.depth = first, settings.pooling, encoder.depth
         self.whole = not settings.freeze_embeddings

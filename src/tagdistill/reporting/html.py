@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tagdistill.evaluation.tables import MISSING, Cell, Grid
 
 WIDE = 12  # columns above which languages become rows
+TALL = 30  # rows above which a table scrolls in its own frame
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,15 @@ class Table:
     corner: str = ""
     words: bool = False
 
+    @property
+    def tall(self) -> bool:
+        return len(self.rows) > TALL
+
     def turned(self) -> Table:
-        """Return the table with rows and columns exchanged."""
+        """Return the table with rows and columns exchanged, averages first: below many languages they are not seen."""
         heads = [head for head, _ in self.rows]
         rows = [(column, [cells[n] for _, cells in self.rows]) for n, column in enumerate(self.columns)]
+        rows.sort(key=lambda row: row[0].tone != "average")
         return Table(heads, rows, self.corner, self.words)
 
     def narrow(self) -> Table:

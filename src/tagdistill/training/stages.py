@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from tagdistill.data.corpus import read_corpus
 from tagdistill.data.counts import f1, sentence_counts
 from tagdistill.distill.examples import CorpusFiles, MakeInputs, Pool, Source, mean_and_std, read_source
 from tagdistill.distill.objectives import OBJECTIVES, Objective
+from tagdistill.encoders.folder import EncoderInfo
 from tagdistill.encoders.pieces import WordPieces
-from tagdistill.errors import DataError
+from tagdistill.errors import ConfigError, DataError
 from tagdistill.files import read_json, sha256_file, sha256_json, write_json, write_text
 from tagdistill.models.inference import tag
 from tagdistill.models.model import Model, save_model
@@ -62,12 +64,16 @@ class Run:
             {
                 "settings": self.settings.model_dump(mode="json"),
                 "distill": self.distill.model_dump(mode="json") if self.distill else None,
-                "shape": [self.labels, self.decoder, self.objective, self.seed, self.device, self.threads],
+                "shape": [self.task, self.labels, self.decoder, self.objective, self.seed, self.device, self.threads],
+                "encoder": [self.encoder.model_dump(mode="json"), self._encoder_sha256()],
                 "files": [sha256_file(path) for path in files],
-                "code": code_version("crf", "models", "distill", "training"),
+                "code": code_version("crf", "models", "distill", "training", "encoders"),
                 "versions": versions(),
             }
         )
+
+    def _encoder_sha256(self) -> str | None:
+        return EncoderInfo.read(self.encoder_folder).sha256 if self.encoder_folder else None
 
 
 def _paths(corpus: CorpusFiles) -> list[Path]:
@@ -88,14 +94,18 @@ def run_training(run: Run) -> None:
         shutil.rmtree(run.checkpoints)
 
 
-def _alone(lock: Path) -> FileLock:
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
     held = FileLock(lock)
     try:
         held.acquire(timeout=0)
     except Timeout:
         log.warning("another process is training this model (%s is locked): waiting for it to end", lock)
         held.acquire()
-    return held
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def _forget_other_runs(run: Run) -> None:
@@ -153,7 +163,8 @@ def _model(run: Run, labelled: list[Source]) -> tuple[Model, WordPieces | None]:
     """Return a new model, and the tokenizer where the encoder is tuned."""
     layers, words = None, None
     if run.settings.mode == "finetune":
-        assert run.encoder_folder is not None
+        if run.encoder_folder is None:
+            raise ConfigError("fine-tuning needs the encoder's folder", where="--encoder")
         layers, words = load_tuned(run.encoder_folder, run.encoder, run.settings.tune_from)
     spec = TaggerSpec(
         inputs=layers.hidden_size if layers is not None else labelled[0].width,

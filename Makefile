@@ -1,0 +1,49 @@
+# `make demo` and `make test` are all that a fresh machine needs: Python 3.11+, make and a package index.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+CORES ?= $(shell n=$$(nproc 2>/dev/null || sysctl -n hw.ncpu); echo $$(( n < 2 ? 1 : n )))
+# Which build of torch: `make setup TORCH=cpu` takes the small CPU build of PyTorch's own index, TORCH=cu130 a CUDA build;
+# without it pip takes what the package index offers (on Linux x86-64 usually a CUDA build of some gigabytes).
+TORCH ?=
+BIN := $(VENV)/bin
+PIP_TORCH := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
+INSTALLED := $(VENV)/installed
+
+.PHONY: help setup demo test check tiny clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: $(INSTALLED)  ## Create .venv and install tagdistill with the pinned versions
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_TORCH) "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,dev]'
+	touch $@
+
+demo: setup  ## Run the whole workflow on the embedded demo data; prints where the report is
+	PATH="$$PWD/$(BIN):$$PATH" snakemake --cores $(CORES)
+	@echo
+	@echo "The report: $$PWD/results/demo/report/index.html"
+
+test: setup  ## Run all tests
+	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses $(CORES) --dist worksteal $(PYTEST_ARGS)
+
+check: setup  ## Lint and type-check the code and the workflow
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy
+	PATH="$$PWD/$(BIN):$$PATH" snakemake --lint
+
+tiny: setup  ## Run the whole workflow on a few sentences and a random encoder
+	PATH="$$PWD/$(BIN):$$PATH" snakemake --cores $(CORES) --configfile config/tiny.yaml
+
+clean:  ## Remove the demo's results (encoders and downloads stay)
+	rm -rf results/demo logs/demo benchmarks/demo
