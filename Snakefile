@@ -5,6 +5,9 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/encode.smk"
@@ -21,6 +24,7 @@ localrules:
     targets,
     students,
     zero_shot,
+    export,
     fetch,
     convert_encoder,
 
@@ -59,3 +63,9 @@ rule zero_shot:
     """The scores of all models on all languages, the zero-shot ones too."""
     input:
         [file for model in PLAN.models() for file in PLAN.metrics(model)],
+
+
+rule export:
+    """All students, each in a folder that stands alone."""
+    input:
+        [f"{PLAN.results}/{model.replace('students', 'export')}" for model in PLAN.models() if "students/" in model],

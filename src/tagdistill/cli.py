@@ -24,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Distil many monolingual sequence taggers into one multilingual tagger.",
 )
-config_app = typer.Typer(no_args_is_help=True, help="Check a config file.")
+config_app = typer.Typer(no_args_is_help=True, help="Check a config file, or list every key.")
 app.add_typer(config_app, name="config")
 
 Job = Annotated[str, typer.Option("--job", help="settings of the job, as JSON or @FILE")]
@@ -75,6 +75,14 @@ def config_check(
 
     experiment = read_experiment(file, **({"root": root} if root else {}))
     typer.echo(describe_experiment(experiment, str(file)))
+
+
+@config_app.command("reference")
+def config_reference() -> None:
+    """Print the page of every config key (config/README.md)."""
+    from tagdistill.reference import config_reference
+
+    typer.echo(config_reference(), nl=False)
 
 
 @app.command()
@@ -353,13 +361,27 @@ def report(
     config: Annotated[str, typer.Option(help="the experiment's settings, as JSON or @FILE")],
     results: Annotated[Path, typer.Option(help="the experiment's results folder")],
     benchmarks: Annotated[Optional[Path], typer.Option(help="folder with the rules' benchmarks")] = None,  # noqa: UP045
+    encoder: Encoder = None,
 ) -> None:
     """Write tables, figures, the HTML report and the model cards."""
     from tagdistill.jobs import read_job
     from tagdistill.reporting.report import build_report
     from tagdistill.settings import Experiment
 
-    build_report(results, read_job(Experiment, config), benchmarks=benchmarks)
+    build_report(results, read_job(Experiment, config), benchmarks=benchmarks, encoder=encoder)
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Option(help="the student's folder")],
+    encoder: Annotated[Path, typer.Option(help="the converted encoder's folder")],
+    card: Annotated[Path, typer.Option(help="its model card, from the report")],
+    out: Out,
+) -> None:
+    """Write a student and what it needs of its encoder into one folder that stands alone."""
+    from tagdistill.export.bundle import export_student
+
+    export_student(model, encoder, card, out)
 
 
 def _device(name: str) -> str:
@@ -376,10 +398,13 @@ def _files(text: str) -> dict[str, list[Path]]:
 
     if text.startswith("@"):
         text = Path(text[1:]).read_text(encoding="utf-8")
-    return {name: [Path(path) for path in paths] for name, paths in json.loads(text).items()}
+    try:
+        return {name: [Path(path) for path in paths] for name, paths in json.loads(text).items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise TagdistillError(f"not JSON of named lists of files: {error}", where="--files") from error
 
 
-def _corpora(languages: Any, files: dict[str, list[Path]], split: str) -> list[Any]:
+def _corpora(languages: Any, files: dict[str, Any], split: str) -> list[Any]:
     """Return the files of some languages' corpora, from lists named split, split_features, split_targets, ..."""
     from tagdistill.distill.examples import CorpusFiles
 

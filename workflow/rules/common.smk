@@ -45,7 +45,11 @@ wildcard_constraints:
 
 def named(files):
     """Return a rule's inputs as named lists, without what has an option of its own."""
-    return {name: [files[name]] if isinstance(files[name], str) else files[name] for name in files.keys() if name not in ("model", "encoder")}
+    return {
+        name: [files[name]] if isinstance(files[name], str) else files[name]
+        for name in files.keys()
+        if name not in ("model", "encoder")
+    }
 
 
 def option(name, values):

@@ -29,6 +29,10 @@ class ForwardBackward(ABC):
     def marginals(self) -> Tensor:
         """Probabilities."""
 
+    def weighted_marginals(self, weight: Tensor) -> Tensor:
+        """Marginals times weight (batch,), in a tensor of its own."""
+        return self.marginals * weight[:, None, None]
+
     @cached_property
     @abstractmethod
     def raw_log_marginals(self) -> Tensor:
@@ -37,7 +41,7 @@ class ForwardBackward(ABC):
     @cached_property
     def log_marginals(self) -> Tensor:
         """Log-probabilities."""
-        return self.raw_log_marginals * self.layout.mask[..., None]
+        return self.raw_log_marginals * self.layout.weight
 
     @abstractmethod
     def pairs(self, first: int, stop: int) -> Tensor:

@@ -30,7 +30,7 @@ class LogPartition(torch.autograd.Function):
     @first_order
     def backward(ctx: Any, grad: Tensor) -> Grads:
         passed = ctx.passed
-        scores = grad[:, None, None] * passed.marginals if ctx.needs_input_grad[0] else None
+        scores = passed.weighted_marginals(grad) if ctx.needs_input_grad[0] else None
         transitions = passed.edge_sum(grad) if ctx.needs_input_grad[1] else None
         return scores, transitions, None
 
@@ -46,7 +46,7 @@ class LogMarginals(torch.autograd.Function):
     @staticmethod
     @first_order
     def backward(ctx: Any, grad: Tensor) -> Grads:
-        grad = grad * ctx.passed.layout.mask[..., None]
+        grad = grad * ctx.passed.layout.weight
         return *_log_marginals_backward(ctx.passed, grad), None
 
 
@@ -68,7 +68,7 @@ def _log_marginals_backward(passed: ForwardBackward, grad: Tensor) -> tuple[Tens
     # log marginal = a + b - log Z
     scores, transitions = passed.adjoint(grad, grad)
     total = grad.sum((1, 2))
-    scores.addcmul_(passed.marginals, total[:, None, None], value=-1)
+    scores -= passed.weighted_marginals(total)
     return scores, transitions - passed.edge_sum(total)
 
 
@@ -100,7 +100,7 @@ class PathLogProb(torch.autograd.Function):
         passed, total = ctx.passed, -grad.sum(1)
         scores = transitions = None
         if ctx.needs_input_grad[0]:
-            scores = paths.add_unary(passed.marginals * total[:, None, None], ctx.path, grad)
+            scores = paths.add_unary(passed.weighted_marginals(total), ctx.path, grad)
         if ctx.needs_input_grad[1]:
             transitions = paths.edge_sum(ctx.path, grad, passed.potentials.transitions.shape[0])
             transitions += passed.edge_sum(total)
@@ -142,17 +142,22 @@ class PosteriorCrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         tempered = passed.raw_log_marginals
         if heat != 1.0:
-            tempered = (tempered / heat).log_softmax(-1)
+            tempered = tempered / heat
+            top = tempered.amax(-1, keepdim=True)  # log_softmax, whose own float64 kernel is slow
+            tempered -= (tempered - top).exp_().sum(-1, keepdim=True).log_().add_(top)
         ctx.passed, ctx.heat = passed, heat
         ctx.save_for_backward(target, tempered)
-        return (target * tempered).sum((1, 2)) * -(heat * heat)
+        return torch.linalg.vecdot(target.flatten(1), tempered.flatten(1)) * -(heat * heat)
 
     @staticmethod
     @first_order
     def backward(ctx: Any, grad: Tensor) -> Grads:
         target, tempered = ctx.saved_tensors
-        mask = ctx.passed.layout.mask[..., None]
-        student = ctx.passed.marginals if ctx.heat == 1.0 else tempered.exp() * mask
+        passed, weight = ctx.passed, grad * ctx.heat
+        if ctx.heat == 1.0:
+            signed = passed.weighted_marginals(weight)
+        else:
+            signed = tempered.exp().mul_(passed.layout.weight * weight[:, None, None])
         # Signed targets sum to 0 in each token, so log Z has no share in them.
-        signed = (student - target).mul_(grad[:, None, None] * ctx.heat)
-        return *ctx.passed.adjoint(signed, signed), None, None, None
+        signed.addcmul_(target, weight[:, None, None], value=-1.0)
+        return *passed.adjoint(signed, signed), None, None, None

@@ -39,22 +39,28 @@ def rescale_interval(potentials: Potentials) -> int:
 class Scan:
     """The two stacked scans over the first `steps` tokens from either end."""
 
-    def __init__(self, potentials: Potentials, every: int, steps: int) -> None:
+    def __init__(self, potentials: Potentials, every: int, steps: int, *, keep: bool = True) -> None:
         layout, labels = potentials.layout, len(potentials.transitions)
         self.every = every
         self.edge_top = potentials.transitions.max()
         self.matrix = (potentials.transitions - self.edge_top).exp_()
-        factors = (potentials.scores - potentials.top).exp_().view(-1, labels)
         rows = layout.stacked[: steps * 2 * layout.batch]
-        self.state = factors.index_select(0, rows).view(steps, 2, layout.batch, labels)
-        self.raw = torch.empty_like(self.state)
+        scores, top = potentials.scores.view(-1, labels), potentials.top.view(-1, 1)
+        if keep:
+            factors = (scores - top).exp_().index_select(0, rows)
+        else:  # each token is in one direction only, and memory is the cost
+            factors = scores.index_select(0, rows).sub_(top.index_select(0, rows)).exp_()
+        self.state = factors.view(steps, 2, layout.batch, labels)
+        # All of `raw` is kept for a full pass; one row of it serves a half pass.
+        self.raw = torch.empty_like(self.state if keep else self.state[:1])
         self.raw[0] = 1.0
-        self.scale = factors.new_ones((1 + (steps - 1) // every, 2, layout.batch, 1))
+        self.scale = scores.new_ones((1 + (steps - 1) // every, 2, layout.batch, 1))
         self._run(steps)
 
     def _run(self, steps: int) -> None:
         matrix = torch.stack([self.matrix, self.matrix.t()])
-        raw, state, scale, every = self.raw.unbind(0), self.state.unbind(0), self.scale.unbind(0), self.every
+        state, scale, every = self.state.unbind(0), self.scale.unbind(0), self.every
+        raw = self.raw.expand_as(self.state).unbind(0)
         for t in range(1, steps):
             torch.bmm(state[t - 1], matrix, out=raw[t])
             state[t].mul_(raw[t])
@@ -70,17 +76,20 @@ class Scan:
     def log_shift(self, potentials: Potentials) -> Tensor:
         """What was taken off the scores before exponentiating, per sentence."""
         layout = potentials.layout
-        return (potentials.top[..., 0] * layout.mask).sum(1) + (layout.lengths - 1) * self.edge_top
+        return (potentials.top * layout.weight).sum((1, 2)) + (layout.lengths - 1) * self.edge_top
 
 
 def log_partition(potentials: Potentials, every: int) -> Tensor:
     """log Z by scans from both ends that meet in the middle of each sentence."""
     steps, left, right = middle(potentials)
-    scan = Scan(potentials, every, steps)
+    scan = Scan(potentials, every, steps, keep=False)
     sentence = torch.arange(len(left), device=left.device)
-    joint = (scan.state[left, 0, sentence] * scan.raw[right, 1, sentence]).sum(-1)
-    before = (right - 1).clamp_min(0)  # raw[t] carries the scales up to t - 1
-    return joint.log() + scan.log_scale(left, 0) + scan.log_scale(before, 1) + scan.log_shift(potentials)
+    before = (right - 1).clamp_min(0)
+    rest = scan.state[before, 1, sentence] @ scan.matrix.t()
+    joint = (scan.state[left, 0, sentence] * rest).sum(-1)
+    joint = torch.where(right > 0, joint, scan.state[0, 0].sum(-1))  # one token: there is no rest
+    scales = scan.log_scale(left, 0) + torch.where(right > 0, scan.log_scale(before, 1), 0.0)
+    return joint.log() + scales + scan.log_shift(potentials)
 
 
 class Scaled(ForwardBackward):
@@ -98,11 +107,14 @@ class Scaled(ForwardBackward):
 
     @cached_property
     def _share(self) -> Tensor:
-        return self.layout.mask[..., None] / self.total
+        return self.layout.weight / self.total
 
     @cached_property
     def marginals(self) -> Tensor:
         return self.product * self._share
+
+    def weighted_marginals(self, weight: Tensor) -> Tensor:
+        return self.product * (self._share * weight[:, None, None])
 
     @cached_property
     def raw_log_marginals(self) -> Tensor:
@@ -127,12 +139,9 @@ class Scaled(ForwardBackward):
         return torch.bmm(self._beginning[:, :-1].transpose(1, 2), after).mul_(self.scan.matrix)
 
     def edge_sum(self, weight: Tensor) -> Tensor:
-        # Sentences follow each other: one row further on is the next token, or a first one, which is left out.
-        after = self._ending_share(weight)
-        after[:, 0] = 0.0
-        labels = after.shape[2]
-        before = self._beginning.view(-1, labels)[:-1]
-        return (before.t() @ after.view(-1, labels)[1:]).mul_(self.scan.matrix)
+        after = self._ending_share(weight).transpose(0, 1)[1:]
+        before = self.scan.state[:-1, 0].transpose(1, 2)
+        return torch.bmm(before, after).sum(0).mul_(self.scan.matrix)
 
     def adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
         # With h = (gradient to log state) / raw, either direction is
@@ -140,8 +149,7 @@ class Scaled(ForwardBackward):
         raw, state, layout = self.scan.raw, self.scan.state, self.layout
         flow = layout.both(before, after).div_(raw)
         self._run_adjoint(flow, state / raw)
-        labels = raw.shape[3]
-        outer = [state[:-1, d].reshape(-1, labels).t() @ flow[1:, d].reshape(-1, labels) for d in (0, 1)]
+        outer = torch.matmul(state[:-1].transpose(2, 3), flow[1:]).sum(0)
         flow *= raw
         scores = layout.from_start(flow).add_(layout.from_end(flow)).sub_(after)
         return scores, (outer[0] + outer[1].t()) * self.scan.matrix

@@ -60,7 +60,7 @@ class Wide(ForwardBackward):
 
     @cached_property
     def marginals(self) -> Tensor:
-        return self.raw_log_marginals.exp() * self.layout.mask[..., None]
+        return self.raw_log_marginals.exp() * self.layout.weight
 
     def pairs(self, first: int, stop: int) -> Tensor:
         before = self.layout.from_start(self.scan.state)[:, first:stop, :, None]

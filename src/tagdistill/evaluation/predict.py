@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from tagdistill.data.labels import to_bioes
+from tagdistill.config import validate
+from tagdistill.data.labels import BadTag, to_bioes
 from tagdistill.data.lines import Sentence
 from tagdistill.data.readers import read
 from tagdistill.encoders.features import encode_pieces
@@ -46,7 +47,7 @@ def predict_file(
     torch.set_num_threads(threads)
     sentences = [s.tokens for s in read(file, _as_language(_kind(file, kind)), name="unlabelled")]
     loaded = load_tagger(model, encoder, device)
-    found = label(loaded, sentences, encoder or _folder(model, loaded), device, constrained=constrained)
+    found = label(loaded, sentences, find_encoder(model, loaded.config, encoder), device, constrained=constrained)
     rows = (zip(tokens, labels, strict=True) for tokens, labels in zip(sentences, found, strict=True))
     write_text(output, "".join("".join(f"{escape(t)}\t{tagged}\n" for t, tagged in pairs) + "\n" for pairs in rows))
 
@@ -69,7 +70,7 @@ def evaluate_file(
     sentences = list(read(file, settings, name="test"))
     gold = [_gold(sentence, loaded, scheme, file) for sentence in sentences]
     tokens = [sentence.tokens for sentence in sentences]
-    found = label(loaded, tokens, encoder or _folder(model, loaded), device, constrained=constrained)
+    found = label(loaded, tokens, find_encoder(model, loaded.config, encoder), device, constrained=constrained)
     scores: dict[str, Any] = score(loaded.config["task"], gold, found, loaded.labels)
     return json.dumps({key: value for key, value in scores.items() if key != "sentence_counts"}, indent=2)
 
@@ -104,10 +105,6 @@ def _frozen(loaded: Loaded, sentences: list[list[str]], folder: Path, device: st
     return lambda rows: {"vectors": gather(vectors, pieces.sentences, rows, torch.float32)}
 
 
-def _folder(model: Path, loaded: Loaded) -> Path:
-    return find_encoder(model, loaded.config)
-
-
 def _kind(file: Path, kind: str) -> str:
     if kind != "auto":
         return kind
@@ -118,12 +115,15 @@ def _kind(file: Path, kind: str) -> str:
 
 
 def _as_language(kind: str, **rest: Any) -> Language:
-    return Language.model_validate({"format": kind, **rest})
+    return validate(Language, {"format": kind, **rest}, "options")
 
 
 def _gold(sentence: Sentence, loaded: Loaded, scheme: Any, file: Path) -> list[str]:
     tags = list(sentence.tags or [])
-    gold = tags if loaded.config["task"] == "pos" else to_bioes(tags, scheme)[0]
+    try:
+        gold = tags if loaded.config["task"] == "pos" else to_bioes(tags, scheme)[0]
+    except BadTag as error:
+        raise DataError(error.what, where=sentence.where(str(file), error.position), hint=error.hint) from None
     if unknown := sorted(set(gold) - set(loaded.labels)):
         raise DataError(f"label {unknown[0]!r} is not one of the model's", where=f"{file}:{sentence.line}")
     return gold

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tagdistill.encoders.folder import RECORD, EncoderInfo
 from tagdistill.encoders.pieces import WordPieces
 from tagdistill.encoders.providers import encoder_key
-from tagdistill.errors import TagdistillError
+from tagdistill.errors import MismatchError, TagdistillError
 from tagdistill.models.model import Model, load_model, read_config
 from tagdistill.models.tuned import load_tuned
 from tagdistill.settings import EncoderSettings
@@ -33,22 +34,35 @@ def load_tagger(folder: Path, encoder: Path | None = None, device: str = "cpu") 
     layers, words = None, None
     if config["mode"] == "finetune":
         settings = EncoderSettings.model_validate(config["encoder"])
-        place = encoder or find_encoder(folder, config)
+        place = find_encoder(folder, config, encoder)
         layers, words = load_tuned(place, settings, config["training"]["tune_from"])
     model, _ = load_model(folder, layers)
     return Loaded(model.to(device).eval(), config, words)
 
 
-def find_encoder(folder: Path, config: dict[str, Any]) -> Path:
-    """Return the converted encoder of a model: beside it, or in `resources/encoders/` of a folder above it or here."""
+def find_encoder(folder: Path, config: dict[str, Any], given: Path | None = None) -> Path:
+    """Return the converted encoder of a model: the one given, the one beside it, or in `resources/encoders/`.
+
+    That folder is looked for above the model and where the command runs. Raises MismatchError for another encoder.
+    """
     key = encoder_key(EncoderSettings.model_validate(config["encoder"]))
     above = [*folder.resolve().parents, Path.cwd()]
     places = [folder / "encoder", *(place / "resources" / "encoders" / key for place in above)]
-    for place in places:
-        if (place / "tagdistill.json").exists():
+    for place in [given] if given else places:
+        if given or (place / RECORD).exists():
+            _check_encoder(place, key)
             return place
     raise TagdistillError(
         f"the encoder {key!r} of this model is not here",
         where=str(folder),
         hint="Give it with --encoder FOLDER; `tagdistill convert-encoder` makes it.",
     )
+
+
+def _check_encoder(place: Path, key: str) -> None:
+    info = EncoderInfo.read(place)
+    found = encoder_key(
+        EncoderSettings.model_validate({"provider": info.provider, "id": info.id, "revision": info.revision or None})
+    )
+    if found != key:
+        raise MismatchError(f"this is {found!r}, the model was trained on {key!r}", where=str(place))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -13,13 +16,15 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.utils.data import SequentialSampler
+from torch.utils.data import DataLoader, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from tagdistill.distill.examples import Batch, teacher_of
 from tagdistill.distill.objectives import Objective, mixed_loss
-from tagdistill.files import atomic_path, write_json
+from tagdistill.errors import ConfigError, TagdistillError
+from tagdistill.files import atomic_path, read_json, write_json
+from tagdistill.models.inference import on_device
 from tagdistill.models.model import Model
 from tagdistill.settings import Training
 from tagdistill.training.updates import Updates
@@ -29,7 +34,9 @@ log = logging.getLogger(__name__)
 Score = Callable[[Model], dict[str, float]]  # dev scores; "macro" and "pooled" among them
 BEST = "best.safetensors"
 COMPLETE = "complete.json"
-SAVE_EVERY = 120.0  # seconds of work that a kill may cost
+SCHEDULES = {"linear": "linear", "constant": "constant_with_warmup", "plateau": "reduce_lr_on_plateau"}
+# Seconds of work that a kill may cost.
+SAVE_EVERY = float(os.environ.get("TAGDISTILL_CHECKPOINT_SECONDS", "120"))
 SAY_EVERY = 15.0
 
 
@@ -56,40 +63,61 @@ class TaggerTrainer(Trainer):
     ) -> None:
         self.settings, self.score_dev, self.updates, self.learner = settings, score, updates, learner
         self.parts: dict[str, Any] = {"since": time.monotonic()}
+        self.teacher_weight = 0.0  # of the last update with labels: without them it is always 1
         optimizer = make_optimizer(learner.model, settings)
         super().__init__(
             model=learner,
             train_dataset=updates,
             eval_dataset=updates if score is not None else None,  # asked for, never read: `evaluate` is ours
-            data_collator=lambda items: items[0],
             optimizers=(optimizer, None),
             **rest,
         )
         self.model_accepts_loss_kwargs = False
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
-        return SequentialSampler(self.updates)  # the plan is the order
+    def get_train_dataloader(self) -> DataLoader:
+        # Not the Trainer's own, which moves whole batches, `lengths` included, to the device.
+        return DataLoader(self.updates, sampler=SequentialSampler(self.updates), collate_fn=lambda items: items[0])
+
+    def _prepare_inputs(self, inputs: Batch) -> Batch:
+        return on_device(inputs, self.args.device)
 
     def compute_loss(self, model: nn.Module, inputs: Batch, *_: Any, **__: Any) -> Tensor:
-        parts = model(**inputs)
-        for name in ("gold", "teacher"):
+        try:
+            parts = model(**inputs)
+        except ValueError as error:  # what a chain says of scores that are not finite
+            if all(parameter.isfinite().all() for parameter in model.parameters()):
+                raise
+            raise self._diverged() from error
+        weight = inputs["teacher_weight"]
+        for name, seen in (("gold", weight < 1), ("teacher", weight > 0)):
             self.parts[name] = self.parts.get(name, 0) + parts[name].detach()
-        self.parts["updates"] = self.parts.get("updates", 0) + 1
-        self.parts["words"] = self.parts.get("words", 0) + inputs["lengths"].sum()
-        self.parts["teacher_weight"] = inputs["teacher_weight"]
+            self.parts[f"{name}_updates"] = self.parts.get(f"{name}_updates", 0) + seen
+        self.parts["words"] = self.parts.get("words", 0) + int(inputs["lengths"].sum())
+        if "labels" in inputs:
+            self.teacher_weight = weight
         return parts["loss"]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:
+            if not math.isfinite(logs["loss"]):
+                raise self._diverged()
             logs = {**logs, **self._parts_since()}
         super().log(logs, None)
+
+    def _diverged(self) -> TagdistillError:
+        return TagdistillError(
+            f"the loss is not finite at update {self.state.global_step + 1}",
+            where="training",
+            hint="Lower `learning_rate`, `learning_rate_transitions` or `clip`.",
+        )
 
     def _parts_since(self) -> dict[str, float]:
         now = time.monotonic()
         parts, self.parts = self.parts, {"since": now}
         seconds = now - parts.get("since", now)
-        line = {name: float(parts[name]) / parts["updates"] for name in ("gold", "teacher")}
-        line["teacher_weight"] = float(parts["teacher_weight"])
+        # Each part's mean is over the updates that had it: with text without labels only some have gold.
+        line = {name: float(parts[name]) / max(1, parts[f"{name}_updates"]) for name in ("gold", "teacher")}
+        line["teacher_weight"] = float(self.teacher_weight)
         if seconds > 0:
             line["words_per_second"] = round(float(parts["words"]) / seconds, 1)
         return line
@@ -153,10 +181,16 @@ def best_of(folder: Path) -> dict[str, Any]:
 
 
 class Checkpoints(TrainerCallback):
-    """Save every two minutes of work, and mark a checkpoint as whole only after all of it is written."""
+    """Save every two minutes of work, and mark a checkpoint as whole only after all of it is on the disk."""
 
-    def __init__(self) -> None:
+    def __init__(self, spent: float) -> None:
+        self.began = time.monotonic() - spent
         self.saved = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, those before a kill included."""
+        return time.monotonic() - self.began
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if time.monotonic() - self.saved >= SAVE_EVERY and state.global_step < state.max_steps:
@@ -164,7 +198,13 @@ class Checkpoints(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.saved = time.monotonic()
-        write_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE, {"update": state.global_step})
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        sizes = {}
+        for file in sorted(folder.iterdir()):
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+            sizes[file.name] = file.stat().st_size
+        write_json(folder / COMPLETE, {"update": state.global_step, "seconds": self.seconds, "files": sizes})
 
 
 class Say(TrainerCallback):
@@ -181,10 +221,23 @@ class Say(TrainerCallback):
         log.info("update %d of %d, %.0f s", state.global_step, state.max_steps, now - self.began)
 
 
-def last_checkpoint(folder: Path) -> str | None:
-    """Return the newest checkpoint that is whole, or None."""
-    whole = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")]
-    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2]))) if whole else None
+def last_checkpoint(folder: Path) -> Path | None:
+    """Return the newest checkpoint that is whole, or None; remove those that a kill left half written."""
+    whole = []
+    for path in folder.glob("checkpoint-*"):
+        if _is_whole(path):
+            whole.append(path)
+        else:
+            log.info("%s is half written: leaving it out", path.name)
+            shutil.rmtree(path)
+    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    if not (checkpoint / COMPLETE).exists():
+        return False
+    sizes = read_json(checkpoint / COMPLETE)["files"]
+    return all((checkpoint / n).is_file() and (checkpoint / n).stat().st_size == size for n, size in sizes.items())
 
 
 def train(
@@ -201,52 +254,67 @@ def train(
 ) -> dict[str, Any]:
     """Train a model in place, resuming from the newest whole checkpoint in `checkpoints`.
 
-    Returns {"history": log lines, "best": {"score", "update"} or None, "seconds": of this run}.
+    Returns {"history": log lines, "best": {"score", "update"} or None, "seconds": of all runs together}.
     """
-    terminal = sys.stderr.isatty()
-    plateau = {"factor": 0.5, "patience": 10, "mode": "max"}
-    every = max(1, len(updates) // settings.evaluations)
-    arguments = TrainingArguments(
-        output_dir=str(checkpoints),
-        max_steps=len(updates),
-        per_device_train_batch_size=1,
-        max_grad_norm=settings.clip,
-        lr_scheduler_type={"plateau": "reduce_lr_on_plateau"}.get(settings.schedule, settings.schedule),
-        lr_scheduler_kwargs=plateau if settings.schedule == "plateau" else None,
-        warmup_steps=round(settings.warmup * len(updates)),
-        eval_strategy="steps" if score is not None else "no",
-        eval_steps=every,
-        metric_for_best_model="score",
-        greater_is_better=True,
-        save_strategy="no",
-        save_total_limit=2,
-        logging_steps=max(1, len(updates) // 50),
-        logging_nan_inf_filter=False,
-        report_to=[],
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-        disable_tqdm=not terminal,
-        use_cpu=device == "cpu",
-        bf16=device == "cuda" and settings.mode == "finetune",
-        seed=seed,
-    )
+    arguments = training_arguments(settings, len(updates), checkpoints, seed, device, scored=score is not None)
+    resumed = last_checkpoint(checkpoints)
+    saving = Checkpoints(read_json(resumed / COMPLETE)["seconds"] if resumed else 0.0)
     trainer = TaggerTrainer(
-        Learner(model, objective, temperature), updates, settings, score, args=arguments, callbacks=[Checkpoints()]
+        Learner(model, objective, temperature), updates, settings, score, args=arguments, callbacks=[saving]
     )
     trainer.remove_callback(PrinterCallback)
-    if not terminal:
+    if arguments.disable_tqdm:
         trainer.remove_callback(ProgressCallback)
         trainer.add_callback(Say())
-    began = time.monotonic()
-    resumed = last_checkpoint(checkpoints)
     if resumed:
-        log.info("resuming from %s", Path(resumed).name)
-    trainer.train(resume_from_checkpoint=resumed)
+        log.info("resuming from %s", resumed.name)
+    trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     best = None
     if (checkpoints / BEST).exists():
         model.load_own_state(load_file(checkpoints / BEST))
         best = best_of(checkpoints)
-    return {"history": history(trainer.state.log_history), "best": best, "seconds": time.monotonic() - began}
+    return {"history": history(trainer.state.log_history), "best": best, "seconds": saving.seconds}
+
+
+def training_arguments(
+    settings: Training, updates: int, checkpoints: Path, seed: int, device: str, *, scored: bool
+) -> TrainingArguments:
+    """Return our settings in the Trainer's words; `scored` says whether there is a dev set."""
+    if settings.schedule == "plateau" and not scored:
+        raise ConfigError(
+            "'plateau' follows the dev score, and there is no dev set",
+            where="schedule",
+            hint="Give a `dev` split, or choose linear or constant.",
+        )
+    if settings.schedule == "plateau" and settings.warmup:
+        raise ConfigError("cannot go with `schedule: plateau`", where="warmup", hint="Choose linear or constant.")
+    plateau = {"factor": 0.5, "patience": 10, "mode": "max"}
+    arguments = TrainingArguments(
+        output_dir=str(checkpoints),
+        max_steps=updates,
+        per_device_train_batch_size=1,
+        max_grad_norm=settings.clip,
+        lr_scheduler_type=SCHEDULES[settings.schedule],
+        lr_scheduler_kwargs=plateau if settings.schedule == "plateau" else None,
+        warmup_steps=round(settings.warmup * updates),
+        eval_strategy="steps" if scored else "no",
+        eval_steps=math.ceil(updates / settings.evaluations),
+        metric_for_best_model="score",
+        greater_is_better=True,
+        save_strategy="no",
+        save_total_limit=2,
+        logging_steps=max(1, updates // 50),
+        logging_nan_inf_filter=False,
+        report_to=[],
+        remove_unused_columns=False,
+        disable_tqdm=not sys.stderr.isatty(),
+        use_cpu=device == "cpu",
+        bf16=device == "cuda" and settings.mode == "finetune",
+        seed=seed,
+    )
+    # Several GPUs would make the Trainer split batches among them: a job uses one.
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
 
 
 def history(lines: list[dict[str, float]]) -> list[dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""Students that leave the project: folders that stand alone."""

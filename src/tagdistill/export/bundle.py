@@ -1,0 +1,41 @@
+"""A student that stands alone: its weights, as much of its encoder as it runs and its model card, in one folder."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from tagdistill.encoders.folder import EncoderInfo, weights_sha256
+from tagdistill.encoders.load import load_encoder
+from tagdistill.encoders.pretrained import quiet_transformers
+from tagdistill.files import atomic_path
+from tagdistill.models.model import read_config
+from tagdistill.settings import EncoderSettings
+
+
+def export_student(model: Path, encoder: Path, card: Path, out: Path) -> None:
+    """Write a folder that `tagdistill predict --model` needs nothing else for.
+
+    The encoder keeps the layers that the model runs: up to its highest tap, or those it was tuned with. What is left
+    out never ran, so the labels are the same. Weights are float16, computed with in float32, as in the encoder itself.
+    """
+    config = read_config(model)
+    settings = EncoderSettings.model_validate(config["encoder"])
+    layers = settings.layers if config["mode"] == "finetune" else max(settings.taps)
+    with atomic_path(out) as folder:
+        shutil.copytree(model, folder)
+        shutil.copyfile(card, folder / "README.md")
+        write_first_layers(encoder, layers, folder / "encoder")
+
+
+def write_first_layers(encoder: Path, layers: int, out: Path) -> None:
+    """Write the first layers of a converted encoder as an encoder folder of its own."""
+    info = EncoderInfo.read(encoder)
+    kept = load_encoder(encoder, layers)
+    with quiet_transformers():
+        kept.model.half().save_pretrained(out, safe_serialization=True)
+    for file in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "NOTICE"):
+        if (encoder / file).exists():
+            shutil.copyfile(encoder / file, out / file)
+    replace(info, layers=layers, sha256=weights_sha256(out)).write(out)

@@ -1,0 +1,114 @@
+"""The page of every config key, written from the settings themselves."""
+
+from __future__ import annotations
+
+import types
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from tagdistill.settings import (
+    PAPER,
+    Anneal,
+    Distill,
+    EncoderSettings,
+    Evaluate,
+    Experiment,
+    Language,
+    Limit,
+    Split,
+    StudentSettings,
+    TeacherSettings,
+)
+
+SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
+    ("The experiment", Experiment, "Top-level keys. `languages` are trained, `zero_shot` are evaluated only."),
+    ("`languages.XX` and `zero_shot.XX`", Language, "A key is any id; `code:` says the language where they differ."),
+    (
+        "`train:`, `dev:`, `test:`, `unlabelled:`",
+        Split,
+        "A path alone, or these keys. `take` cuts a part out of a file, so that one file can serve two splits.",
+    ),
+    ("`limit:`", Limit, "The first n sentences of a split, in every language."),
+    ("`encoder:`", EncoderSettings, "The pre-trained encoder. A frozen one runs only up to its highest `tap`."),
+    ("`teacher:`", TeacherSettings, "How teachers are trained; `languages.XX.teacher` overrides it for one language."),
+    ("`student:`", StudentSettings, "How students are trained: the same keys as the teachers'."),
+    ("`distill:`", Distill, "What students learn from their teachers."),
+    ("`distill.anneal:`", Anneal, "Weight of the teacher on labelled text; it is 1 on text without labels."),
+    ("`evaluate:`", Evaluate, "What is scored, and how."),
+)
+
+HEAD = """\
+# Every config key
+
+<!-- Written by `tagdistill config reference`; a test compares. -->
+
+A config file stands alone: nothing of the demo leaks into another experiment. An unknown key, language, label or file
+stops the run before anything is planned. Check a file with `tagdistill config check FILE`. `--config root=FOLDER` on
+the command line replaces `root:`, and so for every top-level key.
+
+Formats: `conllu` (the tag is UPOS), `conll` (any columns), `wikiann` (`lang:token TAB tag`), `text` (one sentence a
+line, words parted by white space; for `unlabelled`), `parquet` (list columns of tokens and tags).
+"""
+
+
+def config_reference() -> str:
+    """Return config/README.md: a table of keys for each part of the settings."""
+    parts = [HEAD]
+    for title, model, text in SECTIONS:
+        rows = [_row(name, field) for name, field in model.model_fields.items()]
+        parts.append(
+            "\n".join([f"## {title}", "", text, "", "| key | values | default | meaning |", "|---|---|---|---|", *rows])
+        )
+    preset = ", ".join(f"`{key}: {value}`" for key, value in PAPER.items())
+    parts.append(
+        f"## `preset: paper`\n\nIn `teacher:` or `student:`, the recipe of Wang et al. 2020: {preset}. "
+        "Other keys override it."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    values = _values(field.annotation).replace("|", "\\|")
+    return f"| `{field.alias or name}` | {values} | {_default(field)} | {(field.description or '').replace('|', '/')} |"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "needed"
+    default = field.get_default(call_default_factory=False)
+    if field.default_factory is not None or default is PydanticUndefined:
+        return "none" if field.default_factory is dict else "as listed" if field.default_factory is not None else ""
+    if default is None:
+        return "none"
+    return f"`{_plain(default)}`"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_plain(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_plain(item)}" for key, item in value.items()) + "}"
+    return str(value)
+
+
+def _values(annotation: Any) -> str:
+    """Return a type as a reader of YAML thinks of it."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin is Annotated:
+        return _values(arguments[0])
+    if origin in (Union, types.UnionType):
+        return " or ".join(_values(each) for each in arguments if each is not type(None))
+    if origin is tuple:
+        return f"list of {_values(arguments[0])}"
+    if origin is dict:
+        return "keys and values"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "keys, below"
+    return {str: "text", int: "whole number", float: "number", bool: "`true`, `false`"}.get(annotation, "anything")

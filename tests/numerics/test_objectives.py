@@ -1,0 +1,267 @@
+"""Every distillation objective, value and gradients, against the list of all label sequences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from enumeration import Enumeration, Inputs, random_inputs
+from torch import Tensor
+from torch.testing import assert_close
+
+from tagdistill.config import NEEDS
+from tagdistill.crf import LinearChain
+from tagdistill.distill.objectives import OBJECTIVES, Teacher, mixed_loss
+from tagdistill.distill.scores import Scores
+from tagdistill.distill.targets import expected_counts, read_targets, targets_of, write_targets
+from tagdistill.models.batches import gather
+from tagdistill.plan import TEMPERED
+from tagdistill.settings import OBJECTIVES as NAMES
+
+LABELS, K = 3, 5
+LENGTHS = [4, 1, 3, 2]  # a sentence of one token has 3 sequences: fewer than K
+DISTILLING = [name for name, objective in OBJECTIVES.items() if objective is not None]
+student_of = partial(random_inputs, LENGTHS, LABELS, seed=1)
+teacher_of = partial(random_inputs, LENGTHS, LABELS, seed=2)
+
+
+def targets(inputs: Inputs, k: int = K) -> Teacher:
+    """All that a teacher says, by enumeration."""
+    listed = Enumeration(inputs)
+    batch, time, _ = inputs.emissions.shape
+    paths = torch.zeros(batch, k, time, dtype=torch.int64)
+    log_prob = torch.full((batch, k), -torch.inf, dtype=torch.float64)
+    for row, (found, scores) in enumerate(zip(*listed.top_k(k), strict=True)):
+        paths[row, : len(found), : found.shape[1]] = found
+        log_prob[row, : len(found)] = scores
+    return Teacher(
+        log_posterior=listed.log_marginals,
+        paths=paths,
+        path_log_prob=log_prob,
+        unary=listed.marginals,
+        pairs=listed.transition_marginals,
+        emissions=inputs.emissions,
+        transitions=inputs.transitions.expand(batch, -1, -1),
+    )
+
+
+def chain(inputs: Inputs) -> LinearChain:
+    return LinearChain(*inputs.arguments())
+
+
+# ---- the slow twins: one loss a sentence
+
+
+def local(student: Inputs, target: Tensor, heat: float) -> Tensor:
+    mask = Enumeration(student).mask
+    p, q = (target / heat).softmax(-1), (student.emissions / heat).log_softmax(-1)
+    return torch.stack(
+        [-(heat**2) * (p[row][mask[row]] * q[row][mask[row]]).sum() for row in range(len(student.lengths))]
+    )
+
+
+def listed_paths(student: Inputs, teacher: Inputs, k: int, *, weighted: bool) -> Tensor:
+    ours, theirs = Enumeration(student), Enumeration(teacher)
+    losses = []
+    for log_p, log_q in zip(theirs.log_probs, ours.log_probs, strict=True):
+        best = log_p.argsort(descending=True)[:k]
+        weights = log_p[best].softmax(0) if weighted else torch.full((len(best),), 1 / len(best), dtype=torch.float64)
+        losses.append(-(weights * log_q[best]).sum())
+    return torch.stack(losses)
+
+
+def posterior(student: Inputs, teacher: Inputs, heat: float) -> Tensor:
+    return Enumeration(student).posterior_cross_entropy(Enumeration(teacher).log_marginals, heat)
+
+
+def squared(student: Inputs, teacher: Inputs) -> Tensor:
+    losses = []
+    for row, n in enumerate(student.lengths.tolist()):
+        ours, theirs = student.emissions[row, :n], teacher.emissions[row, :n]
+        words = (ours - ours.mean(1, keepdim=True)) - (theirs - theirs.mean(1, keepdim=True))
+        edges = student.transitions - student.transitions.mean() - (teacher.transitions - teacher.transitions.mean())
+        losses.append((words**2).mean(1).sum() + (n - 1) * (edges**2).mean())
+    return torch.stack(losses)
+
+
+SLOW = {
+    "token": lambda s, t, heat: local(s, Enumeration(t).log_marginals, heat),
+    "emission": lambda s, t, heat: local(s, t.emissions, heat),
+    "top_k": lambda s, t, heat: listed_paths(s, t, K, weighted=False),
+    "top_wk": lambda s, t, heat: listed_paths(s, t, K, weighted=True),
+    "posterior": posterior,
+    "posterior+top_wk": lambda s, t, heat: (posterior(s, t, heat) + listed_paths(s, t, K, weighted=True)) / 2,
+    "structural": lambda s, t, heat: Enumeration(t).cross_entropy(Enumeration(s)),
+    "scores": lambda s, t, heat: squared(s, t),
+}
+
+
+def value_and_gradients(loss, inputs: Inputs) -> tuple[Tensor, list[Tensor]]:
+    """Return the losses and the gradients of a weighted sum of them: a mean over sentences would not pass for one."""
+    leaves = [leaf.clone().requires_grad_() for leaf in inputs.leaves()]
+    losses = loss(inputs.with_leaves(leaves))
+    weights = torch.arange(1.0, len(losses) + 1, dtype=torch.float64)
+    found = torch.autograd.grad((weights * losses).sum(), leaves, allow_unused=True)
+    return losses.detach(), [torch.zeros_like(g) if f is None else f for f, g in zip(found, leaves, strict=True)]
+
+
+@pytest.mark.parametrize("name", DISTILLING)
+@pytest.mark.parametrize("heat", [1.0, 2.25, 4.0])
+def test_value_and_gradients_equal_enumeration(name, heat):
+    student, teacher = student_of(), teacher_of()
+    told = targets(teacher)
+    ours = value_and_gradients(lambda inputs: OBJECTIVES[name].loss(chain(inputs), told, heat), student)
+    slow = value_and_gradients(lambda inputs: SLOW[name](inputs, teacher, heat), student)
+    assert_close(ours, slow, rtol=1e-10, atol=1e-10)
+    assert slow[0].shape == (len(LENGTHS),)
+
+
+@pytest.mark.parametrize("name", DISTILLING)
+def test_only_the_tempered_objectives_see_the_temperature(name):
+    student, told = chain(student_of()), targets(teacher_of())
+    cold, hot = (OBJECTIVES[name].loss(student, told, heat) for heat in (1.0, 3.0))
+    assert torch.equal(cold, hot) != OBJECTIVES[name].tempered
+
+
+@pytest.mark.parametrize("name", ["token", "emission", "posterior"])
+def test_the_square_of_the_temperature_is_in_the_loss_once(name):
+    """With T^2 once, the gradients of very hot targets neither vanish nor grow: they tend to a limit."""
+    told = targets(teacher_of())
+    norms = []
+    for heat in (64.0, 128.0):
+        _, grads = value_and_gradients(lambda i, heat=heat: OBJECTIVES[name].loss(chain(i), told, heat), student_of())
+        norms.append(torch.cat([g.flatten() for g in grads]).norm())
+    assert norms[0] > 0.1
+    assert norms[1] / norms[0] == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("name", DISTILLING)
+def test_padding_never_matters(name):
+    student, told = student_of(), targets(teacher_of())
+    wide = random_inputs(LENGTHS, LABELS, seed=9, time=7, sd=30)  # its padding is noise
+    emissions = wide.emissions.clone()
+    noisy = Teacher(**{f: wild(getattr(told, f)) for f in Teacher.__dataclass_fields__})
+    for row, n in enumerate(LENGTHS):
+        emissions[row, :n] = student.emissions[row, :n]
+        for field in ("log_posterior", "unary", "emissions"):
+            getattr(noisy, field)[row, :n] = getattr(told, field)[row, :n]
+        noisy.paths[row, :, :n] = told.paths[row, :, :n]
+    noisy.unary[~chain(replace(student, emissions=emissions)).mask] = 0  # the one promise of the counts
+    padded = replace(student, emissions=emissions)
+    ours = value_and_gradients(lambda inputs: OBJECTIVES[name].loss(chain(inputs), noisy, 2.0), padded)
+    plain = value_and_gradients(lambda inputs: OBJECTIVES[name].loss(chain(inputs), told, 2.0), student)
+    assert_close(ours[0], plain[0], rtol=1e-12, atol=1e-12)
+    assert_close(ours[1][1:], plain[1][1:], rtol=1e-11, atol=1e-11)
+    assert_close(ours[1][0][:, :4], plain[1][0], rtol=1e-11, atol=1e-11)
+    assert not ours[1][0][:, 4:].any()
+
+
+def wild(values: Tensor) -> Tensor:
+    """Per-word values with three more time steps of nonsense; values of a sentence as they are."""
+    if values.shape[1:] == (LABELS, LABELS) or values.dim() == 2:
+        return values.clone()
+    axis = 2 if values.dtype == torch.int64 else 1
+    shape = list(values.shape)
+    shape[axis] = 7
+    return torch.full(shape, -100 if values.dtype == torch.int64 else 55, dtype=values.dtype)
+
+
+def test_structural_is_the_limit_of_top_wk():
+    student, teacher = chain(student_of()), teacher_of()
+    every = targets(teacher, k=LABELS ** max(LENGTHS))
+    assert_close(OBJECTIVES["top_wk"].loss(student, every, 1.0), OBJECTIVES["structural"].loss(student, every, 1.0))
+
+
+def test_a_student_equal_to_its_teacher_has_no_gradient():
+    same, told = teacher_of(), targets(teacher_of(), k=81)
+    for name in DISTILLING:
+        if name in ("top_k", "token"):  # flat weights; marginals are not the softmax of a CRF's emissions
+            continue
+        _, grads = value_and_gradients(lambda i, name=name: OBJECTIVES[name].loss(chain(i), told, 1.0), same)
+        assert max(g.abs().max() for g in grads) < 1e-9, name
+
+
+# ---- the mixed loss
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_the_mixed_loss_weighs_means_over_sentences(weight):
+    student, told = chain(student_of()), targets(teacher_of())
+    gold = torch.tensor([[0, 1, 2, 0], [2, -100, -100, -100], [1, 1, 0, -100], [0, 2, -100, -100]])
+    parts = mixed_loss(student, gold, told, OBJECTIVES["posterior"], weight, 2.0)
+    kd = posterior(student_of(), teacher_of(), 2.0).mean()
+    nll = -Enumeration(student_of()).log_prob(gold.clamp_min(0)).mean()
+    assert_close(parts["loss"], weight * kd + (1 - weight) * nll)
+    assert_close(parts["teacher"], kd if weight else torch.zeros_like(kd))
+    assert_close(parts["gold"], nll if weight < 1 else torch.zeros_like(nll))
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_without_gold_the_teacher_has_all_the_weight_and_without_a_teacher_the_gold(weight):
+    student, told = chain(student_of()), targets(teacher_of())
+    gold = torch.zeros(4, 4, dtype=torch.int64)
+    alone = mixed_loss(student, None, told, OBJECTIVES["top_wk"], weight)
+    assert_close(alone["loss"], SLOW["top_wk"](student_of(), teacher_of(), 1.0).mean())
+    nll = -Enumeration(student_of()).log_prob(gold).mean()
+    assert_close(mixed_loss(student, gold, None, OBJECTIVES["top_wk"], weight)["loss"], nll)
+    assert_close(mixed_loss(student, gold, told, None, weight)["loss"], nll)
+
+
+# ---- targets from files
+
+
+@pytest.mark.parametrize("sd", [1.5, 8.0])
+@pytest.mark.parametrize("name", DISTILLING)
+def test_targets_that_went_through_a_file_give_the_same_loss(name, sd, tmp_path: Path):
+    """Posteriors are float16 (11 bits): per mille of a loss. Paths are bytes with float32 weights: 1e-6."""
+    student, teacher = student_of(), random_inputs(LENGTHS, LABELS, seed=2, sd=sd)
+    exact = OBJECTIVES[name].loss(chain(student), targets(teacher), 2.25)
+    stored = OBJECTIVES[name].loss(chain(student), through_files(teacher, tmp_path), 2.25)
+    assert_close(stored, exact, rtol=2e-3 if "posterior" in name or name == "token" else 1e-6, atol=1e-4)
+
+
+def through_files(teacher: Inputs, folder: Path) -> Teacher:
+    offsets = np.r_[0, np.cumsum(LENGTHS)]
+    flat = torch.cat([teacher.emissions[row, :n] for row, n in enumerate(LENGTHS)]).float().numpy()
+    ends = (v.float().numpy() for v in (teacher.transitions, teacher.start, teacher.end))
+    scores = Scores(["a", "b", "c", "d"], offsets, flat, *ends, metadata={"labels": ["x", "y", "z"]})
+    write_targets(folder / "t.parquet", targets_of(scores, K, {**scores.metadata, "k": K, "kind": "targets"}))
+    read = read_targets(folder / "t.parquet")
+    unary, pairs = expected_counts(scores)
+    rows = np.arange(len(LENGTHS))
+
+    def padded(values: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
+        return gather(torch.from_numpy(values.copy()), offsets, rows, dtype)
+
+    return Teacher(
+        log_posterior=padded(read.log_posterior),
+        paths=padded(read.paths, torch.int64).transpose(1, 2),
+        path_log_prob=torch.from_numpy(read.path_log_prob.copy()),
+        unary=padded(unary),
+        pairs=torch.from_numpy(pairs),
+        emissions=padded(flat),
+        transitions=torch.from_numpy(scores.transitions).expand(len(LENGTHS), -1, -1),
+    )
+
+
+# ---- the registry
+
+
+def test_the_registry_agrees_with_settings_config_and_plan():
+    assert tuple(OBJECTIVES) == NAMES == tuple(NEEDS)
+    for name, objective in OBJECTIVES.items():
+        files = tuple(kind for kind in ("targets", "scores") if objective and getattr(objective, kind))
+        assert files == NEEDS[name], name
+    assert TEMPERED == tuple(name for name in DISTILLING if OBJECTIVES[name].tempered)
+
+
+def test_an_objective_reads_only_what_it_registers():
+    student, told = chain(student_of()), targets(teacher_of())
+    for name in DISTILLING:
+        objective = OBJECTIVES[name]
+        fields = {field: getattr(told, field) for field in (*objective.targets, *objective.scores)}
+        assert torch.equal(objective.loss(student, Teacher(**fields), 1.0), objective.loss(student, told, 1.0)), name
