@@ -49,7 +49,7 @@ def emission(student: LinearChain, teacher: Teacher, temperature: float) -> Loss
 def top_k(student: LinearChain, teacher: Teacher, temperature: float) -> Losses:
     """Eq. 8: negative log-likelihood of the teacher's k best sequences, all of equal weight."""
     # A short sentence has fewer than k sequences: divide by those that exist.
-    exists = torch.isfinite(teacher.path_log_prob)
+    exists = torch.isfinite(teacher.path_log_prob).to(student.emissions)
     return weighted_paths(student, teacher, exists / exists.sum(1, keepdim=True))
 
 
