@@ -63,7 +63,7 @@ class TunedLayers(nn.Module):
         else:
             states = self.encoder.forward_from(self._lower(batch), pieces.mask, self.first)
         words = pool(states, pieces, self.pooling)
-        return pad(words.split(batch["lengths"].tolist()), int(batch["lengths"].max()), words.dtype)
+        return nn.utils.rnn.pad_sequence(words.split(batch["lengths"].tolist()), batch_first=True)
 
     def _lower(self, batch: dict[str, Any]) -> Tensor:
         if "states" in batch:
