@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from crf_peers import Provider, Result
+from crf_problem import Provider, Result
 from torch import Tensor
 
 from tagdistill.crf import LinearChain

@@ -70,10 +70,12 @@ def config_check(
     file: Annotated[Path, typer.Argument(help="config file")],
     root: Annotated[Optional[str], typer.Option(help="where relative paths start, instead of `root:`")] = None,  # noqa: UP045
 ) -> None:
-    """Check a config file and say what it would train."""
+    """Check a config file and the files it names, and say what it would train. Run it where the Snakefile is."""
     from tagdistill.config import describe_experiment, read_experiment
+    from tagdistill.plan import Plan
 
     experiment = read_experiment(file, **({"root": root} if root else {}))
+    Plan(experiment, Path.cwd()).check_files(str(file))
     typer.echo(describe_experiment(experiment, str(file)))
 
 

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tagdistill.errors import ConfigError, nearest
-from tagdistill.settings import LANGUAGE_ID, SPLITS, Experiment, Language, TeacherSettings
+from tagdistill.settings import LANGUAGE_ID, SPLITS, Experiment, Language, TeacherSettings, expand_preset
 
 Model = TypeVar("Model", bound=BaseModel)
 # Which of a teacher's files each objective reads; the registry of losses says the same (a test compares them).
@@ -34,8 +34,8 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for (key_node, _), key in zip(node.value, keys, strict=True):
-            if keys.count(key) > 1:
+        for position, ((key_node, _), key) in enumerate(zip(node.value, keys, strict=True)):
+            if key in keys[:position]:
                 line = key_node.start_mark.line + 1
                 raise ConfigError(f"key {key!r} is written twice", where=f"{key_node.start_mark.name}:{line}")
         return super().construct_mapping(node, deep)
@@ -72,19 +72,19 @@ def check_experiment(values: dict[str, Any], where: str) -> Experiment:
     return experiment
 
 
-def validate(model: type[Model], values: Any, where: str) -> Model:
-    """Validate settings and word the first failure for a person."""
+def validate(model: type[Model], values: Any, where: str, *, joint: str = ": ") -> Model:
+    """Validate settings and word the first failure for a person; `joint` stands between `where` and the key."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise _explain(error, model, where) from None
+        raise _explain(error, model, where + joint) from None
 
 
 def _explain(error: ValidationError, model: type[BaseModel], where: str) -> ConfigError:
     # An unknown key is the likeliest cause of every other complaint (a mistyped `updates` is also a missing one).
     details = error.errors()
     first = next((d for d in details if d["type"] == "extra_forbidden"), details[0])
-    place = f"{where}: {'.'.join(_key(part) for part in first['loc'] if _is_key(part))}".rstrip(": ")
+    place = f"{where}{'.'.join(_key(part) for part in first['loc'] if _is_key(part))}".rstrip(": .")
     if first["type"] == "extra_forbidden":
         owner = _model_at(model, first["loc"][:-1])
         return ConfigError("unknown key", where=place, hint=nearest(first["loc"][-1], _keys(owner)))
@@ -136,7 +136,10 @@ def _model_in(annotation: Any) -> Any:
 def _check_language(experiment: Experiment, key: str, language: Language, where: str, *, trained: bool) -> None:
     if not LANGUAGE_ID.match(key):
         raise ConfigError("a language's key is made of letters, digits, '_' and '-'", where=where)
-    present = available_splits(key, language, trained=trained)
+    try:
+        present = available_splits(key, language, trained=trained)
+    except ConfigError as error:  # a language that the demo has not
+        raise ConfigError(error.what, where=where, hint=error.hint) from None
     needed = "train" if trained else "test"
     if needed not in present:
         raise ConfigError(f"no {needed!r} split is given", where=where, hint=f"Add `{needed}: FILE`.")
@@ -175,11 +178,18 @@ def _all_splits(key: str, language: Language) -> tuple[str, ...]:
 
 def teacher_settings(experiment: Experiment, language: str, where: str = "config") -> TeacherSettings:
     """Return the teacher settings of one language: the experiment's, with the language's own on top."""
-    own = experiment.languages[language].teacher
+    own = _own_teacher(experiment.languages[language].teacher, where)
     base = experiment.teacher.model_dump(exclude_unset=True, mode="json")
     if "updates" in own or "epochs" in own:  # they stand for one another
         base = {key: value for key, value in base.items() if key not in ("updates", "epochs")}
-    return validate(TeacherSettings, {**base, **own}, f"{where}: teacher" if own else where)
+    return validate(TeacherSettings, {**base, **own}, f"{where}.teacher", joint=".")
+
+
+def _own_teacher(values: dict[str, Any], where: str) -> dict[str, Any]:
+    try:
+        return expand_preset(values)
+    except ValueError as error:
+        raise ConfigError(str(error), where=f"{where}.teacher") from None
 
 
 def decoder_of(objective: str) -> Literal["crf", "softmax"]:

@@ -5,7 +5,9 @@ Nothing here computes or imports torch: Snakemake reads it at every start, on ev
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from tagdistill.config import available_splits, decoder_of, needs_of, teacher_se
 from tagdistill.data.labels import label_list
 from tagdistill.encoders.providers import encoder_key, feature_key
 from tagdistill.errors import ConfigError
+from tagdistill.files import sha256_file
 from tagdistill.jobs import EncodeJob, EvaluateJob, PrepareJob, StudentJob, TeacherJob, write_job
 from tagdistill.settings import (
     CORPORA,
@@ -36,8 +39,7 @@ class Plan:
         self.experiment = experiment
         self.name = experiment.name
         self.results = f"results/{self.name}"
-        root = Path(experiment.root)
-        self.root = root if root.is_absolute() else project / root
+        self.root = _from_here(project / experiment.root)
         self.languages = {**experiment.languages, **experiment.zero_shot}
         self.trained = tuple(experiment.languages)
         self.labels = label_list(experiment.task, experiment.labels)
@@ -71,24 +73,33 @@ class Plan:
             return f"resources/data/ud/{settings.treebank}/{settings.release}/{split}.conllu"
         return None
 
-    def check_files(self) -> None:
-        """Stop before anything runs where a file of the config is not there."""
+    def raw_sha256(self, language: str, split: str) -> str | None:
+        """Return the checksum of a raw file that is used in place; None where its source pins what it holds.
+
+        Snakemake sees that a file changed by its time alone. A file that was copied or unpacked over another keeps its
+        own, older time; one that was touched holds what it held.
+        """
+        given = self.languages[language].split(split)
+        return _sha256(self.root / given.path) if given else None
+
+    def check_files(self, where: str = "config") -> None:
+        """Stop before anything runs where a file of the config is not there; `where` names the config file."""
         for language, settings in self.languages.items():
             for split in self.splits(language):
                 if (given := settings.split(split)) and not Path(self.raw(language, split) or "").is_file():
                     group = "languages" if language in self.trained else "zero_shot"
                     raise ConfigError(
                         f"no such file: {self.root / given.path}",
-                        where=f"{group}.{language}.{split}",
+                        where=f"{where}: {group}.{language}.{split}",
                         hint="Relative paths start at `root:`; set it there or with --config root=FOLDER.",
                     )
 
     def download(self, treebank: str, release: str, split: str) -> str:
-        """Return the job that fetches one treebank file: that of any language which asks for it."""
-        for language, settings in self.languages.items():
-            if (settings.treebank, settings.release) == (treebank, release) and split in self.splits(language):
-                return self.prepare_job(language, split)
-        raise ConfigError(f"no language asks for {treebank} {release} {split}")
+        """Return the job that fetches one treebank file. Experiments share it: it holds nothing else of this one."""
+        asking = [s for s in self.languages.values() if (s.treebank, s.release) == (treebank, release)]
+        sha256 = {split: settings.sha256[split] for settings in asking if split in settings.sha256}
+        settings = Language(source="ud", format="conllu", treebank=treebank, release=release, sha256=sha256)
+        return write_job(PrepareJob(language=treebank, split=split, settings=settings, task="pos", labels="upos"))
 
     # -- teachers and students
 
@@ -224,12 +235,12 @@ class Plan:
         settings = self.languages[language]
         # What other stages read stays out: a change there must not prepare anything anew.
         others = {name: None for name in ("train", "dev", "test", "unlabelled") if name != split}
-        own: dict[str, Any] = {"teacher": {}, "out_of_domain": False, "leave_out": None, "splits": None, **others}
+        own: dict[str, Any] = {"teacher": {}, "out_of_domain": False, "leave_out": None, "splits": None, "sha256": {}}
         return write_job(
             PrepareJob(
                 language=language,
                 split=split,
-                settings=Language.model_validate({**settings.model_dump(), **own}),
+                settings=Language.model_validate({**settings.model_dump(), **own, **others}),
                 task=self.experiment.task,
                 labels=self.experiment.labels,
                 limit=getattr(self.experiment.limit, split),
@@ -287,6 +298,18 @@ class Plan:
                 device=self.experiment.device,
             )
         )
+
+
+def _from_here(path: Path) -> Path:
+    """Return a path below the working folder as a relative one: a project that is moved keeps its results."""
+    here = Path.cwd()
+    path = Path(os.path.normpath(path))
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+@cache
+def _sha256(path: Path) -> str:
+    return sha256_file(path)
 
 
 def _read_frozen(encoder: EncoderSettings) -> EncoderSettings:

@@ -137,11 +137,7 @@ class Training(Settings):
     @model_validator(mode="before")
     @classmethod
     def _preset(cls, values: Any) -> Any:
-        if isinstance(values, dict) and (name := values.get("preset")) is not None:
-            if name != "paper":
-                raise ValueError(f"preset {name!r}: the only preset is 'paper'")
-            return {**PAPER, **{key: value for key, value in values.items() if key != "preset"}}
-        return values
+        return expand_preset(values)
 
     @model_validator(mode="after")
     def _length(self) -> Training:
@@ -164,6 +160,16 @@ PAPER: dict[str, Any] = {
     "select": "pooled",
     "epochs": 300,
 }
+
+
+def expand_preset(values: Any) -> Any:
+    """Return training settings with `preset: paper` written out; keys beside it win, `updates` over its `epochs`."""
+    if not isinstance(values, dict) or (name := values.get("preset")) is None:
+        return values
+    if name != "paper":
+        raise ValueError(f"preset {name!r}: the only preset is 'paper'")
+    paper = {key: value for key, value in PAPER.items() if key != "epochs" or "updates" not in values}
+    return {**paper, **{key: value for key, value in values.items() if key != "preset"}}
 
 
 class TeacherSettings(Training):

@@ -159,3 +159,33 @@ def test_log_marginals_of_a_student_train_a_teacher_posterior() -> None:
     plain = value_and_gradients(lambda x: -(target * chain(x).log_marginals).sum((1, 2)), INPUTS)
     for a, b in zip(fused, plain, strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_strided_inputs_labels_and_gradients() -> None:
+    """What a caller transposed or expanded gives what a contiguous copy gives."""
+    leaves = [x.clone().requires_grad_() for x in INPUTS.leaves()]
+    emissions = leaves[0].transpose(0, 2).contiguous().transpose(0, 2)
+    edges = leaves[1].t().contiguous().t()
+    strided = LinearChain(emissions, edges, INPUTS.lengths, *leaves[2:])
+    labels = PATHS.permute(2, 0, 1).contiguous().permute(1, 2, 0)
+    torch.testing.assert_close(strided.log_prob_of_paths(labels), chain(INPUTS).log_prob_of_paths(PATHS))
+    torch.testing.assert_close(strided.log_prob(labels[:, 0]), chain(INPUTS).log_prob(PATHS[:, 0]))
+    target = LOG_TARGET.transpose(0, 1).contiguous().transpose(0, 1)
+    weight = torch.ones((), dtype=torch.float64).expand(4, TIME, LABELS)
+    loss = (strided.log_marginals * weight).sum() + (strided.marginals.transpose(0, 2) ** 2).sum()
+    loss = loss + strided.posterior_cross_entropy(target).sum() + strided.transition_marginals.transpose(1, 2).sum()
+    found = torch.autograd.grad(loss, leaves)
+    plain = value_and_gradients(
+        lambda x: (
+            (
+                chain(x).log_marginals.sum()
+                + (chain(x).marginals ** 2).sum()
+                + chain(x).posterior_cross_entropy(LOG_TARGET).sum()
+                + chain(x).transition_marginals.sum()
+            )[None]
+            / 0.3
+        ),
+        INPUTS,
+    )
+    for a, b in zip(found, plain[1:], strict=True):
+        torch.testing.assert_close(a, b)

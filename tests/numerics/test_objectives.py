@@ -256,7 +256,7 @@ def test_the_registry_agrees_with_settings_config_and_plan():
     for name, objective in OBJECTIVES.items():
         files = tuple(kind for kind in ("targets", "scores") if objective and getattr(objective, kind))
         assert files == NEEDS[name], name
-    assert TEMPERED == tuple(name for name in DISTILLING if OBJECTIVES[name].tempered)
+    assert tuple(name for name in DISTILLING if OBJECTIVES[name].tempered) == TEMPERED
 
 
 def test_an_objective_reads_only_what_it_registers():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from tagdistill.files import sha256_file
 from tagdistill.parquet import ROW_GROUP, check_belongs, read_table, write_table
 
 LABELS = ["O", "B-X", "I-X"]
+SHAPES = {"one word": [1], "few": [3, 1, 7, 2], "long": [700, 1], "row groups": [1, 2, 3] * (ROW_GROUP // 2)}
 
 
 def scores_of(lengths: list[int], labels: list[str] = LABELS, *, sd: float = 2.0, seed: int = 0, **metadata) -> Scores:
@@ -54,7 +54,7 @@ def exported(scores: Scores, folder: Path, k: int = 4) -> Targets:
     return read_targets(folder / "targets.parquet")
 
 
-@pytest.mark.parametrize("lengths", [[1], [3, 1, 7, 2], [700, 1], [1, 2, 3] * (ROW_GROUP // 2)], ids=str)
+@pytest.mark.parametrize("lengths", SHAPES.values(), ids=SHAPES)
 def test_scores_come_back_as_they_were(lengths, tmp_path):
     scores = scores_of(lengths)
     write_scores(tmp_path / "s.parquet", scores)
@@ -68,7 +68,7 @@ def test_scores_come_back_as_they_were(lengths, tmp_path):
     assert pq.read_metadata(tmp_path / "s.parquet").num_row_groups == -(-len(lengths) // ROW_GROUP)
 
 
-@pytest.mark.parametrize("lengths", [[1], [3, 1, 7, 2], [2, 1] * (ROW_GROUP // 2 + 10)], ids=str)
+@pytest.mark.parametrize("lengths", SHAPES.values(), ids=SHAPES)
 def test_targets_come_back_as_they_were(lengths, tmp_path):
     scores = scores_of(lengths)
     made = targets_of(scores, 4, {**scores.metadata, "k": 4, "kind": "targets"})
@@ -214,7 +214,7 @@ def test_a_hundred_thousand_tokens_are_small_and_quick_to_read(tmp_path):
         read = read_targets(path)
         took.append(time.perf_counter() - began)
     size = path.stat().st_size / words
-    sys.stderr.write(f"\n{words} tokens: {size:.1f} bytes a token, read in {1000 * min(took):.0f} ms\n")
+    print(f"{words} tokens: {size:.1f} bytes a token, read in {1000 * min(took):.0f} ms")  # noqa: T201
     np.testing.assert_array_equal(read.paths, made.paths)
     assert size <= 34
     assert min(took) < 0.25  # a list of Python numbers takes a second

@@ -24,7 +24,7 @@ def read_plan(config):
             config = {**read_yaml(files[0]), **config}
         name = ", ".join(str(file) for file in files) or "config"
         plan = Plan(check_experiment(dict(config), name), PROJECT)
-        plan.check_files()
+        plan.check_files(name)
     except TagdistillError as error:
         raise WorkflowError(str(error)) from None
     return plan
@@ -41,6 +41,13 @@ wildcard_constraints:
     objective="[a-z_+]+",
     seed=r"\d+",
     features="[A-Za-z0-9_+-]+",
+
+
+def raw_input(language, split):
+    """Return the raw file of a split, if there is one; the checksum in `params` says whether a given one changed."""
+    path = PLAN.raw(language, split)
+    given = PLAN.languages[language].split(split)
+    return [] if path is None else ancient(path) if given else path
 
 
 def named(files):

@@ -18,7 +18,7 @@ rule fetch:
 rule prepare:
     """Read one split of one language into a corpus."""
     input:
-        lambda w: PLAN.raw(w.lang, w.split) or [],
+        lambda w: raw_input(w.lang, w.split),
     output:
         PLAN.data("{lang}", "{split}"),
     log:
@@ -30,6 +30,7 @@ rule prepare:
     params:
         job=lambda w: PLAN.prepare_job(w.lang, w.split),
         source=lambda w, input: option("--source", input),
+        sha256=lambda w: PLAN.raw_sha256(w.lang, w.split),
         code=code_version("data"),
     shell:
         "tagdistill prepare --job {params.job:q} {params.source} --out {output:q} > {log:q} 2>&1"

@@ -69,7 +69,7 @@ rule report:
         "../../envs/cpu.yaml"
     params:
         config=PLAN.experiment.model_dump_json(),
-        results=PLAN.results,
+        results=lambda w, output: str(Path(output.page).parents[1]),
         benchmarks=f"benchmarks/{PLAN.name}",
         code=code_version("reporting", "evaluation"),
     shell:

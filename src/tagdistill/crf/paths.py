@@ -16,7 +16,7 @@ class Paths(NamedTuple):
 
     cells: Tensor  # (batch, k, time) positions in (batch, time, label)
     edges: Tensor  # (batch, k, time - 1) positions in (from, to)
-    weight: Tensor  # (batch, 1, time) float64
+    weight: Tensor  # (batch, time, 1) float64
 
 
 class PathCounts(NamedTuple):
@@ -41,41 +41,43 @@ def prepare(labels: Tensor, layout: Layout, num_labels: int) -> Paths:
     size = layout.mask.numel() * num_labels
     start = torch.arange(0, size, num_labels, device=rows.device).view(layout.batch, 1, layout.time)
     edges = torch.add(rows[..., 1:], rows[..., :-1], alpha=num_labels)
-    return Paths(rows + start, edges, layout.weight.transpose(1, 2))
+    return Paths(rows + start, edges, layout.weight)
 
 
 def score(scores: Tensor, transitions: Tensor, path: Paths) -> Tensor:
     """Unnormalised log scores (batch, k)."""
     cells = _look_up(scores, path.cells, path.weight)
-    return cells + _look_up(transitions, path.edges, path.weight[..., 1:])
+    return cells + _look_up(transitions, path.edges, path.weight[:, 1:])
 
 
 def _look_up(table: Tensor, position: Tensor, weight: Tensor) -> Tensor:
-    values = table.reshape(-1).index_select(0, position.view(-1)).view(position.shape)
-    return (values * weight).sum(-1)
+    values = table.reshape(-1).index_select(0, position.reshape(-1)).view(position.shape)
+    return torch.matmul(values, weight).squeeze(-1)
 
 
 def add_unary(counts: Tensor, path: Paths, weight: Tensor) -> Tensor:
     """Add each path's weight (batch, k) at its labels to counts (batch, time, label), in place."""
-    _add(counts.view(-1), path.cells, weight[..., None] * path.weight)
+    _add(counts.view(-1), path.cells, weight[..., None] * path.weight.transpose(1, 2))
     return counts
 
 
 def edge_sum(path: Paths, weight: Tensor, labels: int) -> Tensor:
     """Weighted transition counts of all sentences together, (from, to)."""
     counts = weight.new_zeros(labels * labels)
-    return _add(counts, path.edges, weight[..., None] * path.weight[..., 1:]).view(labels, labels)
+    return _add(counts, path.edges, weight[..., None] * path.weight[:, 1:].transpose(1, 2)).view(labels, labels)
 
 
 def edges(path: Paths, weight: Tensor, labels: int) -> Tensor:
     """Weighted transition counts of each sentence, (batch, from, to)."""
     start = torch.arange(len(weight), device=weight.device)[:, None, None] * (labels * labels)
     counts = weight.new_zeros(len(weight) * labels * labels)
-    return _add(counts, path.edges + start, weight[..., None] * path.weight[..., 1:]).view(-1, labels, labels)
+    return _add(counts, path.edges + start, weight[..., None] * path.weight[:, 1:].transpose(1, 2)).view(
+        -1, labels, labels
+    )
 
 
 def _add(counts: Tensor, position: Tensor, weight: Tensor) -> Tensor:
-    return counts.scatter_add_(0, position.view(-1), weight.to(counts.dtype).reshape(-1))
+    return counts.scatter_add_(0, position.reshape(-1), weight.to(counts.dtype).reshape(-1))
 
 
 def count(

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from tagdistill.crf.shapes import Float, Int
 
-
 NARROW = 100.0  # a spread of scores that leaves ample room in float64
 
 
@@ -105,10 +104,10 @@ class Layout:
         """Two (batch, time, label) -> the two directions of a scan array."""
         shape = (self.time, 2, self.batch, forward.shape[2])
         if forward is backward:
-            return forward.view(-1, shape[3]).index_select(0, self.stacked).view(shape)
+            return forward.reshape(-1, shape[3]).index_select(0, self.stacked).view(shape)
         rows = self.stacked.view(shape[:3])
         parts = [
-            x.view(-1, shape[3]).index_select(0, rows[:, d].reshape(-1)) for d, x in enumerate((forward, backward))
+            x.reshape(-1, shape[3]).index_select(0, rows[:, d].reshape(-1)) for d, x in enumerate((forward, backward))
         ]
         return torch.stack([x.view(shape[0], *shape[2:]) for x in parts], 1)
 

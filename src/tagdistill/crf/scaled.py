@@ -19,7 +19,7 @@ from torch import Tensor
 from tagdistill.crf.forward_backward import ForwardBackward, middle
 from tagdistill.crf.potentials import Potentials
 
-RESCALE = 8  # tokens between two rescalings
+RESCALE = 32  # tokens between two rescalings, where the range allows it
 RANGE = 650.0  # float64 holds exp(-708): products in this range lose nothing
 
 
@@ -68,10 +68,12 @@ class Scan:
                 torch.sum(state[t], 2, keepdim=True, out=scale[t // every])
                 state[t].div_(scale[t // every])
 
-    def log_scale(self, row: Tensor, direction: int) -> Tensor:
-        """Log of all scales divided out of state up to row (batch,)."""
-        total = self.scale[:, direction, :, 0].log().cumsum(0)
-        return total.gather(0, (row // self.every)[None])[0]
+    def log_scale(self, rows: Tensor) -> Tensor:
+        """Log of all scales divided out of state up to rows (2, batch), both directions together."""
+        if len(self.scale) == 1:
+            return torch.zeros_like(self.scale[0, 0, :, 0])
+        total = self.scale[..., 0].log().cumsum(0)
+        return total.gather(0, (rows // self.every)[None])[0].sum(0)
 
     def log_shift(self, potentials: Potentials) -> Tensor:
         """What was taken off the scores before exponentiating, per sentence."""
@@ -83,13 +85,12 @@ def log_partition(potentials: Potentials, every: int) -> Tensor:
     """log Z by scans from both ends that meet in the middle of each sentence."""
     steps, left, right = middle(potentials)
     scan = Scan(potentials, every, steps, keep=False)
-    sentence = torch.arange(len(left), device=left.device)
-    before = (right - 1).clamp_min(0)
-    rest = scan.state[before, 1, sentence] @ scan.matrix.t()
-    joint = (scan.state[left, 0, sentence] * rest).sum(-1)
-    joint = torch.where(right > 0, joint, scan.state[0, 0].sum(-1))  # one token: there is no rest
-    scales = scan.log_scale(left, 0) + torch.where(right > 0, scan.log_scale(before, 1), 0.0)
-    return joint.log() + scales + scan.log_shift(potentials)
+    rows = torch.stack([left, (right - 1).clamp_min(0)])
+    places = rows * (2 * len(left)) + torch.arange(2 * len(left), device=left.device).view(2, -1)
+    ends = scan.state.view(-1, scan.state.shape[3]).index_select(0, places.view(-1)).view(2, len(left), -1)
+    joint = torch.linalg.vecdot(ends[0] @ scan.matrix, ends[1])
+    joint = torch.where(right > 0, joint, ends[0].sum(-1))  # one token: there is no rest
+    return joint.log() + scan.log_scale(rows) + scan.log_shift(potentials)
 
 
 class Scaled(ForwardBackward):
@@ -103,7 +104,8 @@ class Scaled(ForwardBackward):
         self.product = layout.from_start(scan.raw).mul_(self.ending)
         self.total = self.product.sum(-1, keepdim=True)
         first = self.total[:, 0, 0].log()
-        self.log_partition = first + scan.log_scale(layout.lengths - 1, 1) + scan.log_shift(potentials)
+        rows = torch.stack([torch.zeros_like(layout.lengths), layout.lengths - 1])
+        self.log_partition = first + scan.log_scale(rows) + scan.log_shift(potentials)
 
     @cached_property
     def _share(self) -> Tensor:

@@ -134,6 +134,8 @@ class TaggerTrainer(Trainer):
         self.log({f"dev_{name}": value for name, value in scores.items()})
         if "since" in self.parts:
             self.parts["since"] += time.monotonic() - began  # scoring is not training
+        # Tells the Trainer that it is done: it would score the last update twice.
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, scores)
         return {"eval_score": scores[key]}
 
 

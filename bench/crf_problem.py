@@ -1,0 +1,150 @@
+"""One problem for all rows of `crf_peers.py`: inputs, what a row offers, and float64 references."""
+
+from __future__ import annotations
+
+import itertools
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+K = 10  # paths of the top-k loss
+Result = tuple[float, Tensor | None, Tensor | None]  # loss, gradient to emissions, gradient to transitions
+
+
+class Problem:
+    """Random potentials. Score of y: start[y1] + sum E[t, yt] + sum A[y(t-1), yt] + end[yn]. Longest sentence first."""
+
+    def __init__(self, batch: int, time: int, labels: int, seed: int = 0, lengths: list[int] | None = None) -> None:
+        random = torch.Generator().manual_seed(seed)
+        self.B, self.T, self.L, self.K = batch, time, labels, K
+        drawn = torch.randint(max(2, time // 4), time + 1, (batch,), generator=random)
+        drawn[0] = time
+        self.lengths = torch.tensor(lengths) if lengths else drawn.sort(descending=True).values
+        self.mask = torch.arange(time) < self.lengths[:, None]
+        self.tokens = int(self.lengths.sum())
+        self.E = 2.0 * torch.randn(batch, time, labels, generator=random)
+        self.A, ends = (0.7 * torch.randn(n, labels, generator=random) for n in (labels, 2))
+        self.start, self.end = ends
+        self.tags = torch.randint(0, labels, (batch, time), generator=random)
+        self.ktags = torch.randint(0, labels, (batch, K, time), generator=random)
+        self.kweights = torch.randn(batch, K, generator=random).softmax(1)
+        target = (3.0 * torch.randn(batch, time, labels, generator=random)).softmax(2)
+        self.posterior = target * self.mask[..., None]
+        self.entropy = float(-(self.posterior * (self.posterior + 1e-30).log()).sum())
+
+    def leaves(self, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+        return [x.to(dtype, copy=True).requires_grad_(True) for x in (self.E, self.A, self.start, self.end)]
+
+    def path_score(self, leaves: list[Tensor], paths: Tensor) -> Tensor:
+        """Scores (batch, k) of paths (batch, k, time)."""
+        emissions, transitions, start, end = leaves
+        mask = self.mask[:, None].to(emissions.dtype)
+        score = (emissions.gather(2, paths.transpose(1, 2)).transpose(1, 2) * mask).sum(-1)
+        score = score + (transitions[paths[..., :-1], paths[..., 1:]] * mask[..., 1:]).sum(-1)
+        last = paths.gather(2, (self.lengths - 1)[:, None, None].expand(*paths.shape[:2], 1))[..., 0]
+        return score + start[paths[..., 0]] + end[last]
+
+
+class Provider:
+    """A row. Operations that a subclass does not define are left out of the table.
+
+    logz() -> (batch,); marginals() -> (batch, time, label); viterbi() -> paths, a tensor or lists;
+    kbest(k) -> scores or None, paths (batch, k, time); nll(), posterior_kd(), topk_kd() -> Result, summed / batch.
+    """
+
+    name = "?"
+    ours = False  # True: not a peer
+
+    def __init__(self, problem: Problem) -> None:
+        self.p = problem
+        self.setup()
+
+    def setup(self) -> None:
+        pass
+
+
+class AutogradProvider(Provider):
+    """Operations composed from a differentiable log Z, as a user of such a library would."""
+
+    leaf: list[Tensor]
+
+    def setup(self) -> None:
+        self.leaf = self.p.leaves()
+        self.build()
+
+    def build(self) -> None:
+        pass
+
+    def log_z(self) -> Tensor:
+        raise NotImplementedError
+
+    def score(self, paths: Tensor) -> Tensor:
+        return self.p.path_score(self.leaf, paths)
+
+    def gradients(self, loss: Tensor) -> Result:
+        for leaf in self.leaf:
+            leaf.grad = None
+        loss.backward()
+        return float(loss.detach()), self.leaf[0].grad, self.leaf[1].grad
+
+    def logz(self) -> Tensor:
+        with torch.no_grad():
+            return self.log_z()
+
+    def nll(self) -> Result:
+        return self.gradients((self.log_z() - self.score(self.p.tags[:, None])[:, 0]).sum() / self.p.B)
+
+    def marginals(self, *, graph: bool = False) -> Tensor:
+        return torch.autograd.grad(self.log_z().sum(), self.leaf[0], create_graph=graph)[0]
+
+    def posterior_kd(self) -> Result:
+        student = self.marginals(graph=True).clamp_min(1e-30).log()
+        return self.gradients((-(self.p.posterior * student).sum() - self.p.entropy) / self.p.B)
+
+    def topk_kd(self) -> Result:
+        loss = self.log_z()[:, None] - self.score(self.p.ktags)
+        return self.gradients((self.p.kweights * loss).sum() / self.p.B)
+
+
+class Reference(AutogradProvider):
+    """float64 values, by a plain loop; the best scores of tiny problems by enumeration."""
+
+    def setup(self) -> None:
+        self.leaf = self.p.leaves(torch.float64)
+        self.memo: dict[str, Any] = {}
+
+    def of(self, op: str) -> Any:
+        if op not in self.memo:
+            self.memo[op] = getattr(self, op)()
+        return self.memo[op]
+
+    def _scan(self, join: Any) -> Tensor:
+        emissions, transitions, start, end = self.leaf
+        alpha = start + emissions[:, 0]
+        for t in range(1, self.p.T):
+            step = join(alpha[:, :, None] + transitions) + emissions[:, t]
+            alpha = torch.where(self.p.mask[:, t, None], step, alpha)
+        return join((alpha + end)[:, :, None])[:, 0]
+
+    def log_z(self) -> Tensor:
+        return self._scan(lambda x: x.logsumexp(1))
+
+    @cached_property
+    def best(self) -> Tensor:
+        """(batch,) score of the best path."""
+        with torch.no_grad():
+            return self._scan(lambda x: x.amax(1))
+
+    def sorted_scores(self, k: int) -> Tensor:
+        """(batch, k) scores of the k best paths, by listing all of them; -inf where there are fewer."""
+        rows = []
+        for b, n in enumerate(self.p.lengths.tolist()):
+            paths = torch.tensor(list(itertools.product(range(self.p.L), repeat=n)))
+            emissions, transitions, start, end = (x.detach() for x in self.leaf)
+            score = emissions[b, torch.arange(n), paths].sum(1) + start[paths[:, 0]] + end[paths[:, -1]]
+            score = score + transitions[paths[:, :-1], paths[:, 1:]].sum(1)
+            top = score.topk(min(k, len(score))).values
+            rows.append(torch.nn.functional.pad(top, (0, k - len(top)), value=-torch.inf))
+        return torch.stack(rows)

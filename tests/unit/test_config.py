@@ -1,0 +1,453 @@
+"""A config file is refused with the file, the key, the value and what is allowed instead; or it is an experiment."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tagdistill import cli
+from tagdistill.config import (
+    NEEDS,
+    check_experiment,
+    decoder_of,
+    describe_experiment,
+    read_experiment,
+    read_yaml,
+    teacher_settings,
+)
+from tagdistill.errors import ConfigError
+from tagdistill.plan import Plan
+from tagdistill.settings import OBJECTIVES, PAPER, Experiment
+
+VALID: dict[str, Any] = {
+    "name": "study",
+    "task": "ner",
+    "labels": ["PER", "LOC"],
+    "languages": {
+        "en": {"source": "demo"},
+        "fr": {"format": "conll", "train": "fr/train.conll", "test": {"path": "fr/test.conll", "take": "0:10"}},
+    },
+    "zero_shot": {"de": {"source": "demo"}},
+    "encoder": {"provider": "tiny", "tap": 2},
+    "teacher": {"updates": 6, "seeds": [0, 1]},
+    "student": {"updates": 8, "head": "linear"},
+    "distill": {"objectives": ["baseline", "posterior"], "k": 4, "anneal": {"from": 0.9, "to": 0.1}},
+    "seeds": [0, 1],
+}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """Return the valid settings with one key (dots between levels) set, or removed where the value is `...`."""
+    values = copy.deepcopy(VALID)
+    *folders, last = path.split(".")
+    place = values
+    for folder in folders:
+        place = place.setdefault(folder, {})
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return values
+
+
+def refusal(values: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        check_experiment(values, "study.yaml")
+    return str(caught.value)
+
+
+def test_the_settings_that_the_tests_change_are_valid():
+    experiment = check_experiment(VALID, "study.yaml")
+    assert (experiment.name, tuple(experiment.languages), experiment.distill.k) == ("study", ("en", "fr"), 4)
+
+
+@pytest.mark.parametrize(
+    ("key", "close"),
+    [
+        ("langages", "languages"),
+        ("limit.trian", "train"),
+        ("languages.fr.formt", "format"),
+        ("languages.fr.test.limt", "limit"),
+        ("languages.fr.columns.tagg", "tag"),
+        ("languages.fr.teacher.update", "updates"),
+        ("languages.fr.teacher.encoder.poling", "pooling"),
+        ("zero_shot.de.sorce", "source"),
+        ("encoder.provder", "provider"),
+        ("teacher.temprature", None),
+        ("teacher.updats", "updates"),
+        ("student.hiden", "hidden"),
+        ("student.seeds", None),
+        ("distill.kk", "k"),
+        ("distill.anneal.form", "from"),
+        ("evaluate.teacher", "teachers"),
+    ],
+)
+def test_an_unknown_key_is_named_with_its_path_and_the_nearest_known_one(key: str, close: str | None):
+    message = refusal(changed(key, 3))
+    assert message.startswith(f"study.yaml: {key}: ")
+    assert key.rsplit(".", 1)[-1] in message
+    if close:
+        assert f"Did you mean {close!r}?" in message
+
+
+def test_an_unknown_key_is_named_before_the_key_that_it_was_meant_to_be():
+    values = changed("student", {"updats": 8})
+    assert "study.yaml: student.updats: unknown key" in refusal(values)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "close"),
+    [
+        ("task", "nre", "ner"),
+        ("device", "gpu", None),
+        ("languages.fr.source", "paths", "path"),
+        ("languages.fr.format", "conllx", "conll"),
+        ("languages.fr.scheme", "BIOE", "BIOES"),
+        ("languages.fr.separator", "tabs", "tab"),
+        ("languages.fr.teacher", {"head": "bilstn"}, "bilstm"),
+        ("encoder.provider", "hubb", "hub"),
+        ("encoder.pooling", "means", "mean"),
+        ("teacher.mode", "finetuned", "finetune"),
+        ("student.optimizer", "adamw", "adam"),
+        ("student.schedule", "linaer", "linear"),
+        ("student.select", "makro", "macro"),
+        ("distill.objectives", ["baseline", "posterio"], "posterior"),
+        ("evaluate.teachers", "alll", "all"),
+        ("evaluate.decode", "constraint", "constrained"),
+    ],
+)
+def test_an_unknown_value_is_named_with_the_values_allowed(key: str, value: Any, close: str | None):
+    message = refusal(changed(key, value))
+    found = value if isinstance(value, str) else next(iter(value.values())) if isinstance(value, dict) else value[-1]
+    assert message.startswith(f"study.yaml: {key}")
+    assert f"cannot be {found!r}" in message
+    assert "Known: " in message
+    if close:
+        assert f"Did you mean {close!r}?" in message
+
+
+def test_both_updates_and_epochs_are_refused_and_neither_too():
+    for value in ({"updates": 5, "epochs": 2}, {"hidden": 4}):
+        message = refusal(changed("teacher", value))
+        assert message.startswith("study.yaml: teacher: give `updates` or `epochs`")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("teacher.updates", "many"),
+        ("teacher.updates", 0),
+        ("teacher.updates", 2.5),
+        ("teacher.seeds", []),
+        ("teacher.seeds", 3),
+        ("student.dropout", 1.5),
+        ("student.learning_rate", -1),
+        ("student.learning_rate", "fast"),
+        ("distill.temperature", 0),
+        ("distill.k", 0),
+        ("distill.k", 256),
+        ("distill.anneal.from", 2),
+        ("distill.objectives", []),
+        ("distill.objectives", "posterior"),
+        ("limit.train", -5),
+        ("languages", ["en", "fr"]),
+        ("languages", {}),
+        ("languages.fr", "fr.conll"),
+        ("languages.fr.train", 7),
+        ("languages.fr.test.take", "1-10"),
+        ("languages.fr.teacher", ["updates"]),
+        ("zero_shot", "de"),
+        ("seeds", "0"),
+        ("name", "a/b"),
+        ("name", ""),
+        ("name", 8),
+        ("encoder.tap", "last"),
+        ("encoder.tap", []),
+        ("encoder.tap", -1),
+        ("encoder.layers", 0),
+    ],
+)
+def test_a_value_of_the_wrong_type_or_size_is_named_with_its_key(key: str, value: Any):
+    message = refusal(changed(key, value))
+    assert message.startswith(f"study.yaml: {key.split('.')[0]}")
+    assert "\n" not in message or "Known" in message or "Add" in message
+    if not isinstance(value, dict | list) and key != "encoder.tap":
+        assert repr(value) in message
+
+
+@pytest.mark.parametrize("key", ["name", "task", "labels", "languages", "teacher", "student"])
+def test_a_needed_key_that_is_missing_is_named(key: str):
+    assert refusal(changed(key, ...)).startswith(f"study.yaml: {key}: this key is needed")
+
+
+@pytest.mark.parametrize(("group", "language", "split"), [("languages", "fr", "train"), ("zero_shot", "it", "test")])
+def test_a_language_needs_the_split_it_is_used_for(group: str, language: str, split: str):
+    message = refusal(changed(f"{group}.{language}", {"dev": "dev.conll"}))
+    assert message.startswith(f"study.yaml: {group}.{language}: no {split!r} split is given")
+
+
+def test_a_language_is_trained_or_zero_shot_but_not_both():
+    assert "study.yaml: zero_shot.fr: 'fr' is both" in refusal(changed("zero_shot.fr", {"test": "x"}))
+
+
+@pytest.mark.parametrize("key", ["f r", "fr/x", "é", ""])
+def test_a_language_id_that_would_not_do_as_a_folder_is_refused(key: str):
+    values = changed("languages.fr", ...)
+    values["languages"][key] = {"train": "x"}
+    assert refusal(values).startswith(f"study.yaml: languages.{key}: a language's key is made of")
+
+
+def test_a_language_that_the_demo_has_not_is_named_with_those_it_has():
+    message = refusal(changed("languages.xx", {"source": "demo"}))
+    assert message.startswith("study.yaml: languages.xx: ")
+    assert "Known: ar, de" in message
+
+
+def test_a_treebank_needs_its_name_and_release():
+    assert "study.yaml: languages.sv: source 'ud' needs" in refusal(changed("languages.sv", {"source": "ud"}))
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "says"),
+    [
+        ("pos", ["NOUN"], "needs `labels: upos`"),
+        ("ner", "upos", "needs the list of entity types"),
+        ("ner", ["PER", "PER"], "without repeats"),
+        ("aspect", [], "without repeats"),
+        ("ner", "PER", "labels"),
+    ],
+)
+def test_labels_that_do_not_fit_the_task_are_refused(task: str, labels: Any, says: str):
+    message = refusal(VALID | {"task": task, "labels": labels})
+    assert message.startswith("study.yaml: labels")
+    assert says in message
+
+
+def test_a_hub_encoder_needs_its_id_and_the_commit():
+    assert "needs `id`" in refusal(changed("encoder", {"provider": "hub"}))
+    message = refusal(changed("encoder", {"provider": "hub", "id": "a/b"}))
+    assert message.startswith("study.yaml: encoder: ")
+    assert "needs `revision`" in message
+
+
+# -- files
+
+
+def written(tmp_path: Path, text: str | bytes) -> Path:
+    path = tmp_path / "study.yaml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+BROKEN = {
+    "a key twice": ("name: a\ntask: ner\nname: b\n", "study.yaml:3: key 'name' is written twice"),
+    "a nested key twice": ("distill:\n  k: 3\n  k: 4\n", "study.yaml:3: key 'k' is written twice"),
+    "a list": ("- a\n- b\n", "holds no settings"),
+    "a word": ("hello\n", "holds no settings"),
+    "nothing": ("", "holds no settings"),
+    "an open bracket": ("name: [a\nx: }\n", "line 2"),
+    "a tab": ("name: x\n\ttask: ner\n", "line 2"),
+    "two documents": ("name: a\n---\nname: b\n", "another document"),
+    "an object of Python": ('name: !!python/object/apply:os.system ["true"]\n', "python/object"),
+    "Latin-1": (b"name: caf\xe9\n", "codec can't decode"),
+    "UTF-16": ("name: x\n".encode("utf-16"), "codec can't decode"),
+    "a null byte": (b"name: a\0b\n", "unacceptable character"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_file_that_is_no_settings_is_named_with_the_cause(case: str, tmp_path: Path):
+    text, says = BROKEN[case]
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        read_yaml(path)
+    assert str(caught.value).startswith(str(path))
+    assert says in str(caught.value)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path):
+    for path, says in ((tmp_path / "absent.yaml", "No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(ConfigError, match=says) as caught:
+            read_yaml(path)
+        assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("group", ["languages", "zero_shot"])
+def test_the_key_no_is_norwegian(group: str, tmp_path: Path):
+    text = yaml.safe_dump(VALID | {group: {"xx": {"train": "a", "test": "b"}}}).replace("xx:", "no:")
+    assert "no" in getattr(read_experiment(written(tmp_path, text)), group)
+
+
+def test_other_keys_that_yaml_does_not_read_as_text_are_refused(tmp_path: Path):
+    for key in ("12", "null", "on"):
+        text = yaml.safe_dump(changed("languages.xx", {"train": "a"})).replace("xx:", f"{key}:")
+        with pytest.raises(ConfigError, match="languages"):
+            read_experiment(written(tmp_path, text))
+
+
+def test_a_number_in_any_notation_is_a_number(tmp_path: Path):
+    text = yaml.safe_dump(VALID).replace("updates: 8", "updates: 8\n  learning_rate: 4e-3")
+    assert read_experiment(written(tmp_path, text)).student.learning_rate == 4e-3
+
+
+def test_overrides_replace_keys_of_the_file(tmp_path: Path):
+    assert read_experiment(written(tmp_path, yaml.safe_dump(VALID)), root="/elsewhere").root == "/elsewhere"
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run the command line and return its exit status."""
+    monkeypatch.setattr(sys, "argv", ["tagdistill", *arguments])
+    try:
+        cli.main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def test_the_command_says_in_one_message_what_is_wrong(tmp_path: Path, monkeypatch, capsys):
+    path = written(tmp_path, yaml.safe_dump(changed("distill.kk", 3)))
+    assert run(monkeypatch, "config", "check", str(path)) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"error: {path}: distill.kk: unknown key\n  Did you mean 'k'?")
+    assert "Traceback" not in said.err
+
+
+def test_the_command_names_a_file_that_is_not_there_and_finds_it_below_root(tmp_path: Path, monkeypatch, capsys):
+    path = written(tmp_path, yaml.safe_dump(VALID))
+    assert run(monkeypatch, "config", "check", str(path)) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {path}: languages.fr.train: no such file")
+    assert "fr/train.conll" in said and "root" in said
+    (tmp_path / "fr").mkdir()
+    for split in ("train", "test"):
+        (tmp_path / "fr" / f"{split}.conll").touch()
+    assert run(monkeypatch, "config", "check", str(path), "--root", str(tmp_path)) == 0
+    assert capsys.readouterr().out.startswith(f"{path}: fine. study: ner, 2 trained languages (en, fr), 1 zero-shot")
+
+
+# -- presets, aliases, one language's teacher
+
+
+def test_the_preset_is_the_papers_recipe_and_other_keys_win_over_it():
+    experiment = check_experiment(changed("student", {"preset": "paper", "clip": 1.0}), "study.yaml")
+    found = experiment.student.model_dump()
+    assert {key: found[key] for key in PAPER} == PAPER | {"clip": 1.0}
+    assert "the only preset is 'paper'" in refusal(changed("student", {"preset": "papers", "updates": 3}))
+
+
+def test_updates_may_stand_instead_of_the_epochs_of_the_preset():
+    experiment = check_experiment(changed("student", {"preset": "paper", "updates": 20}), "study.yaml")
+    assert (experiment.student.updates, experiment.student.epochs) == (20, None)
+
+
+def test_anneal_is_read_and_written_as_from_and_to():
+    anneal = check_experiment(VALID, "study.yaml").distill.anneal
+    assert (anneal.start, anneal.end) == (0.9, 0.1)
+    assert anneal.model_dump(exclude_none=True) == {"from": 0.9, "to": 0.1}
+
+
+def test_a_language_changes_its_own_teacher_alone():
+    own = {"hidden": 7, "epochs": 2, "encoder": {"provider": "tiny", "tap": 1}}
+    experiment = check_experiment(changed("languages.fr.teacher", own), "study.yaml")
+    french, english = teacher_settings(experiment, "fr"), teacher_settings(experiment, "en")
+    assert (french.hidden, french.epochs, french.updates) == (7, 2, None)
+    assert french.encoder is not None and french.encoder.taps == (1,)
+    assert (english.hidden, english.updates, english.encoder) == (128, 6, None)
+
+
+def test_a_language_may_give_its_teacher_the_preset():
+    message = refusal(changed("languages.fr.teacher", {"preset": "papers"}))
+    assert message == "study.yaml: languages.fr.teacher: preset 'papers': the only preset is 'paper'"
+    french = teacher_settings(check_experiment(changed("languages.fr.teacher", {"preset": "paper"}), "x"), "fr")
+    assert (french.optimizer, french.batch_words) == ("sgd", 2000)
+    assert french.seeds == (0, 1)
+
+
+def test_every_objective_says_what_it_reads_of_a_teacher():
+    assert set(NEEDS) == set(OBJECTIVES)
+    assert [name for name in OBJECTIVES if decoder_of(name) == "softmax"] == ["softmax", "token"]
+
+
+def test_a_described_experiment_counts_teachers_and_students():
+    text = describe_experiment(check_experiment(VALID, "study.yaml"), "study.yaml")
+    assert "4 teachers, 4 students (baseline, posterior; seeds 0, 1)" in text
+
+
+# -- anything else
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 300),
+    st.floats(),
+    st.text(max_size=4),
+    st.sampled_from(["path", "ud", "demo", "conllu", "crf", "paper", "upos", "fr", "0:5", "auto"]),
+)
+KEYS = st.one_of(
+    st.sampled_from(["en", "fr", "train", "path", "teacher", "preset", "updates", "epochs", "encoder", "tap", "from"]),
+    st.text(max_size=3),
+    st.integers(0, 3),
+    st.booleans(),
+    st.none(),
+)
+ANYTHING = st.recursive(
+    SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=3)), max_leaves=6
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the path of every value inside settings."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(found for key, item in inner for found in places(item, (*path, key)))]
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> Any:
+    """Draw the valid settings with one to three places changed, removed or extended."""
+    values = copy.deepcopy(VALID)
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from(places(values)[1:] or [("name",)]))
+        place: Any = values
+        for key in path[:-1]:
+            place = place[key]
+        action = draw(st.sampled_from(["set", "remove", "add"]))
+        if action == "set":
+            place[path[-1]] = draw(ANYTHING)
+        elif action == "remove":
+            del place[path[-1]]
+        elif isinstance(place, dict):
+            place[draw(KEYS)] = draw(ANYTHING)
+    return values
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(values=mutated())
+def test_any_settings_are_an_experiment_or_a_config_error(values: dict[Any, Any]):
+    try:
+        experiment = check_experiment(values, "study.yaml")
+    except ConfigError as error:
+        assert str(error).startswith("study.yaml")
+    else:
+        assert isinstance(experiment, Experiment)
+        plan = Plan(experiment, Path("/absent"))
+        assert [plan.prepare_job(name, split) for name in plan.languages for split in plan.splits(name)]
+        assert all(plan.teacher_job(*teacher) for teacher in plan.teachers())
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=st.one_of(st.text(max_size=60), ANYTHING.map(yaml.safe_dump)))
+def test_any_text_is_settings_or_a_config_error(text: str, tmp_path_factory: pytest.TempPathFactory):
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_text(text, encoding="utf-8", errors="replace")
+    try:
+        assert isinstance(read_yaml(path), dict)
+    except ConfigError as error:
+        assert str(error).startswith(str(path))

@@ -1,0 +1,619 @@
+"""Training: it learns, it is reproducible to the bit, and a kill costs nothing but time."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+from safetensors.torch import load_file
+from tiny_runs import (
+    LABELS,
+    TINY,
+    files_of,
+    make_corpus,
+    student_run,
+    teacher_run,
+    tiny_encoder,
+    with_targets,
+)
+
+from tagdistill.distill.examples import CorpusFiles
+from tagdistill.errors import ConfigError, DataError, TagdistillError
+from tagdistill.files import read_json, sha256_file
+from tagdistill.jobs import TeacherJob, write_job
+from tagdistill.training import stages, trainer
+from tagdistill.training.stages import Run, run_training
+from tagdistill.training.trainer import COMPLETE, last_checkpoint
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing catches it."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> dict[str, CorpusFiles]:
+    folder = tmp_path_factory.mktemp("corpora")
+    made = {f"{lang}/{split}": make_corpus(folder, lang, split, n) for lang in ("aa", "bb") for split, n in SPLITS}
+    return {name: files_of(path) for name, path in made.items()}
+
+
+SPLITS = (("train", 60), ("dev", 25))
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory) -> Path:
+    return tiny_encoder(tmp_path_factory.mktemp("project"))
+
+
+@contextmanager
+def interrupted(monkeypatch, *, saves: set[int], at: int):
+    """Save checkpoints after the updates `saves`, and kill the run after update `at`."""
+
+    def on_step_end(self, args, state, control, **_):
+        if state.global_step == at:
+            raise Killed
+        control.should_save = state.global_step in saves
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(trainer.Checkpoints, "on_step_end", on_step_end)
+        yield
+
+
+def weights(run: Run) -> str:
+    return sha256_file(run.model / "model.safetensors")
+
+
+def lines(run: Run) -> list[dict]:
+    return [json.loads(line) for line in run.log.read_text().splitlines()]
+
+
+def without_times(run: Run) -> list[dict]:
+    return [
+        {k: v for k, v in line.items() if k not in ("words_per_second", "loss", "gold", "teacher")}
+        for line in lines(run)
+    ]
+
+
+# ---- it learns
+
+
+def test_a_teacher_learns_and_says_how_it_went(data, tmp_path):
+    run = teacher_run(tmp_path, data["aa/train"], data["aa/dev"], updates=60)
+    run_training(run)
+    told = [line for line in lines(run) if "loss" in line]
+    assert told[-1]["loss"] < 0.25 * told[0]["loss"]
+    assert told[-1]["gold"] == pytest.approx(told[-1]["loss"], rel=1e-5)
+    assert {line["teacher_weight"] for line in told} == {0.0}
+    assert {line["teacher"] for line in told} == {0.0}
+    dev = [line for line in lines(run) if "dev" in line]
+    assert [line["update"] for line in dev] == [15, 30, 45, 60]
+    assert set(dev[0]["dev"]) == {"macro", "pooled", "aa"}
+    summary = read_json(run.summary)
+    best = max(dev, key=lambda line: line["dev"]["macro"])
+    assert summary["dev"] == best["dev"]["macro"] > 50
+    assert (summary["best_update"], summary["updates"], summary["seed"]) == (best["update"], 60, 0)
+    assert summary["objective"] is None
+    assert summary["words_per_second"] > 0
+    assert summary["seconds"] > 0
+    assert not run.checkpoints.exists()
+
+
+@pytest.mark.parametrize("objective", ["posterior", "structural", "scores"])
+def test_a_student_learns_from_its_teacher_alone(objective, data, tmp_path):
+    """Gold weighs nothing here: what the student knows, the teacher told it."""
+    teacher = teacher_run(tmp_path / "teacher", data["aa/train"], updates=60)
+    run_training(teacher)
+    taught = with_targets(teacher.model, data["aa/train"], tmp_path)
+    alone = {"anneal": {"from": 1.0, "to": 1.0}}
+    run = student_run(tmp_path / "s", [taught], [data["aa/dev"]], objective=objective, distill=alone, updates=60)
+    run_training(run)
+    assert read_json(run.summary)["dev"] > 50
+    told = [line for line in lines(run) if "loss" in line]
+    assert told[-1]["teacher"] < told[0]["teacher"]
+    assert {line["gold"] for line in told} == {0.0}
+
+
+def test_the_log_tells_the_parts_of_the_updates_that_had_them(data, tmp_path):
+    """With text without labels in between: gold's mean is over labelled updates, and so is the teacher's weight."""
+    teacher = teacher_run(tmp_path / "teacher", data["aa/train"], updates=8)
+    run_training(teacher)
+    plain = files_of(make_corpus(tmp_path, "aa", "unlabelled", 40, labelled=False))
+    taught, more = (with_targets(teacher.model, files, tmp_path) for files in (data["aa/train"], plain))
+    half = {"anneal": {"from": 0.5, "to": 0.5}, "unlabelled_ratio": 1.0}
+    run = student_run(tmp_path / "s", [taught], unlabelled=[more], distill=half, updates=100, learning_rate=1e-9)
+    run_training(run)
+    told = [line for line in lines(run) if "loss" in line]
+    assert {line["teacher_weight"] for line in told} == {0.5}
+    # Every line is two updates, one of each kind: (mixed + teacher alone) / 2; parts stay what they are.
+    for line in told:
+        labelled, alone = 2 * line["loss"] - line["teacher"], line["teacher"]
+        assert labelled == pytest.approx((line["gold"] + alone) / 2, rel=0.4)
+    assert read_json(run.model / "config.json")["distill"]["anneal"] == {"from": 0.5, "to": 0.5, "tau": None}
+
+
+def test_a_softmax_model_has_no_transitions_to_train(data, tmp_path):
+    run = teacher_run(tmp_path, data["aa/train"], decoder="softmax")
+    run_training(run)
+    state = load_file(run.model / "model.safetensors")
+    for name in ("transitions", "start", "end"):
+        assert not state[f"tagger.{name}"].any(), name
+    crf = teacher_run(tmp_path / "crf", data["aa/train"])
+    run_training(crf)
+    labels = len(LABELS)
+    apart = read_json(crf.summary)["parameters"] - read_json(run.summary)["parameters"]
+    assert apart == labels * labels + 2 * labels
+    assert load_file(crf.model / "model.safetensors")["tagger.transitions"].any()
+
+
+def test_the_standardisation_is_saved_with_the_model(data, tmp_path):
+    run = teacher_run(tmp_path, data["aa/train"])
+    run_training(run)
+    state = load_file(run.model / "model.safetensors")
+    features = load_file(data["aa/train"].features)["features"].double()
+    torch.testing.assert_close(state["tagger.mean"], features.mean(0).float())
+    torch.testing.assert_close(state["tagger.std"], features.std(0, correction=0).float())
+
+
+# ---- the same again
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data, tmp_path):
+    runs = [
+        teacher_run(tmp_path / name, data["aa/train"], data["aa/dev"], seed=seed)
+        for name, seed in zip("abc", (1, 1, 2), strict=True)
+    ]
+    for run in runs:
+        torch.rand(7)  # what was drawn before does not matter
+        run_training(run)
+    first, again, other = map(weights, runs)
+    assert first == again
+    assert first != other
+    assert without_times(runs[0]) == without_times(runs[1])
+    assert (runs[0].model / "config.json").read_bytes() == (runs[1].model / "config.json").read_bytes()
+
+
+VARIANTS = {
+    "last": {"select": "last"},
+    "best": {"select": "macro"},
+    "plateau": {"schedule": "plateau", "evaluations": 12, "learning_rate": 0.3},
+    "sgd": {"optimizer": "sgd", "learning_rate": 0.1, "schedule": "constant", "warmup": 0.5},
+    "word dropout": {"word_dropout": 0.2, "weight_decay": 0.1, "select": "pooled"},
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_resumed_run_ends_as_an_uninterrupted_one(name, data, tmp_path, monkeypatch, caplog):
+    def run_of(folder: str) -> Run:
+        return teacher_run(tmp_path / folder, data["aa/train"], data["aa/dev"], **VARIANTS[name])
+
+    whole, broken = run_of("whole"), run_of("broken")
+    run_training(whole)
+    with interrupted(monkeypatch, saves={2, 5}, at=9):  # dev was scored at 6 and 9 since: the best may be later
+        run_training(broken)
+    assert not broken.model.exists()
+    with interrupted(monkeypatch, saves={7}, at=8):
+        run_training(broken)
+    with caplog.at_level(logging.INFO):
+        run_training(broken)
+    assert "resuming from checkpoint-7" in caplog.text
+    assert weights(broken) == weights(whole)
+    assert without_times(broken) == without_times(whole)
+    assert read_json(broken.summary)["best_update"] == read_json(whole.summary)["best_update"]
+
+
+def test_a_resumed_student_ends_as_an_uninterrupted_one(data, tmp_path, monkeypatch):
+    teacher = teacher_run(tmp_path / "teacher", data["aa/train"], updates=8)
+    run_training(teacher)
+    plain = files_of(make_corpus(tmp_path, "aa", "unlabelled", 40, labelled=False))
+    taught, more = (with_targets(teacher.model, files, tmp_path) for files in (data["aa/train"], plain))
+    runs = [
+        student_run(
+            tmp_path / name, [taught], [data["aa/dev"], data["bb/dev"]], unlabelled=[more], objective="structural"
+        )
+        for name in ("whole", "broken")
+    ]
+    run_training(runs[0])
+    with interrupted(monkeypatch, saves={5}, at=7):
+        run_training(runs[1])
+    run_training(runs[1])
+    assert weights(runs[0]) == weights(runs[1])
+
+
+def test_a_process_that_is_killed_goes_on_where_it_was(data, tmp_path):
+    """The real command, kill -9, and the same command again."""
+    whole = teacher_run(tmp_path / "whole", data["aa/train"], data["aa/dev"], updates=400, evaluations=8)
+    run_training(whole)
+    broken = replace(
+        whole,
+        **{
+            name: tmp_path / "broken" / getattr(whole, name).name for name in ("model", "log", "summary", "checkpoints")
+        },
+    )
+    process = start(broken, data, TAGDISTILL_CHECKPOINT_SECONDS="0.05")
+    deadline = time.monotonic() + 60
+    while process.poll() is None and not any(number(path) > 20 for path in broken.checkpoints.glob(f"*/{COMPLETE}")):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not broken.model.exists(), "it was faster than the test"
+    assert broken.checkpoints.exists()
+    process = start(broken, data)
+    assert process.wait(60) == 0
+    said = (tmp_path / "broken" / "log.txt").read_text()
+    assert "resuming from checkpoint-" in said
+    assert weights(broken) == weights(whole)
+
+
+def number(marker: Path) -> int:
+    return int(marker.parent.name.rpartition("-")[2])
+
+
+def start(run: Run, data: dict[str, CorpusFiles], **environment: str) -> subprocess.Popen:
+    job = TeacherJob(
+        language="aa",
+        task="ner",
+        labels=LABELS,
+        decoder="crf",
+        settings=run.settings,
+        encoder=TINY,
+        seed=0,
+        device="cpu",
+    )
+    lists = {"train": [data["aa/train"].corpus], "train_features": [data["aa/train"].features]}
+    lists |= {"dev": [data["aa/dev"].corpus], "dev_features": [data["aa/dev"].features]}
+    files = json.dumps({name: [str(path) for path in paths] for name, paths in lists.items()})
+    command = [sys.executable, "-m", "tagdistill", "train-teacher", "--job", write_job(job), "--files", files]
+    command += ["--model", run.model, "--log", run.log, "--summary", run.summary, "--checkpoints", run.checkpoints]
+    run.model.parent.mkdir(exist_ok=True)
+    with (run.model.parent / "log.txt").open("w") as log:
+        return subprocess.Popen(
+            [str(part) for part in command], env={**os.environ, **environment}, stdout=log, stderr=log
+        )
+
+
+# ---- checkpoints
+
+
+@pytest.fixture
+def stopped(data, tmp_path, monkeypatch) -> Run:
+    """A run that was killed after its checkpoints 3 and 6."""
+    run = teacher_run(tmp_path / "run", data["aa/train"], data["aa/dev"])
+    with interrupted(monkeypatch, saves={3, 6}, at=8):
+        run_training(run)
+    assert {path.name for path in run.checkpoints.glob("checkpoint-*")} == {"checkpoint-3", "checkpoint-6"}
+    return run
+
+
+@pytest.mark.parametrize("damage", ["no marker", "cut", "missing", "empty folder"])
+def test_a_half_written_checkpoint_is_left_out(damage, stopped, data, tmp_path, caplog):
+    newest = stopped.checkpoints / "checkpoint-6"
+    if damage == "no marker":
+        (newest / COMPLETE).unlink()
+    elif damage == "cut":
+        (newest / "optimizer.pt").write_bytes((newest / "optimizer.pt").read_bytes()[:99])
+    elif damage == "missing":
+        (newest / "rng_state.pth").unlink()
+    else:
+        (stopped.checkpoints / "checkpoint-7").mkdir()
+    expected = "checkpoint-6" if damage == "empty folder" else "checkpoint-3"
+    with caplog.at_level(logging.INFO):
+        run_training(stopped)
+    assert "is half written: leaving it out" in caplog.text
+    assert f"resuming from {expected}" in caplog.text
+    whole = teacher_run(tmp_path / "whole", data["aa/train"], data["aa/dev"])
+    run_training(whole)
+    assert weights(stopped) == weights(whole)
+
+
+def test_without_a_whole_checkpoint_training_starts_anew(stopped, caplog):
+    for marker in stopped.checkpoints.glob(f"*/{COMPLETE}"):
+        marker.unlink()
+    assert last_checkpoint(stopped.checkpoints) is None
+    with caplog.at_level(logging.INFO):
+        run_training(stopped)
+    assert "resuming" not in caplog.text
+    assert lines(stopped)[0]["update"] == 1
+
+
+CHANGES = {
+    "settings": lambda run, data: {"settings": run.settings.model_copy(update={"clip": 1.0})},
+    "seed": lambda run, data: {"seed": 7},
+    "data": lambda run, data: {"train": [data["bb/train"]]},
+    "dev": lambda run, data: {"dev": [data["bb/dev"]]},
+    "encoder": lambda run, data: {"encoder": TINY.model_copy(update={"freeze_embeddings": False})},
+    "threads": lambda run, data: {"threads": 2},
+    "decoder": lambda run, data: {"decoder": "softmax"},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_checkpoints_of_another_run_are_dropped_and_it_is_said(change, stopped, data, caplog):
+    other = replace(stopped, **CHANGES[change](stopped, data))
+    with caplog.at_level(logging.INFO):
+        run_training(other)
+    assert "the checkpoints here are of other settings, data or code: starting anew" in caplog.text
+    assert "resuming" not in caplog.text
+    assert torch.get_num_threads() == other.threads
+    torch.set_num_threads(1)
+
+
+def test_other_code_drops_checkpoints_too(stopped, monkeypatch, caplog):
+    monkeypatch.setattr(stages, "code_version", lambda *rooms: "other")
+    with caplog.at_level(logging.INFO):
+        run_training(stopped)
+    assert "starting anew" in caplog.text
+
+
+def test_the_seconds_of_a_killed_run_count(stopped):
+    marker = stopped.checkpoints / "checkpoint-6" / COMPLETE
+    marker.write_text(json.dumps({**read_json(marker), "seconds": 1000.0}))
+    run_training(stopped)
+    assert 1000 < read_json(stopped.summary)["seconds"] < 1100
+
+
+def test_a_second_run_waits_until_the_first_has_ended(data, tmp_path, caplog):
+    run = teacher_run(tmp_path / "run", data["aa/train"], updates=2)
+    run.checkpoints.mkdir(parents=True)
+    with caplog.at_level(logging.WARNING), FileLock(run.checkpoints.with_name("training.lock")):
+        waiting = threading.Thread(target=run_training, args=(run,))
+        waiting.start()
+        deadline = time.monotonic() + 20
+        while "another process is training this model" not in caplog.text:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(0.2)
+        assert not run.model.exists()
+        assert list(run.checkpoints.iterdir()) == []
+    waiting.join(30)
+    assert (run.model / "config.json").exists()
+
+
+def test_the_lock_is_free_after_a_run_and_after_a_failure(data, tmp_path, monkeypatch):
+    run = teacher_run(tmp_path / "run", data["aa/train"], updates=2)
+    run_training(run)
+    with interrupted(monkeypatch, saves=set(), at=1):
+        run_training(run)
+    FileLock(run.checkpoints.with_name("training.lock")).acquire(timeout=0).lock.release()
+
+
+# ---- outputs
+
+
+def test_the_model_is_complete_or_absent(data, tmp_path, monkeypatch, caplog):
+    """What was there stays where writing fails; the run can go on, and ends as it would have."""
+    run = teacher_run(tmp_path / "run", data["aa/train"])
+    run_training(run)
+    before = weights(run)
+    broken = replace(run, seed=5)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(TagdistillError, match="cannot write: No space left"):
+        patch.setattr("tagdistill.models.model.save_file", full)
+        run_training(broken)
+    assert weights(run) == before
+    assert {path.name for path in run.model.parent.iterdir()} == {
+        "model",
+        "metrics.jsonl",
+        "training.json",
+        "checkpoints",
+        "training.lock",
+    }
+    run_training(broken)
+    assert weights(broken) != before
+    assert not run.checkpoints.exists()
+
+
+def test_a_failed_first_run_leaves_no_model(data, tmp_path, monkeypatch):
+    run = teacher_run(tmp_path / "run", data["aa/train"])
+    with interrupted(monkeypatch, saves={1}, at=3):
+        run_training(run)
+    assert {path.name for path in run.model.parent.iterdir()} == {"checkpoints", "training.lock"}
+
+
+# ---- selection
+
+
+@pytest.mark.parametrize("select", ["last", "macro", "pooled"])
+def test_the_dev_score_that_was_asked_for_selects(select, data, tmp_path, monkeypatch):
+    scripted = {"macro": [10.0, 40.0, 30.0, 20.0], "pooled": [1.0, 2.0, 9.0, 9.0]}
+    seen: list[dict] = []
+
+    def score_of(run, model, words):
+        def score(model):
+            number = len(seen)
+            seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+            return {name: values[number] for name, values in scripted.items()}
+
+        return score
+
+    monkeypatch.setattr(stages, "_dev_score", score_of)
+    run = teacher_run(tmp_path, data["aa/train"], data["aa/dev"], select=select)
+    run_training(run)
+    best = {"last": 3, "macro": 1, "pooled": 2}[select]  # the first of two that are equal
+    state = load_file(run.model / "model.safetensors")
+    assert all(torch.equal(state[name], tensor) for name, tensor in seen[best].items())
+    summary = read_json(run.summary)
+    assert summary["best_update"] == 3 * (best + 1)
+    assert summary["dev"] == {"last": None, "macro": 40.0, "pooled": 9.0}[select]
+
+
+def test_without_a_dev_set_the_last_update_stays(data, tmp_path):
+    run = teacher_run(tmp_path, data["aa/train"], select="macro")
+    run_training(run)
+    summary = read_json(run.summary)
+    assert (summary["best_update"], summary["dev"]) == (12, None)
+    assert not [line for line in lines(run) if "dev" in line]
+
+
+@pytest.mark.parametrize(
+    ("updates", "evaluations", "at"), [(12, 5, [3, 6, 9, 12]), (7, 3, [3, 6, 7]), (3, 9, [1, 2, 3])]
+)
+def test_dev_is_scored_as_often_as_asked_and_at_the_end(updates, evaluations, at, data, tmp_path):
+    run = teacher_run(tmp_path, data["aa/train"], data["aa/dev"], updates=updates, evaluations=evaluations)
+    run_training(run)
+    assert [line["update"] for line in lines(run) if "dev" in line] == at
+
+
+def test_several_languages_have_a_macro_and_a_pooled_score(data, tmp_path):
+    run = student_run(
+        tmp_path,
+        [data["aa/train"], data["bb/train"]],
+        [data["aa/dev"], data["bb/dev"]],
+        objective="baseline",
+        updates=20,
+    )
+    run_training(run)
+    dev = next(line["dev"] for line in reversed(lines(run)) if "dev" in line)
+    assert set(dev) == {"macro", "pooled", "aa", "bb"}
+    assert dev["macro"] == pytest.approx((dev["aa"] + dev["bb"]) / 2)
+    assert min(dev["aa"], dev["bb"]) <= dev["pooled"] <= max(dev["aa"], dev["bb"])
+
+
+# ---- settings
+
+
+def learning_rates(run: Run) -> list[float]:
+    run_training(run)
+    return [line["learning_rate"] for line in lines(run) if "learning_rate" in line]
+
+
+def test_schedules(data, tmp_path):
+    def rates(**settings) -> list[float]:
+        name = "-".join(map(str, settings.values()))
+        return learning_rates(
+            teacher_run(tmp_path / name, data["aa/train"], updates=10, learning_rate=1.0, clip=1e-3, **settings)
+        )
+
+    assert rates(schedule="linear") == pytest.approx([1 - n / 10 for n in range(10)])
+    assert rates(schedule="constant") == [1.0] * 10
+    assert rates(schedule="constant", warmup=0.4) == pytest.approx([0, 0.25, 0.5, 0.75, *[1.0] * 6])
+    assert rates(schedule="linear", warmup=0.5) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0, 0.8, 0.6, 0.4, 0.2])
+
+
+def test_a_plateau_halves_the_learning_rate(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "_dev_score", lambda *_: lambda model: {"macro": 1.0, "pooled": 1.0})
+    run = teacher_run(tmp_path, data["aa/train"], data["aa/dev"], updates=26, evaluations=26, schedule="plateau")
+    found = learning_rates(run)
+    assert found == [1e-2] * 12 + [5e-3] * 11 + [2.5e-3] * 3
+
+
+def test_what_a_plateau_needs_is_said(data, tmp_path):
+    run = teacher_run(tmp_path, data["aa/train"], schedule="plateau")
+    with pytest.raises(ConfigError, match="schedule: 'plateau' follows the dev score, and there is no dev set"):
+        run_training(run)
+    run = teacher_run(tmp_path, data["aa/train"], data["aa/dev"], schedule="plateau", warmup=0.1)
+    with pytest.raises(ConfigError, match="warmup: cannot go with `schedule: plateau`"):
+        run_training(run)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"hidden": 9},
+        {"dropout": 0.1},
+        {"word_dropout": 0.3},
+        {"head": "mlp"},
+        {"head": "linear"},
+        {"batch_words": 90},
+        {"optimizer": "sgd"},
+        {"learning_rate": 2e-2},
+        {"learning_rate_transitions": 0.5},
+        {"weight_decay": 0.5},
+        {"clip": 0.01},
+        {"warmup": 0.5},
+        {"schedule": "constant"},
+        {"updates": 11},
+    ],
+    ids=str,
+)
+def test_every_setting_changes_the_weights(settings, data, tmp_path):
+    plain, other = (
+        teacher_run(tmp_path / "a", data["aa/train"]),
+        teacher_run(tmp_path / "b", data["aa/train"], **settings),
+    )
+    if not (tmp_path / "a").exists():
+        run_training(plain)
+    run_training(other)
+    assert weights(plain) != weights(other)
+
+
+def test_a_run_that_diverges_says_so(data, tmp_path):
+    run = teacher_run(tmp_path, data["aa/train"], optimizer="sgd", learning_rate=1e30, clip=1e9, updates=10)
+    with pytest.raises(TagdistillError, match="the loss is not finite at update") as raised:
+        run_training(run)
+    assert "Lower `learning_rate`" in str(raised.value)
+    assert not run.model.exists()
+
+
+def test_a_dev_set_without_labels_is_refused(data, tmp_path):
+    dev = files_of(make_corpus(tmp_path, "aa", "dev", 5, labelled=False))
+    with pytest.raises(DataError, match="the dev set has no labels"):
+        run_training(teacher_run(tmp_path / "run", data["aa/train"], dev))
+
+
+# ---- fine-tuning
+
+
+def tuned(folder: Path, data, encoder: Path, **rest) -> Run:
+    text = {name: CorpusFiles(files.language, files.corpus) for name, files in data.items()}
+    more = {"mode": "finetune", "head": "linear", "tune_from": 1, "updates": 8, "learning_rate_encoder": 1e-3, **rest}
+    return teacher_run(folder, text["aa/train"], text["aa/dev"], encoder_folder=encoder, **more)
+
+
+@pytest.mark.parametrize("frozen", [True, False], ids=["embeddings frozen", "embeddings tuned"])
+def test_fine_tuning_trains_its_layers_and_resumes_to_the_bit(frozen, data, encoder, tmp_path, monkeypatch):
+    settings = TINY.model_copy(update={"freeze_embeddings": frozen})
+    whole, broken = (tuned(tmp_path / name, data, encoder, encoder=settings) for name in ("whole", "broken"))
+    run_training(whole)
+    with interrupted(monkeypatch, saves={2, 4}, at=6):
+        run_training(broken)
+    run_training(broken)
+    assert weights(broken) == weights(whole)
+    state = load_file(whole.model / "model.safetensors")
+    held = {name.split(".")[2] for name in state if name.startswith("encoder.blocks.") and frozen}
+    assert held == ({"0", "1"} if frozen else set())  # layers 1 and 2 of 3: those below are not the model's
+    assert any("word_embeddings" in name for name in state) is not frozen
+    if not frozen:
+        before = load_file(encoder / "model.safetensors")
+        name = next(name for name in state if name.endswith("embeddings.word_embeddings.weight"))
+        stored = next(value for key, value in before.items() if key.endswith("embeddings.word_embeddings.weight"))
+        assert not torch.equal(state[name], stored.float())
+
+
+def test_tuning_from_above_the_top_is_refused(data, encoder, tmp_path):
+    with pytest.raises(ConfigError, match=r"tune_from: tunes from layer 3, but `encoder\.layers` keeps 3"):
+        run_training(tuned(tmp_path, data, encoder, tune_from=3))
+    with pytest.raises(ConfigError, match=r"encoder\.layers: layer 9"):
+        run_training(tuned(tmp_path, data, encoder, encoder=TINY.model_copy(update={"layers": 9})))
+
+
+def test_fine_tuning_without_an_encoder_is_refused(data, tmp_path):
+    with pytest.raises(ConfigError, match="--encoder: fine-tuning needs the encoder's folder"):
+        run_training(tuned(tmp_path, data, None))
+
+
+@pytest.mark.parametrize("settings", [{"learning_rate_encoder": 1e-2}, {"tune_from": 2}, {"tune_from": 0}], ids=str)
+def test_settings_of_fine_tuning_change_the_weights(settings, data, encoder, tmp_path):
+    plain, other = (
+        tuned(tmp_path / "a", data, encoder, updates=3),
+        tuned(tmp_path / "b", data, encoder, **{"updates": 3, **settings}),
+    )
+    run_training(plain)
+    run_training(other)
+    heads = [load_file(run.model / "model.safetensors")["tagger.emission.weight"] for run in (plain, other)]
+    assert not torch.equal(*heads)

@@ -1,0 +1,133 @@
+"""Small corpora that can be learned, and training runs on them, for the tests of models and training."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from tagdistill.data.corpus import Corpus, read_corpus, write_corpus
+from tagdistill.data.labels import label_list
+from tagdistill.distill.examples import CorpusFiles
+from tagdistill.distill.score import score_corpus
+from tagdistill.distill.targets import export_targets
+from tagdistill.encoders.features import encode
+from tagdistill.encoders.providers import convert, encoder_key
+from tagdistill.encoders.store import writing
+from tagdistill.settings import Distill, EncoderSettings, StudentSettings, TeacherSettings
+from tagdistill.training.stages import Run
+
+TYPES = ("PER", "LOC")
+LABELS = label_list("ner", TYPES)
+WORDS = 24  # in the vocabulary of a language; a word's label follows from the word and the one before it
+DIM = 10
+TINY = EncoderSettings(provider="tiny", layers=3, tap=2)
+
+logging.getLogger("filelock").setLevel(logging.WARNING)
+
+
+def make_corpus(folder: Path, language: str, split: str, count: int, *, seed: int = 0, labelled: bool = True) -> Path:
+    """Write a corpus: names are runs of capitalised words, whose first letter tells the type."""
+    rng = np.random.default_rng(sum(map(ord, language + split)) + 1000 * seed)
+    tokens, labels = [], []
+    for _ in range(count):
+        words, tags = [], []
+        while len(words) < rng.integers(1, 10):
+            kind = rng.choice(["O", "O", *TYPES])
+            length = 1 if kind == "O" else int(rng.integers(1, 4))
+            words += [f"{'o' if kind == 'O' else kind[0]}{rng.integers(WORDS // 3)}" for _ in range(length)]
+            inner = ["B", *["I"] * (length - 2), "E"] if length > 1 else ["S"]
+            tags += ["O"] if kind == "O" else [f"{prefix}-{kind}" for prefix in inner]
+        tokens.append(words)
+        labels.append(tags)
+    path = folder / language / f"{split}.parquet"
+    write_corpus(
+        path,
+        ids=[f"{split}-{number:06}" for number in range(1, count + 1)],
+        tokens=tokens,
+        labels=labels if labelled else None,
+        metadata={"language": language, "split": split, "task": "ner", "labels": list(LABELS), "licence": "CC0-1.0"},
+    )
+    return path
+
+
+@functools.cache
+def vector_of(word: str) -> np.ndarray:
+    return np.random.default_rng(sum(ord(c) * 31**p for p, c in enumerate(word))).normal(3, 2, DIM).astype(np.float16)
+
+
+def make_features(corpus: Path) -> Path:
+    """Write a feature store beside a corpus: one fixed vector a word."""
+    read = read_corpus(corpus)
+    path = corpus.with_suffix(".safetensors")
+    offsets = np.concatenate([[0], np.cumsum(read.lengths)]).astype(np.int64)
+    with writing(path, offsets, DIM, {"tokens_sha256": read.tokens_sha256}) as features:
+        features[:] = [vector_of(word) for sentence in read.tokens for word in sentence]
+    return path
+
+
+def files_of(corpus: Path, *, features: bool = True) -> CorpusFiles:
+    return CorpusFiles(read_corpus(corpus).language, corpus, make_features(corpus) if features else None)
+
+
+def tiny_encoder(folder: Path) -> Path:
+    """Return the converted tiny encoder where a model below `folder` finds it."""
+    place = folder / "resources" / "encoders" / encoder_key(TINY)
+    if not place.exists():
+        convert(TINY, place)
+    return place
+
+
+def encoded(corpus: Path, encoder: Path) -> CorpusFiles:
+    """Return the files of a corpus with features of the tiny encoder."""
+    path = corpus.with_suffix(".tiny.safetensors")
+    encode({"x": corpus}, encoder, TINY, {"x": path})
+    return CorpusFiles(read_corpus(corpus).language, corpus, path)
+
+
+def teacher_run(folder: Path, train: CorpusFiles, dev: CorpusFiles | None = None, **rest) -> Run:
+    """Return a run of a small teacher; `rest` replaces fields of the run or, if unknown there, settings."""
+    return _run(folder, TeacherSettings, [train], [dev] if dev else [], rest)
+
+
+def student_run(folder: Path, train: list[CorpusFiles], dev: list[CorpusFiles] | None = None, **rest) -> Run:
+    """Return a run of a small student; `rest` as in `teacher_run`, and `distill` as a dict."""
+    rest = {"objective": "posterior", **rest, "distill": Distill.model_validate(rest.get("distill", {}))}
+    return _run(folder, StudentSettings, train, dev or [], rest)
+
+
+def _run(folder: Path, kind: type, train: list[CorpusFiles], dev: list[CorpusFiles], rest: dict) -> Run:
+    fields = {name: rest.pop(name) for name in list(rest) if name in Run.__dataclass_fields__}
+    plain = {"head": "bilstm", "hidden": 8, "batch_words": 60, "learning_rate": 1e-2, "evaluations": 4}
+    length = {} if {"updates", "epochs"} & set(rest) else {"updates": 12}
+    return Run(
+        **{
+            "task": "ner",
+            "labels": LABELS,
+            "decoder": "crf",
+            "settings": kind.model_validate({**plain, **length, **rest}),
+            "encoder": TINY,
+            "seed": 0,
+            "train": train,
+            "dev": dev,
+            "model": folder / "model",
+            "log": folder / "metrics.jsonl",
+            "summary": folder / "training.json",
+            "checkpoints": folder / "checkpoints",
+            **fields,
+        }
+    )
+
+
+def with_targets(model: Path, files: CorpusFiles, folder: Path, k: int = 4) -> CorpusFiles:
+    """Return the files of a corpus with the scores and targets of a teacher."""
+    scores, targets = (folder / f"{files.corpus.stem}.{kind}.parquet" for kind in ("scores", "targets"))
+    score_corpus(model, files, scores)
+    export_targets(scores, targets, k)
+    return CorpusFiles(files.language, files.corpus, files.features, targets, scores)
+
+
+def tokens_of(files: CorpusFiles) -> Corpus:
+    return read_corpus(files.corpus)
