@@ -77,9 +77,7 @@ class Project:
         chosen = ["--configfile", str(config)] if config else []
         return [sys.executable, "-m", "snakemake", *arguments, *chosen]
 
-    def snakemake(
-        self, config: Path | None, *arguments: str, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
+    def snakemake(self, config: Path | None, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake; standard output and error come back together."""
         return subprocess.run(
             self.command(config, *arguments),
