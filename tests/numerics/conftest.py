@@ -7,6 +7,8 @@ import torch
 
 from tagdistill.crf import scaled
 
+torch.set_num_threads(1)  # thousands of small calls: threads only get in each other's way
+
 
 @pytest.fixture
 def cuda() -> str:

@@ -41,7 +41,9 @@ class LinearChain:
 
     emissions: (batch, time, label) log scores, any finite size. transitions: (label, label), [from, to]; finite, so
     write -1e4 for "forbidden". lengths: (batch,), 1 to time. start, end: (label,), 0 if absent. Raises ValueError for
-    wrong shapes, dtypes and lengths, and for values that are not finite (on a GPU only for what needs no transfer).
+    wrong shapes and dtypes; with `check` also for wrong lengths and values that are not finite. check: look at the
+    values; on by default on a CPU and off on a GPU, where it costs one transfer. Besides the errors it allows the fast
+    kernel, which needs to know how far the scores spread; without it every chain takes the slower log-space kernel.
     """
 
     def __init__(
@@ -51,9 +53,12 @@ class LinearChain:
         lengths: Int[Tensor, " batch"],
         start: Float[Tensor, " label"] | None = None,
         end: Float[Tensor, " label"] | None = None,
+        *,
+        check: bool | None = None,
     ) -> None:
         self._inputs = (emissions, transitions, lengths, start, end)
-        self._potentials = prepare(emissions, transitions, lengths, start, end)
+        self._check = check
+        self._potentials = prepare(emissions, transitions, lengths, start, end, check=check)
         self.dtype, self.time, self.num_labels = emissions.dtype, emissions.shape[1], emissions.shape[2]
 
     @cached_property
@@ -96,7 +101,7 @@ class LinearChain:
         """Return the chain of all scores divided by `temperature` ("global": not the temperature of the losses)."""
         emissions, transitions, lengths, *ends = self._inputs
         start, end = (None if v is None else v / temperature for v in ends)
-        return LinearChain(emissions / temperature, transitions / temperature, lengths, start, end)
+        return LinearChain(emissions / temperature, transitions / temperature, lengths, start, end, check=self._check)
 
     # -- the distribution
 

@@ -57,7 +57,7 @@ def k_best(potentials: Potentials, k: int) -> Found:
 
 class _Search:
     def __init__(self, potentials: Potentials) -> None:
-        self.mask = potentials.layout.mask[:, None, :, None]  # (batch, 1, time, 1)
+        self.lengths = potentials.layout.lengths[:, None]
         self.best = viterbi.best_prefixes(potentials)
         self.following = viterbi.into(potentials.transitions)
         self.position = torch.arange(len(self.best), device=self.best.device)
@@ -65,9 +65,9 @@ class _Search:
 
     def best_path(self) -> Found:
         labels = viterbi.backtrace(self.best, self.following, self.free).permute(1, 2, 0)
-        last = self.mask.sum(2).squeeze(-1) - 1
-        score = self.best.permute(1, 0, 2).gather(1, last[..., None].expand(-1, 1, self.best.shape[2])).amax(2)
-        return Found(labels, score, last + 1)
+        last = (self.lengths - 1)[..., None].expand(-1, 1, self.best.shape[2])
+        score = self.best.transpose(0, 1).gather(1, last).amax(2)
+        return Found(labels, score, self.lengths)
 
     def children(self, parents: Found, k: int) -> _Children:
         """Return the k best children of each sentence's parents."""
@@ -78,7 +78,7 @@ class _Search:
         own = labels.clamp(max=size - 1)[..., None]
         table += parents.score[..., None, None] - table.gather(3, own)
         table.scatter_(3, own, -torch.inf)
-        closed = (self.position >= parents.turn[..., None])[..., None] | ~self.mask
+        closed = (self.position >= parents.turn[..., None])[..., None]  # padding too: the best path turns at the end
         flat = table.masked_fill_(closed, -torch.inf).view(len(labels), -1)
         score, index = flat.topk(min(k, flat.shape[1]), dim=1)
         return _Children(score, index // (time * size), index // size % time, index % size)

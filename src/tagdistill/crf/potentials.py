@@ -120,7 +120,7 @@ class Potentials:
     transitions: Tensor  # (label, label) float64, [from, to]
     layout: Layout
     top: Tensor  # (batch, time, 1) largest score of each token
-    spread: float | None  # bound of the difference of two scores of one token; None where the host cannot see it
+    spread: float | None  # bound of the difference of two scores of one token; None where nobody looked
     edge_spread: float | None  # the same of two transitions
 
     @property
@@ -186,33 +186,32 @@ def prepare(
     emissions: Float[Tensor, "batch time label"],
     transitions: Float[Tensor, "label label"],
     lengths: Int[Tensor, " batch"],
-    start: Float[Tensor, " label"] | None,
-    end: Float[Tensor, " label"] | None,
+    start: Float[Tensor, " label"] | None = None,
+    end: Float[Tensor, " label"] | None = None,
+    *,
+    check: bool | None = None,
 ) -> Potentials:
-    """Check the inputs and bring them into the kernels' form.
-
-    What the host can see is checked: everything on a CPU; shapes and dtypes alone on a GPU, where reading a value would
-    stall the queue. Raises ValueError.
-    """
+    """Check the inputs and bring them into the kernels' form; `check` as in LinearChain. Raises ValueError."""
     _check_shapes(emissions, transitions, lengths, start, end)
-    longest = _check_lengths(lengths, emissions.shape[1])
+    check = not emissions.is_cuda if check is None else check
+    longest = _check_lengths(lengths, emissions.shape[1]) if check or not lengths.is_cuda else emissions.shape[1]
     layout = Layout.of(lengths.to(device=emissions.device, dtype=torch.int64), longest)
     scores = _Fold.apply(emissions, start, end, layout)
     top = scores.detach().amax(-1, keepdim=True)
-    if scores.is_cuda:
-        return Potentials(scores, transitions.to(torch.float64), layout, top, None, None)
-    spread = _finite_spread("emissions, start and end", top.amax() - scores.detach().amin())
-    if spread > NARROW:  # a bound, over all tokens; the spread within each token takes longer to find
-        spread = float((top - scores.detach().amin(-1, keepdim=True)).amax())
-    edge_spread = _finite_spread("transitions", transitions.detach().amax() - transitions.detach().amin())
-    return Potentials(scores, transitions.to(torch.float64), layout, top, spread, edge_spread)
+    spreads = _spreads(scores.detach(), top, transitions.detach()) if check else (None, None)
+    return Potentials(scores, transitions.to(torch.float64), layout, top, *spreads)
 
 
-def _finite_spread(name: str, spread: Tensor) -> float:
-    found = float(spread)
-    if not math.isfinite(found):
-        raise ValueError(f"{name}: expected finite scores; write -1e4 for what is forbidden, not -inf")
-    return found
+def _spreads(scores: Tensor, top: Tensor, transitions: Tensor) -> tuple[float, float]:
+    """Return the spread of a token's scores (or a bound of it) and of the transitions."""
+    edges = transitions.amax() - transitions.amin()
+    spread, edge_spread = torch.stack([top.amax() - scores.amin(), edges.to(torch.float64)]).tolist()
+    for name, value in (("emissions, start and end", spread), ("transitions", edge_spread)):
+        if not math.isfinite(value):
+            raise ValueError(f"{name}: expected finite scores; write -1e4 for what is forbidden, not -inf")
+    if spread > NARROW:  # that was over all tokens; the spread within each takes longer to find
+        spread = float((top - scores.amin(-1, keepdim=True)).amax())
+    return spread, edge_spread
 
 
 def _check_shapes(
@@ -235,10 +234,8 @@ def _check_shapes(
 
 
 def _check_lengths(lengths: Tensor, time: int) -> int:
-    """Return the number of time steps to run: the longest length where the host can read it."""
-    if lengths.is_cuda:
-        return time
-    low, high = (int(v) for v in lengths.aminmax())
+    """Return the longest length: the number of time steps to run."""
+    low, high = torch.stack(lengths.aminmax()).tolist()
     if low < 1 or high > time:
         raise ValueError(f"lengths: expected 1 to {time} (the time steps of emissions), found {low} to {high}")
     return high

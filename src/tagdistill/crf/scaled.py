@@ -28,7 +28,7 @@ def rescale_interval(potentials: Potentials) -> int:
 
     Nothing can underflow while the spread of one token's scores and of the transitions stays in the range of float64:
     from the best label at t any label at t + 1 can be reached at the cost of both. Forbidden transitions (-10000) do
-    not fit: what underflowed might be needed later. On a GPU the answer would stall the queue, so it is always 0.
+    not fit: what underflowed might be needed later. Nor does what nobody looked at (`check` of LinearChain).
     """
     if potentials.spread is None or potentials.edge_spread is None:
         return 0
