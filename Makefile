@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP_TORCH := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
 INSTALLED := $(VENV)/installed
 
-.PHONY: help setup demo test check tiny clean
+.PHONY: help setup demo test check tiny results clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -33,7 +33,7 @@ demo: setup  ## Run the whole workflow on the embedded demo data; prints where t
 	@echo "The report: $$PWD/results/demo/report/index.html"
 
 test: setup  ## Run all tests
-	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses $(CORES) --dist worksteal $(PYTEST_ARGS)
+	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadgroup $(PYTEST_ARGS)
 
 check: setup  ## Lint and type-check the code and the workflow
 	$(BIN)/ruff check .
@@ -44,6 +44,9 @@ check: setup  ## Lint and type-check the code and the workflow
 
 tiny: setup  ## Run the whole workflow on a few sentences and a random encoder
 	PATH="$$PWD/$(BIN):$$PATH" snakemake --cores $(CORES) --configfile config/tiny.yaml
+
+results: setup  ## Rewrite docs/results.md from the finished medium experiments
+	$(BIN)/tagdistill results $(sort $(wildcard results/medium-*)) --out docs/results.md
 
 clean:  ## Remove the demo's results (encoders and downloads stay)
 	rm -rf results/demo logs/demo benchmarks/demo

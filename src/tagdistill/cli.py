@@ -336,7 +336,7 @@ def evaluate(
     file: Annotated[Path, typer.Argument(help="labelled sentences: CoNLL (token first, tag last) or CoNLL-U")],
     model: Annotated[Path, typer.Option(help="a saved model's folder")],
     scheme: Annotated[str, typer.Option(help="how spans are written: IOB1, IOB2 or BIOES")] = "IOB2",
-    separator: Annotated[str, typer.Option(help="what parts the columns of CoNLL: space or tab")] = "space",
+    separator: Annotated[str, typer.Option(help="what parts the columns of CoNLL: space, tab or auto")] = "auto",
     encoder: Encoder = None,
     constrained: Annotated[bool, typer.Option(help="allow well-formed spans only")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
@@ -374,6 +374,18 @@ def report(
 
 
 @app.command()
+def results(
+    experiments: Annotated[list[Path], typer.Argument(help="folders results/NAME of finished experiments")],
+    out: Out,
+    benchmarks: Annotated[Path, typer.Option(help="folder of all benchmarks")] = Path("benchmarks"),
+) -> None:
+    """Write a Markdown page of measured results from finished experiments."""
+    from tagdistill.reporting.results import write_results
+
+    write_results(experiments, benchmarks, out)
+
+
+@app.command()
 def export(
     model: Annotated[Path, typer.Option(help="the student's folder")],
     encoder: Annotated[Path, typer.Option(help="the converted encoder's folder")],
@@ -398,10 +410,10 @@ def _device(name: str) -> str:
 def _files(text: str) -> dict[str, list[Path]]:
     import json
 
-    if text.startswith("@"):
-        text = Path(text[1:]).read_text(encoding="utf-8")
+    from tagdistill.jobs import read_argument
+
     try:
-        return {name: [Path(path) for path in paths] for name, paths in json.loads(text).items()}
+        return {name: [Path(path) for path in paths] for name, paths in json.loads(read_argument(text)).items()}
     except (ValueError, AttributeError, TypeError) as error:
         raise TagdistillError(f"not JSON of named lists of files: {error}", where="--files") from error
 

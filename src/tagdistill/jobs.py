@@ -75,20 +75,21 @@ class EvaluateJob(Settings):
 
 def read_job(model: type[Settings], text: str) -> Any:
     """Return the job in a JSON text, or in the file that @NAME names."""
-    if text.startswith("@"):
-        text = _text_of(Path(text[1:]))
     try:
-        values = json.loads(text)
+        values = json.loads(read_argument(text))
     except json.JSONDecodeError as error:
         raise ConfigError(f"not JSON: {error}", where="--job") from error
     return validate(model, values, "--job")
 
 
-def _text_of(path: Path) -> str:
+def read_argument(text: str) -> str:
+    """Return an argument that is a text, or @NAME for the file that holds it."""
+    if not text.startswith("@"):
+        return text
     try:
-        return path.read_text(encoding="utf-8")
+        return Path(text[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}", where=str(path)) from error
+        raise ConfigError(f"cannot be read: {error}", where=text[1:]) from error
 
 
 def write_job(job: Settings) -> str:

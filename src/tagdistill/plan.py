@@ -97,8 +97,14 @@ class Plan:
     def download(self, treebank: str, release: str, split: str) -> str:
         """Return the job that fetches one treebank file. Experiments share it: it holds nothing else of this one."""
         asking = [s for s in self.languages.values() if (s.treebank, s.release) == (treebank, release)]
-        sha256 = {split: settings.sha256[split] for settings in asking if split in settings.sha256}
-        settings = Language(source="ud", format="conllu", treebank=treebank, release=release, sha256=sha256)
+        known = next((s.sha256[split] for s in asking if split in s.sha256), None)
+        settings = Language(
+            source="ud",
+            format="conllu",
+            treebank=treebank,
+            release=release,
+            sha256={split: known} if known else {},
+        )
         return write_job(PrepareJob(language=treebank, split=split, settings=settings, task="pos", labels="upos"))
 
     # -- teachers and students

@@ -151,7 +151,9 @@ def test_another_kind_or_format_is_refused_with_both_values(tmp_path):
     with pytest.raises(MismatchError, match=r"kind is 'scores', needed is 'targets'"):
         read_targets(tmp_path / "scores.parquet")
     table, metadata = read_table(tmp_path / "scores.parquet", "scores")
-    write_table(tmp_path / "new.parquet", {n: table[n] for n in table.column_names}, {**metadata, "format": 2})
+    write_table(
+        tmp_path / "new.parquet", {n: table[n].combine_chunks() for n in table.column_names}, {**metadata, "format": 2}
+    )
     with pytest.raises(MismatchError, match="format is 2, needed is 1"):
         read_scores(tmp_path / "new.parquet")
 

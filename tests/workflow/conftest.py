@@ -101,7 +101,7 @@ class Project:
         file = self.write(config) if isinstance(config, dict) else config
         with tempfile.TemporaryDirectory() as folder:
             jobs = Path(folder) / "jobs"
-            done = self.snakemake(file, "--dry-run", "--logger", "jobs", *arguments, SNAKEMAKE_JOBS=str(jobs))
+            done = self.snakemake(file, *arguments, "--logger", "jobs", "--dry-run", SNAKEMAKE_JOBS=str(jobs))
             assert done.returncode == 0, done.stdout
             lines = jobs.read_text(encoding="utf-8").splitlines() if jobs.exists() else []
         read = [json.loads(line) for line in lines]

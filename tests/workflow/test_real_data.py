@@ -22,7 +22,11 @@ def run(config: str, folder: Path, *more: str) -> subprocess.CompletedProcess[st
     return subprocess.run([*command, *more], capture_output=True, text=True, timeout=1500)
 
 
-@pytest.fixture(scope="module", params=["ud", "wikiann", "conll2002"])
+# One worker runs one experiment: the fixture is not made twice.
+EXPERIMENTS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("ud", "wikiann", "conll2002")]
+
+
+@pytest.fixture(scope="module", params=EXPERIMENTS)
 def finished(request, tmp_path_factory) -> tuple[str, Path]:
     """One small experiment, run from the raw files to the report."""
     folder = tmp_path_factory.mktemp(request.param)

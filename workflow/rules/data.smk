@@ -11,6 +11,8 @@ rule fetch:
         "../../envs/cpu.yaml"
     params:
         job=lambda w: PLAN.download(w.treebank, w.release, w.split),
+    message:
+        "Download {wildcards.treebank} {wildcards.release}, {wildcards.split}"
     shell:
         "tagdistill fetch --job {params.job:q} --out {output:q} > {log:q} 2>&1"
 
@@ -32,6 +34,8 @@ rule prepare:
         source=lambda w, input: option("--source", input),
         sha256=lambda w: PLAN.raw_sha256(w.lang, w.split),
         code=code_version("data"),
+    message:
+        "Read the {wildcards.split} text of {wildcards.lang}"
     shell:
         "tagdistill prepare --job {params.job:q} {params.source} --out {output:q} > {log:q} 2>&1"
 
@@ -50,5 +54,7 @@ rule data_report:
         "../../envs/cpu.yaml"
     params:
         code=code_version("data"),
+    message:
+        "Count the data of {wildcards.lang}"
     shell:
         "tagdistill data-report {input:q} --out {output:q} > {log:q} 2>&1"

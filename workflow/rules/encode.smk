@@ -11,6 +11,8 @@ rule convert_encoder:
         "../../envs/cpu.yaml"
     params:
         job=lambda w: PLAN.convert_job(w.encoder),
+    message:
+        "Convert the encoder {wildcards.encoder}"
     shell:
         "tagdistill convert-encoder --job {params.job:q} --out {output:q} > {log:q} 2>&1"
 
@@ -32,6 +34,8 @@ rule encode:
         job=lambda w: PLAN.encode_job(w.features),
         files=lambda w, input, output: files_json({"corpora": [input.corpora], "features": [output.features]}),
         code=code_version("encoders"),
+    message:
+        "Compute the word vectors of {wildcards.lang}, {wildcards.split}"
     shell:
         "tagdistill encode {input.encoder:q} --job {params.job:q} --files {params.files:q} --threads {threads} "
         "> {log:q} 2>&1"

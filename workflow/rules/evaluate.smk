@@ -1,5 +1,15 @@
 """Every model on every language it is tested on: one job a model."""
 
+EVALUATION = code_version(
+    "crf",
+    "models",
+    "encoders",
+    "distill/examples",
+    "evaluation/evaluate",
+    "evaluation/metrics",
+    "evaluation/predictions",
+)
+
 
 rule evaluate_student:
     """Score one student, in-language and zero-shot."""
@@ -21,7 +31,9 @@ rule evaluate_student:
         files=lambda w, input: files_json(named(input)),
         encoder=encoder_option,
         folders=lambda w, output: [Path(output.predictions[0]).parent, Path(output.metrics[0]).parent],
-        code=code_version("crf", "models", "evaluation/evaluate", "evaluation/metrics", "distill/examples"),
+        code=EVALUATION,
+    message:
+        "Evaluate the student {wildcards.objective}, seed {wildcards.seed}"
     shell:
         "tagdistill evaluate-model --job {params.job:q} --files {params.files:q} --model {input.model:q} "
         "{params.encoder} --predictions {params.folders[0]:q} --metrics {params.folders[1]:q} --threads {threads} "
@@ -45,4 +57,6 @@ use rule evaluate_student as evaluate_teacher with:
         files=lambda w, input: files_json(named(input)),
         encoder=encoder_option,
         folders=lambda w, output: [Path(output.predictions[0]).parent, Path(output.metrics[0]).parent],
-        code=code_version("crf", "models", "evaluation/evaluate", "evaluation/metrics", "distill/examples"),
+        code=EVALUATION,
+    message:
+        "Evaluate the {wildcards.decoder} teacher of {wildcards.lang}, seed {wildcards.seed}"

@@ -72,6 +72,8 @@ rule report:
         results=lambda w, output: str(Path(output.page).parents[1]),
         benchmarks=f"benchmarks/{PLAN.name}",
         code=code_version("reporting", "evaluation"),
+    message:
+        "Write tables, figures and the report"
     shell:
         "tagdistill report --config {params.config:q} --results {params.results:q} --encoder {input.encoder:q} "
         "--benchmarks {params.benchmarks:q} > {log:q} 2>&1"
@@ -93,6 +95,8 @@ rule export_student:
         "../../envs/cpu.yaml"
     params:
         code=code_version("export", "models/model", "encoders"),
+    message:
+        "Write the student {wildcards.objective}, seed {wildcards.seed}, into a folder that stands alone"
     shell:
         "tagdistill export --model {input.model:q} --encoder {input.encoder:q} --card {input.card:q} --out {output:q} "
         "> {log:q} 2>&1"

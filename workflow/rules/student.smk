@@ -23,7 +23,9 @@ rule train_student:
         files=lambda w, input: files_json(named(input)),
         encoder=encoder_option,
         checkpoints=f"{STUDENT}/checkpoints",
-        code=code_version("crf", "models", "training", "distill"),
+        code=code_version("crf", "models", "encoders", "training", "distill"),
+    message:
+        "Train the student {wildcards.objective}, seed {wildcards.seed}"
     shell:
         "tagdistill train-student --job {params.job:q} --files {params.files:q} {params.encoder} "
         "--model {output.model:q} --log {output.log:q} --summary {output.summary:q} "

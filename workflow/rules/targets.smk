@@ -20,7 +20,9 @@ rule score:
         features=lambda w, input: option("--features", input.features),
         encoder=encoder_option,
         device=PLAN.experiment.device,
-        code=code_version("crf", "models", "distill/examples", "distill/score", "distill/scores"),
+        code=code_version("crf", "models", "encoders", "distill/examples", "distill/score", "distill/scores"),
+    message:
+        "Score the {wildcards.corpus} text of {wildcards.lang} with its {wildcards.decoder} teacher"
     shell:
         "tagdistill score --model {input.model:q} --corpus {input.corpus:q} {params.features} {params.encoder} "
         "--device {params.device} --threads {threads} --out {output:q} > {log:q} 2>&1"
@@ -41,5 +43,7 @@ rule export_targets:
     params:
         k=PLAN.experiment.distill.k,
         code=code_version("crf", "distill/targets", "distill/scores"),
+    message:
+        "Write the {wildcards.decoder} targets of {wildcards.lang}, {wildcards.corpus}"
     shell:
         "tagdistill targets --scores {input:q} --k {params.k} --threads {threads} --out {output:q} > {log:q} 2>&1"

@@ -23,7 +23,9 @@ rule train_teacher:
         files=lambda w, input: files_json(named(input)),
         encoder=encoder_option,
         checkpoints=f"{TEACHER}/checkpoints",
-        code=code_version("crf", "models", "training", "distill/examples", "distill/objectives"),
+        code=code_version("crf", "models", "encoders", "training", "distill/examples", "distill/objectives"),
+    message:
+        "Train the {wildcards.decoder} teacher of {wildcards.lang}, seed {wildcards.seed}"
     shell:
         "tagdistill train-teacher --job {params.job:q} --files {params.files:q} {params.encoder} "
         "--model {output.model:q} --log {output.log:q} --summary {output.summary:q} "

@@ -192,7 +192,7 @@ def _padded(
     groups: Sequence[tuple[Source, NDArray[np.intp]]],
     values: Callable[[Source], Tensor],
     dtype: torch.dtype,
-    fill: float = 0,
+    fill: int | float = 0,
 ) -> Tensor:
     parts = [gather(values(source), source.offsets, places, dtype, fill) for source, places in groups]
     width = max(part.shape[1] for part in parts)
@@ -220,7 +220,7 @@ def mean_and_std(sources: Sequence[Source]) -> tuple[Tensor, Tensor]:
 def _moments(words: Tensor) -> tuple[Tensor, Tensor]:
     """Return the means of values and squares, in pieces: the vectors of a large corpus exceed memory in float64."""
     first = second = torch.zeros(words.shape[1], dtype=torch.float64)
-    for piece in words.split(65536):
+    for piece in words.split(8192):
         first = first + piece.double().sum(0)
         second = second + piece.double().square().sum(0)
     return first / len(words), second / len(words)

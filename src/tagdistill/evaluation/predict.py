@@ -11,7 +11,7 @@ import torch
 
 from tagdistill.config import validate
 from tagdistill.data.labels import BadTag, to_bioes
-from tagdistill.data.lines import Sentence
+from tagdistill.data.lines import Sentence, opened
 from tagdistill.data.readers import read
 from tagdistill.encoders.features import encode_pieces
 from tagdistill.encoders.load import load_encoder
@@ -45,7 +45,8 @@ def predict_file(
     The labels of a labelled file are not read. White space inside a token is written as an escape, such as \\u0020.
     """
     torch.set_num_threads(threads)
-    sentences = [s.tokens for s in read(file, _as_language(_kind(file, kind)), name="unlabelled")]
+    settings = _as_language(_kind(file, kind), separator=_separator(file))
+    sentences = [s.tokens for s in read(file, settings, name="unlabelled")]
     loaded = load_tagger(model, encoder, device)
     found = label(loaded, sentences, find_encoder(model, loaded.config, encoder), device, constrained=constrained)
     rows = (zip(tokens, labels, strict=True) for tokens, labels in zip(sentences, found, strict=True))
@@ -57,7 +58,7 @@ def evaluate_file(
     file: Path,
     *,
     scheme: str = "IOB2",
-    separator: str = "space",
+    separator: str = "auto",
     encoder: Path | None = None,
     constrained: bool = False,
     device: str = "cpu",
@@ -66,7 +67,7 @@ def evaluate_file(
     """Return the scores of a model on a labelled file, as JSON for a person to read."""
     torch.set_num_threads(threads)
     loaded = load_tagger(model, encoder, device)
-    settings = _as_language(_kind(file, "auto"), scheme=scheme, separator=separator)
+    settings = _as_language(_kind(file, "auto"), scheme=scheme, separator=_separator(file, separator))
     sentences = list(read(file, settings, name="test"))
     gold = [_gold(sentence, loaded, scheme, file) for sentence in sentences]
     tokens = [sentence.tokens for sentence in sentences]
@@ -112,6 +113,15 @@ def _kind(file: Path, kind: str) -> str:
         hint = f"Say it with --format. {nearest(file.suffix, ENDINGS)}"
         raise DataError(f"the ending {file.suffix!r} does not tell the format", where=str(file), hint=hint)
     return ENDINGS[file.suffix.lower()]
+
+
+def _separator(file: Path, separator: str = "auto") -> str:
+    """Return what parts the columns of CoNLL: TABs if the first line with text has one."""
+    if separator != "auto":
+        return separator
+    with opened(file) as handle:
+        first = next((line for line in handle if line.strip()), b"")
+    return "tab" if b"\t" in first.strip() else "space"
 
 
 def _as_language(kind: str, **rest: Any) -> Language:

@@ -36,7 +36,7 @@ def endless(lengths: NDArray[np.int64], budget: int, rng: np.random.Generator) -
         yield from bucketed(lengths, budget, rng)
 
 
-def pad(rows: Sequence[Tensor], width: int, dtype: torch.dtype, fill: float = 0) -> Tensor:
+def pad(rows: Sequence[Tensor], width: int, dtype: torch.dtype, fill: int | float = 0) -> Tensor:
     """Stack (time, ...) rows of mixed lengths into (batch, width, ...)."""
     padded = torch.full((len(rows), width, *rows[0].shape[1:]), fill, dtype=dtype, device=rows[0].device)
     for target, row in zip(padded, rows, strict=True):
@@ -45,7 +45,7 @@ def pad(rows: Sequence[Tensor], width: int, dtype: torch.dtype, fill: float = 0)
 
 
 def gather(
-    values: Tensor, offsets: NDArray[np.int64], rows: NDArray[np.intp], dtype: torch.dtype, fill: float = 0
+    values: Tensor, offsets: NDArray[np.int64], rows: NDArray[np.intp], dtype: torch.dtype, fill: int | float = 0
 ) -> Tensor:
     """Return the flat per-word values of some sentences as (batch, time, ...), `fill` past a sentence's end."""
     begin, lengths = offsets[rows, None], np.diff(offsets)[rows, None]

@@ -26,10 +26,16 @@ def batches(
 
 
 def on_device(batch: dict[str, Any], device: str | torch.device) -> dict[str, Any]:
-    """Return a batch on a device. `lengths` stay on the host, which packs and pads by them: no step waits for a GPU."""
-    return {
-        key: value.to(device) if key != "lengths" and hasattr(value, "to") else value for key, value in batch.items()
-    }
+    """Return a batch on a device. `lengths` stay on the host, which packs and pads by them."""
+    if torch.device(device).type == "cpu":
+        return batch
+    return {key: value if key == "lengths" else _sent(value, device) for key, value in batch.items()}
+
+
+def _sent(value: Any, device: str | torch.device) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.pin_memory().to(device, non_blocking=True)  # from pageable memory the copy would wait for the GPU
+    return value.to(device) if hasattr(value, "to") else value
 
 
 def tag(

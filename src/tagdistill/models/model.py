@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -72,5 +73,12 @@ def load_model(folder: Path, encoder: TunedLayers | None = None) -> tuple[Model,
     """Return a saved model in eval mode and its config; a fine-tuned one needs the encoder it was tuned from."""
     config = read_config(folder)
     model = Model(TaggerSpec.model_validate_json(json.dumps(config["spec"])), encoder)
-    model.load_own_state(load_file(folder / "model.safetensors"))
+    model.load_own_state(_weights(folder / "model.safetensors"))
     return model.eval(), config
+
+
+def _weights(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise TagdistillError(f"cannot be read: {error}", where=str(file), hint="Train the model again.") from error

@@ -106,8 +106,9 @@ class Tagger(nn.Module):
 
     def forward(self, vectors: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> LinearChain:
         """Return the distribution over the label sequences of each sentence."""
+        there = lengths.to(vectors.device, non_blocking=True)
         return LinearChain(
-            self.emissions(vectors, lengths).float(), self.transitions, lengths, start=self.start, end=self.end
+            self.emissions(vectors, lengths).float(), self.transitions, there, start=self.start, end=self.end
         )
 
 

@@ -86,8 +86,9 @@ def run_training(run: Run) -> None:
 
     A lock keeps a process that outlived its workflow from training the same model at the same time.
     """
-    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    run.checkpoints.parent.mkdir(parents=True, exist_ok=True)
     with _alone(run.checkpoints.with_name("training.lock")):
+        run.checkpoints.mkdir(exist_ok=True)
         _forget_other_runs(run)
         model, outcome = _train(run)
         _write(run, model, outcome)
@@ -112,7 +113,7 @@ def _forget_other_runs(run: Run) -> None:
     """Drop checkpoints of other settings, data or code: only those of this very run can be resumed."""
     file = run.checkpoints / "fingerprint.json"
     ours = {"fingerprint": run.fingerprint()}
-    if file.exists() and read_json(file) != ours:
+    if any(run.checkpoints.iterdir()) and not (file.exists() and read_json(file) == ours):
         log.info("the checkpoints here are of other settings, data or code: starting anew")
         shutil.rmtree(run.checkpoints)
     write_json(file, ours)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import os
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
@@ -23,20 +20,16 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from tagdistill.distill.examples import Batch, teacher_of
 from tagdistill.distill.objectives import Objective, mixed_loss
 from tagdistill.errors import ConfigError, TagdistillError
-from tagdistill.files import atomic_path, read_json, write_json
 from tagdistill.models.inference import on_device
 from tagdistill.models.model import Model
 from tagdistill.settings import Training
+from tagdistill.training.checkpoints import BEST, Checkpoints, best_of, keep_if_best, last_checkpoint, seconds_of
 from tagdistill.training.updates import Updates
 
 log = logging.getLogger(__name__)
 
 Score = Callable[[Model], dict[str, float]]  # dev scores; "macro" and "pooled" among them
-BEST = "best.safetensors"
-COMPLETE = "complete.json"
 SCHEDULES = {"linear": "linear", "constant": "constant_with_warmup", "plateau": "reduce_lr_on_plateau"}
-# Seconds of work that a kill may cost.
-SAVE_EVERY = float(os.environ.get("TAGDISTILL_CHECKPOINT_SECONDS", "120"))
 SAY_EVERY = 15.0
 
 
@@ -84,8 +77,8 @@ class TaggerTrainer(Trainer):
     def compute_loss(self, model: nn.Module, inputs: Batch, *_: Any, **__: Any) -> Tensor:
         try:
             parts = model(**inputs)
-        except ValueError as error:  # what a chain says of scores that are not finite
-            if all(parameter.isfinite().all() for parameter in model.parameters()):
+        except ValueError as error:
+            if "finite" not in str(error):  # what a chain says of scores that are not
                 raise
             raise self._diverged() from error
         weight = inputs["teacher_weight"]
@@ -142,9 +135,9 @@ class TaggerTrainer(Trainer):
 def make_optimizer(model: Model, settings: Training) -> torch.optim.Optimizer:
     """Adam(W) or SGD with a learning rate of their own for the encoder and for the transitions."""
     rates = {
+        "head": settings.learning_rate,  # the first: the one that the log shows
         "encoder": settings.learning_rate_encoder,
         "transitions": settings.learning_rate_transitions,
-        "head": settings.learning_rate,
     }
     groups: dict[str, list[nn.Parameter]] = {name: [] for name in rates}
     for name, parameter in model.named_parameters():
@@ -161,54 +154,6 @@ def make_optimizer(model: Model, settings: Training) -> torch.optim.Optimizer:
     return torch.optim.AdamW(parameters)
 
 
-def keep_if_best(model: Model, folder: Path, score: float, update: int) -> None:
-    """Keep the weights beside the checkpoints if their dev score is above all before.
-
-    After a resume the kept weights may be of a later update than the checkpoint: the same updates then bring the same
-    scores, which are not above their own, and the result is that of an uninterrupted run.
-    """
-    file = folder / BEST
-    if file.exists() and score <= best_of(folder)["score"]:
-        return
-    with atomic_path(file) as temporary:
-        save_file(model.own_state(), temporary, metadata={"best": json.dumps({"score": score, "update": update})})
-
-
-def best_of(folder: Path) -> dict[str, Any]:
-    """Return score and update of the kept weights."""
-    from safetensors import safe_open
-
-    with safe_open(folder / BEST, framework="pt") as file:
-        return json.loads(file.metadata()["best"])
-
-
-class Checkpoints(TrainerCallback):
-    """Save every two minutes of work, and mark a checkpoint as whole only after all of it is on the disk."""
-
-    def __init__(self, spent: float) -> None:
-        self.began = time.monotonic() - spent
-        self.saved = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of training so far, those before a kill included."""
-        return time.monotonic() - self.began
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if time.monotonic() - self.saved >= SAVE_EVERY and state.global_step < state.max_steps:
-            control.should_save = True
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.saved = time.monotonic()
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        sizes = {}
-        for file in sorted(folder.iterdir()):
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
-            sizes[file.name] = file.stat().st_size
-        write_json(folder / COMPLETE, {"update": state.global_step, "seconds": self.seconds, "files": sizes})
-
-
 class Say(TrainerCallback):
     """One plain line every so often where stderr is no terminal."""
 
@@ -221,25 +166,6 @@ class Say(TrainerCallback):
             return
         self.said = now
         log.info("update %d of %d, %.0f s", state.global_step, state.max_steps, now - self.began)
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """Return the newest checkpoint that is whole, or None; remove those that a kill left half written."""
-    whole = []
-    for path in folder.glob("checkpoint-*"):
-        if _is_whole(path):
-            whole.append(path)
-        else:
-            log.info("%s is half written: leaving it out", path.name)
-            shutil.rmtree(path)
-    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    if not (checkpoint / COMPLETE).exists():
-        return False
-    sizes = read_json(checkpoint / COMPLETE)["files"]
-    return all((checkpoint / n).is_file() and (checkpoint / n).stat().st_size == size for n, size in sizes.items())
 
 
 def train(
@@ -260,7 +186,7 @@ def train(
     """
     arguments = training_arguments(settings, len(updates), checkpoints, seed, device, scored=score is not None)
     resumed = last_checkpoint(checkpoints)
-    saving = Checkpoints(read_json(resumed / COMPLETE)["seconds"] if resumed else 0.0)
+    saving = Checkpoints(seconds_of(resumed) if resumed else 0.0)
     trainer = TaggerTrainer(
         Learner(model, objective, temperature), updates, settings, score, args=arguments, callbacks=[saving]
     )

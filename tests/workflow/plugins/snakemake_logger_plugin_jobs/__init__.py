@@ -1,4 +1,4 @@
-"""A logger of Snakemake that writes each job it plans as a line of JSON, so that tests need not read terminal output."""
+"""A logger of Snakemake that writes each job it plans as a line of JSON, so that no test reads a terminal."""
 
 from __future__ import annotations
 

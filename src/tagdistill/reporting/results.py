@@ -1,0 +1,85 @@
+"""A Markdown page of measured results, made from the tables of finished experiments."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from tagdistill.errors import DataError
+from tagdistill.files import read_json, write_text
+from tagdistill.reporting.facts import read_stages
+from tagdistill.reporting.figures import duration
+
+HEAD = """\
+# Measured results
+
+<!-- Written by `make results` from finished experiments; do not edit. -->
+
+Every number here is from a run of the command above its tables. ± is the sample standard deviation over seeds; an
+interval is a 95 % paired bootstrap over test sentences, and "clear" means that it leaves out 0.
+"""
+SIGNIFICANCE = ("system", "reference", "group", "difference", "low", "high", "verdict", "up", "languages")
+GAP = ("objective", "teachers", "baseline", "student", "gap", "gap_low", "gap_high", "closed", "verdict")
+
+
+def write_results(experiments: Sequence[Path], benchmarks: Path, out: Path) -> None:
+    """Write the page from the folders results/NAME of finished experiments; `benchmarks` holds NAME/RULE/*.tsv."""
+    write_text(out, "\n".join([HEAD, *(_experiment(folder, benchmarks / folder.name) for folder in experiments)]))
+
+
+def _experiment(folder: Path, benchmarks: Path) -> str:
+    if not (folder / "tables" / "scores.tsv").exists():
+        raise DataError("has no tables: its run is not finished", where=str(folder))
+    gap = [row for row in _rows(folder, "gap") if row["language"] == ""]
+    parts = [
+        f"## {folder.name}\n\n{_command(folder.name)}",
+        "In-language\n\n" + _table(_rows(folder, "in_language")),
+        "Zero-shot\n\n" + _table(_rows(folder, "zero_shot")),
+        "Against the reference\n\n" + _table(_rows(folder, "significance"), SIGNIFICANCE),
+        "Gap between baseline and teachers, mean over languages\n\n" + _table(gap, GAP),
+        "Time by stage\n\n" + _stages(benchmarks),
+        _versions(folder),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _command(name: str) -> str:
+    size, _, rest = name.partition("-")
+    return (
+        f"`snakemake --cores 2 --configfile config/{size}/{rest}.yaml --config root=FOLDER`" if rest else "`make demo`"
+    )
+
+
+def _rows(folder: Path, table: str) -> list[dict[str, str]]:
+    with (folder / "tables" / f"{table}.tsv").open(encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle, delimiter="\t"))
+
+
+def _table(rows: Sequence[dict[str, str]], columns: Sequence[str] | None = None) -> str:
+    if not rows:
+        return "(none)"
+    names = [name for name in (columns or list(rows[0])) if name in rows[0]]
+    lines = [names, ["---"] * len(names), *([_cell(row[name]) for name in names] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    try:
+        return f"{float(text):.2f}" if "." in text else text
+    except ValueError:
+        return text.replace("|", "\\|")
+
+
+def _stages(benchmarks: Path) -> str:
+    rows = [
+        {"stage": stage.name, "jobs": str(stage.jobs), "time": duration(stage.seconds)}
+        for stage in read_stages(benchmarks)
+    ]
+    return _table(rows)
+
+
+def _versions(folder: Path) -> str:
+    summary = read_json(next(iter(sorted(folder.glob("students/*/*/training.json")))))
+    told = ", ".join(f"{name} {version}" for name, version in sorted(summary["versions"].items()))
+    return f"Device {summary['device']}, {summary['threads']} thread a job; {told}."

@@ -1,0 +1,178 @@
+"""The command line: quick to answer, and a user's mistake ends in one message."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+import tagdistill
+from tagdistill import cli
+from tagdistill.jobs import EncodeJob, EvaluateJob, read_job, write_job
+from tagdistill.settings import EncoderSettings
+
+HEAVY = ("torch", "transformers", "pandas", "altair", "pyarrow", "snakemake")
+COMMANDS = sorted(get_command(cli.app).commands)
+SECONDS = 0.5
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tagdistill", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def main(monkeypatch, capsys):
+    """Run the command line in this process; return its exit code and what it wrote to stdout and stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["tagdistill", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return call
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_are_quick(option):
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        done = run(option)
+        took.append(time.perf_counter() - began)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert tagdistill.__version__ in done.stdout or "Distil many" in done.stdout
+    print(f"{option}: {1000 * statistics.median(took):.0f} ms")  # noqa: T201
+    assert min(took) < SECONDS  # the least: other processes share the machine
+
+
+@pytest.mark.parametrize(
+    "code", ["import tagdistill.cli", "from tagdistill.cli import app; app(['--version'], standalone_mode=False)"]
+)
+def test_nothing_heavy_is_imported_for_it(code):
+    done = run_code(f"{code}\nimport sys; print([name for name in {HEAVY} if name in sys.modules])")
+    assert done.splitlines()[-1] == "[]"
+
+
+def test_a_job_without_a_transformer_imports_none(tmp_path):
+    """Reading a job and asking for targets: no model zoo."""
+    done = run_code(
+        "import tagdistill.distill.targets, tagdistill.jobs, sys; print('transformers' in sys.modules)",
+    )
+    assert done.strip() == "False"
+
+
+def run_code(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_commands_are_those_of_the_stages():
+    stages = {"fetch", "prepare", "data-report", "convert-encoder", "encode", "train-teacher", "score", "targets"}
+    assert stages | {"train-student", "evaluate-model", "report", "predict", "evaluate", "config"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command):
+    done = CliRunner().invoke(cli.app, [command, "--help"])
+    assert done.exit_code == 0
+    text = get_command(cli.app).commands[command].help
+    assert text
+    assert text.split()[0] in done.output
+
+
+def test_every_rule_calls_a_command_with_options_that_it_has():
+    """The rules and the command line cannot drift apart."""
+    rules = "".join(file.read_text() for file in Path(__file__).parents[2].glob("workflow/rules/*.smk"))
+    calls = re.findall(r'"tagdistill ([a-z-]+) (.*?)> \{log', rules.replace('"\n        "', ""), re.S)
+    assert len(calls) > 8
+    for command, rest in calls:
+        known = {option for parameter in get_command(cli.app).commands[command].params for option in parameter.opts}
+        assert set(re.findall(r"--[a-z-]+", rest)) <= known, command
+
+
+def test_no_command_shows_the_help(main):
+    code, out, err = main()
+    assert code == 2
+    assert "Commands" in out + err
+
+
+def test_a_mistake_ends_in_one_message_without_a_traceback(tmp_path):
+    done = run("predict", "--model", tmp_path, "--output", tmp_path / "y", tmp_path / "none.txt")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-2:] == [
+        f"error: {tmp_path}/none.txt: no such file",
+        "  Relative paths start at `root:`.",
+    ]
+    assert "Traceback" not in done.stderr
+
+
+ENCODE = write_job(EncodeJob(encoder=EncoderSettings(provider="tiny")))
+
+
+@pytest.mark.parametrize(
+    ("job", "message"),
+    [
+        ("{", "error: --job: not JSON: Expecting property name"),
+        ("[1]", "error: --job: "),
+        ('"x"', "error: --job: "),
+        (
+            '{"encoder": {"provider": "tiny", "tapp": 3}}',
+            "error: --job: encoder.tapp: unknown key\n  Did you mean 'tap'?",
+        ),
+        (
+            '{"encoder": {"provider": "tinny"}}',
+            "error: --job: encoder.provider: cannot be 'tinny'\n  Did you mean 'tiny'?",
+        ),
+        ("{}", "error: --job: encoder: this key is needed"),
+        ("@none.json", "error: none.json: cannot be read: "),
+    ],
+)
+def test_a_broken_job_is_explained(job, message, main, tmp_path):
+    code, out, err = main("convert-encoder", "--job", job, "--out", tmp_path / "e")
+    assert (code, out) == (1, "")
+    assert err.startswith(message), err
+    assert "Traceback" not in err
+    assert not (tmp_path / "e").exists()
+
+
+@pytest.mark.parametrize("files", ["{", "[1]", '{"corpora": 3}', "@none.json"])
+def test_broken_files_are_explained(files, main, tmp_path):
+    code, _, err = main("encode", "--job", ENCODE, "--files", files, tmp_path)
+    assert code == 1
+    assert err.startswith("error: "), err
+    assert "--files" in err or "none.json" in err
+
+
+def test_a_job_may_stand_in_a_file(main, tmp_path):
+    (tmp_path / "job.json").write_text(ENCODE, encoding="utf-8")
+    cli.app(["convert-encoder", "--job", f"@{tmp_path}/job.json", "--out", str(tmp_path / "e")], standalone_mode=False)
+    assert (tmp_path / "e" / "tagdistill.json").exists()
+
+
+def test_jobs_are_written_with_every_default_and_read_back_as_they_were():
+    job = EvaluateJob(model="students/posterior/seed-0", roles={"fr": "trained", "de": "zero_shot"})
+    text = write_job(job)
+    assert read_job(EvaluateJob, text) == job
+    assert json.loads(text)["decode"] == "unconstrained"
+    assert "\n" not in text
+    turned = EvaluateJob(roles={"de": "zero_shot", "fr": "trained"}, model="students/posterior/seed-0")
+    assert write_job(turned) == text
+
+
+def test_an_interrupt_is_no_traceback(main, monkeypatch):
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupt)
+    assert main() == (130, "", "")

@@ -1,0 +1,360 @@
+"""Saved models: what comes back is what was saved, and new text is labelled as the workflow labels it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_runs import LABELS, TINY, encoded, make_corpus, student_run, teacher_run, tiny_encoder
+
+from tagdistill.data.corpus import read_corpus
+from tagdistill.data.labels import is_well_formed
+from tagdistill.distill.examples import CorpusFiles, Pool, read_source
+from tagdistill.distill.score import inputs_of, score_corpus
+from tagdistill.distill.scores import read_scores
+from tagdistill.errors import DataError, MismatchError, TagdistillError
+from tagdistill.evaluation.evaluate import evaluate_model
+from tagdistill.evaluation.predict import evaluate_file, predict_file
+from tagdistill.evaluation.predictions import read_predictions
+from tagdistill.files import read_json, write_json
+from tagdistill.models.inference import emissions, tag
+from tagdistill.models.load import load_tagger
+from tagdistill.models.model import Model, load_model, save_model
+from tagdistill.models.tagger import LockedDropout, TaggerSpec, constrain
+from tagdistill.training.stages import run_training
+
+MODES = ("frozen", "finetune")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A project with the tiny encoder, two corpora and a trained model of each mode below `results/MODE/model`."""
+    folder = tmp_path_factory.mktemp("project")
+    encoder = tiny_encoder(folder)
+    train, test = (encoded(make_corpus(folder, "aa", split, n), encoder) for split, n in (("train", 60), ("test", 30)))
+    run_training(teacher_run(folder / "results" / "frozen", train, None, updates=60))
+    text = CorpusFiles("aa", train.corpus)
+    tuned = {
+        "mode": "finetune",
+        "head": "linear",
+        "tune_from": 1,
+        "encoder_folder": encoder,
+        "learning_rate_encoder": 3e-3,
+    }
+    run_training(student_run(folder / "results" / "finetune", [text], objective="baseline", updates=120, **tuned))
+    (folder / "test").symlink_to(test.corpus.parent)
+    return folder
+
+
+def model_of(project: Path, mode: str) -> Path:
+    return project / "results" / mode / "model"
+
+
+def test_files(project: Path, mode: str) -> CorpusFiles:
+    corpus = project / "test" / "test.parquet"
+    return CorpusFiles("aa", corpus, corpus.with_suffix(".tiny.safetensors") if mode == "frozen" else None)
+
+
+test_files.__test__ = False  # type: ignore[attr-defined]
+
+
+def spec(**rest) -> TaggerSpec:
+    return TaggerSpec(**{"inputs": 6, "labels": LABELS, "decoder": "crf", "head": "bilstm", "hidden": 5, **rest})
+
+
+def batch_of(lengths: list[int], seed: int = 0, width: int | None = None) -> dict:
+    random = torch.Generator().manual_seed(seed)
+    vectors = torch.randn(len(lengths), width or max(lengths), 6, generator=random)
+    return {"vectors": vectors, "lengths": torch.tensor(lengths)}
+
+
+# ---- files
+
+
+@pytest.mark.parametrize("head", ["bilstm", "mlp", "linear"])
+@pytest.mark.parametrize("decoder", ["crf", "softmax"])
+def test_a_saved_model_scores_as_before(head, decoder, tmp_path):
+    model = Model(spec(head=head, decoder=decoder)).eval()
+    model.tagger.standardise_by(torch.arange(6.0), torch.tensor([1.0, 2, 3, 4, 5, 0]))
+    torch.nn.init.normal_(model.tagger.transitions)
+    save_model(tmp_path / "m", model, {"task": "ner"})
+    back, config = load_model(tmp_path / "m")
+    ours, theirs = (m(batch_of([3, 1, 4])) for m in (model, back))
+    assert torch.equal(ours.emissions, theirs.emissions)
+    assert torch.equal(ours.transitions, theirs.transitions)
+    assert torch.isfinite(ours.emissions).all()  # a dimension that never varies is not divided by 0
+    assert not back.training
+    assert (config["kind"], config["format"], config["task"]) == ("tagger", 1, "ner")
+    assert {file.name for file in (tmp_path / "m").iterdir()} == {"model.safetensors", "config.json"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_config_tells_the_model_s_story(mode, project):
+    config = read_json(model_of(project, mode) / "config.json")
+    frozen = mode == "frozen"
+    assert config["labels"] == list(LABELS) == config["spec"]["labels"]
+    assert (config["task"], config["decoder"], config["seed"], config["mode"]) == ("ner", "crf", 0, mode)
+    assert (config["objective"], config["distill"]) == (None if frozen else "baseline", None)
+    assert (config["languages"], config["licences"]) == (["aa"], {"aa": "CC0-1.0"})
+    assert config["corpora"] == {"aa": read_corpus(project / "aa" / "train.parquet").sha256}
+    assert config["encoder"] == TINY.model_dump(mode="json")
+    assert config["training"]["tune_from"] == (4 if frozen else 1)
+    assert {"tagdistill", "python", "torch", "transformers"} <= set(config["versions"])
+    assert str(project) not in json.dumps(config)
+
+
+def test_vectors_are_standardised():
+    model, plain = Model(spec(head="linear")).eval(), Model(spec(head="linear")).eval()
+    mean, std = torch.arange(6.0), torch.arange(1.0, 7.0)
+    plain.load_state_dict(model.state_dict())
+    model.tagger.standardise_by(mean, std)
+    batch = batch_of([3, 2])
+    expected = plain({**batch, "vectors": (batch["vectors"] - mean) / std})
+    torch.testing.assert_close(model(batch).emissions, expected.emissions)
+
+
+def test_a_folder_without_a_model_is_named(project, tmp_path):
+    with pytest.raises(TagdistillError, match="holds no saved model"):
+        load_tagger(tmp_path)
+    config = read_json(model_of(project, "frozen") / "config.json")
+    write_json(tmp_path / "config.json", {**config, "format": 9})
+    with pytest.raises(MismatchError, match=r"config\.json: is 'tagger' of format 9, needed is 'tagger' of format 1"):
+        load_tagger(tmp_path)
+    write_json(tmp_path / "config.json", config)
+    with pytest.raises(TagdistillError, match=r"model\.safetensors: cannot be read"):
+        load_tagger(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"hello, not tensors")
+    with pytest.raises(TagdistillError, match=r"model\.safetensors: cannot be read"):
+        load_tagger(tmp_path)
+
+
+def test_the_encoder_is_found_or_asked_for(project, tmp_path, monkeypatch):
+    here = tmp_path / "model"
+    here.mkdir()
+    for file in model_of(project, "finetune").iterdir():
+        (here / file.name).write_bytes(file.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TagdistillError, match="--encoder FOLDER"):
+        load_tagger(here)
+    monkeypatch.chdir(project)
+    assert load_tagger(here).words is not None
+    monkeypatch.chdir(tmp_path)
+    assert load_tagger(here, next((project / "resources" / "encoders").iterdir())).words is not None
+    with pytest.raises(DataError, match="not a converted encoder"):
+        load_tagger(here, tmp_path / "nowhere")
+
+
+def test_another_encoder_is_refused(project, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    for file in next((project / "resources" / "encoders").iterdir()).iterdir():
+        (other / file.name).write_bytes(file.read_bytes())
+    write_json(
+        other / "tagdistill.json",
+        {**read_json(other / "tagdistill.json"), "provider": "hub", "id": "a/b", "revision": "0"},
+    )
+    (tmp_path / "x.txt").write_text("a b\n")
+    for mode in MODES:
+        with pytest.raises(MismatchError, match="the model was trained on 'tiny-random"):
+            predict_file(model_of(project, mode), tmp_path / "x.txt", tmp_path / "y", encoder=other)
+
+
+# ---- scores of sentences
+
+
+@pytest.mark.parametrize("head", ["bilstm", "mlp", "linear"])
+def test_neighbours_and_padding_do_not_change_a_sentence(head):
+    model = Model(spec(head=head)).eval()
+    batch = batch_of([4, 2, 7, 1], width=9)
+    together = model(batch).emissions
+    batch["vectors"][:, 7:] = 1e3
+    torch.testing.assert_close(model(batch).emissions[:, :7], together[:, :7], rtol=0, atol=1e-5)
+    for row, n in enumerate([4, 2, 7, 1]):
+        alone = model({"vectors": batch["vectors"][row : row + 1, :n], "lengths": torch.tensor([n])}).emissions[0]
+        torch.testing.assert_close(alone, together[row, :n], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_corpus_is_scored_sentence_by_sentence(mode, project, monkeypatch):
+    """One batch for all, or one a sentence: the same emissions, in the order of the corpus."""
+    loaded = load_tagger(model_of(project, mode))
+    source = read_source(test_files(project, mode), loaded.labels)
+    pool = Pool([source], inputs_of(loaded, [source]))
+    together = emissions(loaded.model, pool.lengths, pool.batch)
+    monkeypatch.setattr("tagdistill.models.inference.batches.__defaults__", (1,))
+    alone = emissions(loaded.model, pool.lengths, pool.batch)
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5)
+    assert together.shape == (source.offsets[-1], len(LABELS))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_scores_of_a_teacher_are_its_model_s(mode, project, tmp_path):
+    files = test_files(project, mode)
+    score_corpus(model_of(project, mode), files, tmp_path / "s.parquet")
+    scores, loaded = read_scores(tmp_path / "s.parquet"), load_tagger(model_of(project, mode))
+    assert scores.ids == read_corpus(files.corpus).ids
+    assert scores.metadata["corpus_sha256"] == read_corpus(files.corpus).sha256
+    np.testing.assert_array_equal(scores.transitions, loaded.model.tagger.transitions.detach().numpy())
+    best = [row.argmax() for row in scores.emissions[:3]]
+    assert len(best) == 3
+    assert scores.labels == list(LABELS)
+
+
+def test_dropout_drops_whole_words_and_whole_dimensions():
+    torch.manual_seed(0)
+    vectors = torch.ones(50, 20, 30)
+    dropped = LockedDropout(0.4, 0.3).train()(vectors)
+    dims = (dropped != 0).any(1)
+    words = (dropped != 0).any(2)
+    assert dims.float().mean() == pytest.approx(0.6, abs=0.05)
+    assert words.float().mean() == pytest.approx(0.7, abs=0.05)
+    assert ((dropped != 0) == (dims[:, None] & words[..., None])).all()
+    assert dropped.unique().tolist() == pytest.approx([0, 1 / 0.6])
+    assert torch.equal(LockedDropout(0.4, 0.3).eval()(vectors), vectors)
+
+
+# ---- decoding
+
+
+@pytest.mark.parametrize("decoder", ["crf", "softmax"])
+def test_constrained_decoding_is_always_well_formed(decoder):
+    torch.manual_seed(1)
+    model = Model(spec(decoder=decoder)).eval()
+    torch.nn.init.normal_(model.tagger.emission.weight, std=30)
+    lengths = np.random.default_rng(0).integers(1, 12, 200)
+    vectors = torch.randn(200, 12, 6)
+
+    def make(rows: np.ndarray) -> dict:
+        return {"vectors": vectors[rows], "lengths": torch.from_numpy(lengths[rows])}
+
+    free, bound = (tag(model, lengths, make, constrained=flag) for flag in (False, True))
+    names = [[[LABELS[label] for label in sentence] for sentence in found] for found in (free, bound)]
+    assert [len(sentence) for sentence in names[1]] == lengths.tolist()
+    assert all(map(is_well_formed, names[1]))
+    broken = [sentence for sentence in names[0] if not is_well_formed(sentence)]
+    assert len(broken) > 20  # else there was nothing to repair
+    kept = [b == f for f, b in zip(*names, strict=True) if is_well_formed(f)]
+    assert all(kept)
+
+
+def test_tags_without_spans_are_not_constrained():
+    labels = ("ADJ", "NOUN", "VERB")
+    model = Model(spec(labels=labels)).eval()
+    chain = model(batch_of([3, 5]))
+    assert torch.equal(constrain(chain, labels).argmax, chain.argmax)
+
+
+# ---- new text
+
+
+def as_conll(corpus, separator: str) -> str:
+    rows = zip(corpus.tokens, corpus.labels, strict=True)
+    return "\n".join("".join(f"{t}{separator}{iob2(g)}\n" for t, g in zip(*row, strict=True)) for row in rows)
+
+
+def iob2(tag: str) -> str:
+    return tag.replace("S-", "B-").replace("E-", "I-")
+
+
+def as_conllu(corpus) -> str:
+    blocks = []
+    for tokens in corpus.tokens:
+        blocks.append("".join(f"{n}\t{t}\t_\tNOUN" + "\t_" * 6 + "\n" for n, t in enumerate(tokens, 1)))
+    return "\n".join(blocks) + "\n"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("ending", ["txt", "conll", "tsv", "conllu"])
+@pytest.mark.parametrize("constrained", [False, True])
+def test_new_text_is_labelled_as_the_workflow_labels_it(mode, ending, constrained, project, tmp_path):
+    corpus = read_corpus(project / "test" / "test.parquet")
+    text = {
+        "txt": "".join(" ".join(tokens) + "\n" for tokens in corpus.tokens),
+        "conll": as_conll(corpus, " "),
+        "tsv": as_conll(corpus, "\t"),
+        "conllu": as_conllu(corpus),
+    }[ending]
+    (tmp_path / f"new.{ending}").write_text(text)
+    model = model_of(project, mode)
+    predict_file(model, tmp_path / f"new.{ending}", tmp_path / "out.conll", constrained=constrained)
+    evaluate_model(
+        model,
+        "teachers/aa/crf/seed-0",
+        [test_files(project, mode)],
+        {"aa": "trained"},
+        predictions=tmp_path / "p",
+        metrics=tmp_path / "m",
+        own=test_files(project, mode),
+        decode="constrained" if constrained else "unconstrained",
+    )
+    tokens, gold, predicted = read_predictions(tmp_path / "p" / "aa.conll")
+    assert (tokens, gold) == (corpus.tokens, corpus.labels)
+    blocks = (tmp_path / "out.conll").read_text().split("\n\n")[:-1]
+    assert [[tuple(line.split("\t")) for line in block.split("\n")] for block in blocks] == [
+        list(zip(*pair, strict=True)) for pair in zip(tokens, predicted, strict=True)
+    ]
+    record = read_json(tmp_path / "m" / "aa.json")
+    assert record["f1"] > 30  # something was learned: the comparison is not of one label everywhere
+    assert record["calibration"]["test"] == record["calibration"]["train"]
+    if ending == "conll":
+        scores = json.loads(evaluate_file(model, tmp_path / "new.conll", constrained=constrained))
+        assert scores["f1"] == pytest.approx(record["f1"])
+
+
+def test_white_space_in_a_token_is_escaped(project, tmp_path):
+    (tmp_path / "x.conllu").write_text("1\t10 000\t_\tNUM" + "\t_" * 6 + "\n2\to\t_\tNOUN" + "\t_" * 6 + "\n\n")
+    predict_file(model_of(project, "frozen"), tmp_path / "x.conllu", tmp_path / "y")
+    lines = (tmp_path / "y").read_text().split("\n")
+    assert [line.partition("\t")[0] for line in lines] == ["10\\u0020000", "o", "", ""]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_empty_lines_odd_characters_and_long_sentences(mode, project, tmp_path):
+    long = " ".join(["word"] * 300)
+    (tmp_path / "x.txt").write_text(f"\n\none two\n\n  \n日本語 ​ हिन्दी\n{long}\n")
+    predict_file(model_of(project, mode), tmp_path / "x.txt", tmp_path / "y")
+    blocks = (tmp_path / "y").read_text().split("\n\n")[:-1]
+    assert [len(block.split("\n")) for block in blocks] == [2, 3, 300]
+
+
+def test_what_cannot_be_read_is_said(project, tmp_path):
+    model = model_of(project, "frozen")
+    for name, text, message in (
+        ("x.docx", "a", r"the ending '\.docx' does not tell the format\n  Say it with --format"),
+        ("empty.txt", "", "no sentence in this file"),
+        ("blank.conll", "\n\n", "no sentence in this file"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(DataError, match=message):
+            predict_file(model, tmp_path / name, tmp_path / "y")
+    with pytest.raises(DataError, match="no such file"):
+        predict_file(model, tmp_path / "none.txt", tmp_path / "y")
+    assert not (tmp_path / "y").exists()
+
+
+def test_scoring_a_file_says_what_does_not_fit(project, tmp_path):
+    model, file = model_of(project, "frozen"), tmp_path / "x.conll"
+    file.write_text("a O\nb X-PER\n")
+    with pytest.raises(DataError, match=r"x\.conll:2: tag 'X-PER' is not IOB2"):
+        evaluate_file(model, file)
+    file.write_text("a O\nb B-MISC\n")
+    with pytest.raises(DataError, match=r"label 'S-MISC' is not one of the model's"):
+        evaluate_file(model, file)
+    with pytest.raises(TagdistillError, match="scheme"):
+        evaluate_file(model, file, scheme="IOB9")
+    (tmp_path / "x.txt").write_text("a b\n")
+    with pytest.raises(DataError, match="has no labels"):
+        evaluate_file(model, tmp_path / "x.txt")
+
+
+def test_a_model_refuses_a_corpus_of_other_labels(project, tmp_path):
+    loaded = load_tagger(model_of(project, "frozen"))
+    with pytest.raises(MismatchError, match="labels is"):
+        read_source(test_files(project, "frozen"), loaded.labels[::-1])
+    other = replace(test_files(project, "frozen"), corpus=project / "aa" / "train.parquet")
+    with pytest.raises(MismatchError, match="tokens_sha256"):
+        read_source(other, loaded.labels)

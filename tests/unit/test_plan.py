@@ -1,0 +1,319 @@
+"""What each job is told, and what not: a change in the config reruns the jobs that read it and no others."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tagdistill.config import check_experiment
+from tagdistill.errors import ConfigError
+from tagdistill.files import sha256_file
+from tagdistill.jobs import EncodeJob, EvaluateJob, PrepareJob, StudentJob, TeacherJob, read_job, write_job
+from tagdistill.plan import TEACHERS_ON_ALL, TEMPERED, Plan
+from tagdistill.settings import OBJECTIVES
+
+BASE: dict[str, Any] = {
+    "name": "study",
+    "task": "ner",
+    "labels": ["PER", "LOC"],
+    "limit": {"train": 20, "test": 8},
+    "languages": {
+        "en": {"format": "conll", "train": "en/train.conll", "test": "en/test.conll", "unlabelled": "en/plain.txt"},
+        "fr": {"format": "conll", "train": "fr/train.conll", "dev": "fr/dev.conll", "test": "fr/test.conll"},
+        "sv": {"source": "ud", "format": "conllu", "treebank": "Swedish-Talbanken", "release": "r2.15"},
+    },
+    "zero_shot": {"de": {"source": "demo"}},
+    "encoder": {"provider": "tiny", "layers": 3, "tap": 2},
+    "teacher": {"updates": 6, "seeds": [0, 1]},
+    "student": {"updates": 8},
+    "distill": {"objectives": ["baseline", "posterior"], "k": 4},
+    "seeds": [0, 1],
+}
+
+
+def plan(**changes: Any) -> Plan:
+    """Return the plan of the base settings with keys changed; a double underscore stands between levels."""
+    values = copy.deepcopy(BASE)
+    for path, value in changes.items():
+        *folders, last = path.split("__")
+        place = values
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        if value is ...:
+            del place[last]
+        else:
+            place[last] = value
+    return Plan(check_experiment(values, "study.yaml"), Path("/project"))
+
+
+def jobs(of: Plan) -> dict[str, str]:
+    """Return every job of a plan by a name that says what it is."""
+    found = {
+        f"prepare {name} {split}": of.prepare_job(name, split) for name in of.languages for split in of.splits(name)
+    }
+    found |= {f"encode {key}": of.encode_job(key) for key in of.encoders()}
+    found |= {f"convert {key}": of.convert_job(key.split("-tap")[0]) for key in of.encoders()}
+    found |= {f"teach {' '.join(map(str, teacher))}": of.teacher_job(*teacher) for teacher in of.teachers()}
+    found |= {f"student {o} {s}": of.student_job(o, s) for o in of.objectives for s in of.experiment.seeds}
+    return found | {f"evaluate {model}": of.evaluate_job(model) for model in of.models()}
+
+
+def different(after: Plan, before: Plan | None = None) -> set[str]:
+    """Return the first words of the jobs that are there before and after, and differ."""
+    first, second = jobs(before or plan()), jobs(after)
+    return {name for name in first.keys() & second.keys() if first[name] != second[name]}
+
+
+def kinds(names: set[str]) -> set[str]:
+    return {name.split()[0] for name in names}
+
+
+def everything(value: Any) -> str:
+    return json.dumps(value)
+
+
+# -- what a change reaches
+
+
+def test_the_same_settings_plan_the_same_jobs():
+    assert different(plan()) == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "reached"),
+    [
+        ({"languages__hi": {"source": "demo"}}, {"student", "evaluate"}),
+        ({"languages__fr": ...}, {"student", "evaluate"}),
+        ({"zero_shot__he": {"source": "demo"}}, {"evaluate"}),
+        ({"distill__k": 9}, set()),  # the rule of the targets holds it
+        ({"distill__temperature": 2.0}, {"student"}),
+        ({"distill__anneal": {"from": 0.5}}, {"student"}),
+        ({"distill__unlabelled_ratio": 0.5}, {"student"}),
+        ({"distill__objectives": ["baseline", "posterior", "structural"]}, set()),
+        ({"seeds": [0, 1, 2]}, set()),
+        ({"teacher__seeds": [0, 1, 2]}, set()),
+        ({"teacher__hidden": 3}, {"teach"}),
+        ({"languages__fr__teacher": {"hidden": 3}}, {"teach"}),
+        ({"student__hidden": 3}, {"student"}),
+        ({"limit__train": 5}, {"prepare"}),
+        ({"labels": ["PER"]}, {"prepare", "teach", "student"}),
+        ({"evaluate__decode": "constrained"}, {"evaluate"}),
+        ({"name": "other"}, set()),
+        ({"root": "/elsewhere"}, set()),
+        ({"languages__fr__out_of_domain": True}, set()),
+        ({"languages__fr__leave_out": "odd"}, set()),
+        ({"languages__sv__sha256": {"train": "0" * 64}}, set()),  # the fetched file says whether its text changed
+        ({"encoder__layers": 2}, set()),  # read when fine-tuning alone
+        ({"encoder__freeze_embeddings": False}, set()),
+        ({"device": "cuda"}, {"encode", "teach", "student", "evaluate"}),
+    ],
+    ids=lambda value: "_".join(value) if isinstance(value, dict) else "",
+)
+def test_a_setting_reaches_the_jobs_that_read_it(change: dict[str, Any], reached: set[str]):
+    assert kinds(different(plan(**change))) == reached
+
+
+def test_a_setting_of_one_language_reaches_its_jobs_alone():
+    assert different(plan(languages__fr__teacher={"hidden": 3})) == {"teach fr crf 0", "teach fr crf 1"}
+    assert different(plan(languages__fr__scheme="IOB1")) == {f"prepare fr {s}" for s in ("train", "dev", "test")}
+    assert different(plan(languages__fr__dev="fr/other.conll")) == {"prepare fr dev"}
+    assert different(plan(limit__test=3)) == {f"prepare {language} test" for language in ("en", "fr", "sv", "de")}
+
+
+def test_a_dev_set_reaches_the_students_that_it_selects():
+    names = different(plan(languages__en__dev="en/dev.conll"))
+    assert kinds(names) == {"student"}
+
+
+def test_temperature_anneal_and_unlabelled_text_reach_the_objectives_that_use_them():
+    every = {"distill__objectives": list(OBJECTIVES), "seeds": [0]}
+    base = plan(**every)
+    taught = {f"student {objective} 0" for objective in OBJECTIVES} - {"student baseline 0", "student softmax 0"}
+    assert different(plan(**every, distill__temperature=3.0), base) == {f"student {o} 0" for o in TEMPERED}
+    assert different(plan(**every, distill__anneal={"to": 0.5}), base) == taught
+    assert different(plan(**every, distill__unlabelled_ratio=2.0), base) == taught
+
+
+def test_a_ratio_of_nothing_leaves_the_unlabelled_text_out():
+    told = read_job(StudentJob, plan(distill__unlabelled_ratio=0).student_job("posterior", 0))
+    assert told.unlabelled_languages == ()
+    assert "unlabelled" not in plan(distill__unlabelled_ratio=0).student_inputs("posterior")
+
+
+# -- what a job holds
+
+
+def test_a_teacher_knows_of_nothing_but_its_language():
+    told = json.loads(plan(languages__fr__teacher={"hidden": 3}).teacher_job("fr", "crf", 1))
+    assert (told["language"], told["seed"], told["settings"]["hidden"]) == ("fr", 1, 3)
+    assert told["labels"] == ["O", "B-PER", "I-PER", "E-PER", "S-PER", "B-LOC", "I-LOC", "E-LOC", "S-LOC"]
+    text = everything(told)
+    for foreign in ('"en"', '"sv"', '"de"', "objective", '"k"', "temperature", "anneal", "zero_shot", "distill"):
+        assert foreign not in text
+    assert told["settings"]["seeds"] == [0]  # how many others there are is not its business
+
+
+def test_a_prepared_split_knows_of_nothing_but_itself():
+    told = json.loads(plan(languages__fr__teacher={"hidden": 3}).prepare_job("fr", "dev"))
+    assert told["settings"]["dev"]["path"] == "fr/dev.conll"
+    assert [told["settings"][split] for split in ("train", "test", "unlabelled")] == [None] * 3
+    assert told["settings"]["teacher"] == {} and told["limit"] is None
+    assert '"en"' not in everything(told)
+
+
+def test_a_download_knows_of_nothing_but_its_file():
+    ask = ("Swedish-Talbanken", "r2.15", "train")
+    told = plan().download(*ask)
+    others = {"name": "x", "limit": {"train": 3}, "labels": ["LOC"], "languages__sv__label_map": {"a": "b"}}
+    assert plan(**others).download(*ask) == told
+    assert plan(languages__sv__sha256={"train": "0" * 64, "dev": "1" * 64}).download(*ask) != told
+    assert plan(languages__sv__sha256={"dev": "1" * 64}).download(*ask) == told
+    settings = read_job(PrepareJob, told).settings
+    assert (settings.source, settings.treebank, settings.release) == ("ud", *ask[:2])
+
+
+def test_a_student_holds_its_languages_in_order():
+    told = read_job(StudentJob, plan().student_job("posterior", 1))
+    assert told.languages == ("en", "fr", "sv")
+    assert told.dev_languages == ("fr", "sv")
+    assert told.unlabelled_languages == ("en",)
+    assert told.distill.objectives == ("posterior",)
+
+
+def test_an_evaluation_says_which_languages_were_trained():
+    student = read_job(EvaluateJob, plan().evaluate_job("students/posterior/seed-0"))
+    assert student.roles == {"en": "trained", "fr": "trained", "sv": "trained", "de": "zero_shot"}
+    assert student.own is None
+    assert read_job(EvaluateJob, plan().evaluate_job("teachers/fr/crf/seed-0")).own == "fr"
+
+
+def test_a_fine_tuned_teacher_reads_the_encoder_and_no_features():
+    tuned = plan(teacher__mode="finetune")
+    assert set(tuned.teacher_inputs("fr")) == {"train", "dev"}
+    assert tuned.encoder_input("finetune", tuned.teacher_encoder("fr")) == [
+        tuned.encoder_folder(tuned.experiment.encoder)
+    ]
+    assert kinds(different(plan(teacher__mode="finetune", encoder__tap=1), tuned)) == {"student"}
+    assert kinds(different(plan(teacher__mode="finetune", encoder__layers=2), tuned)) == {"teach"}
+
+
+def test_a_teacher_with_an_encoder_of_its_own_reads_its_features():
+    other = plan(languages__fr__teacher={"encoder": {"provider": "tiny", "tap": 1}})
+    assert len(other.encoders()) == 2
+    (features,) = other.teacher_inputs("fr")["train_features"]
+    assert "tap1" in features and features.endswith("/fr/train.safetensors")
+    assert "tap2" in other.student_inputs("baseline")["train_features"][1]
+    assert all("tap1" in file for file in other.test_inputs("teachers/fr/crf/seed-0")["test_features"])
+
+
+def test_jobs_survive_their_way_through_json():
+    of = plan()
+    for model, text in (
+        (PrepareJob, of.prepare_job("fr", "train")),
+        (EncodeJob, of.encode_job(next(iter(of.encoders())))),
+        (TeacherJob, of.teacher_job("fr", "crf", 0)),
+        (StudentJob, of.student_job("posterior", 0)),
+        (EvaluateJob, of.evaluate_job("students/baseline/seed-0")),
+    ):
+        assert write_job(read_job(model, text)) == text
+        assert "\n" not in text
+    with pytest.raises(ConfigError, match="--job: not JSON"):
+        read_job(TeacherJob, "{")
+    with pytest.raises(ConfigError, match="--job: sed: unknown key"):
+        read_job(TeacherJob, of.teacher_job("fr", "crf", 0).replace('"seed":', '"sed":'))
+
+
+# -- files
+
+
+def test_files_are_where_the_design_says():
+    of = plan()
+    assert of.data("fr", "dev") == "results/study/data/fr/dev.parquet"
+    assert of.targets("fr", "crf", "train") == "results/study/targets/fr/crf/train.parquet"
+    assert of.scores("fr", "crf", "train") == "results/study/teachers/fr/crf/seed-0/scores/train.parquet"
+    key = next(iter(of.encoders()))
+    assert of.features(of.experiment.encoder, "fr", "dev") == f"results/study/features/{key}/fr/dev.safetensors"
+    assert of.metrics("students/posterior/seed-0")[0] == "results/study/metrics/students/posterior/seed-0/en.json"
+    assert of.predictions("teachers/fr/crf/seed-0", ["en"]) == [
+        "results/study/predictions/teachers/fr/crf/seed-0/en.conll"
+    ]
+    assert of.raw("sv", "train") == "resources/data/ud/Swedish-Talbanken/r2.15/train.conllu"
+    assert of.raw("fr", "train") == "/project/fr/train.conll"
+    assert of.raw("de", "test") is None
+
+
+def test_the_first_seed_of_a_language_teaches():
+    of = plan(languages__fr__teacher={"seeds": [5, 6]})
+    assert of.scores("fr", "crf", "train").endswith("fr/crf/seed-5/scores/train.parquet")
+    assert of.scores("en", "crf", "train").endswith("en/crf/seed-0/scores/train.parquet")
+
+
+def test_the_objectives_decide_which_teachers_there_are():
+    assert plan(distill__objectives=["baseline", "softmax"]).teacher_decoders == ()
+    assert plan(distill__objectives=["token"]).teacher_decoders == ("softmax",)
+    assert plan(distill__objectives=["top_k", "token"]).teacher_decoders == ("crf", "softmax")
+    assert len(list(plan().teachers())) == 6
+
+
+def test_an_objective_reads_targets_or_scores_or_neither():
+    of = plan(distill__objectives=["baseline", "posterior", "structural"])
+    assert set(of.student_inputs("baseline")) == {"train", "train_features", "dev", "dev_features"}
+    assert of.student_inputs("posterior")["unlabelled_targets"] == ["results/study/targets/en/crf/unlabelled.parquet"]
+    assert len(of.student_inputs("structural")["train_scores"]) == 3
+    assert "train_targets" not in of.student_inputs("structural")
+
+
+@pytest.mark.parametrize(
+    ("asked", "number", "on_all"), [("auto", 2, True), ("auto", 30, False), ("all", 30, True), ("own", 2, False)]
+)
+def test_teachers_are_scored_on_all_languages_up_to_a_number(asked: str, number: int, on_all: bool):
+    more = {f"l{n}": {"train": "x", "test": "y"} for n in range(number)}
+    of = plan(languages=BASE["languages"] | more, evaluate__teachers=asked)
+    assert (len(of.tests_of("teachers/fr/crf/seed-0")) > 1) == on_all
+    assert "fr" in of.tests_of("teachers/fr/crf/seed-0")
+    assert TEACHERS_ON_ALL == 20
+
+
+def test_a_language_without_a_test_set_is_trained_and_not_scored():
+    of = plan(languages__fr__test=...)
+    assert of.tested == ("en", "sv", "de") and "fr" in of.trained
+
+
+def test_a_missing_file_is_named_with_the_config_and_the_key(tmp_path: Path):
+    of = Plan(check_experiment(BASE, "study.yaml"), tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        of.check_files("study.yaml")
+    assert str(caught.value).startswith(f"study.yaml: languages.en.train: no such file: {tmp_path}/en/train.conll")
+    for language in ("en", "fr"):
+        (tmp_path / language).mkdir()
+        for name in ("train.conll", "dev.conll", "test.conll", "plain.txt"):
+            (tmp_path / language / name).touch()
+    of.check_files("study.yaml")
+    (tmp_path / "fr/test.conll").unlink()
+    (tmp_path / "fr/test.conll").mkdir()
+    with pytest.raises(ConfigError, match=r"languages\.fr\.test"):
+        of.check_files("study.yaml")
+
+
+def test_a_file_below_the_working_folder_keeps_its_relative_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    experiment = check_experiment(BASE | {"root": "data"}, "study.yaml")
+    assert Plan(experiment, tmp_path).raw("fr", "train") == "data/fr/train.conll"
+    assert Plan(experiment, Path("/project")).raw("fr", "train") == "/project/data/fr/train.conll"
+    elsewhere = check_experiment(BASE | {"root": "/data"}, "study.yaml")
+    assert Plan(elsewhere, tmp_path).raw("fr", "train") == "/data/fr/train.conll"
+
+
+def test_the_content_of_a_given_file_is_known_and_not_its_time(tmp_path: Path):
+    of = Plan(check_experiment(BASE, "study.yaml"), tmp_path)
+    (tmp_path / "fr").mkdir()
+    file = tmp_path / "fr/train.conll"
+    file.write_text("Ada B-PER\n", encoding="utf-8")
+    os.utime(file, (1e9, 1e9))
+    assert of.raw_sha256("fr", "train") == sha256_file(file)
+    assert of.raw_sha256("sv", "train") is None and of.raw_sha256("de", "test") is None

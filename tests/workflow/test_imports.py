@@ -1,0 +1,93 @@
+"""A stage that runs no transformer imports none: neither transformers nor torch's parts that it does not need."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Project, experiment
+
+from tagdistill.config import check_experiment
+from tagdistill.plan import Plan
+
+RUNNER = """
+import json, sys
+from tagdistill import cli
+sys.argv = ["tagdistill", *sys.argv[1:]]
+try:
+    cli.main()
+except SystemExit as stop:
+    assert not stop.code, stop.code
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+"""
+MODELS = {"transformers", "tokenizers", "accelerate", "huggingface_hub", "torchvision", "safetensors"}
+HEAVY = MODELS | {"torch", "altair", "snakemake"}  # pyarrow imports pandas on its own where it is installed
+
+
+def imported(project: Project, *arguments: str) -> set[str]:
+    """Run a command of tagdistill and return the packages it imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", RUNNER, *arguments],
+        cwd=project.path,
+        env=project.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.fixture(scope="module")
+def jobs() -> Plan:
+    return Plan(check_experiment(experiment(), "study.yaml"), Path())
+
+
+def test_prepare(finished: Project, jobs: Plan, tmp_path: Path):
+    arguments = ("--job", jobs.prepare_job("en", "test"), "--source", "data/en/test.conll")
+    found = imported(finished, "prepare", *arguments, "--out", str(tmp_path / "test.parquet"))
+    assert not HEAVY & found
+    assert (tmp_path / "test.parquet").read_bytes() == (finished.path / jobs.data("en", "test")).read_bytes()
+
+
+def test_data_report(finished: Project, jobs: Plan, tmp_path: Path):
+    found = imported(finished, "data-report", jobs.data("en", "test"), "--out", str(tmp_path / "report.json"))
+    assert not HEAVY & found
+
+
+def test_targets(finished: Project, jobs: Plan, tmp_path: Path):
+    scores = jobs.scores("en", "crf", "train")
+    found = imported(finished, "targets", "--scores", scores, "--k", "4", "--out", str(tmp_path / "train.parquet"))
+    assert "torch" in found  # it computes posteriors, and so shows that the check sees what is imported
+    assert not (MODELS | {"altair", "snakemake"}) & found
+    assert (tmp_path / "train.parquet").read_bytes() == (
+        finished.path / jobs.targets("en", "crf", "train")
+    ).read_bytes()
+
+
+def test_fetch(finished: Project, tmp_path: Path):
+    # A treebank file that is there already with its checksum is not downloaded: the stage runs without a network.
+    from tagdistill.files import sha256_file
+
+    out = tmp_path / "train.conllu"
+    out.write_text("1\tHej\thej\tINTJ\t_\t_\t0\troot\t_\t_\n\n", encoding="utf-8")
+    values = experiment()
+    swedish = {"source": "ud", "format": "conllu", "treebank": "Swedish-Talbanken", "release": "r2.15"}
+    values["languages"]["sv"] = swedish | {"sha256": {"train": sha256_file(out)}}
+    job = Plan(check_experiment(values, "study.yaml"), Path()).download("Swedish-Talbanken", "r2.15", "train")
+    assert not HEAVY & imported(finished, "fetch", "--job", job, "--out", str(out))
+
+
+def test_the_plan_itself(finished: Project):
+    code = "import sys, json, tagdistill.plan; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=finished.environment(), capture_output=True, text=True, check=True
+    )
+    assert not HEAVY & set(json.loads(done.stdout))
+
+
+def test_help(finished: Project):
+    assert not (HEAVY | {"pandas", "pydantic", "pyarrow", "numpy"}) & imported(finished, "--help")

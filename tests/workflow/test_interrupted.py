@@ -1,0 +1,118 @@
+"""A run that is killed or that fails: what is left, what the message says, and the one command that goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+from conftest import Project, experiment
+
+from tagdistill.files import sha256_file
+
+STUDENTS = "results/tiny/students"
+CORPUS = "results/tiny/data/en/test.parquet"
+
+
+def hashes(project: Project, *folders: str) -> dict[str, str]:
+    """Return the checksum of every result file, Snakemake's own time stamps left out."""
+    files = [
+        f for folder in folders or ("results/tiny",) for f in sorted((project.path / folder).rglob("*")) if f.is_file()
+    ]
+    return {str(f.relative_to(project.path)): sha256_file(f) for f in files if f.name != ".snakemake_timestamp"}
+
+
+def wait_for(condition, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def group_is_gone(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_a_killed_run_goes_on_with_two_commands_and_ends_with_the_same_models(copied: Project, finished: Project):
+    config = copied.write(experiment())
+    for objective in ("posterior", "structural"):
+        shutil.rmtree(copied.path / STUDENTS / objective)
+    process = subprocess.Popen(
+        copied.command(config, "--cores", "2", "students"),
+        cwd=copied.path,
+        env=copied.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    logs = copied.path / "logs/tiny/train_student"
+    started = [logs / f"{objective}-0.log" for objective in ("posterior", "structural")]
+    old = {log: log.stat().st_ino for log in started if log.exists()}
+    wait_for(lambda: any(log.exists() and log.stat().st_ino != old.get(log) for log in started))
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: group_is_gone(process.pid))
+    refused = copied.snakemake(config, "--cores", "2")
+    assert refused.returncode == 1
+    assert "--unlock" in refused.stdout  # the message names the way out
+    unlocked = copied.snakemake(config, "--unlock")
+    assert unlocked.returncode == 0, unlocked.stdout
+    again = copied.snakemake(config, "--cores", "2", "students")
+    assert again.returncode == 0, again.stdout[-4000:]
+    assert copied.plan(experiment(), "students").jobs == []
+    models = [f"{STUDENTS}/{objective}/seed-0/model" for objective in ("baseline", "posterior", "structural")]
+    weights = {name: sha for name, sha in hashes(copied, *models).items() if name.endswith(".safetensors")}
+    assert len(weights) == 3
+    assert weights.items() <= hashes(finished, *models).items()
+
+
+def test_a_failed_job_keeps_what_others_finished_and_says_why(copied: Project, finished: Project):
+    before = hashes(finished)
+    broken = copied.path / "data/en/test.conll"
+    good = broken.read_bytes()
+    broken.write_bytes(b"Ada S-PER\nsings O\n\nin Q-XYZ\n" + good)
+    values = experiment()
+    values["seeds"] = [0, 1]
+    done = copied.run(values, f"{STUDENTS}/baseline/seed-1/model", "results/tiny/data/en/report.json")
+    assert done.returncode == 1
+    assert "Error in rule prepare" in done.stdout
+    assert "data/en/test.conll:4" in done.stdout and "Q-XYZ" in done.stdout  # the end of the log is shown
+    assert "Traceback" not in done.stdout
+    after = hashes(copied)
+    assert f"{STUDENTS}/baseline/seed-1/model/model.safetensors" in after  # independent jobs went on
+    # Snakemake removes the outputs of a job before it runs it: the corpus of the broken file is lost, and nothing else.
+    assert {name for name, sha in before.items() if after.get(name) != sha} == {CORPUS}
+    broken.write_bytes(good)
+    mended = copied.run(experiment(), CORPUS)
+    assert mended.returncode == 0, mended.stdout[-4000:]
+    assert hashes(copied)[CORPUS] == before[CORPUS]
+    assert not {"train_teacher", "train_student"} & set(copied.plan(experiment()).count)
+
+
+def test_a_run_that_cannot_start_changes_nothing(copied: Project, finished: Project):
+    (copied.path / "data/en/train.conll").unlink()
+    done = copied.run(experiment())
+    assert done.returncode == 1
+    assert "languages.en.train: no such file: data/en/train.conll" in done.stdout
+    assert hashes(copied) == hashes(finished)
+
+
+def test_two_runs_at_once_are_refused_in_words(copied: Project):
+    config = copied.write(experiment())
+    # A lock as a running Snakemake holds it.
+    locks = copied.path / ".snakemake/locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    (locks / "0.output.lock").write_text("results/tiny/report/index.html\n", encoding="utf-8")
+    (copied.path / "results/tiny/report/index.html").unlink()
+    done = copied.snakemake(config, "--cores", "2")
+    assert done.returncode == 1
+    assert "lock" in done.stdout.lower() and "Traceback" not in done.stdout
+    assert copied.snakemake(config, "--unlock").returncode == 0
+    assert not any(locks.iterdir()) if locks.exists() else True
