@@ -145,7 +145,12 @@ def convert_encoder(job: Job, out: Out) -> None:
 
 
 @app.command()
-def encode(job: Job, files: Files, encoder: Path, threads: Threads = 1) -> None:
+def encode(
+    job: Job,
+    files: Files,
+    encoder: Annotated[Path, typer.Option("--encoder", help="the converted encoder's folder")],
+    threads: Threads = 1,
+) -> None:
     """Compute the frozen encoder's word vectors of one language."""
     import torch
 
@@ -335,6 +340,7 @@ def predict(
 def evaluate(
     file: Annotated[Path, typer.Argument(help="labelled sentences: CoNLL (token first, tag last) or CoNLL-U")],
     model: Annotated[Path, typer.Option(help="a saved model's folder")],
+    kind: Annotated[InputFormat, typer.Option("--format", help="auto: by the file's ending")] = InputFormat.auto,
     scheme: Annotated[str, typer.Option(help="how spans are written: IOB1, IOB2 or BIOES")] = "IOB2",
     separator: Annotated[str, typer.Option(help="what parts the columns of CoNLL: space, tab or auto")] = "auto",
     encoder: Encoder = None,
@@ -348,6 +354,7 @@ def evaluate(
     scores = evaluate_file(
         model,
         file,
+        kind=kind.value,
         scheme=scheme,
         separator=separator,
         encoder=encoder,

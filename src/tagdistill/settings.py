@@ -115,8 +115,10 @@ class Training(Settings):
     mode: Literal["frozen", "finetune"] = Field("frozen", description="features of a frozen encoder, or train it too")
     head: Literal["bilstm", "mlp", "linear"] = Field("bilstm", description="what turns word vectors into emissions")
     hidden: Positive = Field(128, description="hidden units (each direction of the BiLSTM)")
-    dropout: Share = Field(0.5, description="dropout before and after the head")
-    word_dropout: Share = Field(0.0, description="share of whole words dropped in training")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.5, description="dropout before and after the head")
+    word_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="share of whole words dropped in training"
+    )
     tune_from: Annotated[int, Field(ge=0)] = Field(4, description="fine-tuning: the first layers kept frozen")
     updates: Positive | None = Field(None, description="optimiser steps")
     epochs: Positive | None = Field(None, description="passes over the labelled sentences, instead of `updates`")
@@ -143,6 +145,8 @@ class Training(Settings):
     def _length(self) -> Training:
         if (self.updates is None) == (self.epochs is None):
             raise ValueError("give `updates` or `epochs`, one of them")
+        if self.schedule == "plateau" and self.warmup:
+            raise ValueError("`schedule: plateau` has no `warmup`")
         return self
 
 
@@ -188,7 +192,15 @@ class Anneal(Settings):
 
     start: Share = Field(1.0, alias="from", description="weight at the first update")
     end: Share = Field(0.0, alias="to", description="weight at the last update")
-    tau: Annotated[float, Field(gt=0)] | None = Field(None, description="per cent an epoch, as in the paper's code")
+    tau: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="instead of from and to: weight 1, less so many per cent each epoch, as in the paper's code"
+    )
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Anneal:
+        if self.tau is not None and (self.start, self.end) != (1.0, 0.0):  # a job writes its defaults out
+            raise ValueError("give `tau`, or `from` and `to`")
+        return self
 
 
 class Distill(Settings):

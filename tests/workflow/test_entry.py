@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT, Project, experiment, write_data
+from projects import ROOT, Project, experiment, write_data
 
 REAL_DATA = os.environ.get("TAGDISTILL_REAL_DATA")
 CONFIGS = sorted(path.relative_to(ROOT) for path in (ROOT / "config").rglob("*.yaml"))

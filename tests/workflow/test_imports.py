@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Project, experiment
+from projects import Project, experiment
 
 from tagdistill.config import check_experiment
 from tagdistill.plan import Plan

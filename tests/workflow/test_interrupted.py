@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from conftest import Project, experiment
+from projects import Project, experiment
 
 from tagdistill.files import sha256_file
 

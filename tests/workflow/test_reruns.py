@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import BIG, Jobs, Project, experiment
+from projects import BIG, Jobs, Project, experiment
 
 STUDENTS = {"baseline", "posterior", "structural"}
 

@@ -37,5 +37,5 @@ rule encode:
     message:
         "Compute the word vectors of {wildcards.lang}, {wildcards.split}"
     shell:
-        "tagdistill encode {input.encoder:q} --job {params.job:q} --files {params.files:q} --threads {threads} "
+        "tagdistill encode --encoder {input.encoder:q} --job {params.job:q} --files {params.files:q} --threads {threads} "
         "> {log:q} 2>&1"

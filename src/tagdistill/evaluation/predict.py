@@ -57,6 +57,7 @@ def evaluate_file(
     model: Path,
     file: Path,
     *,
+    kind: str = "auto",
     scheme: str = "IOB2",
     separator: str = "auto",
     encoder: Path | None = None,
@@ -67,7 +68,7 @@ def evaluate_file(
     """Return the scores of a model on a labelled file, as JSON for a person to read."""
     torch.set_num_threads(threads)
     loaded = load_tagger(model, encoder, device)
-    settings = _as_language(_kind(file, "auto"), scheme=scheme, separator=_separator(file, separator))
+    settings = _as_language(_kind(file, kind), scheme=scheme, separator=_separator(file, separator))
     sentences = list(read(file, settings, name="test"))
     gold = [_gold(sentence, loaded, scheme, file) for sentence in sentences]
     tokens = [sentence.tokens for sentence in sentences]
