@@ -33,7 +33,7 @@ demo: setup  ## Run the whole workflow on the embedded demo data; prints where t
 	@echo "The report: $$PWD/results/demo/report/index.html"
 
 test: setup  ## Run all tests
-	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadgroup $(PYTEST_ARGS)
+	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses $(CORES) --dist worksteal $(PYTEST_ARGS)
 
 check: setup  ## Lint and type-check the code and the workflow
 	$(BIN)/ruff check .

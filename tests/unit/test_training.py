@@ -29,10 +29,12 @@ from tiny_runs import (
     with_targets,
 )
 
+from tagdistill.config import validate
 from tagdistill.distill.examples import CorpusFiles
 from tagdistill.errors import ConfigError, DataError, TagdistillError
 from tagdistill.files import read_json, sha256_file
 from tagdistill.jobs import TeacherJob, write_job
+from tagdistill.settings import TeacherSettings
 from tagdistill.training import stages, trainer
 from tagdistill.training.checkpoints import COMPLETE, last_checkpoint
 from tagdistill.training.stages import Run, run_training
@@ -544,9 +546,8 @@ def test_what_a_plateau_needs_is_said(data, tmp_path):
     run = teacher_run(tmp_path, data["aa/train"], schedule="plateau")
     with pytest.raises(ConfigError, match="schedule: 'plateau' follows the dev score, and there is no dev set"):
         run_training(run)
-    run = teacher_run(tmp_path, data["aa/train"], data["aa/dev"], schedule="plateau", warmup=0.1)
-    with pytest.raises(ConfigError, match="warmup: cannot go with `schedule: plateau`"):
-        run_training(run)
+    with pytest.raises(ConfigError, match="config: teacher: `schedule: plateau` has no `warmup`"):
+        validate(TeacherSettings, {"updates": 5, "schedule": "plateau", "warmup": 0.1}, "config: teacher")
 
 
 @pytest.mark.parametrize(

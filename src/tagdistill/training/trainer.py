@@ -214,8 +214,6 @@ def training_arguments(
             where="schedule",
             hint="Give a `dev` split, or choose linear or constant.",
         )
-    if settings.schedule == "plateau" and settings.warmup:
-        raise ConfigError("cannot go with `schedule: plateau`", where="warmup", hint="Choose linear or constant.")
     plateau = {"factor": 0.5, "patience": 10, "mode": "max"}
     arguments = TrainingArguments(
         output_dir=str(checkpoints),

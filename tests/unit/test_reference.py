@@ -1,0 +1,64 @@
+"""The pages that are written from the code say what the code says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tagdistill.reference import SECTIONS, config_reference
+from tagdistill.reporting.results import write_results
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_of_every_key_is_up_to_date():
+    assert (ROOT / "config" / "README.md").read_text(encoding="utf-8") == config_reference(), (
+        "run `tagdistill config reference > config/README.md`"
+    )
+
+
+@pytest.mark.parametrize("model", [model for _, model, _ in SECTIONS], ids=lambda model: model.__name__)
+def test_every_key_is_described(model):
+    assert all(field.description for field in model.model_fields.values())
+
+
+def test_the_example_in_the_readme_is_a_config_that_passes(tmp_path):
+    from tagdistill.config import check_experiment
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    experiment = check_experiment(yaml.safe_load(example), "README.md")
+    assert set(experiment.languages) == {"en", "nl"}
+
+
+def test_the_environments_install_the_pinned_torch():
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    for file in sorted((ROOT / "envs").glob("*.yaml")):
+        packages = yaml.safe_load(file.read_text())["dependencies"][-1]["pip"]
+        assert f"torch=={pins['torch']}" in packages, file.name
+        assert any(package.startswith("-c ") and package.endswith("constraints.txt") for package in packages), file.name
+
+
+def test_every_requirement_is_pinned_within_its_range():
+    import tomllib
+
+    from packaging.requirements import Requirement
+
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for text in [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]:
+        requirement = Requirement(text)
+        assert requirement.name.lower() in {name.lower() for name in pins}, requirement.name
+        pin = next(version for name, version in pins.items() if name.lower() == requirement.name.lower())
+        assert requirement.specifier.contains(pin), requirement
+
+
+def test_an_unfinished_experiment_has_no_results_page(tmp_path):
+    from tagdistill.errors import DataError
+
+    with pytest.raises(DataError, match="not finished"):
+        write_results([tmp_path / "x"], tmp_path, tmp_path / "out.md")
+    assert not (tmp_path / "out.md").exists()
