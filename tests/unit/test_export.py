@@ -33,7 +33,7 @@ def student(request, tmp_path_factory) -> tuple[Path, Path, str]:
 
 
 def test_an_exported_student_stands_alone_and_labels_the_same(student, tmp_path):
-    model, encoder, mode = student
+    model, encoder, _ = student
     card, text = tmp_path / "card.md", tmp_path / "text.txt"
     card.write_text("# A card\n")
     text.write_text(TEXT)

@@ -49,7 +49,8 @@ def test_every_requirement_is_pinned_within_its_range():
 
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for text in [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]:
+    extras = [text for group in project["optional-dependencies"].values() for text in group]
+    for text in [*project["dependencies"], *extras]:
         requirement = Requirement(text)
         assert requirement.name.lower() in {name.lower() for name in pins}, requirement.name
         pin = next(version for name, version in pins.items() if name.lower() == requirement.name.lower())
