@@ -16,6 +16,7 @@ import typer
 
 from tagdistill import __version__
 from tagdistill.errors import TagdistillError
+from tagdistill.files import FULL, disk_is_full
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,6 +57,11 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if not disk_is_full(error):
+            raise
+        print(f"error: {FULL}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
 
 
 @app.callback(invoke_without_command=True)
@@ -298,7 +304,7 @@ def evaluate_model(
     evaluate_model(
         model,
         told.model,
-        _corpora(tuple(told.roles), given, "test"),
+        _corpora(told.languages, given, "test"),
         told.roles,
         predictions=predictions,
         metrics=metrics,
@@ -407,10 +413,14 @@ def export(
 
 def _device(name: str) -> str:
     """Return cpu or cuda for the setting auto, cpu or cuda."""
-    if name != "auto":
+    if name == "cpu":
         return name
+    if name not in ("auto", "cuda"):
+        raise TagdistillError(f"cannot be {name!r}", where="--device", hint="Known: auto, cpu, cuda.")
     import torch
 
+    if name == "cuda" and not torch.cuda.is_available():
+        raise TagdistillError("there is no CUDA device, or this torch has no CUDA", where="device", hint="Use cpu.")
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

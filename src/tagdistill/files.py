@@ -16,6 +16,15 @@ from tagdistill.errors import DataError, TagdistillError
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 
+FULL = "no space left on the disk\n  Free some and run again: what was finished before is unchanged."
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Return whether an error, or what caused it, is a full disk; some libraries say so in words only."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    cause = error.__cause__ or error.__context__
+    return full or os.strerror(errno.ENOSPC) in str(error) or (cause is not None and disk_is_full(cause))
+
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:

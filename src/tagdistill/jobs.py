@@ -64,13 +64,18 @@ class StudentJob(Settings):
 
 
 class EvaluateJob(Settings):
-    """One model on all its languages; `roles` says which were trained and which are zero-shot."""
+    """One model on all its languages, in the order of its files; those in `zero_shot` were not trained."""
 
     model: str = Field(description="students/OBJECTIVE/seed-S or teachers/LANG/DECODER/seed-S")
-    roles: dict[str, Literal["trained", "zero_shot"]]
+    languages: tuple[str, ...]  # a list, not keys: JSON objects are written sorted, and files are matched by place
+    zero_shot: tuple[str, ...] = ()
     own: str | None = Field(None, description="a teacher's language, whose training text is looked at too")
     decode: Literal["unconstrained", "constrained"] = "unconstrained"
     device: str = "auto"
+
+    @property
+    def roles(self) -> dict[str, Literal["trained", "zero_shot"]]:
+        return {name: "zero_shot" if name in self.zero_shot else "trained" for name in self.languages}
 
 
 def read_job(model: type[Settings], text: str) -> Any:

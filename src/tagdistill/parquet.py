@@ -67,5 +67,5 @@ def check_belongs(path: Path, metadata: dict[str, Any], **wanted: Any) -> None:
             raise MismatchError(
                 f"{name} is {metadata.get(name)!r}, needed is {value!r}",
                 where=str(path),
-                hint="It was made from something else: delete it and run again.",
+                hint="It does not belong to what it is used with. If it is the wrong one, delete it and run again.",
             )

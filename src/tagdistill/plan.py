@@ -298,7 +298,8 @@ class Plan:
         return write_job(
             EvaluateJob(
                 model=model,
-                roles={name: "trained" if name in self.trained else "zero_shot" for name in self.tests_of(model)},
+                languages=self.tests_of(model),
+                zero_shot=tuple(name for name in self.tests_of(model) if name not in self.trained),
                 own=model.split("/")[1] if model.startswith("teachers/") else None,
                 decode=self.experiment.evaluate.decode,
                 device=self.experiment.device,

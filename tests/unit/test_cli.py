@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -161,13 +162,37 @@ def test_a_job_may_stand_in_a_file(main, tmp_path):
 
 
 def test_jobs_are_written_with_every_default_and_read_back_as_they_were():
-    job = EvaluateJob(model="students/posterior/seed-0", roles={"fr": "trained", "de": "zero_shot"})
+    job = EvaluateJob(model="students/posterior/seed-0", languages=("fr", "de"), zero_shot=("de",))
     text = write_job(job)
     assert read_job(EvaluateJob, text) == job
     assert json.loads(text)["decode"] == "unconstrained"
     assert "\n" not in text
-    turned = EvaluateJob(roles={"de": "zero_shot", "fr": "trained"}, model="students/posterior/seed-0")
+    turned = EvaluateJob(zero_shot=("de",), languages=("fr", "de"), model="students/posterior/seed-0")
     assert write_job(turned) == text
+    assert list(read_job(EvaluateJob, text).roles) == ["fr", "de"]  # files are matched by place: never sorted
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), RuntimeError("I/O error: No space left on device (os error 28)")]
+)
+def test_a_full_disk_is_said_in_words(error, main, monkeypatch, tmp_path):
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("while saving") from error
+
+    monkeypatch.setattr("tagdistill.encoders.providers.convert", fail)
+    code, _, err = main("convert-encoder", "--job", ENCODE, "--out", tmp_path / "e")
+    assert code == 1
+    assert err.startswith("error: no space left on the disk")
+    assert "Traceback" not in err
+
+
+def test_a_missing_gpu_is_said_in_words(main, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    code, _, err = main(
+        "predict", tmp_path / "x.txt", "--model", tmp_path, "--output", tmp_path / "o", "--device", "cuda"
+    )
+    assert (code, "error: device: there is no CUDA device" in err) == (1, True)
 
 
 def test_an_interrupt_is_no_traceback(main, monkeypatch):

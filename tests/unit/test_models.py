@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,6 +106,16 @@ def test_the_config_tells_the_model_s_story(mode, project):
     assert config["training"]["tune_from"] == (4 if frozen else 1)
     assert {"tagdistill", "python", "torch", "transformers"} <= set(config["versions"])
     assert str(project) not in json.dumps(config)
+
+
+def test_labels_that_are_not_those_of_the_weights_are_refused(project, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(model_of(project, "frozen"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["spec"]["labels"] = config["spec"]["labels"][::-1]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(MismatchError, match="the weights are of the labels"):
+        load_tagger(folder)
 
 
 def test_vectors_are_standardised():

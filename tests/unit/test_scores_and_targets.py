@@ -34,7 +34,14 @@ def scores_of(lengths: list[int], labels: list[str] = LABELS, *, sd: float = 2.0
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     size = len(labels)
     ids = [f"train-{number:06}" for number in range(1, len(lengths) + 1)]
-    story = {"labels": labels, "decoder": "crf", "corpus_sha256": "c", "teacher_sha256": "t", **metadata}
+    story = {
+        "language": "fr",
+        "labels": labels,
+        "decoder": "crf",
+        "corpus_sha256": "c",
+        "teacher_sha256": "t",
+        **metadata,
+    }
     return Scores(ids, offsets, normal(offsets[-1], size), normal(size, size), normal(size), normal(size), story)
 
 
@@ -177,6 +184,11 @@ def test_a_student_refuses_targets_of_another_text_or_label_list(objective, tmp_
     exported(scores_of([2], labels=["O", "B-X", "I-Y"]), tmp_path)
     with pytest.raises(MismatchError, match=r"labels is \['O', 'B-X', 'I-Y'\], needed is \['O', 'B-X', 'I-X'\]"):
         read_source(files, LABELS, OBJECTIVES[objective])
+    exported(scores_of([2], language="nl"), tmp_path)
+    with pytest.raises(MismatchError, match="language is 'nl', needed is 'fr'"):
+        read_source(files, LABELS, OBJECTIVES[objective])
+    with pytest.raises(MismatchError, match=r"c\.parquet: language is 'fr', needed is 'nl'"):
+        read_source(replace(files, language="nl"), LABELS)
     with pytest.raises(DataError, match="needs the teacher's"):
         read_source(replace(files, targets=None, scores=None), LABELS, OBJECTIVES[objective])
 

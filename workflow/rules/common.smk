@@ -34,7 +34,7 @@ PLAN = read_plan(config)
 
 
 wildcard_constraints:
-    lang="[A-Za-z0-9_-]+",
+    lang="|".join(PLAN.languages),
     split="train|dev|test|unlabelled",
     corpus="train|unlabelled",
     decoder="crf|softmax",

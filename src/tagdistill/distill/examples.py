@@ -63,6 +63,8 @@ class Source:
 def read_source(files: CorpusFiles, labels: Sequence[str], objective: Objective | None = None) -> Source:
     """Read one corpus with what an objective needs of its teacher; refuse files that do not belong together."""
     corpus = read_corpus(files.corpus)
+    # Files come in lists, matched by place: the corpus itself says whether it is the one that is meant.
+    check_belongs(files.corpus, corpus.metadata, language=files.language, labels=list(labels))
     vectors = _vectors(files.features, corpus) if files.features else None
     offsets = np.concatenate([[0], np.cumsum(corpus.lengths, dtype=np.int64)])
     per_word: dict[str, Tensor] = {}
@@ -91,7 +93,6 @@ def label_ids(corpus: Corpus, labels: Sequence[str]) -> Tensor | None:
     """Return the labels of all words as int64 indices into the label list, or None for text without labels."""
     if corpus.labels is None:
         return None
-    check_belongs(Path(corpus.metadata["language"]), corpus.metadata, labels=list(labels))
     index = {label: place for place, label in enumerate(labels)}
     return torch.tensor([index[label] for sentence in corpus.labels for label in sentence], dtype=torch.int64)
 
@@ -105,7 +106,7 @@ def _read_targets(
     per_sentence: dict[str, Tensor],
 ) -> None:
     targets = read_targets(path)
-    check_belongs(path, targets.metadata, labels=list(labels), corpus_sha256=corpus.sha256)
+    _check_teacher(path, targets.metadata, corpus, labels)
     if "log_posterior" in objective.targets:
         per_word["log_posterior"] = torch.from_numpy(targets.log_posterior.copy())
     if "paths" in objective.targets:
@@ -122,7 +123,7 @@ def _read_scores(
     per_sentence: dict[str, Tensor],
 ) -> None:
     scores = read_scores(path)
-    check_belongs(path, scores.metadata, labels=list(labels), corpus_sha256=corpus.sha256)
+    _check_teacher(path, scores.metadata, corpus, labels)
     if "emissions" in objective.scores:
         per_word["emissions"] = torch.from_numpy(scores.emissions.copy())
     if "transitions" in objective.scores:
@@ -130,6 +131,10 @@ def _read_scores(
     if "pairs" in objective.scores:
         unary, pairs = expected_counts(scores)
         per_word["unary"], per_sentence["pairs"] = torch.from_numpy(unary), torch.from_numpy(pairs)
+
+
+def _check_teacher(path: Path, metadata: dict[str, Any], corpus: Corpus, labels: Sequence[str]) -> None:
+    check_belongs(path, metadata, language=corpus.language, labels=list(labels), corpus_sha256=corpus.sha256)
 
 
 def _repeated(scores: Scores) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -53,7 +53,9 @@ def save_model(folder: Path, model: Model, config: dict[str, Any]) -> None:
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         state = {name: tensor.cpu() for name, tensor in model.own_state().items()}
-        save_file(state, temporary / "model.safetensors")
+        # The weights carry their label order too: a config that was edited or mixed up is noticed.
+        labels = json.dumps(model.tagger.spec.labels, ensure_ascii=False)
+        save_file(state, temporary / "model.safetensors", metadata={"labels": labels})
         spec = model.tagger.spec.model_dump(mode="json")
         write_json(temporary / "config.json", {**config, "format": FORMAT, "kind": "tagger", "spec": spec})
 
@@ -73,12 +75,16 @@ def load_model(folder: Path, encoder: TunedLayers | None = None) -> tuple[Model,
     """Return a saved model in eval mode and its config; a fine-tuned one needs the encoder it was tuned from."""
     config = read_config(folder)
     model = Model(TaggerSpec.model_validate_json(json.dumps(config["spec"])), encoder)
-    model.load_own_state(_weights(folder / "model.safetensors"))
+    model.load_own_state(_weights(folder / "model.safetensors", model.tagger.spec.labels))
     return model.eval(), config
 
 
-def _weights(file: Path) -> dict[str, Tensor]:
+def _weights(file: Path, labels: tuple[str, ...]) -> dict[str, Tensor]:
     try:
+        with safe_open(file, framework="pt") as opened:
+            known = tuple(json.loads((opened.metadata() or {}).get("labels", "null")) or ())
+        if known != labels:
+            raise MismatchError(f"the weights are of the labels {known}, config.json has {labels}", where=str(file))
         return load_file(file)
     except (OSError, SafetensorError) as error:
         raise TagdistillError(f"cannot be read: {error}", where=str(file), hint="Train the model again.") from error
