@@ -11,9 +11,9 @@ CORES ?= $(shell n=$$(nproc 2>/dev/null || sysctl -n hw.ncpu); echo $$(( n < 2 ?
 TORCH ?=
 BIN := $(VENV)/bin
 PIP_TORCH := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
-INSTALLED := $(VENV)/installed
+INSTALLED := $(VENV)/installed$(addprefix -,$(TORCH))
 
-.PHONY: help setup demo test check tiny results clean
+.PHONY: help setup demo test check bench tiny results clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -44,6 +44,11 @@ check: setup  ## Lint and type-check the code and the workflow
 
 tiny: setup  ## Run the whole workflow on a few sentences and a random encoder
 	PATH="$$PWD/$(BIN):$$PATH" snakemake --cores $(CORES) --configfile config/tiny.yaml
+
+bench: setup  ## Measure the CRF kernels beside other implementations; rewrites docs/benchmarks.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/peers --upgrade --no-deps pytorch-crf==0.7.2 TorchCRF==1.1.0
+	PYTHONPATH=build/peers $(BIN)/python bench/crf_peers.py --path build/peers --json build/crf_peers.json
+	PYTHONPATH=build/peers $(BIN)/python bench/write_page.py build/crf_peers.json docs/benchmarks.md
 
 results: setup  ## Rewrite docs/results.md from the finished medium experiments
 	$(BIN)/tagdistill results $(sort $(wildcard results/medium-*)) --out docs/results.md

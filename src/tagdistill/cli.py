@@ -320,7 +320,7 @@ def evaluate_model(
 def predict(
     file: Annotated[Path, typer.Argument(help="sentences: CoNLL (a token a line), CoNLL-U, or one sentence a line")],
     model: Annotated[Path, typer.Option(help="a saved model's folder")],
-    output: Annotated[Path, typer.Option(help="file to write: TAB-separated token and label")],
+    output: Annotated[Path, typer.Option(help="file to write: TAB-separated token, _ and label")],
     kind: Annotated[InputFormat, typer.Option("--format", help="auto: by the file's ending")] = InputFormat.auto,
     encoder: Encoder = None,
     constrained: Annotated[bool, typer.Option(help="allow well-formed spans only")] = False,

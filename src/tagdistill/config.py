@@ -145,6 +145,8 @@ def _check_language(experiment: Experiment, key: str, language: Language, where:
         raise ConfigError(f"no {needed!r} split is given", where=where, hint=f"Add `{needed}: FILE`.")
     if language.source == "ud" and not (language.treebank and language.release):
         raise ConfigError("source 'ud' needs `treebank` and `release`", where=where)
+    if language.teacher and not trained:
+        raise ConfigError("a zero-shot language has no teacher", where=f"{where}.teacher", hint="Take it out.")
     if language.teacher:
         teacher_settings(experiment, key, where)
 

@@ -19,6 +19,7 @@ from tagdistill.files import sha256_file
 from tagdistill.jobs import EncodeJob, EvaluateJob, PrepareJob, StudentJob, TeacherJob, write_job
 from tagdistill.settings import (
     CORPORA,
+    TEACHERS_ON_ALL,
     Anneal,
     Distill,
     EncoderSettings,
@@ -28,7 +29,6 @@ from tagdistill.settings import (
     Training,
 )
 
-TEACHERS_ON_ALL = 20  # up to so many languages every teacher is scored on every language
 TEMPERED = ("token", "emission", "posterior", "posterior+top_wk")
 
 
@@ -168,7 +168,8 @@ class Plan:
         if model.startswith("students/"):
             return self.tested
         own = model.split("/")[1]
-        return tuple(own if test == "{lang}" else test for test in self.tests_of_teachers())
+        wanted = (own if test == "{lang}" else test for test in self.tests_of_teachers())
+        return tuple(language for language in wanted if language in self.tested)
 
     # -- inputs of the jobs that read several files
 

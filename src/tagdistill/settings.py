@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Objective = Literal[
     "baseline",
@@ -24,10 +24,17 @@ Decoder = Literal["crf", "softmax"]
 Task = Literal["pos", "ner", "aspect"]
 SPLITS = ("train", "dev", "test", "unlabelled")
 CORPORA = ("train", "unlabelled")  # what a teacher scores
+TEACHERS_ON_ALL = 20  # `evaluate: {teachers: auto}`: up to so many languages every teacher is scored on every language
 LANGUAGE_ID = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def unrepeated(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("a value is given twice")
+    return values
 
 
 class Settings(BaseModel):
@@ -36,17 +43,21 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
+Format = Literal["conllu", "conll", "wikiann", "text", "parquet"]
+SplitName = Literal["train", "dev", "test", "unlabelled"]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(unrepeated)]
+
+
 class Split(Settings):
     """Where one split is read from."""
 
     path: str = Field(description="file, relative to `root`; for `wikiann` also the language's xx.tar.gz")
-    format: str | None = Field(None, description="format of this split where it differs from the language's")
+    format: Format | None = Field(None, description="format of this split where it differs from the language's")
     take: str | None = Field(None, pattern=r"^\d*:\d*$", description='sentences "start:stop" of the file')
     limit: Positive | None = Field(None, description="the first n sentences, after `take`")
 
 
 SplitPath = Annotated[Split, BeforeValidator(lambda value: {"path": value} if isinstance(value, str) else value)]
-Format = Literal["conllu", "conll", "wikiann", "text", "parquet"]
 
 
 class Language(Settings):
@@ -61,7 +72,9 @@ class Language(Settings):
     unlabelled: SplitPath | None = Field(None, description="text without labels, for distillation only")
     treebank: str | None = Field(None, description="source `ud`: such as French-Sequoia")
     release: str | None = Field(None, description="source `ud`: a tag such as r2.15, or a commit")
-    splits: tuple[str, ...] | None = Field(None, description="source `ud` or `demo`: the splits to take, if not all")
+    splits: tuple[SplitName, ...] | None = Field(
+        None, description="source `ud` or `demo`: the splits to take, if not all"
+    )
     sha256: dict[str, str] = Field(default_factory=dict, description="source `ud`: checksum of each split's file")
     columns: dict[Literal["token", "tag"], int] = Field(
         {"token": 0, "tag": -1}, description="format `conll`: column of the token and the tag, -1 the last"
@@ -150,7 +163,7 @@ class Training(Settings):
         return self
 
 
-# Wang et al. 2020, section 4.1 and the published code: see PAPER in docs/paper.md for what the code alone says.
+# Wang et al. 2020, section 4.1; dropout, clipping and the choice by pooled dev score are in the published code alone.
 PAPER: dict[str, Any] = {
     "optimizer": "sgd",
     "schedule": "plateau",
@@ -179,7 +192,7 @@ def expand_preset(values: Any) -> Any:
 class TeacherSettings(Training):
     """A monolingual teacher."""
 
-    seeds: tuple[int, ...] = Field((0,), min_length=1, description="the first teaches, the others show the spread")
+    seeds: Seeds = Field((0,), description="the first teaches, the others show the spread")
     encoder: EncoderSettings | None = Field(None, description="another encoder than the experiment's")
 
 
@@ -206,11 +219,13 @@ class Anneal(Settings):
 class Distill(Settings):
     """What the student learns from its teachers."""
 
-    objectives: tuple[Objective, ...] = Field(
+    objectives: Annotated[tuple[Objective, ...], AfterValidator(unrepeated)] = Field(
         ("baseline", "posterior", "structural"), min_length=1, description="one student each, for every seed"
     )
     k: Annotated[int, Field(gt=0, le=255)] = Field(10, description="paths in the targets")
-    temperature: Annotated[float, Field(gt=0)] = Field(1.0, description="of token, emission and posterior targets")
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        1.0, description="of token, emission and posterior targets"
+    )
     anneal: Anneal = Field(
         default_factory=lambda: Anneal.model_validate({}), description="weight of the teacher over the updates"
     )
@@ -246,7 +261,7 @@ Languages = Annotated[dict[str, Language], BeforeValidator(_languages)]
 class Experiment(Settings):
     """A whole experiment: `results/NAME/`."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="results go to results/NAME/")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="results go to results/NAME/")
     task: Task = Field(description="tags of words (pos) or spans (ner, aspect)")
     labels: Literal["upos"] | tuple[str, ...] = Field(description="`upos`, or the entity types")
     root: str = Field(".", description="where relative paths start")
@@ -261,7 +276,7 @@ class Experiment(Settings):
     distill: Distill = Field(
         default_factory=lambda: Distill.model_validate({}), description="objectives and how they teach"
     )
-    seeds: tuple[int, ...] = Field((0,), min_length=1, description="seeds of the students")
+    seeds: Seeds = Field((0,), description="seeds of the students")
     evaluate: Evaluate = Field(
         default_factory=lambda: Evaluate.model_validate({}), description="what is scored, and how"
     )

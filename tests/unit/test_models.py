@@ -26,6 +26,7 @@ from tagdistill.models.inference import emissions, tag
 from tagdistill.models.load import load_tagger
 from tagdistill.models.model import Model, load_model, save_model
 from tagdistill.models.tagger import LockedDropout, TaggerSpec, constrain
+from tagdistill.settings import EncoderSettings
 from tagdistill.training.stages import run_training
 
 MODES = ("frozen", "finetune")
@@ -106,6 +107,15 @@ def test_the_config_tells_the_model_s_story(mode, project):
     assert config["training"]["tune_from"] == (4 if frozen else 1)
     assert {"tagdistill", "python", "torch", "transformers"} <= set(config["versions"])
     assert str(project) not in json.dumps(config)
+
+
+def test_features_of_another_layer_or_encoder_are_refused(project):
+    files = test_files(project, "frozen")
+    for other in ({"tap": 1}, {"pooling": "first"}, {"provider": "wheel"}):
+        settings = EncoderSettings.model_validate({**TINY.model_dump(), **other})
+        with pytest.raises(MismatchError, match="needed is"):
+            read_source(files, LABELS, encoder=settings)
+    assert read_source(files, LABELS, encoder=TINY).vectors is not None
 
 
 def test_labels_that_are_not_those_of_the_weights_are_refused(project, tmp_path):
@@ -304,10 +314,7 @@ def test_new_text_is_labelled_as_the_workflow_labels_it(mode, ending, constraine
     )
     tokens, gold, predicted = read_predictions(tmp_path / "p" / "aa.conll")
     assert (tokens, gold) == (corpus.tokens, corpus.labels)
-    blocks = (tmp_path / "out.conll").read_text().split("\n\n")[:-1]
-    assert [[tuple(line.split("\t")) for line in block.split("\n")] for block in blocks] == [
-        list(zip(*pair, strict=True)) for pair in zip(tokens, predicted, strict=True)
-    ]
+    assert read_predictions(tmp_path / "out.conll") == (tokens, None, predicted)
     record = read_json(tmp_path / "m" / "aa.json")
     assert record["f1"] > 30  # something was learned: the comparison is not of one label everywhere
     assert record["calibration"]["test"] == record["calibration"]["train"]
@@ -320,7 +327,7 @@ def test_white_space_in_a_token_is_escaped(project, tmp_path):
     (tmp_path / "x.conllu").write_text("1\t10 000\t_\tNUM" + "\t_" * 6 + "\n2\to\t_\tNOUN" + "\t_" * 6 + "\n\n")
     predict_file(model_of(project, "frozen"), tmp_path / "x.conllu", tmp_path / "y")
     lines = (tmp_path / "y").read_text().split("\n")
-    assert [line.partition("\t")[0] for line in lines] == ["10\\u0020000", "o", "", ""]
+    assert [line.partition("\t")[0] for line in lines] == ["10\\u0020000", "o", ""]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -328,8 +335,8 @@ def test_empty_lines_odd_characters_and_long_sentences(mode, project, tmp_path):
     long = " ".join(["word"] * 300)
     (tmp_path / "x.txt").write_text(f"\n\none two\n\n  \n日本語 ​ हिन्दी\n{long}\n")
     predict_file(model_of(project, mode), tmp_path / "x.txt", tmp_path / "y")
-    blocks = (tmp_path / "y").read_text().split("\n\n")[:-1]
-    assert [len(block.split("\n")) for block in blocks] == [2, 3, 300]
+    tokens, _, labels = read_predictions(tmp_path / "y")
+    assert list(map(len, tokens)) == list(map(len, labels)) == [2, 3, 300]
 
 
 def test_what_cannot_be_read_is_said(project, tmp_path):

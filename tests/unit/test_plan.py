@@ -317,3 +317,10 @@ def test_the_content_of_a_given_file_is_known_and_not_its_time(tmp_path: Path):
     os.utime(file, (1e9, 1e9))
     assert of.raw_sha256("fr", "train") == sha256_file(file)
     assert of.raw_sha256("sv", "train") is None and of.raw_sha256("de", "test") is None
+
+
+def test_a_teacher_whose_language_has_no_test_set_is_scored_elsewhere_only():
+    own = {"en": {"train": "a.conll"}, "fr": {"train": "b.conll", "test": "c.conll"}}
+    told = plan(languages=own, zero_shot={}, evaluate={"teachers": "own"})
+    assert told.tests_of("teachers/en/crf/seed-0") == ()
+    assert told.tests_of("teachers/fr/crf/seed-0") == ("fr",)

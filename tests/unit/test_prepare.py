@@ -209,3 +209,9 @@ def test_preparing_imports_nothing_heavy():
     heavy = {"torch", "pandas", "transformers", "requests"}
     code = f"import sys, tagdistill.data.prepare; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_split_that_is_not_given_never_becomes_the_demo(prepared, tmp_path):
+    with pytest.raises(ConfigError, match="no 'test' split is given"):
+        prepared(None, split="test", source="path", labels=("PER", "LOC", "ORG"), train={"path": "x"})
+    assert not (tmp_path / "test.parquet").exists()

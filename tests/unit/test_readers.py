@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tagdistill.config import validate
 from tagdistill.data.readers import read
 from tagdistill.errors import ConfigError, DataError, TagdistillError
 from tagdistill.settings import Language, Split
@@ -294,8 +295,11 @@ def test_take_and_limit_cut_the_file(given_file):
 
 def test_a_split_may_have_a_format_of_its_own(given_file):
     assert given_file("a b\n", split={"format": "text"}, format="conllu", name="unlabelled")[0].tokens == ["a", "b"]
-    with pytest.raises(ConfigError, match="no format 'conlu'") as caught:
-        given_file("a b\n", split={"format": "conlu"})
+
+
+def test_an_unknown_format_of_a_split_stops_the_config():
+    with pytest.raises(ConfigError, match=r"train\.format: cannot be 'conlu'") as caught:
+        validate(Language, {"train": {"path": "x", "format": "conlu"}}, "config: languages.fr")
     assert "'conllu'" in caught.value.hint
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tagdistill.crf import LinearChain
-from tagdistill.data.corpus import write_corpus
+from tagdistill.data.corpus import read_corpus, write_corpus
 from tagdistill.distill.examples import CorpusFiles, read_source
 from tagdistill.distill.objectives import OBJECTIVES
 from tagdistill.distill.scores import Scores, read_scores, write_scores
@@ -183,6 +183,10 @@ def test_a_student_refuses_targets_of_another_text_or_label_list(objective, tmp_
         read_source(files, LABELS, OBJECTIVES[objective])
     exported(scores_of([2], labels=["O", "B-X", "I-Y"]), tmp_path)
     with pytest.raises(MismatchError, match=r"labels is \['O', 'B-X', 'I-Y'\], needed is \['O', 'B-X', 'I-X'\]"):
+        read_source(files, LABELS, OBJECTIVES[objective])
+    sha256 = read_corpus(tmp_path / "c.parquet").sha256
+    exported(scores_of([2], corpus_sha256=sha256, decoder="softmax"), tmp_path)
+    with pytest.raises(MismatchError, match="scores of a softmax teacher, needed are those of a crf one"):
         read_source(files, LABELS, OBJECTIVES[objective])
     exported(scores_of([2], language="nl"), tmp_path)
     with pytest.raises(MismatchError, match="language is 'nl', needed is 'fr'"):

@@ -62,7 +62,8 @@ def make_features(corpus: Path) -> Path:
     read = read_corpus(corpus)
     path = corpus.with_suffix(".safetensors")
     offsets = np.concatenate([[0], np.cumsum(read.lengths)]).astype(np.int64)
-    with writing(path, offsets, DIM, {"tokens_sha256": read.tokens_sha256}) as features:
+    made_with = {"encoder": encoder_key(TINY), "taps": [2], "pooling": "mean", "drop_bare_underline": True}
+    with writing(path, offsets, DIM, {"tokens_sha256": read.tokens_sha256, **made_with}) as features:
         features[:] = [vector_of(word) for sentence in read.tokens for word in sentence]
     return path
 

@@ -10,6 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tagdistill.data.corpus import read_corpus
+from tagdistill.evaluation.predictions import read_predictions
+
 PROJECT = Path(__file__).parents[2]
 REAL_DATA = os.environ.get("TAGDISTILL_REAL_DATA", "")
 CORES = "1" if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1 else "2"
@@ -44,10 +47,11 @@ def check_predictions(results: Path, language: str) -> None:
     """Predictions stand beside the gold labels word by word, and none is lost."""
     file = results / "predictions/students/structural/seed-0" / f"{language}.conll"
     metrics = json.loads((results / "metrics/students/structural/seed-0" / f"{language}.json").read_text())
-    lines = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines() if line]
-    assert {len(line) for line in lines} == {3}
-    assert len(lines) == metrics["words"]
-    assert "-DOCSTART-" not in {token for token, *_ in lines}
+    tokens, gold, _ = read_predictions(file)
+    corpus = read_corpus(results / "data" / language / "test.parquet")
+    assert (tokens, gold) == (corpus.tokens, corpus.labels)
+    assert sum(map(len, tokens)) == metrics["words"]
+    assert "-DOCSTART-" not in {token for sentence in tokens for token in sentence}
 
 
 def students(main: pd.DataFrame, role: str) -> pd.DataFrame:
@@ -72,6 +76,7 @@ def test_wikiann_ends_with_a_report(tmp_path):
     assert len(students(main, "trained")) == 3 * 4
     assert len(students(main, "zero_shot")) == 3 * 4
     assert len(main[main["kind"] == "teacher"]) == 4 * 8  # every teacher on every language
+    assert students(main, "trained")["value"].astype(float).mean() > 20
     check_predictions(results, "fa")
 
 
@@ -79,4 +84,7 @@ def test_wikiann_ends_with_a_report(tmp_path):
 def test_conll_2002_with_fine_tuned_teachers_ends_with_a_report(tmp_path):
     results, main = finished("conll2002", tmp_path)
     assert len(students(main, "trained")) == 3 * 2
+    assert main[main["kind"] == "teacher"]["value"].astype(float).mean() > 20
+    model = results / "teachers/es/crf/seed-0/model/config.json"
+    assert json.loads(model.read_text())["mode"] == "finetune"
     check_predictions(results, "nl")

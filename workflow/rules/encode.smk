@@ -11,6 +11,9 @@ rule convert_encoder:
         "../../envs/cpu.yaml"
     params:
         job=lambda w: PLAN.convert_job(w.encoder),
+        code=code_version(
+            "encoders/folder", "encoders/pretrained", "encoders/providers", "encoders/tiny", "encoders/wheel"
+        ),
     message:
         "Convert the encoder {wildcards.encoder}"
     shell:

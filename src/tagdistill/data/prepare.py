@@ -83,6 +83,8 @@ def _sentences(
 ) -> list[Sentence]:
     if source:
         return list(read(source, settings, settings.split(split), name=split, limit=limit, notes=notes))
+    if settings.source != "demo":
+        raise ConfigError(f"no {split!r} split is given", where=f"languages.{language}", hint=f"Add `{split}: FILE`.")
     pairs = islice(demo.sentences(settings.code or language, split), limit)
     return [Sentence(tokens, labels or None, [], number=n) for n, (tokens, labels) in enumerate(pairs, 1)]
 

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, cast, get_args
+from typing import BinaryIO, cast
 
 from tagdistill.data.columns import read_conll, read_text, read_wikiann
 from tagdistill.data.lines import Sentence, numbered, opened
 from tagdistill.data.tables import read_table
 from tagdistill.data.treebank import read_conllu
-from tagdistill.errors import ConfigError, DataError, nearest
-from tagdistill.settings import Format, Language, Split
+from tagdistill.errors import DataError, nearest
+from tagdistill.settings import Language, Split
 
 TEXT_FORMATS: dict[str, Callable[..., Iterator[Sentence]]] = {
     "conllu": read_conllu,
@@ -31,8 +31,6 @@ MEMBERS = {"unlabelled": "extra"}  # what WikiAnn calls the rest of a language
 def format_of(settings: Language, split: Split | None) -> str:
     """Return the format of a split: its own, else the language's; a UD treebank is CoNLL-U."""
     if split and split.format:
-        if split.format not in (known := get_args(Format)):
-            raise ConfigError(f"no format {split.format!r}", where="format", hint=nearest(split.format, known))
         return split.format
     return "conllu" if settings.source == "ud" else settings.format
 

@@ -18,9 +18,11 @@ from tagdistill.distill.objectives import Objective, Teacher
 from tagdistill.distill.scores import Scores, read_scores
 from tagdistill.distill.targets import expected_counts, read_targets
 from tagdistill.encoders.features import FeatureStore
-from tagdistill.errors import DataError
+from tagdistill.encoders.providers import encoder_key
+from tagdistill.errors import DataError, MismatchError
 from tagdistill.models.batches import gather
 from tagdistill.parquet import check_belongs
+from tagdistill.settings import EncoderSettings
 
 Batch = dict[str, Any]
 MakeInputs = Callable[[NDArray[np.intp]], Batch]
@@ -60,12 +62,20 @@ class Source:
         return _vectors_of(self).shape[1]
 
 
-def read_source(files: CorpusFiles, labels: Sequence[str], objective: Objective | None = None) -> Source:
-    """Read one corpus with what an objective needs of its teacher; refuse files that do not belong together."""
+def read_source(
+    files: CorpusFiles,
+    labels: Sequence[str],
+    objective: Objective | None = None,
+    encoder: EncoderSettings | None = None,
+) -> Source:
+    """Read one corpus with what an objective needs of its teacher; refuse files that do not belong together.
+
+    `encoder`: the settings that the features must have been made with.
+    """
     corpus = read_corpus(files.corpus)
     # Files come in lists, matched by place: the corpus itself says whether it is the one that is meant.
     check_belongs(files.corpus, corpus.metadata, language=files.language, labels=list(labels))
-    vectors = _vectors(files.features, corpus) if files.features else None
+    vectors = _vectors(files.features, corpus, encoder) if files.features else None
     offsets = np.concatenate([[0], np.cumsum(corpus.lengths, dtype=np.int64)])
     per_word: dict[str, Tensor] = {}
     per_sentence: dict[str, Tensor] = {}
@@ -77,9 +87,12 @@ def read_source(files: CorpusFiles, labels: Sequence[str], objective: Objective 
     return Source(files.language, corpus.tokens, offsets, vectors, gold, per_word, per_sentence)
 
 
-def _vectors(path: Path, corpus: Corpus) -> Tensor:
+def _vectors(path: Path, corpus: Corpus, encoder: EncoderSettings | None) -> Tensor:
     store = FeatureStore.open(path)
     store.matches(corpus)
+    if encoder is not None:
+        made_with = {"pooling": encoder.pooling, "drop_bare_underline": encoder.drop_bare_underline}
+        check_belongs(path, store.metadata, encoder=encoder_key(encoder), taps=list(encoder.taps), **made_with)
     return store.features
 
 
@@ -106,7 +119,7 @@ def _read_targets(
     per_sentence: dict[str, Tensor],
 ) -> None:
     targets = read_targets(path)
-    _check_teacher(path, targets.metadata, corpus, labels)
+    _check_teacher(path, targets.metadata, corpus, labels, objective.teacher)
     if "log_posterior" in objective.targets:
         per_word["log_posterior"] = torch.from_numpy(targets.log_posterior.copy())
     if "paths" in objective.targets:
@@ -123,7 +136,7 @@ def _read_scores(
     per_sentence: dict[str, Tensor],
 ) -> None:
     scores = read_scores(path)
-    _check_teacher(path, scores.metadata, corpus, labels)
+    _check_teacher(path, scores.metadata, corpus, labels, objective.teacher)
     if "emissions" in objective.scores:
         per_word["emissions"] = torch.from_numpy(scores.emissions.copy())
     if "transitions" in objective.scores:
@@ -133,8 +146,14 @@ def _read_scores(
         per_word["unary"], per_sentence["pairs"] = torch.from_numpy(unary), torch.from_numpy(pairs)
 
 
-def _check_teacher(path: Path, metadata: dict[str, Any], corpus: Corpus, labels: Sequence[str]) -> None:
+def _check_teacher(path: Path, metadata: dict[str, Any], corpus: Corpus, labels: Sequence[str], wanted: str) -> None:
     check_belongs(path, metadata, language=corpus.language, labels=list(labels), corpus_sha256=corpus.sha256)
+    if (decoder := metadata.get("decoder")) != wanted:
+        raise MismatchError(
+            f"scores of a {decoder} teacher, needed are those of a {wanted} one",
+            where=str(path),
+            hint="`token` learns from softmax teachers, every other objective from CRF teachers.",
+        )
 
 
 def _repeated(scores: Scores) -> Tensor:

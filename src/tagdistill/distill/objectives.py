@@ -109,13 +109,14 @@ class Objective:
     targets: tuple[str, ...] = ()  # from targets.parquet
     scores: tuple[str, ...] = ()  # from scores.parquet
     tempered: bool = False
+    teacher: str = "crf"  # decoder of the teachers
 
 
 _PATHS = ("paths", "path_log_prob")
 OBJECTIVES: dict[str, Objective | None] = {
     "baseline": None,
     "softmax": None,
-    "token": Objective(token, targets=("log_posterior",), tempered=True),
+    "token": Objective(token, targets=("log_posterior",), tempered=True, teacher="softmax"),
     "emission": Objective(emission, scores=("emissions",), tempered=True),
     "top_k": Objective(top_k, targets=_PATHS),
     "top_wk": Objective(top_wk, targets=_PATHS),

@@ -23,7 +23,7 @@ def score_corpus(
     torch.set_num_threads(threads)
     loaded = load_tagger(model, encoder, device)
     corpus = read_corpus(files.corpus)
-    source = read_source(files, loaded.labels)
+    source = read_source(files, loaded.labels, encoder=loaded.encoder)
     pool = Pool([source], inputs_of(loaded, [source]))
     chain = {
         name: getattr(loaded.model.tagger, name).detach().cpu().numpy().astype(np.float32)

@@ -31,6 +31,7 @@ class EncoderInfo:
     positions: int  # pieces a window can hold, special ones included
     licence: str
     attribution: str
+    whole: bool = True  # false where the last layers were left out, and a final norm with them
 
     @classmethod
     def read(cls, folder: Path) -> EncoderInfo:

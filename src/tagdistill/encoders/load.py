@@ -104,7 +104,7 @@ class Encoder(nn.Module):
         for index in range(first, last):
             layer = self.layers[index]
             states = layer(states, **arguments(layer))
-            if index + 1 == self.info.layers and hasattr(self.model, "final_norm"):
+            if self.info.whole and index + 1 == self.info.layers and hasattr(self.model, "final_norm"):
                 states = self.model.final_norm(states)  # a pre-norm encoder's: it belongs to the very last layer
             if index + 1 in keep:
                 found[index + 1] = states

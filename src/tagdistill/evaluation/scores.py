@@ -18,7 +18,7 @@ from tagdistill.data.counts import Counts
 from tagdistill.errors import MismatchError
 from tagdistill.evaluation.metrics import FORMAT, read_counts
 from tagdistill.files import read_json
-from tagdistill.settings import Experiment
+from tagdistill.settings import TEACHERS_ON_ALL, Experiment
 
 WITHOUT_TEACHERS = ("baseline", "softmax")
 COLUMNS = [
@@ -137,10 +137,11 @@ def read_scores(results: Path, experiment: Experiment) -> Results:
 def _planned(experiment: Experiment) -> Iterator[tuple[Model, Target, bool]]:
     """Yield model, language, and whether the metrics must be there: `auto` leaves teachers elsewhere open."""
     everywhere = experiment.evaluate.teachers
+    few = len(experiment.languages) + len(experiment.zero_shot) <= TEACHERS_ON_ALL
     for model in [*teachers(experiment), *students(experiment)]:
         for target in targets(experiment):
             own = model.kind == "student" or model.teacher == target.language
-            if own or everywhere != "own":
+            if own or everywhere == "all" or (everywhere == "auto" and few):
                 yield model, target, own or everywhere == "all"
 
 

@@ -6,6 +6,9 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+from safetensors import safe_open
+
 from tagdistill.encoders.folder import EncoderInfo, weights_sha256
 from tagdistill.encoders.load import load_encoder
 from tagdistill.encoders.pretrained import quiet_transformers
@@ -18,7 +21,7 @@ def export_student(model: Path, encoder: Path, card: Path, out: Path) -> None:
     """Write a folder that `tagdistill predict --model` needs nothing else for.
 
     The encoder keeps the layers that the model runs: up to its highest tap, or those it was tuned with. What is left
-    out never ran, so the labels are the same. Weights are float16, computed with in float32, as in the encoder itself.
+    out never ran, and the weights keep their precision: the labels are the same.
     """
     config = read_config(model)
     settings = EncoderSettings.model_validate(config["encoder"])
@@ -34,8 +37,15 @@ def write_first_layers(encoder: Path, layers: int, out: Path) -> None:
     info = EncoderInfo.read(encoder)
     kept = load_encoder(encoder, layers)
     with quiet_transformers():
-        kept.model.half().save_pretrained(out, safe_serialization=True)
+        kept.model.to(dtype_of(encoder)).save_pretrained(out, safe_serialization=True)
     for file in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "NOTICE"):
         if (encoder / file).exists():
             shutil.copyfile(encoder / file, out / file)
-    replace(info, layers=layers, sha256=weights_sha256(out)).write(out)
+    whole = info.whole and layers == info.layers
+    replace(info, layers=layers, sha256=weights_sha256(out), whole=whole).write(out)
+
+
+def dtype_of(encoder: Path) -> torch.dtype:
+    """Return the precision that an encoder's weights are stored in."""
+    with safe_open(next(iter(sorted(encoder.glob("*.safetensors")))), framework="pt") as file:
+        return file.get_tensor(next(iter(file.keys()))).dtype

@@ -24,6 +24,11 @@ class Loaded:
     words: WordPieces | None
 
     @property
+    def encoder(self) -> EncoderSettings:
+        """The settings of the encoder that the model was made on."""
+        return EncoderSettings.model_validate(self.config["encoder"])
+
+    @property
     def labels(self) -> tuple[str, ...]:
         return self.model.tagger.spec.labels
 

@@ -67,7 +67,7 @@ class Run:
                 "shape": [self.task, self.labels, self.decoder, self.objective, self.seed, self.device, self.threads],
                 "encoder": [self.encoder.model_dump(mode="json"), self._encoder_sha256()],
                 "files": [sha256_file(path) for path in files],
-                "code": code_version("crf", "models", "distill", "training", "encoders"),
+                "code": code_version("crf", "data/counts", "data/labels", "models", "distill", "training", "encoders"),
                 "versions": versions(),
             }
         )
@@ -124,8 +124,8 @@ def _train(run: Run) -> tuple[Model, dict[str, Any]]:
     torch.manual_seed(run.seed)
     objective = OBJECTIVES[run.objective] if run.objective else None
     distill = run.distill or Distill.model_validate({})
-    labelled = [read_source(files, run.labels, objective) for files in run.train]
-    plain = [read_source(files, run.labels, objective) for files in run.unlabelled] if objective else []
+    labelled = [read_source(files, run.labels, objective, run.encoder) for files in run.train]
+    plain = [read_source(files, run.labels, objective, run.encoder) for files in run.unlabelled] if objective else []
     model, words = _model(run, labelled)
     pool, without = (Pool(sources, _inputs(sources, model, words)) for sources in (labelled, plain))
     updates = plan(
@@ -194,7 +194,7 @@ def _dev_score(run: Run, model: Model, words: WordPieces | None) -> Score:
     """Return the function that scores a model on dev: each language, their mean (macro) and all words (pooled)."""
     sets = []
     for files in run.dev:
-        source, corpus = read_source(files, run.labels), read_corpus(files.corpus)
+        source, corpus = read_source(files, run.labels, encoder=run.encoder), read_corpus(files.corpus)
         if corpus.labels is None:
             raise DataError("the dev set has no labels", where=str(files.corpus))
         sets.append((files.language, Pool([source], _inputs([source], model, words)), corpus.labels))
