@@ -357,3 +357,12 @@ def test_the_page_renders_in_a_browser(made, tmp_path):
     shown = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert shown.returncode == 0
     assert shown.stdout.count("<svg") == len(FIGURES) and "91.53" in shown.stdout and "</html>" in shown.stdout
+
+
+def test_what_the_tokenizer_could_not_take_is_in_the_data_table():
+    from tagdistill.reporting.sections import data_table
+
+    reports = {"fr": {"splits": {"test": {"sentences": 3, "tokens": 9}}}}
+    table = data_table(reports, {("fr", "test"): {"words with an unknown piece": 2}})
+    assert "words with an unknown piece 2" in str(table)
+    assert "unknown piece" not in str(data_table(reports))

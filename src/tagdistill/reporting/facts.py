@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tagdistill.encoders.store import read_metadata
 from tagdistill.errors import DataError
 from tagdistill.evaluation.scores import Model
 from tagdistill.files import folder_size, read_json, sha256_file
@@ -144,6 +145,21 @@ def _size(path: Path) -> dict[str, Any]:
         raise DataError(f"not readable as Parquet: {error}", where=str(path)) from error
     words, size = sum(lengths.to_pylist()), path.stat().st_size
     return {"sentences": len(lengths), "words": words, "bytes": size, "bytes_per_word": size / max(words, 1)}
+
+
+def piece_counts(results: Path, experiment: Experiment) -> dict[tuple[str, str], dict[str, int]]:
+    """Return what the tokenizer could not take as it is, by language and split, from the features' own counts."""
+    words = {
+        "unknown_words": "words with an unknown piece",
+        "split_sentences": "sentences in windows",
+        "cut_words": "words cut",
+    }
+    found = {}
+    for language in (*experiment.languages, *experiment.zero_shot):
+        for path in sorted((results / "features").glob(f"*/{language}/*.safetensors")):
+            counts = read_metadata(path).get("counts", {})
+            found[language, path.stem] = {words[name]: n for name, n in counts.items() if name in words and n}
+    return found
 
 
 def feature_sizes(results: Path, experiment: Experiment) -> dict[str, int]:

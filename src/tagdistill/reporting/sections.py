@@ -100,8 +100,10 @@ def _certainty(found: Mapping[str, float]) -> list[Field]:
     return [Field(f"{found[k]:.{n}f}") if k in found else Field(MISSING, tone="missing") for k, n in digits.items()]
 
 
-def data_table(reports: Mapping[str, Mapping[str, Any]]) -> Table | None:
-    """Return counts, repeats and repairs of every split."""
+def data_table(
+    reports: Mapping[str, Mapping[str, Any]], pieces: Mapping[tuple[str, str], Mapping[str, int]] | None = None
+) -> Table | None:
+    """Return counts, repeats and repairs of every split; `pieces`: what the tokenizer could not take as it is."""
     rows = []
     for language, report in reports.items():
         for split, facts in _splits(report):
@@ -111,6 +113,7 @@ def data_table(reports: Mapping[str, Mapping[str, Any]]) -> Table | None:
                 if pair.startswith(f"{split} in ") and n.get("shared")
             ]
             notes = {key.replace("_", " "): n for key, n in (facts.get("left_out_or_repaired") or {}).items() if n}
+            notes |= (pieces or {}).get((language, split), {})
             rows.append(
                 (
                     f"{language} {split}",
@@ -124,7 +127,7 @@ def data_table(reports: Mapping[str, Mapping[str, Any]]) -> Table | None:
                 )
             )
     head = ["split", "sentences", "words", "longest", "repeated", "shared with another split", "conflicting labels"]
-    return plain_table([*head, "left out or repaired"], rows)
+    return plain_table([*head, "left out, repaired or cut"], rows)
 
 
 def _splits(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
