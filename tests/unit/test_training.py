@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from filelock import FileLock
@@ -30,14 +31,14 @@ from tiny_runs import (
 )
 
 from tagdistill.config import validate
-from tagdistill.distill.examples import CorpusFiles
-from tagdistill.errors import ConfigError, DataError, TagdistillError
+from tagdistill.distill.examples import CorpusFiles, Source
+from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
 from tagdistill.files import read_json, sha256_file
 from tagdistill.jobs import TeacherJob, write_job
 from tagdistill.settings import TeacherSettings
 from tagdistill.training import stages, trainer
 from tagdistill.training.checkpoints import COMPLETE, last_checkpoint
-from tagdistill.training.stages import Run, run_training
+from tagdistill.training.stages import Run, one_teacher_each, run_training
 from tagdistill.training.updates import Updates
 
 
@@ -648,3 +649,13 @@ def test_settings_of_fine_tuning_change_the_weights(settings, data, encoder, tmp
     run_training(other)
     heads = [load_file(run.model / "model.safetensors")["tagger.emission.weight"] for run in (plain, other)]
     assert not torch.equal(*heads)
+
+
+def test_targets_of_two_teachers_for_one_language_are_refused():
+    def source(language: str, teacher: str | None) -> Source:
+        return Source(language, [["a"]], np.array([0, 1]), teacher=teacher)
+
+    assert one_teacher_each([source("fr", "a"), source("nl", "b"), source("fr", "a")]) == {"fr": "a", "nl": "b"}
+    assert one_teacher_each([source("fr", None)]) == {}
+    with pytest.raises(MismatchError, match="fr: targets of two teachers"):
+        one_teacher_each([source("fr", "a"), source("fr", "c")])

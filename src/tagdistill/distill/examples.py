@@ -51,6 +51,7 @@ class Source:
     labels: Tensor | None = None
     per_word: dict[str, Tensor] = field(default_factory=dict)  # teacher values, [words, ...]
     per_sentence: dict[str, Tensor] = field(default_factory=dict)  # teacher values, [sentences, ...]
+    teacher: str | None = None  # hash of the weights that the teacher values are of
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -79,12 +80,13 @@ def read_source(
     offsets = np.concatenate([[0], np.cumsum(corpus.lengths, dtype=np.int64)])
     per_word: dict[str, Tensor] = {}
     per_sentence: dict[str, Tensor] = {}
+    teacher = None
     if objective is not None and objective.targets:
-        _read_targets(_needed(files.targets, files), corpus, labels, objective, per_word, per_sentence)
+        teacher = _read_targets(_needed(files.targets, files), corpus, labels, objective, per_word, per_sentence)
     if objective is not None and objective.scores:
-        _read_scores(_needed(files.scores, files), corpus, labels, objective, per_word, per_sentence)
+        teacher = _read_scores(_needed(files.scores, files), corpus, labels, objective, per_word, per_sentence)
     gold = label_ids(corpus, labels)
-    return Source(files.language, corpus.tokens, offsets, vectors, gold, per_word, per_sentence)
+    return Source(files.language, corpus.tokens, offsets, vectors, gold, per_word, per_sentence, teacher)
 
 
 def _vectors(path: Path, corpus: Corpus, encoder: EncoderSettings | None) -> Tensor:
@@ -117,14 +119,15 @@ def _read_targets(
     objective: Objective,
     per_word: dict[str, Tensor],
     per_sentence: dict[str, Tensor],
-) -> None:
+) -> str:
     targets = read_targets(path)
-    _check_teacher(path, targets.metadata, corpus, labels, objective.teacher)
+    teacher = _check_teacher(path, targets.metadata, corpus, labels, objective.teacher)
     if "log_posterior" in objective.targets:
         per_word["log_posterior"] = torch.from_numpy(targets.log_posterior.copy())
     if "paths" in objective.targets:
         per_word["paths"] = torch.from_numpy(targets.paths.copy())
         per_sentence["path_log_prob"] = torch.from_numpy(targets.path_log_prob.copy())
+    return teacher
 
 
 def _read_scores(
@@ -134,9 +137,9 @@ def _read_scores(
     objective: Objective,
     per_word: dict[str, Tensor],
     per_sentence: dict[str, Tensor],
-) -> None:
+) -> str:
     scores = read_scores(path)
-    _check_teacher(path, scores.metadata, corpus, labels, objective.teacher)
+    teacher = _check_teacher(path, scores.metadata, corpus, labels, objective.teacher)
     if "emissions" in objective.scores:
         per_word["emissions"] = torch.from_numpy(scores.emissions.copy())
     if "transitions" in objective.scores:
@@ -144,9 +147,11 @@ def _read_scores(
     if "pairs" in objective.scores:
         unary, pairs = expected_counts(scores)
         per_word["unary"], per_sentence["pairs"] = torch.from_numpy(unary), torch.from_numpy(pairs)
+    return teacher
 
 
-def _check_teacher(path: Path, metadata: dict[str, Any], corpus: Corpus, labels: Sequence[str], wanted: str) -> None:
+def _check_teacher(path: Path, metadata: dict[str, Any], corpus: Corpus, labels: Sequence[str], wanted: str) -> str:
+    """Return the hash of the teacher of a file, after refusing one that is of another text, label list or kind."""
     check_belongs(path, metadata, language=corpus.language, labels=list(labels), corpus_sha256=corpus.sha256)
     if (decoder := metadata.get("decoder")) != wanted:
         raise MismatchError(
@@ -154,6 +159,7 @@ def _check_teacher(path: Path, metadata: dict[str, Any], corpus: Corpus, labels:
             where=str(path),
             hint="`token` learns from softmax teachers, every other objective from CRF teachers.",
         )
+    return metadata["teacher_sha256"]
 
 
 def _repeated(scores: Scores) -> Tensor:

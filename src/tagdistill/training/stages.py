@@ -20,7 +20,7 @@ from tagdistill.distill.examples import CorpusFiles, MakeInputs, Pool, Source, m
 from tagdistill.distill.objectives import OBJECTIVES, Objective
 from tagdistill.encoders.folder import EncoderInfo
 from tagdistill.encoders.pieces import WordPieces
-from tagdistill.errors import ConfigError, DataError
+from tagdistill.errors import ConfigError, DataError, MismatchError
 from tagdistill.files import read_json, sha256_file, sha256_json, write_json, write_text
 from tagdistill.models.inference import tag
 from tagdistill.models.model import Model, save_model
@@ -126,6 +126,7 @@ def _train(run: Run) -> tuple[Model, dict[str, Any]]:
     distill = run.distill or Distill.model_validate({})
     labelled = [read_source(files, run.labels, objective, run.encoder) for files in run.train]
     plain = [read_source(files, run.labels, objective, run.encoder) for files in run.unlabelled] if objective else []
+    teachers = one_teacher_each([*labelled, *plain])
     model, words = _model(run, labelled)
     pool, without = (Pool(sources, _inputs(sources, model, words)) for sources in (labelled, plain))
     updates = plan(
@@ -149,7 +150,20 @@ def _train(run: Run) -> tuple[Model, dict[str, Any]]:
         score=_dev_score(run, model, words) if run.dev else None,
         device=run.device,
     )
-    return model, {**outcome, "updates": len(updates)}
+    return model, {**outcome, "updates": len(updates), "teachers": teachers}
+
+
+def one_teacher_each(sources: Sequence[Source]) -> dict[str, str]:
+    """Return the hash of each language's teacher; refuse targets of two different teachers for one language."""
+    found: dict[str, str] = {}
+    for source in sources:
+        if source.teacher is not None and found.setdefault(source.language, source.teacher) != source.teacher:
+            raise MismatchError(
+                f"targets of two teachers: {found[source.language][:12]} and {source.teacher[:12]}",
+                where=source.language,
+                hint="Its labelled and its unlabelled text must be scored by one teacher: make the targets again.",
+            )
+    return found
 
 
 def _say(run: Run, objective: Objective | None, labelled: list[Source], plain: list[Source], updates: int) -> None:
@@ -229,7 +243,7 @@ def _write(run: Run, model: Model, outcome: dict[str, Any]) -> None:
     }
     write_text(run.log, "".join(json.dumps(line, sort_keys=True) + "\n" for line in outcome["history"]))
     write_json(run.summary, summary)
-    save_model(run.model, model, describe(run))
+    save_model(run.model, model, {**describe(run), "teachers": outcome["teachers"]})
 
 
 def describe(run: Run) -> dict[str, Any]:
