@@ -1,4 +1,4 @@
-"""tagdistill: from data sets to one multilingual tagger. `snakemake --cores N [--configfile config/ud.yaml]`."""
+"""tagdistill: from data sets to one multilingual tagger. `snakemake --cores N [--configfile config/small/ud.yaml]`."""
 
 from snakemake.utils import min_version
 
