@@ -33,6 +33,10 @@ Files = Annotated[str, typer.Option("--files", help="input files, as JSON or @FI
 Encoder = Annotated[Optional[Path], typer.Option("--encoder", help="the converted encoder's folder")]  # noqa: UP045
 Threads = Annotated[int, typer.Option(help="threads to compute with")]
 Out = Annotated[Path, typer.Option("--out", help="file or folder to write")]
+ModelOut = Annotated[Path, typer.Option("--model", help="folder to write the model to")]
+LogOut = Annotated[Path, typer.Option("--log", help="training log to write (JSON lines)")]
+SummaryOut = Annotated[Path, typer.Option("--summary", help="summary of the training to write (JSON)")]
+Checkpoints = Annotated[Path, typer.Option(help="folder of the checkpoints, to go on from after a kill")]
 
 
 class InputFormat(StrEnum):
@@ -175,79 +179,52 @@ def encode(
 def train_teacher(
     job: Job,
     files: Files,
-    model: Annotated[Path, typer.Option(help="folder to write the model to")],
-    log: Annotated[Path, typer.Option(help="training log to write (JSON lines)")],
-    summary: Annotated[Path, typer.Option(help="summary of the training to write (JSON)")],
-    checkpoints: Annotated[Path, typer.Option(help="folder of the checkpoints, to go on from after a kill")],
+    model: ModelOut,
+    log: LogOut,
+    summary: SummaryOut,
+    checkpoints: Checkpoints,
     encoder: Encoder = None,
     threads: Threads = 1,
 ) -> None:
     """Train the teacher of one language."""
     from tagdistill.jobs import TeacherJob, read_job
-    from tagdistill.training.stages import Run, run_training
 
     told, given = read_job(TeacherJob, job), _files(files)
     one = (told.language,)
-    run_training(
-        Run(
-            task=told.task,
-            labels=told.labels,
-            decoder=told.decoder,
-            settings=told.settings,
-            encoder=told.encoder,
-            seed=told.seed,
-            train=_corpora(one, given, "train"),
-            dev=_corpora(one, given, "dev") if given.get("dev") else [],
-            model=model,
-            log=log,
-            summary=summary,
-            checkpoints=checkpoints,
-            encoder_folder=encoder,
-            device=_device(told.device),
-            threads=threads,
-        )
-    )
+    corpora = {"train": _corpora(one, given, "train"), "dev": _corpora(one, given, "dev") if given.get("dev") else []}
+    places = {"model": model, "log": log, "summary": summary, "checkpoints": checkpoints, "encoder_folder": encoder}
+    _train(told, threads, **corpora, **places, decoder=told.decoder)
 
 
 @app.command()
 def train_student(
     job: Job,
     files: Files,
-    model: Annotated[Path, typer.Option(help="folder to write the model to")],
-    log: Annotated[Path, typer.Option(help="training log to write (JSON lines)")],
-    summary: Annotated[Path, typer.Option(help="summary of the training to write (JSON)")],
-    checkpoints: Annotated[Path, typer.Option(help="folder of the checkpoints, to go on from after a kill")],
+    model: ModelOut,
+    log: LogOut,
+    summary: SummaryOut,
+    checkpoints: Checkpoints,
     encoder: Encoder = None,
     threads: Threads = 1,
 ) -> None:
     """Train one multilingual student with one objective."""
     from tagdistill.config import decoder_of
     from tagdistill.jobs import StudentJob, read_job
-    from tagdistill.training.stages import Run, run_training
 
     told, given = read_job(StudentJob, job), _files(files)
-    run_training(
-        Run(
-            task=told.task,
-            labels=told.labels,
-            decoder=decoder_of(told.objective),
-            settings=told.settings,
-            encoder=told.encoder,
-            seed=told.seed,
-            train=_corpora(told.languages, given, "train"),
-            dev=_corpora(told.dev_languages, given, "dev"),
-            unlabelled=_corpora(told.unlabelled_languages, given, "unlabelled"),
-            objective=told.objective,
-            distill=told.distill,
-            model=model,
-            log=log,
-            summary=summary,
-            checkpoints=checkpoints,
-            encoder_folder=encoder,
-            device=_device(told.device),
-            threads=threads,
-        )
-    )
+    languages = {"train": told.languages, "dev": told.dev_languages, "unlabelled": told.unlabelled_languages}
+    corpora = {split: _corpora(names, given, split) for split, names in languages.items()}
+    places = {"model": model, "log": log, "summary": summary, "checkpoints": checkpoints, "encoder_folder": encoder}
+    learns = {"decoder": decoder_of(told.objective), "objective": told.objective, "distill": told.distill}
+    _train(told, threads, **corpora, **places, **learns)
+
+
+def _train(told: Any, threads: int, **rest: Any) -> None:
+    """Run the training of a teacher's or a student's job; `rest` is what the two have each their own of."""
+    from tagdistill.training.stages import Run, run_training
+
+    same = {name: getattr(told, name) for name in ("task", "labels", "settings", "encoder", "seed")}
+    run_training(Run(**same, **rest, device=_device(told.device), threads=threads))
 
 
 @app.command()

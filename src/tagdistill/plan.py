@@ -5,6 +5,7 @@ Nothing here computes or imports torch: Snakemake reads it at every start, on ev
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -347,6 +348,4 @@ def _read_for(objective: str, distill: Distill, unlabelled: bool) -> Distill:
 
 def files_json(files: Mapping[str, Any]) -> str:
     """Return named lists of files as one line of JSON."""
-    import json
-
     return json.dumps({name: [str(path) for path in paths] for name, paths in files.items()}, sort_keys=True)

@@ -78,15 +78,13 @@ def read_source(
     check_belongs(files.corpus, corpus.metadata, language=files.language, labels=list(labels))
     vectors = _vectors(files.features, corpus, encoder) if files.features else None
     offsets = np.concatenate([[0], np.cumsum(corpus.lengths, dtype=np.int64)])
-    per_word: dict[str, Tensor] = {}
-    per_sentence: dict[str, Tensor] = {}
-    teacher = None
-    if objective is not None and objective.targets:
-        teacher = _read_targets(_needed(files.targets, files), corpus, labels, objective, per_word, per_sentence)
-    if objective is not None and objective.scores:
-        teacher = _read_scores(_needed(files.scores, files), corpus, labels, objective, per_word, per_sentence)
-    gold = label_ids(corpus, labels)
-    return Source(files.language, corpus.tokens, offsets, vectors, gold, per_word, per_sentence, teacher)
+    said: dict[str, Any] = {}
+    if objective is not None and (objective.targets or objective.scores):
+        read = _target_values if objective.targets else _score_values
+        path = _needed(files.targets if objective.targets else files.scores, files)
+        metadata, said["per_word"], said["per_sentence"] = read(path, objective)
+        said["teacher"] = _check_teacher(path, metadata, corpus, labels, objective.teacher)
+    return Source(files.language, corpus.tokens, offsets, vectors, label_ids(corpus, labels), **said)
 
 
 def _vectors(path: Path, corpus: Corpus, encoder: EncoderSettings | None) -> Tensor:
@@ -112,34 +110,21 @@ def label_ids(corpus: Corpus, labels: Sequence[str]) -> Tensor | None:
     return torch.tensor([index[label] for sentence in corpus.labels for label in sentence], dtype=torch.int64)
 
 
-def _read_targets(
-    path: Path,
-    corpus: Corpus,
-    labels: Sequence[str],
-    objective: Objective,
-    per_word: dict[str, Tensor],
-    per_sentence: dict[str, Tensor],
-) -> str:
+Values = tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]  # metadata, values of words, of sentences
+
+
+def _target_values(path: Path, objective: Objective) -> Values:
     targets = read_targets(path)
-    teacher = _check_teacher(path, targets.metadata, corpus, labels, objective.teacher)
-    if "log_posterior" in objective.targets:
-        per_word["log_posterior"] = torch.from_numpy(targets.log_posterior.copy())
-    if "paths" in objective.targets:
-        per_word["paths"] = torch.from_numpy(targets.paths.copy())
-        per_sentence["path_log_prob"] = torch.from_numpy(targets.path_log_prob.copy())
-    return teacher
+    words: dict[str, NDArray[Any]] = {"log_posterior": targets.log_posterior, "paths": targets.paths}
+    per_word = {name: torch.from_numpy(words[name].copy()) for name in words if name in objective.targets}
+    weights = torch.from_numpy(targets.path_log_prob.copy())
+    return targets.metadata, per_word, {"path_log_prob": weights} if "paths" in objective.targets else {}
 
 
-def _read_scores(
-    path: Path,
-    corpus: Corpus,
-    labels: Sequence[str],
-    objective: Objective,
-    per_word: dict[str, Tensor],
-    per_sentence: dict[str, Tensor],
-) -> str:
+def _score_values(path: Path, objective: Objective) -> Values:
     scores = read_scores(path)
-    teacher = _check_teacher(path, scores.metadata, corpus, labels, objective.teacher)
+    per_word: dict[str, Tensor] = {}
+    per_sentence: dict[str, Tensor] = {}
     if "emissions" in objective.scores:
         per_word["emissions"] = torch.from_numpy(scores.emissions.copy())
     if "transitions" in objective.scores:
@@ -147,7 +132,7 @@ def _read_scores(
     if "pairs" in objective.scores:
         unary, pairs = expected_counts(scores)
         per_word["unary"], per_sentence["pairs"] = torch.from_numpy(unary), torch.from_numpy(pairs)
-    return teacher
+    return scores.metadata, per_word, per_sentence
 
 
 def _check_teacher(path: Path, metadata: dict[str, Any], corpus: Corpus, labels: Sequence[str], wanted: str) -> str:

@@ -15,12 +15,11 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tagdistill.encoders.features import cache_states
+from tagdistill.encoders.features import batch_states, cache_states
 from tagdistill.encoders.load import Encoder, load_encoder
 from tagdistill.encoders.pieces import Pieces, WordPieces
 from tagdistill.encoders.pooling import pool
 from tagdistill.errors import ConfigError
-from tagdistill.models.batches import pad
 from tagdistill.settings import EncoderSettings
 
 
@@ -94,8 +93,7 @@ class PieceInputs:
         batch = self.pieces.batch(windows)
         if self.states is None:
             return {"pieces": batch}
-        states = pad([self.states[window] for window in windows], batch.ids.shape[1], torch.float32)
-        return {"pieces": batch, "states": states}
+        return {"pieces": batch, "states": batch_states(self.states, batch)}
 
 
 def load_tuned(folder: Path, settings: EncoderSettings, first: int) -> tuple[TunedLayers, WordPieces]:
