@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP_TORCH := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
 INSTALLED := $(VENV)/installed$(addprefix -,$(TORCH))
 
-.PHONY: help setup demo test check bench tiny results clean
+.PHONY: help setup demo test check bench bench-gpu tiny results clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -49,6 +49,10 @@ bench: setup  ## Measure the CRF kernels beside other implementations; rewrites 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/peers --upgrade --no-deps pytorch-crf==0.7.2 TorchCRF==1.1.0
 	PYTHONPATH=build/peers $(BIN)/python bench/crf_peers.py --path build/peers --json build/crf_peers.json
 	PYTHONPATH=build/peers $(BIN)/python bench/write_page.py build/crf_peers.json docs/benchmarks.md
+
+bench-gpu: setup  ## Measure the CRF kernels on a CUDA device; rewrites docs/benchmarks-gpu.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/peers-gpu --upgrade --no-deps pytorch-crf==0.7.2
+	$(BIN)/python bench/gpu.py --path build/peers-gpu --json build/gpu.json --page docs/benchmarks-gpu.md
 
 results: setup  ## Rewrite docs/results.md from the finished medium experiments
 	$(BIN)/tagdistill results $(sort $(wildcard results/medium-*)) --out docs/results.md

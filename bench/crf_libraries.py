@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 from crf_problem import AutogradProvider, Provider, Result
+from original import Original
 from torch import Tensor
 
 
@@ -64,4 +65,5 @@ def torch_crf() -> type[Provider]:
 LIBRARIES: dict[str, Callable[[], type[Provider]]] = {
     "pytorch-crf": pytorch_crf,
     "TorchCRF": torch_crf,
+    "original": lambda: Original,
 }

@@ -60,9 +60,8 @@ def error(operation: str, found: Any, reference: Reference, tiny: bool = False) 
     score = problem.path_score([x.detach() for x in reference.leaf], paths)
     if any(len(set(map(tuple, rows))) < len(rows) for rows in paths.tolist()):
         return float("inf")  # a path twice
-    if tiny:
-        return distance(score, reference.sorted_scores(score.shape[1]))
-    return distance(score[:, 0], reference.best)
+    best = reference.listed_scores if tiny else reference.best_scores
+    return distance(score, best(score.shape[1]))
 
 
 def measure(providers: list[Provider], operation: str, arguments: list[int], seconds: float) -> dict[str, list[float]]:

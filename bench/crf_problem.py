@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,7 +15,15 @@ Result = tuple[float, Tensor | None, Tensor | None]  # loss, gradient to emissio
 class Problem:
     """Random potentials. Score of y: start[y1] + sum E[t, yt] + sum A[y(t-1), yt] + end[yn]. Longest sentence first."""
 
-    def __init__(self, batch: int, time: int, labels: int, seed: int = 0, lengths: list[int] | None = None) -> None:
+    def __init__(
+        self,
+        batch: int,
+        time: int,
+        labels: int,
+        seed: int = 0,
+        lengths: list[int] | None = None,
+        device: str = "cpu",
+    ) -> None:
         random = torch.Generator().manual_seed(seed)
         self.B, self.T, self.L, self.K = batch, time, labels, K
         drawn = torch.randint(max(2, time // 4), time + 1, (batch,), generator=random)
@@ -33,6 +40,9 @@ class Problem:
         target = (3.0 * torch.randn(batch, time, labels, generator=random)).softmax(2)
         self.posterior = target * self.mask[..., None]
         self.entropy = float(-(self.posterior * (self.posterior + 1e-30).log()).sum())
+        for name, value in vars(self).items():  # drawn on the CPU, so that a problem is the same on every device
+            if torch.is_tensor(value):
+                setattr(self, name, value.to(device))
 
     def leaves(self, dtype: torch.dtype = torch.float32) -> list[Tensor]:
         return [x.to(dtype, copy=True).requires_grad_(True) for x in (self.E, self.A, self.start, self.end)]
@@ -120,25 +130,27 @@ class Reference(AutogradProvider):
             self.memo[op] = getattr(self, op)()
         return self.memo[op]
 
-    def _scan(self, join: Any) -> Tensor:
+    def log_z(self) -> Tensor:
         emissions, transitions, start, end = self.leaf
         alpha = start + emissions[:, 0]
         for t in range(1, self.p.T):
-            step = join(alpha[:, :, None] + transitions) + emissions[:, t]
+            step = (alpha[:, :, None] + transitions).logsumexp(1) + emissions[:, t]
             alpha = torch.where(self.p.mask[:, t, None], step, alpha)
-        return join((alpha + end)[:, :, None])[:, 0]
+        return (alpha + end).logsumexp(1)
 
-    def log_z(self) -> Tensor:
-        return self._scan(lambda x: x.logsumexp(1))
+    @torch.no_grad()
+    def best_scores(self, k: int) -> Tensor:
+        """(batch, k) scores of the k best paths, by lists of k for each label; -inf where there are fewer."""
+        emissions, transitions, start, end = self.leaf
+        state = emissions.new_full((self.p.B, k, self.p.L), -torch.inf)
+        state[:, 0] = start + emissions[:, 0]
+        for t in range(1, self.p.T):
+            step = (state[..., None] + transitions).flatten(1, 2).topk(k, 1).values + emissions[:, t, None]
+            state = torch.where(self.p.mask[:, t, None, None], step, state)
+        return (state + end).flatten(1).topk(k, 1).values
 
-    @cached_property
-    def best(self) -> Tensor:
-        """(batch,) score of the best path."""
-        with torch.no_grad():
-            return self._scan(lambda x: x.amax(1))
-
-    def sorted_scores(self, k: int) -> Tensor:
-        """(batch, k) scores of the k best paths, by listing all of them; -inf where there are fewer."""
+    def listed_scores(self, k: int) -> Tensor:
+        """The same by listing all paths, for tiny problems."""
         rows = []
         for b, n in enumerate(self.p.lengths.tolist()):
             paths = torch.tensor(list(itertools.product(range(self.p.L), repeat=n)))
