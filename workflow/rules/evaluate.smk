@@ -39,8 +39,8 @@ rule evaluate_student:
         "Evaluate the student {wildcards.objective}, seed {wildcards.seed}"
     shell:
         "tagdistill evaluate-model --job {params.job:q} --files {params.files:q} --model {input.model:q} "
-        "{params.encoder} --predictions {params.folders[0]:q} --metrics {params.folders[1]:q} --threads {threads} "
-        "> {log:q} 2>&1"
+        "{params.encoder} --predictions {params.folders[0]:q} --metrics {params.folders[1]:q} "
+        "--device {DEVICE} --threads {threads} > {log:q} 2>&1"
 
 
 use rule evaluate_student as evaluate_teacher with:

