@@ -31,8 +31,6 @@ def read_plan(config):
 
 
 PLAN = read_plan(config)
-# Where a job runs is no parameter of it: a run may move to a GPU, or back, and train nothing anew.
-DEVICE = PLAN.experiment.device
 
 
 wildcard_constraints:

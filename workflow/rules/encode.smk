@@ -35,6 +35,8 @@ rule encode:
         f"benchmarks/{PLAN.name}/encode/{{features}}-{{lang}}-{{split}}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        device=PLAN.experiment.device,  # not params: a run may move to a GPU, or back, and train nothing anew
     params:
         job=lambda w: PLAN.encode_job(w.features),
         files=lambda w, input, output: files_json({"corpora": [input.corpora], "features": [output.features]}),
@@ -43,4 +45,4 @@ rule encode:
         "Compute the word vectors of {wildcards.lang}, {wildcards.split}"
     shell:
         "tagdistill encode --encoder {input.encoder:q} --job {params.job:q} --files {params.files:q} "
-        "--device {DEVICE} --threads {threads} > {log:q} 2>&1"
+        "--device {resources.device} --threads {threads} > {log:q} 2>&1"

@@ -29,6 +29,8 @@ rule evaluate_student:
         f"benchmarks/{PLAN.name}/evaluate_student/{{objective}}-{{seed}}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        device=PLAN.experiment.device,
     params:
         job=lambda w: PLAN.evaluate_job(f"students/{w.objective}/seed-{w.seed}"),
         files=lambda w, input: files_json(named(input)),
@@ -40,7 +42,7 @@ rule evaluate_student:
     shell:
         "tagdistill evaluate-model --job {params.job:q} --files {params.files:q} --model {input.model:q} "
         "{params.encoder} --predictions {params.folders[0]:q} --metrics {params.folders[1]:q} "
-        "--device {DEVICE} --threads {threads} > {log:q} 2>&1"
+        "--device {resources.device} --threads {threads} > {log:q} 2>&1"
 
 
 use rule evaluate_student as evaluate_teacher with:

@@ -18,6 +18,8 @@ rule train_student:
         f"benchmarks/{PLAN.name}/train_student/{{objective}}-{{seed}}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        device=PLAN.experiment.device,
     params:
         job=lambda w: PLAN.student_job(w.objective, int(w.seed)),
         files=lambda w, input: files_json(named(input)),
@@ -29,4 +31,4 @@ rule train_student:
     shell:
         "tagdistill train-student --job {params.job:q} --files {params.files:q} {params.encoder} "
         "--model {output.model:q} --log {output.log:q} --summary {output.summary:q} "
-        "--checkpoints {params.checkpoints:q} --device {DEVICE} --threads {threads} > {log:q} 2>&1"
+        "--checkpoints {params.checkpoints:q} --device {resources.device} --threads {threads} > {log:q} 2>&1"

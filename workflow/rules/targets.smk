@@ -16,6 +16,8 @@ rule score:
         f"benchmarks/{PLAN.name}/score/{{lang}}-{{decoder}}-{{seed}}-{{corpus}}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        device=PLAN.experiment.device,
     params:
         features=lambda w, input: option("--features", input.features),
         encoder=encoder_option,
@@ -24,7 +26,7 @@ rule score:
         "Score the {wildcards.corpus} text of {wildcards.lang} with its {wildcards.decoder} teacher"
     shell:
         "tagdistill score --model {input.model:q} --corpus {input.corpus:q} {params.features} {params.encoder} "
-        "--device {DEVICE} --threads {threads} --out {output:q} > {log:q} 2>&1"
+        "--device {resources.device} --threads {threads} --out {output:q} > {log:q} 2>&1"
 
 
 rule export_targets:

@@ -18,6 +18,8 @@ rule train_teacher:
         f"benchmarks/{PLAN.name}/train_teacher/{{lang}}-{{decoder}}-{{seed}}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        device=PLAN.experiment.device,
     params:
         job=lambda w: PLAN.teacher_job(w.lang, w.decoder, int(w.seed)),
         files=lambda w, input: files_json(named(input)),
@@ -38,4 +40,4 @@ rule train_teacher:
     shell:
         "tagdistill train-teacher --job {params.job:q} --files {params.files:q} {params.encoder} "
         "--model {output.model:q} --log {output.log:q} --summary {output.summary:q} "
-        "--checkpoints {params.checkpoints:q} --device {DEVICE} --threads {threads} > {log:q} 2>&1"
+        "--checkpoints {params.checkpoints:q} --device {resources.device} --threads {threads} > {log:q} 2>&1"
