@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import types
-import typing
+import codecs
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from tagdistill.errors import ConfigError, nearest
-from tagdistill.settings import LANGUAGE_ID, SPLITS, Experiment, Language, TeacherSettings, expand_preset
+from tagdistill.data.labels import label_list
+from tagdistill.errors import ConfigError
+from tagdistill.explain import explain
+from tagdistill.settings import (
+    LANGUAGE_ID,
+    SPLITS,
+    EncoderSettings,
+    Experiment,
+    Language,
+    TeacherSettings,
+    Training,
+    expand_preset,
+)
 
 Model = TypeVar("Model", bound=BaseModel)
 # Which of a teacher's files each objective reads; the registry of losses says the same (a test compares them).
@@ -49,10 +59,18 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"not valid YAML: {error}", where=str(path)) from error
+        raise _not_yaml(error, path) from error
     if not isinstance(value, dict):
         raise ConfigError("holds no settings", where=str(path), hint="config/README.md lists every key.")
     return value
+
+
+def _not_yaml(error: Exception, path: Path) -> ConfigError:
+    mark = getattr(error, "problem_mark", None)
+    where = f"{path}:{mark.line + 1}" if mark else str(path)
+    told = getattr(error, "problem", None) or str(error)
+    hint = "Indent with blanks, not with tabs." if "'\\t'" in told else None
+    return ConfigError(f"not valid YAML: {told}", where=where, hint=hint)
 
 
 def read_experiment(path: Path, **overrides: Any) -> Experiment:
@@ -69,6 +87,7 @@ def check_experiment(values: dict[str, Any], where: str) -> Experiment:
     if both := sorted(set(experiment.languages) & set(experiment.zero_shot)):
         raise ConfigError(f"{both[0]!r} is both trained and zero-shot", where=f"{where}: zero_shot.{both[0]}")
     _check_labels(experiment, where)
+    _check_training(experiment, where)
     return experiment
 
 
@@ -77,60 +96,7 @@ def validate(model: type[Model], values: Any, where: str, *, joint: str = ": ") 
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise _explain(error, model, where + joint) from None
-
-
-def _explain(error: ValidationError, model: type[BaseModel], where: str) -> ConfigError:
-    # An unknown key is the likeliest cause of every other complaint (a mistyped `updates` is also a missing one).
-    details = error.errors()
-    first = next((d for d in details if d["type"] == "extra_forbidden"), details[0])
-    place = f"{where}{'.'.join(_key(part) for part in first['loc'] if _is_key(part))}".rstrip(": .")
-    if first["type"] == "extra_forbidden":
-        owner = _model_at(model, first["loc"][:-1])
-        return ConfigError("unknown key", where=place, hint=nearest(first["loc"][-1], _keys(owner)))
-    if first["type"] == "missing":
-        return ConfigError("this key is needed", where=place, hint="config/README.md says what it means.")
-    message = first["msg"].removeprefix("Value error, ")
-    value = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
-    if first["type"] == "literal_error":
-        allowed = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return ConfigError(f"cannot be {first['input']!r}", where=place, hint=nearest(first["input"], allowed))
-    return ConfigError(f"{message[:1].lower()}{message[1:]}{value}", where=place)
-
-
-def _is_key(part: Any) -> bool:
-    # pydantic names the branch of a union too ("function-after[...]", "tuple[str, ...]", "int"): not a key.
-    return isinstance(part, int) or (not any(mark in part for mark in "([") and part not in ("int", "str", "literal"))
-
-
-def _key(part: Any) -> str:
-    return str(part)
-
-
-def _keys(model: type[BaseModel]) -> list[str]:
-    keys = [field.alias or name for name, field in model.model_fields.items()]
-    return [*keys, "preset"] if "batch_words" in keys else keys
-
-
-def _model_at(model: type[BaseModel], path: tuple[Any, ...]) -> type[BaseModel]:
-    """Follow a path of keys through nested models, mappings and unions to the model that owns its end."""
-    current: Any = model
-    for part in path:
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            by_alias = {field.alias or name: field for name, field in current.model_fields.items()}
-            if part in by_alias:
-                current = _model_in(by_alias[part].annotation)
-    return current if isinstance(current, type) and issubclass(current, BaseModel) else model
-
-
-def _model_in(annotation: Any) -> Any:
-    """Return the settings class inside `X | None`, `dict[str, X]` or `Annotated[X, ...]`."""
-    if isinstance(annotation, type) and not get_args(annotation):
-        return annotation
-    if get_origin(annotation) in (Union, types.UnionType, dict, typing.Annotated, tuple):
-        found = [_model_in(argument) for argument in get_args(annotation)]
-        return next((f for f in found if isinstance(f, type) and issubclass(f, BaseModel)), annotation)
-    return annotation
+        raise explain(error, model, where + joint) from None
 
 
 def _check_language(experiment: Experiment, key: str, language: Language, where: str, *, trained: bool) -> None:
@@ -143,6 +109,10 @@ def _check_language(experiment: Experiment, key: str, language: Language, where:
     needed = "train" if trained else "test"
     if needed not in present:
         raise ConfigError(f"no {needed!r} split is given", where=where, hint=f"Add `{needed}: FILE`.")
+    try:
+        codecs.lookup(language.encoding)
+    except LookupError as error:
+        raise ConfigError(str(error), where=f"{where}.encoding", hint="Such as utf-8 or latin-1.") from None
     if language.source == "ud" and not (language.treebank and language.release):
         raise ConfigError("source 'ud' needs `treebank` and `release`", where=where)
     if language.teacher and not trained:
@@ -158,6 +128,45 @@ def _check_labels(experiment: Experiment, where: str) -> None:
         raise ConfigError(f"task {experiment.task!r} needs {wanted}", where=f"{where}: labels")
     if not upos and (len(set(experiment.labels)) != len(experiment.labels) or not experiment.labels):
         raise ConfigError("the types must be a list without repeats", where=f"{where}: labels")
+    if not upos and all(name[:2] in ("B-", "I-", "E-", "S-") for name in experiment.labels if name != "O"):
+        hint = "Give the types alone, such as [PER, LOC, ORG]: B-, I-, E-, S- and O are added."
+        raise ConfigError(f"{experiment.labels[0]!r} is a tag, not a type", where=f"{where}: labels", hint=hint)
+    try:
+        label_list(experiment.task, experiment.labels)
+    except ConfigError as error:
+        raise ConfigError(error.what, where=f"{where}: labels", hint=error.hint) from None
+
+
+def _check_training(experiment: Experiment, where: str) -> None:
+    """Refuse what no run of this experiment could do, for its students and for each language's teacher."""
+    runs: dict[str, tuple[Training, EncoderSettings, list[str]]] = {
+        "student": (experiment.student, experiment.encoder, list(experiment.languages))
+    }
+    for language, settings in experiment.languages.items():
+        teacher = teacher_settings(experiment, language, f"{where}: languages.{language}")
+        place = f"languages.{language}.teacher" if settings.teacher else "teacher"
+        runs.setdefault(place, (teacher, teacher.encoder or experiment.encoder, []))[2].append(language)
+    for place, (training, encoder, languages) in runs.items():
+        _check_run(experiment, f"{where}: {place}", training, encoder, languages)
+
+
+def _check_run(
+    experiment: Experiment, where: str, training: Training, encoder: EncoderSettings, languages: list[str]
+) -> None:
+    with_dev = [x for x in languages if "dev" in available_splits(x, experiment.languages[x], trained=True)]
+    without = [x for x in languages if x not in with_dev]
+    if training.schedule == "plateau" and (not with_dev if where.endswith(": student") else without):
+        raise ConfigError(
+            f"'plateau' follows the dev score, and there is no dev set of {', '.join(without[:5])}",
+            where=f"{where}.schedule",
+            hint="Give a `dev` split, or choose linear or constant.",
+        )
+    if training.mode == "finetune" and training.tune_from >= encoder.layers:
+        raise ConfigError(
+            f"{training.tune_from} layers are kept frozen, but `encoder.layers` keeps {encoder.layers} in all",
+            where=f"{where}.tune_from",
+            hint=f"Choose less than {encoder.layers}, or more `layers`.",
+        )
 
 
 def available_splits(key: str, language: Language, *, trained: bool) -> tuple[str, ...]:

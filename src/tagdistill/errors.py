@@ -37,6 +37,7 @@ class MismatchError(TagdistillError):
 def nearest(name: object, known: Iterable[str]) -> str:
     """Return the hint "Did you mean 'x'? Known: a, b, c." for an unknown name."""
     names = sorted(str(k) for k in known)
-    close = difflib.get_close_matches(str(name), names, n=1)
-    start = f"Did you mean {close[0]!r}? " if close else ""
+    folded = {k.casefold(): k for k in names}
+    close = difflib.get_close_matches(str(name).casefold(), folded, n=1)
+    start = f"Did you mean {folded[close[0]]!r}? " if close else ""
     return f"{start}Known: {', '.join(names)}."

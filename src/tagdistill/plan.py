@@ -14,7 +14,7 @@ from typing import Any
 
 from tagdistill.config import available_splits, decoder_of, needs_of, teacher_settings
 from tagdistill.data.labels import label_list
-from tagdistill.encoders.providers import content_revision, encoder_key, feature_key
+from tagdistill.encoders.providers import content_revision, encoder_key, feature_key, layers_of
 from tagdistill.errors import ConfigError
 from tagdistill.files import sha256_file
 from tagdistill.jobs import EncodeJob, EvaluateJob, PrepareJob, StudentJob, TeacherJob, write_job
@@ -86,10 +86,14 @@ class Plan:
         return _sha256(self.root / given.path) if given else None
 
     def check_files(self, where: str = "config") -> None:
-        """Stop before anything runs where a file of the config is not there; `where` names the config file."""
+        """Stop before anything runs where a file of the config, or a layer of an encoder, is not there.
+
+        `where` names the config file.
+        """
         for source, key in self._local.values():
             if not source.exists():
                 raise ConfigError(f"no such file or folder: {source}", where=f"{where}: {key}", hint=ROOT_HINT)
+        self._check_layers(where)
         for language, settings in self.languages.items():
             for split in self.splits(language):
                 if (given := settings.split(split)) and not Path(self.raw(language, split) or "").is_file():
@@ -99,6 +103,19 @@ class Plan:
                         where=f"{where}: {group}.{language}.{split}",
                         hint=ROOT_HINT,
                     )
+
+    def _check_layers(self, where: str) -> None:
+        students = (self.experiment.student, self.experiment.encoder, "encoder")
+        teachers = [(self.teacher(x), self.teacher_encoder(x), self._encoder_place(x)) for x in self.trained]
+        for training, encoder, place in (students, *teachers):
+            key = encoder_key(encoder)
+            source = self._local[key][0] if key in self._local else None
+            known = layers_of(encoder, source, Path(self.encoder_folder(encoder)))
+            name, wanted = ("tap", max(encoder.taps)) if training.mode == "frozen" else ("layers", encoder.layers)
+            if known is not None and wanted > known:
+                raise ConfigError(
+                    f"layer {wanted}, but this encoder has {known} layers", where=f"{where}: {place}.{name}"
+                )
 
     def download(self, treebank: str, release: str, split: str) -> str:
         """Return the job that fetches one treebank file. Experiments share it: it holds nothing else of this one."""
@@ -125,10 +142,15 @@ class Plan:
 
     def _teacher(self, language: str) -> TeacherSettings:
         settings = teacher_settings(self.experiment, language)
-        own = "encoder" in self.experiment.languages[language].teacher
-        place = f"languages.{language}.teacher.encoder.id" if own else "teacher.encoder.id"
+        place = f"{self._encoder_place(language)}.id"
         encoder = self._known(settings.encoder, place) if settings.encoder else None
         return settings.model_copy(update={"encoder": encoder})
+
+    def _encoder_place(self, language: str) -> str:
+        """Return the key that says which encoder the teacher of a language has."""
+        if "encoder" in self.experiment.languages[language].teacher:
+            return f"languages.{language}.teacher.encoder"
+        return "teacher.encoder" if self.experiment.teacher.encoder else "encoder"
 
     def teacher_encoder(self, language: str) -> EncoderSettings:
         return self.teacher(language).encoder or self.experiment.encoder

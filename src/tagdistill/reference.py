@@ -71,7 +71,7 @@ def config_reference() -> str:
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    values = _values(field.annotation).replace("|", "\\|")
+    values = values_of(field.annotation).replace("|", "\\|")
     return f"| `{field.alias or name}` | {values} | {_default(field)} | {(field.description or '').replace('|', '/')} |"
 
 
@@ -96,17 +96,17 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def _values(annotation: Any) -> str:
+def values_of(annotation: Any) -> str:
     """Return a type as a reader of YAML thinks of it."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin is Annotated:
-        return _values(arguments[0])
+        return values_of(arguments[0])
     if origin in (Union, types.UnionType):
-        return " or ".join(_values(each) for each in arguments if each is not type(None))
+        return " or ".join(values_of(each) for each in arguments if each is not type(None))
     if origin is tuple:
-        return f"list of {_values(arguments[0])}"
+        return f"list of {values_of(arguments[0])}".replace("number", "numbers")
     if origin is dict:
         return "keys and values"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

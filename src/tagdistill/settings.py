@@ -53,7 +53,7 @@ class Split(Settings):
 
     path: str = Field(description="file, relative to `root`; for `wikiann` also the language's xx.tar.gz")
     format: Format | None = Field(None, description="format of this split where it differs from the language's")
-    take: str | None = Field(None, pattern=r"^\d*:\d*$", description='sentences "start:stop" of the file')
+    take: str | None = Field(None, pattern=r"^\d*:\d*$", description='sentences "start:stop" of the file, in quotes')
     limit: Positive | None = Field(None, description="the first n sentences, after `take`")
 
 
@@ -135,7 +135,7 @@ class Training(Settings):
         0.0, description="share of whole words dropped in training"
     )
     tune_from: Annotated[int, Field(ge=0)] = Field(4, description="fine-tuning: the first layers kept frozen")
-    updates: Positive | None = Field(None, description="optimiser steps")
+    updates: Positive | None = Field(None, description="optimiser steps: this or `epochs`")
     epochs: Positive | None = Field(None, description="passes over the labelled sentences, instead of `updates`")
     batch_words: Positive = Field(1000, description="words in a batch, padding included")
     optimizer: Literal["adam", "sgd"] = Field("adam", description="AdamW or plain SGD")
@@ -263,7 +263,10 @@ Languages = Annotated[dict[str, Language], BeforeValidator(_languages)]
 class Experiment(Settings):
     """A whole experiment: `results/NAME/`."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="results go to results/NAME/")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        description="letters, digits, `.`, `_`, `-`; results go to results/NAME/",
+    )
     task: Task = Field(description="tags of words (pos) or spans (ner, aspect)")
     labels: Literal["upos"] | tuple[str, ...] = Field(description="`upos`, or the entity types")
     root: str = Field(".", description="where relative paths start")

@@ -51,6 +51,7 @@ def encoder(folder):
 def test_the_record_names_source_and_licence(folder):
     info = EncoderInfo.read(folder)
     assert (info.layers, info.hidden_size, info.positions, info.licence) == (12, 384, 512, "MIT")
+    assert info.layers == wheel.LAYERS  # what a config is checked against before the encoder is there
     assert "2402.05672" in info.attribution and "not the original weights" in info.attribution
     assert info.sha256 == sha256_file(folder / "model.safetensors")
 

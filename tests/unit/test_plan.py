@@ -195,13 +195,13 @@ def test_an_evaluation_says_which_languages_were_trained():
 
 
 def test_a_fine_tuned_teacher_reads_the_encoder_and_no_features():
-    tuned = plan(teacher__mode="finetune")
+    tuned = plan(teacher__mode="finetune", teacher__tune_from=1)
     assert set(tuned.teacher_inputs("fr")) == {"train", "dev"}
     assert tuned.encoder_input("finetune", tuned.teacher_encoder("fr")) == [
         tuned.encoder_folder(tuned.experiment.encoder)
     ]
-    assert kinds(different(plan(teacher__mode="finetune", encoder__tap=1), tuned)) == {"student"}
-    assert kinds(different(plan(teacher__mode="finetune", encoder__layers=2), tuned)) == {"teach"}
+    assert kinds(different(plan(teacher__mode="finetune", teacher__tune_from=1, encoder__tap=1), tuned)) == {"student"}
+    assert kinds(different(plan(teacher__mode="finetune", teacher__tune_from=1, encoder__layers=2), tuned)) == {"teach"}
 
 
 def test_a_teacher_with_an_encoder_of_its_own_reads_its_features():
@@ -211,6 +211,30 @@ def test_a_teacher_with_an_encoder_of_its_own_reads_its_features():
     assert "tap1" in features and features.endswith("/fr/train.safetensors")
     assert "tap2" in other.student_inputs("baseline")["train_features"][1]
     assert all("tap1" in file for file in other.test_inputs("teachers/fr/crf/seed-0")["test_features"])
+
+
+def test_a_layer_that_the_encoder_has_not_is_refused_before_anything_runs(tmp_path: Path):
+    values = {**BASE, "languages": {"en": {"source": "demo"}}, "zero_shot": {}}
+
+    def refused(**changes: Any) -> str:
+        experiment = check_experiment({**values, **changes}, "study.yaml")
+        with pytest.raises(ConfigError) as caught:
+            Plan(experiment, tmp_path).check_files("study.yaml")
+        return str(caught.value)
+
+    assert refused(encoder={"provider": "tiny", "tap": 5}) == (
+        "study.yaml: encoder.tap: layer 5, but this encoder has 4 layers"
+    )
+    assert "study.yaml: encoder.tap: layer 13" in refused(encoder={"provider": "wheel", "tap": [1, 13]})
+    tuned = {"mode": "finetune", "updates": 1}
+    assert "study.yaml: encoder.layers: layer 8" in refused(teacher=tuned, encoder={"provider": "tiny", "tap": 1})
+    own = {"provider": "tiny", "tap": 9}
+    assert "teacher.encoder.tap: layer 9" in refused(teacher={"updates": 1, "encoder": own})
+    language = {"source": "demo", "teacher": {"encoder": own}}
+    assert "languages.en.teacher.encoder.tap" in refused(languages={"en": language})
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/config.json").write_text('{"n_layers": 6}', encoding="utf-8")
+    assert "has 6 layers" in refused(encoder={"provider": "path", "id": "model", "tap": 7})
 
 
 def test_a_local_encoder_is_named_by_its_content_and_starts_at_root(tmp_path: Path):

@@ -8,10 +8,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tagdistill.encoders import wheel
-from tagdistill.encoders.folder import FORMAT, EncoderInfo, weights_sha256
+from tagdistill.encoders import tiny, wheel
+from tagdistill.encoders.folder import FORMAT, RECORD, EncoderInfo, weights_sha256
 from tagdistill.encoders.pretrained import copy_pretrained, first_line
-from tagdistill.encoders.tiny import convert_tiny
 from tagdistill.errors import TagdistillError
 from tagdistill.files import atomic_path, read_json, sha256_file, sha256_json
 from tagdistill.settings import EncoderSettings
@@ -51,6 +50,19 @@ def _identity(settings: EncoderSettings) -> tuple[str, str, str]:
     return settings.provider, str(settings.id), settings.revision or ""
 
 
+def layers_of(settings: EncoderSettings, source: Path | None, converted: Path) -> int | None:
+    """Return how many layers an encoder has, where that can be known without fetching it; None where it cannot."""
+    if (converted / RECORD).is_file():
+        return EncoderInfo.read(converted).layers
+    if settings.provider == "path" and source and (source / "config.json").is_file():
+        return _layers(read_json(source / "config.json"))
+    return {"wheel": wheel.LAYERS, "tiny": tiny.LAYERS}.get(settings.provider)
+
+
+def _layers(config: dict[str, Any]) -> int:
+    return config.get("num_hidden_layers") or config["n_layers"]
+
+
 def content_revision(folder: Path) -> str:
     """Return a hash of the files of a model's folder that are read: it changes where they do, and with nothing else."""
     files = {path.name: path for pattern in FILES for path in folder.glob(pattern)}
@@ -69,7 +81,7 @@ def convert(settings: EncoderSettings, out: Path, source: Path | None = None) ->
             shutil.copyfile(NOTICE, folder / "NOTICE")
             licence, attribution = WHEEL_LICENCE, WHEEL_ATTRIBUTION
         elif settings.provider == "tiny":
-            convert_tiny(folder)
+            tiny.convert_tiny(folder)
             licence, attribution = "MIT", "random weights, made by tagdistill for tests"
         else:
             local = fetch_hub(settings) if settings.provider == "hub" else source or Path(str(settings.id))
@@ -87,7 +99,7 @@ def describe(folder: Path, settings: EncoderSettings, licence: str, attribution:
         id=name,
         revision=revision,
         sha256=weights_sha256(folder),
-        layers=config.get("num_hidden_layers") or config["n_layers"],
+        layers=_layers(config),
         hidden_size=config.get("hidden_size") or config["dim"],
         positions=_positions(config, folder),
         licence=licence,

