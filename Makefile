@@ -45,10 +45,17 @@ check: setup  ## Lint and type-check the code and the workflow
 tiny: setup  ## Run the whole workflow on a few sentences and a random encoder
 	PATH="$$PWD/$(BIN):$$PATH" snakemake --cores $(CORES) --configfile config/tiny.yaml
 
-bench: setup  ## Measure the CRF kernels beside other implementations; rewrites docs/benchmarks.md
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/peers --upgrade --no-deps pytorch-crf==0.7.2 TorchCRF==1.1.0
-	PYTHONPATH=build/peers $(BIN)/python bench/crf_peers.py --path build/peers --json build/crf_peers.json
-	PYTHONPATH=build/peers $(BIN)/python bench/write_page.py build/crf_peers.json docs/benchmarks.md
+bench: build/peers/installed  ## Measure the CRF kernels beside other implementations; rewrites docs/benchmarks.md
+	$(BIN)/python bench/crf_peers.py --path build/peers --json build/bench/kernels.json
+	$(BIN)/python bench/write_page.py --kernels build/bench/kernels.json docs/benchmarks.md
+
+build/peers/installed: bench/peers.txt | setup
+	rm -rf build/peers
+	mkdir -p build/peers
+	grep -v '^#' $< | while read -r peer; do \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/peers $$peer \
+	    || echo "not installed, so not measured: $$peer"; done
+	touch $@
 
 bench-gpu: setup  ## Measure the CRF kernels on a CUDA device; rewrites docs/benchmarks-gpu.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/peers-gpu --upgrade --no-deps pytorch-crf==0.7.2

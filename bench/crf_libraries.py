@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from crf_problem import AutogradProvider, Provider, Result
-from original import Original
+from original import Original, StartStop
+from peer_files import flair_module, supar_module
 from torch import Tensor
 
 
@@ -62,8 +64,115 @@ def torch_crf() -> type[Provider]:
     return TorchCrf
 
 
+def torch_struct() -> type[Provider]:
+    library = importlib.import_module("torch_struct")
+
+    class TorchStruct(AutogradProvider):
+        """Scores are pairs (batch, time - 1, to, from): every sentence needs two tokens."""
+
+        name = "torch-struct"
+
+        def skips(self, operation: str) -> str:
+            cells = self.p.B * self.p.T * self.p.L**3  # of its tree's first level
+            return "" if cells < 1e8 else "too slow"
+
+        def chain(self) -> Any:
+            emissions, transitions, start, end = self.leaf
+            problem = self.p
+            pairs = transitions.t() + emissions[:, 1:, :, None]
+            first = torch.nn.functional.pad((emissions[:, 0] + start)[:, None, None], (0, 0, 0, 0, 0, problem.T - 2))
+            last = torch.nn.functional.one_hot(problem.lengths - 2, problem.T - 1).to(emissions)
+            pairs = pairs + first + last[:, :, None, None] * end[:, None]
+            return library.LinearChainCRF(pairs, lengths=problem.lengths)
+
+        def labels_of(self, pairs: Tensor) -> Tensor:
+            return torch.cat([pairs[:, :1].sum(-2), pairs.sum(-1)], 1)
+
+        def log_z(self) -> Tensor:
+            return self.chain().partition
+
+        def marginals(self, *, graph: bool = False) -> Tensor:
+            found = self.labels_of(self.chain().marginals)
+            return found if graph else found.detach()
+
+        def viterbi(self) -> Tensor:
+            return self.labels_of(self.chain().argmax.detach()).argmax(-1)
+
+    return TorchStruct
+
+
+def supar() -> type[Provider]:
+    library = supar_module("structs.linearchain")
+
+    class Supar(AutogradProvider):
+        name = "supar"
+
+        def chain(self) -> Any:
+            emissions, transitions, start, end = self.leaf
+            above = torch.cat([transitions, end[:, None]], 1)
+            below = torch.cat([start, start.new_zeros(1)])[None]
+            return library.LinearChainCRF(emissions, torch.cat([above, below]), self.p.lengths)
+
+        def log_z(self) -> Tensor:
+            return self.chain().log_partition
+
+        def viterbi(self) -> Tensor:
+            return self.chain().argmax
+
+    return Supar
+
+
+def flair() -> type[Provider]:
+    crf, viterbi = (flair_module(f"models.sequence_tagger_utils.{name}") for name in ("crf", "viterbi"))
+
+    class Labels:
+        """What flair's CRF asks of a dictionary of labels."""
+
+        def __init__(self, labels: int) -> None:
+            self.labels = labels
+
+        def __len__(self) -> int:
+            return self.labels + 2
+
+        def get_idx_for_item(self, item: str) -> int:
+            return {crf.START_TAG: self.labels, crf.STOP_TAG: self.labels + 1}[item]
+
+        def get_item_for_index(self, index: int) -> int:
+            return int(index)
+
+    class Flair(StartStop):
+        name = "flair"
+
+        def build(self) -> None:
+            super().build()
+            known = Labels(self.p.L)
+            self.crf = crf.CRF(known, self.labels, False)
+            self.crf.transitions = self.matrix
+            self.loss, self.decoder = viterbi.ViterbiLoss(known), viterbi.ViterbiDecoder(known)
+            self.flat = self.p.tags[self.p.mask]
+
+        def skips(self, operation: str) -> str:
+            return "" if operation in ("nll", "viterbi") else "not offered"
+
+        def scored(self) -> tuple[Tensor, Tensor, Tensor]:
+            return self.crf(self.scores), self.p.lengths, self.crf.transitions
+
+        def nll(self) -> Result:
+            return self.gradients(self.loss(self.scored(), self.flat) / self.p.B)
+
+        def viterbi(self) -> list[list[int]]:
+            with torch.no_grad():
+                tags, _ = self.decoder.decode(self.scored(), False, [])
+                return [[label for label, _ in sentence] for sentence in tags]
+
+    return Flair
+
+
 LIBRARIES: dict[str, Callable[[], type[Provider]]] = {
     "pytorch-crf": pytorch_crf,
     "TorchCRF": torch_crf,
+    "torch-struct": torch_struct,
+    "supar": supar,
+    "flair": flair,
     "original": lambda: Original,
 }

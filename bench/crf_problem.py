@@ -66,6 +66,8 @@ class Provider:
 
     name = "?"
     ours = False  # True: not a peer
+    torch = True  # False: not PyTorch, so that its users differentiate and train elsewhere
+    own_weights = False  # True: takes no potentials, so that there is nothing to compare its results with
 
     def __init__(self, problem: Problem) -> None:
         self.p = problem
@@ -73,6 +75,10 @@ class Provider:
 
     def setup(self) -> None:
         pass
+
+    def skips(self, operation: str) -> str:
+        """Why an operation that the class has is not run on this problem; "" if it is."""
+        return ""
 
 
 class AutogradProvider(Provider):

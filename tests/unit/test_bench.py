@@ -15,6 +15,37 @@ def script(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
 
 
+def test_kernel_figures_and_page(tmp_path):
+    figures, page = tmp_path / "kernels.json", tmp_path / "page.md"
+    options = ("--sizes", "3x5x12,32x30x9", "--ops", "nll,kbest", "--seconds", "0")
+    done = script("crf_peers.py", *options, "--json", figures)
+    assert done.returncode == 0, done.stderr
+    run = json.loads(figures.read_text())
+    rows = run["sizes"]["32x30x9"]
+    assert {"tagdistill", "original"} <= rows["nll"].keys()
+    assert rows["kbest"]["tagdistill"]["error"] < 1e-6
+    done = script("write_page.py", "--kernels", figures, page)
+    assert done.returncode == 0, done.stderr
+    text = page.read_text()
+    assert all(f"Not measured: {name}" in text for name in run["missing"])
+    ratio = rows["kbest"]["original"]["ms"] / rows["kbest"]["tagdistill"]["ms"]
+    assert f"| {ratio:.1f} (1.2{'' if ratio >= 1.2 else ', missed'}), original |" in text
+
+
+def test_an_error_or_a_ratio_that_misses_its_target_is_marked(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCH))
+    from write_page import faster, judged_error
+
+    peer = {"ms": 9.0, "error": 1e-5, "ours": False, "torch": True, "failed": ""}
+    mine = {"ms": 3.0, "error": 2e-6, "ours": True, "torch": True, "failed": ""}
+    rows = {"tagdistill": mine, "peer": peer}
+    assert faster("tagdistill", "nll", rows, "64x50x17") == "3.0 (3.5, missed), peer"
+    assert faster("tagdistill", "nll", rows, "32x30x9") == "3.0 (2.5), peer"
+    assert judged_error("tagdistill", "nll", rows) == "2e-06 (too large)"
+    wrong = {"tagdistill": mine, "peer": peer | {"error": 0.1}, "slow": peer | {"ms": 30.0}}
+    assert faster("tagdistill", "nll", wrong, "32x30x9") == "10.0 (2.5), slow"
+
+
 def test_gpu_figures_and_page(tmp_path):
     figures, page, again = tmp_path / "gpu.json", tmp_path / "gpu.md", tmp_path / "again.md"
     options = ("--device", "cpu", "--sizes", "3x5x12", "--seconds", "0")
