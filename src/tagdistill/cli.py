@@ -1,4 +1,4 @@
-"""The command line: one command a stage of the workflow, and the few that people call themselves.
+"""The command line: one command a stage of the workflow, and those that people call themselves.
 
 Only what a command needs is imported, and only when it runs: `--help` must not wait for torch.
 """
@@ -15,6 +15,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from tagdistill import __version__
+from tagdistill.cli_tools import app as tools
 from tagdistill.errors import TagdistillError
 from tagdistill.files import FULL, disk_is_full
 
@@ -25,8 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Distil many monolingual sequence taggers into one multilingual tagger.",
 )
-config_app = typer.Typer(no_args_is_help=True, help="Check a config file, or list every key.")
-app.add_typer(config_app, name="config")
+app.add_typer(tools)
 
 Job = Annotated[str, typer.Option("--job", help="settings of the job, as JSON or @FILE")]
 Files = Annotated[str, typer.Option("--files", help="input files, as JSON or @FILE: lists in the languages' order")]
@@ -74,28 +74,6 @@ def _version(version: Annotated[bool, typer.Option("--version", help="print the 
     if version:
         typer.echo(__version__)
         raise typer.Exit
-
-
-@config_app.command("check")
-def config_check(
-    file: Annotated[Path, typer.Argument(help="config file")],
-    root: Annotated[Optional[str], typer.Option(help="where relative paths start, instead of `root:`")] = None,  # noqa: UP045
-) -> None:
-    """Check a config file and the files it names, and say what it would train. Run it where the Snakefile is."""
-    from tagdistill.config import describe_experiment, read_experiment
-    from tagdistill.plan import Plan
-
-    experiment = read_experiment(file, **({"root": root} if root else {}))
-    Plan(experiment, Path.cwd()).check_files(str(file))
-    typer.echo(describe_experiment(experiment, str(file)))
-
-
-@config_app.command("reference")
-def config_reference() -> None:
-    """Print the page of every config key (config/README.md)."""
-    from tagdistill.reference import config_reference
-
-    typer.echo(config_reference(), nl=False)
 
 
 @app.command()

@@ -82,7 +82,7 @@ def _allowed(model: type[BaseModel], keys: tuple[int | str, ...]) -> str:
     if field is None:
         return ""
     values = values_of(field.annotation)
-    inner = _model_in(field.annotation)
+    inner = model_in(field.annotation)
     if isinstance(inner, type) and issubclass(inner, BaseModel):
         names = ", ".join(_keys(inner)[:8]) + (" and more" if len(_keys(inner)) > 8 else "")
         if get_origin(field.annotation) is dict and keys[-1] in (field.alias, "languages", "zero_shot"):
@@ -115,17 +115,17 @@ def _owner(model: type[BaseModel], path: tuple[Any, ...]) -> tuple[type[BaseMode
         by_alias = {known.alias or name: known for name, known in current.model_fields.items()}
         if part in by_alias:
             field = by_alias[part]
-            inner = _model_in(field.annotation)
+            inner = model_in(field.annotation)
             if isinstance(inner, type) and issubclass(inner, BaseModel):
                 current = inner
     return current, field
 
 
-def _model_in(annotation: Any) -> Any:
+def model_in(annotation: Any) -> Any:
     """Return the settings class inside `X | None`, `dict[str, X]` or `Annotated[X, ...]`."""
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation
     if get_origin(annotation) in (Union, types.UnionType, dict, typing.Annotated, tuple):
-        found = [_model_in(argument) for argument in get_args(annotation)]
+        found = [model_in(argument) for argument in get_args(annotation)]
         return next((f for f in found if isinstance(f, type) and issubclass(f, BaseModel)), annotation)
     return annotation

@@ -49,6 +49,9 @@ A config file stands alone: nothing of the demo leaks into another experiment. A
 stops the run before anything is planned. Check a file with `tagdistill config check FILE`. `--config root=FOLDER` on
 the command line replaces `root:`, and so for every top-level key.
 
+[default.yaml](default.yaml) holds every key with its default. An editor that knows JSON schemas completes and checks a
+file that begins with `# yaml-language-server: $schema=config/schema.json`.
+
 Formats: `conllu` (the tag is UPOS), `conll` (any columns), `wikiann` (`lang:token TAB tag`), `text` (one sentence a
 line, words parted by white space; for `unlabelled`), `parquet` (list columns of tokens and tags).
 """
