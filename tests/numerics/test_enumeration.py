@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from conftest import Kernel
 from enumeration import Enumeration, Inputs, random_inputs
 from torch import Tensor
 
-from tagdistill.crf import LinearChain, count
+from tagdistill.crf import LinearChain, count, fused
 
 TIME, LABELS = 5, 3
 INPUTS = random_inputs([5, 1, 3, 2], LABELS, seed=1)
@@ -22,6 +23,11 @@ WEIGHTS = torch.rand(4, 6, generator=torch.Generator().manual_seed(5), dtype=tor
 
 def chain(inputs: Inputs) -> LinearChain:
     return LinearChain(*inputs.arguments())
+
+
+def beside(c: LinearChain) -> LinearChain:
+    """The other chain, on the same device."""
+    return LinearChain(*OTHER.to(c.emissions.device).arguments())
 
 
 def paths_by_listing(twin: Enumeration) -> Tensor:
@@ -37,14 +43,14 @@ QUANTITIES: dict[str, tuple[Callable[[LinearChain], Tensor], Callable[[Enumerati
     "transition marginals": (lambda c: c.transition_marginals, lambda e: e.transition_marginals),
     "entropy": (lambda c: c.entropy(), lambda e: e.entropy()),
     "cross-entropy of a teacher": (
-        lambda c: chain(OTHER).cross_entropy(c),
+        lambda c: beside(c).cross_entropy(c),
         lambda e: Enumeration(OTHER).cross_entropy(e),
     ),
     "cross-entropy to a student": (
-        lambda c: c.cross_entropy(chain(OTHER)),
+        lambda c: c.cross_entropy(beside(c)),
         lambda e: e.cross_entropy(Enumeration(OTHER)),
     ),
-    "kl": (lambda c: chain(OTHER).kl(c), lambda e: Enumeration(OTHER).kl(e)),
+    "kl": (lambda c: beside(c).kl(c), lambda e: Enumeration(OTHER).kl(e)),
     "posterior": (
         lambda c: c.posterior_cross_entropy(LOG_TARGET),
         lambda e: e.posterior_cross_entropy(LOG_TARGET),
@@ -74,25 +80,27 @@ def value_and_gradients(function: Callable[[Inputs], Tensor], inputs: Inputs) ->
 
 
 @pytest.mark.parametrize("name", QUANTITIES)
-def test_values_and_gradients_equal_the_sum_over_all_paths(name: str, kernel: str) -> None:
+def test_values_and_gradients_equal_the_sum_over_all_paths(name: str, kernel: Kernel) -> None:
     ours, twin = QUANTITIES[name]
-    found = value_and_gradients(lambda x: ours(chain(x)), INPUTS)
+    found = value_and_gradients(lambda x: ours(kernel.chain(x)).cpu(), INPUTS)
     wanted = value_and_gradients(lambda x: twin(Enumeration(x)), INPUTS)
     for part, a, b in zip(("value", "emissions", "transitions", "start", "end"), found, wanted, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-11, msg=lambda m, part=part: f"{name}, {part}: {m}")
 
 
 @pytest.mark.parametrize("name", QUANTITIES)
-def test_values_are_the_same_without_a_graph(name: str, kernel: str) -> None:
+def test_values_are_the_same_without_a_graph(name: str, kernel: Kernel) -> None:
     ours, twin = QUANTITIES[name]
     with torch.no_grad():
-        torch.testing.assert_close(ours(chain(INPUTS)), twin(Enumeration(INPUTS)), rtol=1e-10, atol=1e-11)
+        torch.testing.assert_close(ours(kernel.chain(INPUTS)).cpu(), twin(Enumeration(INPUTS)), rtol=1e-10, atol=1e-11)
 
 
 @pytest.mark.cuda
 @pytest.mark.parametrize("check", [False, True])
-@pytest.mark.parametrize("name", [n for n in QUANTITIES if "teacher" not in n and "student" not in n and n != "kl"])
-def test_values_and_gradients_on_a_gpu(name: str, check: bool, cuda: str) -> None:
+@pytest.mark.parametrize("name", QUANTITIES)
+def test_loops_of_torch_calls_on_a_gpu(name: str, check: bool, cuda: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a GPU without Triton runs: the probability-space kernel with `check`, the log-space one without."""
+    monkeypatch.setattr(fused, "serves", lambda scores: False)
     ours, twin = QUANTITIES[name]
     found = value_and_gradients(lambda x: ours(LinearChain(*x.to(cuda).arguments(), check=check)).cpu(), INPUTS)
     wanted = value_and_gradients(lambda x: twin(Enumeration(x)), INPUTS)

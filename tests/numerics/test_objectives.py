@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import Kernel
 from enumeration import Enumeration, Inputs, random_inputs
 from torch import Tensor
 from torch.testing import assert_close
@@ -47,6 +48,10 @@ def targets(inputs: Inputs, k: int = K) -> Teacher:
         emissions=inputs.emissions,
         transitions=inputs.transitions.expand(batch, -1, -1),
     )
+
+
+def on_device(teacher: Teacher, device: str) -> Teacher:
+    return replace(teacher, **{f.name: getattr(teacher, f.name).to(device) for f in fields(teacher)})
 
 
 def chain(inputs: Inputs) -> LinearChain:
@@ -111,10 +116,10 @@ def value_and_gradients(loss, inputs: Inputs) -> tuple[Tensor, list[Tensor]]:
 
 @pytest.mark.parametrize("name", DISTILLING)
 @pytest.mark.parametrize("heat", [1.0, 2.25, 4.0])
-def test_value_and_gradients_equal_enumeration(name, heat):
+def test_value_and_gradients_equal_enumeration(name, heat, kernel: Kernel):
     student, teacher = student_of(), teacher_of()
-    told = targets(teacher)
-    ours = value_and_gradients(lambda inputs: OBJECTIVES[name].loss(chain(inputs), told, heat), student)
+    told = on_device(targets(teacher), kernel.device)
+    ours = value_and_gradients(lambda inputs: OBJECTIVES[name].loss(kernel.chain(inputs), told, heat).cpu(), student)
     slow = value_and_gradients(lambda inputs: SLOW[name](inputs, teacher, heat), student)
     assert_close(ours, slow, rtol=1e-10, atol=1e-10)
     assert slow[0].shape == (len(LENGTHS),)

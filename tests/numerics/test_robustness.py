@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from conftest import Kernel
 from enumeration import Enumeration, Inputs, looped_log_partition, looped_marginals, random_inputs
 from torch import Tensor
 
@@ -41,21 +42,25 @@ CASES = {
     "wide transitions": random_inputs([40, 3], 6, sd=5.0, edge_sd=60.0),
 }
 
+INTERPRETED = [("forbidden, sd 100", torch.float64), ("all forbidden", torch.float32)]
+
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_stress(name: str, dtype: torch.dtype) -> None:
+def test_stress(name: str, dtype: torch.dtype, kernel: Kernel) -> None:
+    if kernel.interpreted and (name, dtype) not in INTERPRETED:
+        pytest.skip("interpreting the GPU's kernels takes too long; a GPU runs this")
     inputs = CASES[name].to(dtype)
-    leaves = [x.clone().requires_grad_() for x in inputs.leaves()]
+    leaves = [x.to(kernel.device, copy=True).requires_grad_() for x in inputs.leaves()]
     c = LinearChain(*inputs.with_leaves(leaves).arguments())
     exact = inputs.to(torch.float64)
     exact = exact.with_leaves([x.clone().requires_grad_() for x in exact.leaves()])
     tight = 1e-9 if dtype == torch.float64 else 1e-6
     torch.testing.assert_close(
-        c.log_partition.double(), looped_log_partition(exact), rtol=tight, atol=tight, check_dtype=False
+        c.log_partition.double().cpu(), looped_log_partition(exact), rtol=tight, atol=tight, check_dtype=False
     )
     marginals = looped_marginals(exact)
-    torch.testing.assert_close(c.marginals.double(), marginals, rtol=0, atol=1e-6)
+    torch.testing.assert_close(c.marginals.double().cpu(), marginals, rtol=0, atol=1e-6)
     assert torch.isfinite(c.log_marginals).all()
     target = torch.randn(inputs.emissions.shape, generator=torch.Generator().manual_seed(1))
     for heat in (1.0, 4.0):
@@ -69,16 +74,16 @@ def test_stress(name: str, dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("sd", [2.0, 30.0, 100.0])
 @pytest.mark.parametrize("forbid", [0.0, 0.4])
-def test_stressed_gradients_equal_enumeration(sd: float, forbid: float) -> None:
+def test_stressed_gradients_equal_enumeration(sd: float, forbid: float, kernel: Kernel) -> None:
     inputs = stressed([5, 1, 3], 3, sd, seed=7, forbid=forbid, ends=True)
     target = Enumeration(random_inputs([5, 1, 3], 3, seed=8)).log_marginals
 
     def gradients(cls: type) -> list[Tensor]:
         leaves = [x.clone().requires_grad_() for x in inputs.leaves()]
         given = inputs.with_leaves(leaves)
-        twin = Enumeration(given) if cls is Enumeration else LinearChain(*given.arguments())
+        twin = Enumeration(given) if cls is Enumeration else kernel.chain(given)
         loss = twin.posterior_cross_entropy(target, 2.0).sum() + twin.entropy().sum() + twin.log_partition.sum()
-        return [loss.detach(), *torch.autograd.grad(loss, leaves)]
+        return [loss.detach().cpu(), *torch.autograd.grad(loss, leaves)]
 
     for a, b in zip(gradients(LinearChain), gradients(Enumeration), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-7)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tagdistill.crf import scaled, wide
+from tagdistill.crf import fused, scaled, wide
 from tagdistill.crf.forward_backward import ForwardBackward
 from tagdistill.crf.potentials import Potentials
 
@@ -14,6 +14,8 @@ from tagdistill.crf.potentials import Potentials
 def forward_backward(potentials: Potentials) -> ForwardBackward:
     """Run the fastest kernel that is exact for these potentials."""
     potentials = potentials.detach()
+    if fused.serves(potentials.scores):
+        return fused.Fused(potentials)
     every = scaled.rescale_interval(potentials)
     return scaled.Scaled(potentials, every) if every else wide.Wide(potentials)
 
@@ -22,5 +24,7 @@ def forward_backward(potentials: Potentials) -> ForwardBackward:
 def log_partition(potentials: Potentials) -> Tensor:
     """Return log Z (batch,) alone: half the steps of a full pass."""
     potentials = potentials.detach()
+    if fused.serves(potentials.scores):
+        return fused.log_partition(potentials)
     every = scaled.rescale_interval(potentials)
     return scaled.log_partition(potentials, every) if every else wide.log_partition(potentials)

@@ -1,0 +1,126 @@
+"""Forward-backward and best paths on a GPU: one Triton launch for all tokens of all sentences, in log space.
+
+A loop of PyTorch calls costs a launch or more a token there. Log space is exact for any finite input, so nothing has to
+be known about the values and nothing is read back from the device. Triton comes with PyTorch's CUDA builds.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from tagdistill.crf.forward_backward import ForwardBackward
+from tagdistill.crf.potentials import Potentials
+
+MOST_LABELS = 128  # the square of it must fit into a multiprocessor's registers
+CHUNK = 32  # token pairs that one program sums up
+
+
+def serves(scores: Tensor) -> bool:
+    """Whether these kernels run for (..., label) scores."""
+    return scores.is_cuda and scores.shape[-1] <= MOST_LABELS and importlib.util.find_spec("triton") is not None
+
+
+def _block(labels: int) -> dict[str, int]:
+    block = max(16, 1 << (labels - 1).bit_length())
+    return {"BLOCK": block, "num_warps": {16: 1, 32: 4, 64: 8, 128: 16}[block]}
+
+
+def _scan(potentials: Potentials, raw: Tensor | None) -> Tensor:
+    """Run the scan in both directions, or where `raw` is None in one; return log Z (batch,)."""
+    from tagdistill.crf import fused_kernels
+
+    scores, layout = potentials.scores.contiguous(), potentials.layout
+    log_z = scores.new_empty(layout.batch)
+    fused_kernels.scan[(layout.batch, 1 if raw is None else 2)](
+        scores, potentials.transitions.contiguous(), layout.lengths, log_z if raw is None else raw, log_z,
+        layout.batch, layout.time, scores.shape[2], KEEP=raw is not None, **_block(scores.shape[2]),
+    )  # fmt: skip
+    return log_z
+
+
+def log_partition(potentials: Potentials) -> Tensor:
+    """log Z (batch,)."""
+    return _scan(potentials, None)
+
+
+class Fused(ForwardBackward):
+    """The pass in log space. `raw` (2, batch, time, label): log sums over what comes before and after a token."""
+
+    def __init__(self, potentials: Potentials) -> None:
+        super().__init__(potentials)
+        self.scores, self.edge = potentials.scores.contiguous(), potentials.transitions.contiguous()
+        self.raw = self.scores.new_zeros((2, *self.scores.shape))
+        self.log_partition = _scan(potentials, self.raw)
+
+    @cached_property
+    def raw_log_marginals(self) -> Tensor:
+        return self.raw.sum(0).add_(self.scores).sub_(self.log_partition[:, None, None])
+
+    @cached_property
+    def marginals(self) -> Tensor:
+        return self.log_marginals.exp().mul_(self.layout.weight)  # in padding the raw ones may be large
+
+    def pairs(self, first: int, stop: int) -> Tensor:
+        before, after = (self.raw + self.scores).unbind(0)
+        ending = (after - self.log_partition[:, None, None])[:, first + 1 : stop + 1, None, :]
+        log = before[:, first:stop, :, None] + self.edge + ending
+        return log.masked_fill_(~self.layout.mask[:, first + 1 : stop + 1, None, None], -torch.inf).exp_()
+
+    @cached_property
+    def edges(self) -> Tensor:
+        return self._pair_sums(self.scores.new_ones(self.layout.batch)).sum(1)
+
+    def edge_sum(self, weight: Tensor) -> Tensor:
+        return self._pair_sums(weight).sum((0, 1))
+
+    def _pair_sums(self, weight: Tensor) -> Tensor:
+        from tagdistill.crf import fused_kernels
+
+        batch, time, labels = self.scores.shape
+        chunks = max(1, -(-(time - 1) // CHUNK))
+        out = self.scores.new_empty((batch, chunks, labels, labels))
+        fused_kernels.pair_sums[(batch, chunks)](
+            self.scores, self.edge, self.layout.lengths, self.raw, self.log_partition,
+            weight.to(self.scores.dtype).contiguous(), out, batch, time, labels, CHUNK, **_block(labels),
+        )  # fmt: skip
+        return out
+
+    def adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+        from tagdistill.crf import fused_kernels
+
+        batch, time, labels = self.scores.shape
+        given = torch.stack([before, after])
+        flow, pairs = torch.zeros_like(given), given.new_empty((2, batch, labels, labels))
+        fused_kernels.adjoint[(batch, 2)](
+            self.scores, self.edge, self.layout.lengths, self.raw, given, flow, pairs,
+            batch, time, labels, **_block(labels),
+        )  # fmt: skip
+        return flow.sum(0).sub_(after), pairs.sum((0, 1))
+
+
+def best_prefixes(potentials: Potentials) -> Tensor:
+    """As `viterbi.best_prefixes`; what stands past a sentence's end is 0."""
+    from tagdistill.crf import fused_kernels
+
+    scores, layout = potentials.scores.contiguous(), potentials.layout
+    best = scores.new_zeros((layout.time, layout.batch, scores.shape[2]))
+    fused_kernels.best_prefixes[(layout.batch,)](
+        scores, potentials.transitions.contiguous(), layout.lengths, best,
+        layout.batch, layout.time, scores.shape[2], **_block(scores.shape[2]),
+    )  # fmt: skip
+    return best
+
+
+def backtrace(best: Tensor, following: Tensor, forced: Tensor) -> Tensor:
+    """As `viterbi.backtrace`."""
+    from tagdistill.crf import fused_kernels
+
+    time, batch, k = forced.shape
+    out = torch.empty_like(forced)
+    block = _block(best.shape[2]) | {"num_warps": 1}
+    fused_kernels.backtrace[(batch, k)](best, following, forced, out, batch, time, k, best.shape[2], **block)
+    return out
