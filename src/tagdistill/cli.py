@@ -79,15 +79,16 @@ def _version(version: Annotated[bool, typer.Option("--version", help="print the 
 @app.command()
 def fetch(
     job: Job,
-    out: Out,
+    data: Annotated[Path, typer.Option(help="folder of downloads, with their lock file")],
     root: Annotated[Path, typer.Option(help="where relative paths start")] = Path(),
 ) -> None:
-    """Download one split of one language."""
+    """Download one split of one language, as far as it is not there, and print where it is."""
     from tagdistill.data.sources import fetch
     from tagdistill.jobs import PrepareJob, read_job
 
     told = read_job(PrepareJob, job)
-    fetch(told.settings, told.split, out, language=told.language, root=root)
+    found = fetch(told.settings, told.split, data, language=told.language, root=root)
+    typer.echo(found or "the demo needs no file")
 
 
 @app.command()

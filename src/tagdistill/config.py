@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import codecs
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from tagdistill.data.labels import label_list
-from tagdistill.errors import ConfigError
+from tagdistill.data.catalogue import OWN, WHERE_TO_ASK, check_source
+from tagdistill.data.labels import OUTSIDE, UPOS, label_list
+from tagdistill.errors import ConfigError, nearest
 from tagdistill.explain import explain
 from tagdistill.settings import (
     LANGUAGE_ID,
@@ -108,17 +108,45 @@ def _check_language(experiment: Experiment, key: str, language: Language, where:
         raise ConfigError(error.what, where=where, hint=error.hint) from None
     needed = "train" if trained else "test"
     if needed not in present:
-        raise ConfigError(f"no {needed!r} split is given", where=where, hint=f"Add `{needed}: FILE`.")
-    try:
-        codecs.lookup(language.encoding)
-    except LookupError as error:
-        raise ConfigError(str(error), where=f"{where}.encoding", hint="Such as utf-8 or latin-1.") from None
-    if language.source == "ud" and not (language.treebank and language.release):
-        raise ConfigError("source 'ud' needs `treebank` and `release`", where=where)
+        asked = WHERE_TO_ASK.get(language.source)
+        raise ConfigError(
+            f"no {needed!r} split is given", where=where, hint=f"Add `{needed}: FILE`.{' ' + asked if asked else ''}"
+        )
+    _check_source(language, key, where, present)
+    _check_reading(experiment, language, where)
     if language.teacher and not trained:
         raise ConfigError("a zero-shot language has no teacher", where=f"{where}.teacher", hint="Take it out.")
     if language.teacher:
         teacher_settings(experiment, key, where)
+
+
+def _check_source(language: Language, key: str, where: str, present: tuple[str, ...]) -> None:
+    """Refuse what the source of a language cannot give, or has nothing to do with."""
+    if language.source in OWN:
+        for name in present:
+            if not language.given(name):
+                raise ConfigError("`path` is needed", where=f"{where}.{name}", hint=f"`source: {language.source}`.")
+    try:
+        check_source(language, key, present)
+    except ConfigError as error:
+        place = (error.where or "").removeprefix(f"languages.{key}")
+        raise ConfigError(error.what, where=f"{where}{place}", hint=error.hint) from None
+
+
+def _check_reading(experiment: Experiment, language: Language, where: str) -> None:
+    """Refuse an encoding that does not exist, and other names that end outside the label space."""
+    try:
+        "a".encode(language.encoding)  # refuses codecs that are not for text, too
+    except (LookupError, ValueError):
+        hint = nearest(language.encoding, ("utf-8", "utf-16", "latin-1", "iso8859-2", "iso8859-15", "cp1252", "koi8-r"))
+        raise ConfigError(f"no text encoding {language.encoding!r}", where=f"{where}.encoding", hint=hint) from None
+    known = (*UPOS, OUTSIDE) if experiment.labels == "upos" else (*experiment.labels, OUTSIDE)
+    for name, label in language.label_map.items():
+        # Whole tags may be renamed too, such as a mistyped `B-BER: B-PER`.
+        if label not in known and (label[1:2] != "-" or label[2:] not in known):
+            raise ConfigError(
+                f"{label!r} is not in the label space", where=f"{where}.label_map.{name}", hint=nearest(label, known)
+            )
 
 
 def _check_labels(experiment: Experiment, where: str) -> None:
@@ -171,7 +199,7 @@ def _check_run(
 
 def available_splits(key: str, language: Language, *, trained: bool) -> tuple[str, ...]:
     """Return the splits of a language that the experiment uses, in the order train, dev, test, unlabelled."""
-    if language.source == "path":
+    if language.source in OWN:
         present = {name for name in SPLITS if language.split(name) is not None}
     else:
         present = set(language.splits or _all_splits(key, language))

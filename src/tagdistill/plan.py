@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tagdistill.config import available_splits, decoder_of, needs_of, teacher_settings
+from tagdistill.data.catalogue import OWN, ROOT_HINT, advice, raw_path
 from tagdistill.data.labels import label_list
+from tagdistill.data.treebanks import CODES
 from tagdistill.encoders.providers import content_revision, encoder_key, feature_key, layers_of
 from tagdistill.errors import ConfigError
 from tagdistill.files import sha256_file
@@ -30,7 +32,7 @@ from tagdistill.settings import (
     Training,
 )
 
-ROOT_HINT = "Relative paths start at `root:`; set it there or with --config root=FOLDER."
+DOWNLOADS = "resources/data"
 TEMPERED = ("token", "emission", "posterior", "posterior+top_wk")
 
 
@@ -70,11 +72,11 @@ class Plan:
     def raw(self, language: str, split: str) -> str | None:
         """Return the raw file of a split: in place, downloaded, or None for the demo's own."""
         settings = self.languages[language]
-        if given := settings.split(split):
-            return str(self.root / given.path)
-        if settings.source == "ud":
-            return f"resources/data/ud/{settings.treebank}/{settings.release}/{split}.conllu"
-        return None
+        if given := settings.given(split):
+            return str(self.root / str(given.path))
+        if settings.source in (*OWN, "demo"):
+            return None
+        return f"{DOWNLOADS}/{raw_path(settings, split, language)}"
 
     def raw_sha256(self, language: str, split: str) -> str | None:
         """Return the checksum of a raw file that is used in place; None where its source pins what it holds.
@@ -82,8 +84,8 @@ class Plan:
         Snakemake sees that a file changed by its time alone. A file that was copied or unpacked over another keeps its
         own, older time; one that was touched holds what it held.
         """
-        given = self.languages[language].split(split)
-        return _sha256(self.root / given.path) if given else None
+        given = self.languages[language].given(split)
+        return _sha256(self.root / str(given.path)) if given else None
 
     def check_files(self, where: str = "config") -> None:
         """Stop before anything runs where a file of the config, or a layer of an encoder, is not there.
@@ -96,12 +98,12 @@ class Plan:
         self._check_layers(where)
         for language, settings in self.languages.items():
             for split in self.splits(language):
-                if (given := settings.split(split)) and not Path(self.raw(language, split) or "").is_file():
+                if (given := settings.given(split)) and not Path(self.raw(language, split) or "").is_file():
                     group = "languages" if language in self.trained else "zero_shot"
                     raise ConfigError(
-                        f"no such file: {self.root / given.path}",
+                        f"no such file: {self.root / str(given.path)}",
                         where=f"{where}: {group}.{language}.{split}",
-                        hint=ROOT_HINT,
+                        hint=advice(settings),
                     )
 
     def _check_layers(self, where: str) -> None:
@@ -117,18 +119,21 @@ class Plan:
                     f"layer {wanted}, but this encoder has {known} layers", where=f"{where}: {place}.{name}"
                 )
 
-    def download(self, treebank: str, release: str, split: str) -> str:
-        """Return the job that fetches one treebank file. Experiments share it: it holds nothing else of this one."""
-        asking = [s for s in self.languages.values() if (s.treebank, s.release) == (treebank, release)]
-        known = next((s.sha256[split] for s in asking if split in s.sha256), None)
-        settings = Language(
-            source="ud",
-            format="conllu",
-            treebank=treebank,
-            release=release,
-            sha256={split: known} if known else {},
+    def download(self, raw: str) -> str:
+        """Return the job that fetches a file below DOWNLOADS. Experiments share it: it holds nothing else of one."""
+        pairs = ((language, split) for language in self.languages for split in self.splits(language))
+        asking = [pair for pair in pairs if self.raw(*pair) == f"{DOWNLOADS}/{raw}"]
+        language, split = asking[0]
+        settings, part = self.languages[language], self.languages[language].part(split)
+        known = {key: value for pair in asking for key, value in self.languages[pair[0]].sha256.items()}
+        pinned = ("source", "treebank", "release", "dataset", "subset", "revision")
+        plain = Language(
+            **{name: getattr(settings, name) for name in pinned},
+            code=_code(settings, language),
+            sha256={key: value for key, value in known.items() if key in (part, "archive")},
         )
-        return write_job(PrepareJob(language=treebank, split=split, settings=settings, task="pos", labels="upos"))
+        name = Path(raw).parts[1]
+        return write_job(PrepareJob(language=name, split=part, settings=plain, task="", labels="upos"))
 
     # -- teachers and students
 
@@ -354,6 +359,13 @@ class Plan:
                 decode=self.experiment.evaluate.decode,
             )
         )
+
+
+def _code(settings: Language, language: str) -> str | None:
+    """Return the code by which a source knows a language, where it does not follow from the name of a treebank."""
+    if settings.source == "hub" or (settings.treebank or "").removeprefix("UD_").partition("-")[0] in CODES:
+        return None
+    return settings.code or language
 
 
 def _from_here(path: Path) -> Path:

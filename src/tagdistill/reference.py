@@ -53,7 +53,15 @@ the command line replaces `root:`, and so for every top-level key.
 file that begins with `# yaml-language-server: $schema=config/schema.json`.
 
 Formats: `conllu` (the tag is UPOS), `conll` (any columns), `wikiann` (`lang:token TAB tag`), `text` (one sentence a
-line, words parted by white space; for `unlabelled`), `parquet` (list columns of tokens and tags).
+line, words parted by white space; for `unlabelled`), `parquet` (list columns of tokens and of tags, as names or as
+class numbers whose names the file has), `semeval_xml` (SemEval-2016 task 5, subtask 1: opinion targets by offsets).
+
+Sources: `path` (files of your own), `ud` (a treebank at a release), `conll2002` (es, nl), `wikiann` (the original
+archives), `hub` (any data set on the Hugging Face hub that has Parquet files, at a commit), `conll2003` and
+`semeval2016` (files of your own too, with a word on where to ask for them), `demo`. What is fetched lies in
+`resources/data/`; its checksums are written to `resources/data/checksums.sha256` at the first download and enforced
+from then on. A mirror is an environment variable: `TAGDISTILL_UD_URL`, `TAGDISTILL_CONLL2002_URL`,
+`TAGDISTILL_WIKIANN_URL`, `TAGDISTILL_HUB_URL`, with the same paths below it.
 """
 
 

@@ -28,6 +28,7 @@ TEACHERS_ON_ALL = 20  # `evaluate: {teachers: auto}`: up to so many languages ev
 LANGUAGE_ID = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 Positive = Annotated[int, Field(gt=0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -43,18 +44,38 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
-Format = Literal["conllu", "conll", "wikiann", "text", "parquet"]
+Format = Literal["conllu", "conll", "wikiann", "semeval_xml", "text", "parquet"]
+Source = Literal["path", "ud", "conll2002", "wikiann", "hub", "conll2003", "semeval2016", "demo"]
 SplitName = Literal["train", "dev", "test", "unlabelled"]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(unrepeated)]
+
+
+def some_sentences(take: str) -> str:
+    start, _, stop = take.partition(":")
+    if stop and int(stop) <= int(start or 0):
+        raise ValueError("holds no sentence: write start:stop with start before stop")
+    return take
+
+
+Take = Annotated[str, Field(pattern=r"^\d*:\d*$"), AfterValidator(some_sentences)]
 
 
 class Split(Settings):
     """Where one split is read from."""
 
-    path: str = Field(description="file, relative to `root`; for `wikiann` also the language's xx.tar.gz")
+    path: str | None = Field(
+        None, description="file, relative to `root` (not needed where the source has one); for `wikiann` also xx.tar.gz"
+    )
+    of: SplitName | None = Field(None, description="the split of the source to cut this one from, such as `of: train`")
     format: Format | None = Field(None, description="format of this split where it differs from the language's")
-    take: str | None = Field(None, pattern=r"^\d*:\d*$", description='sentences "start:stop" of the file, in quotes')
+    take: Take | None = Field(None, description='sentences "start:stop" of the file, in quotes')
     limit: Positive | None = Field(None, description="the first n sentences, after `take`")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Split:
+        if self.path is not None and self.of is not None:
+            raise ValueError("give `path`, or `of`: the split of the source to cut from")
+        return self
 
 
 SplitPath = Annotated[Split, BeforeValidator(lambda value: {"path": value} if isinstance(value, str) else value)]
@@ -64,21 +85,28 @@ class Language(Settings):
     """One language: where its text comes from and how it is read."""
 
     code: str | None = Field(None, description="ISO code where the key of the language is another id")
-    source: Literal["path", "ud", "demo"] = Field("path", description="where the files come from")
-    format: Format = Field("conll", description="how the files are laid out")
+    source: Source = Field("path", description="where the files come from (see below)")
+    format: Format = Field("conll", description="how the files are laid out; most sources know it")
     train: SplitPath | None = Field(None, description="labelled text to train on")
     dev: SplitPath | None = Field(None, description="labelled text that chooses the best update; optional")
     test: SplitPath | None = Field(None, description="labelled text to score on")
     unlabelled: SplitPath | None = Field(None, description="text without labels, for distillation only")
     treebank: str | None = Field(None, description="source `ud`: such as French-Sequoia")
     release: str | None = Field(None, description="source `ud`: a tag such as r2.15, or a commit")
+    dataset: str | None = Field(None, description="source `hub`: the repository, such as unimelb-nlp/wikiann")
+    subset: str | None = Field(None, description="source `hub`: a folder of the repository, such as fa")
+    revision: str | None = Field(None, description="source `hub`: the commit, all 40 digits")
     splits: tuple[SplitName, ...] | None = Field(
-        None, description="source `ud` or `demo`: the splits to take, if not all"
+        None, description="sources that are fetched, and `demo`: the splits to take, if not train, dev and test"
     )
-    sha256: dict[str, str] = Field(default_factory=dict, description="source `ud`: checksum of each split's file")
-    columns: dict[Literal["token", "tag"], int] = Field(
-        {"token": 0, "tag": -1}, description="format `conll`: column of the token and the tag, -1 the last"
+    sha256: dict[Literal["train", "dev", "test", "unlabelled", "archive"], Sha256] = Field(
+        default_factory=dict, description="sources that are fetched: checksum of each split's file, or of the archive"
     )
+    columns: dict[Literal["token", "tag"], int | str] = Field(
+        {"token": 0, "tag": -1},
+        description="format `conll`: column of the token and the tag, -1 the last; `parquet`: names of columns",
+    )
+    names: tuple[str, ...] = Field((), description="format `parquet`: names of class numbers, where the file has none")
     separator: Literal["tab", "space"] = Field("space", description="format `conll`: what parts the columns")
     scheme: Literal["IOB1", "IOB2", "BIOES"] = Field("IOB2", description="how spans are written in the file")
     encoding: str = Field("utf-8", description="encoding of the file")
@@ -91,8 +119,18 @@ class Language(Settings):
     teacher: dict[str, Any] = Field(default_factory=dict, description="teacher settings of this language alone")
 
     def split(self, name: str) -> Split | None:
-        """Return where a split is read from, or None."""
+        """Return what the config says about a split, or None."""
         return getattr(self, name)
+
+    def given(self, name: str) -> Split | None:
+        """Return a split that has a file of its own, or None where the source has it."""
+        split = self.split(name)
+        return split if split and split.path is not None else None
+
+    def part(self, name: str) -> SplitName:
+        """Return the split of the source that a split is read from."""
+        split = self.split(name)
+        return split.of if split and split.of else name  # type: ignore[return-value]
 
 
 class EncoderSettings(Settings):

@@ -195,8 +195,8 @@ def test_a_value_of_the_wrong_type_or_size_is_named_with_its_key(key: str, value
         ("name", "my study", "name: this form is not allowed, not 'my study'\n  Allowed: text (letters, digits"),
         ("languages", ["en"], "languages: keys and their values are needed, not ['en']\n  A name for each"),
         ("languages.fr", None, "languages.fr: keys and their values are needed, not nothing"),
-        ("languages.fr.train", ["a", "b"], "A path, or keys: path, format, take, limit."),
-        ("languages.fr.encoding", "utf9", "languages.fr.encoding: unknown encoding: utf9"),
+        ("languages.fr.train", ["a", "b"], "A path, or keys: path, of, format, take, limit."),
+        ("languages.fr.encoding", "utf9", "languages.fr.encoding: no text encoding 'utf9'"),
         ("limit", 100, "limit: keys and their values are needed, not 100\n  Its keys: train, dev, test, unlabelled."),
         ("teacher.updates", "lots", "teacher.updates: a whole number is needed, not 'lots'\n  Allowed: whole number ("),
         ("teacher.dropout", 1.5, "teacher.dropout: must be below 1.0, not 1.5"),
@@ -257,7 +257,7 @@ def test_a_language_that_the_demo_has_not_is_named_with_those_it_has():
 
 
 def test_a_treebank_needs_its_name_and_release():
-    assert "study.yaml: languages.sv: source 'ud' needs" in refusal(changed("languages.sv", {"source": "ud"}))
+    assert "study.yaml: languages.sv.treebank: source 'ud' needs" in refusal(changed("languages.sv", {"source": "ud"}))
 
 
 @pytest.mark.parametrize(
@@ -281,6 +281,60 @@ def test_a_hub_encoder_needs_its_id_and_the_commit():
     message = refusal(changed("encoder", {"provider": "hub", "id": "a/b"}))
     assert message.startswith("study.yaml: encoder: ")
     assert "needs `revision`" in message
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "key", "says"),
+    [
+        (
+            "languages.fr.label_map",
+            {"PERSON": "PRE"},
+            "label_map.PERSON",
+            "'PRE' is not in the label space\n  Did you mean 'PER'?",
+        ),
+        ("languages.fr.encoding", "latin1x", "encoding", "no text encoding 'latin1x'\n  Did you mean 'latin-1'?"),
+        ("languages.fr.encoding", "base64", "encoding", "no text encoding 'base64'"),
+        ("languages.fr.test.take", "5:2", "test.take", "holds no sentence"),
+        ("languages.fr.test.take", "5:5", "test.take", "holds no sentence"),
+        ("languages.fr.test.take", "a:5", "test.take", "not 'a:5'"),
+        ("languages.fr.test.of", "train", "test", "give `path`, or `of`"),
+        ("languages.fr.dev", {"take": "0:5"}, "dev", "`path` is needed"),
+        ("languages.fr.sha256", {"train": "12"}, "sha256.train", "not '12'"),
+        ("languages.fr.sha256", {"trian": "0" * 64}, "sha256.trian", "Did you mean 'train'?"),
+        ("languages.fr.source", "wikian", "source", "Did you mean 'wikiann'?"),
+    ],
+)
+def test_what_a_language_cannot_mean_is_refused_by_its_key(path: str, value: Any, key: str, says: str):
+    message = refusal(changed(path, value))
+    assert message.startswith(f"study.yaml: languages.fr.{key}: "), message
+    assert says in message
+
+
+@pytest.mark.parametrize(
+    ("language", "key", "says"),
+    [
+        ({"source": "ud", "treebank": "../x", "release": "r2.5"}, "treebank", "'../x' is not the name of a treebank"),
+        ({"source": "ud", "treebank": "French-GSD", "release": "main"}, "release", "'main' is not a release"),
+        ({"source": "hub", "dataset": "a/b", "revision": "main"}, "revision", "all 40 digits"),
+        ({"source": "hub", "dataset": "b", "revision": "0" * 40}, "dataset", "'b' is not OWNER/NAME"),
+        ({"source": "wikiann", "code": "../fa"}, "code", "not a code of WikiAnn"),
+        ({"source": "conll2002", "code": "ned"}, "", "CoNLL-2002 has no language 'ned'\n  Known: es, nl."),
+        ({"source": "conll2002", "code": "nl", "unlabelled": {"take": "1:"}}, "unlabelled", "of: train"),
+        ({"source": "conll2003"}, "", "Add `train: FILE`. CoNLL-2003 may not be passed on"),
+    ],
+)
+def test_a_source_that_cannot_give_it_is_refused_before_anything_runs(language: dict[str, Any], key: str, says: str):
+    message = refusal(changed("languages.xx", language))
+    assert message.startswith(f"study.yaml: languages.xx{'.' * bool(key)}{key}: "), message
+    assert says in message
+
+
+def test_a_file_that_must_be_brought_says_where_to_ask(tmp_path: Path):
+    values = changed("languages.xx", {"source": "conll2003", "train": "en.train", "test": "en.test"})
+    del values["languages"]["fr"]
+    with pytest.raises(ConfigError, match=r"languages\.xx\.train: no such file") as caught:
+        Plan(check_experiment(values, "study.yaml"), tmp_path).check_files("study.yaml")
+    assert "trec.nist.gov" in caught.value.hint
 
 
 # -- files

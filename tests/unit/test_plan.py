@@ -169,14 +169,14 @@ def test_a_prepared_split_knows_of_nothing_but_itself():
 
 
 def test_a_download_knows_of_nothing_but_its_file():
-    ask = ("Swedish-Talbanken", "r2.15", "train")
-    told = plan().download(*ask)
-    others = {"name": "x", "limit": {"train": 3}, "labels": ["LOC"], "languages__sv__label_map": {"a": "b"}}
-    assert plan(**others).download(*ask) == told
-    assert plan(languages__sv__sha256={"train": "0" * 64, "dev": "1" * 64}).download(*ask) != told
-    assert plan(languages__sv__sha256={"dev": "1" * 64}).download(*ask) == told
+    ask = "ud/Swedish-Talbanken/r2.15/train.conllu"
+    told = plan().download(ask)
+    others = {"name": "x", "limit": {"train": 3}, "labels": ["LOC"], "languages__sv__label_map": {"a": "LOC"}}
+    assert plan(**others).download(ask) == told
+    assert plan(languages__sv__sha256={"train": "0" * 64, "dev": "1" * 64}).download(ask) != told
+    assert plan(languages__sv__sha256={"dev": "1" * 64}).download(ask) == told
     settings = read_job(PrepareJob, told).settings
-    assert (settings.source, settings.treebank, settings.release) == ("ud", *ask[:2])
+    assert (settings.source, settings.treebank, settings.release) == ("ud", "Swedish-Talbanken", "r2.15")
 
 
 def test_a_student_holds_its_languages_in_order():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -265,8 +266,10 @@ def test_parquet_rows_are_sentences(given_file, tmp_path):
     ("columns", "what"),
     [
         ({"tokens": [["a"]]}, "no column 'labels'"),
-        ({"words": [["a"]], "tags": [["O"]]}, "no column 'tokens'"),
-        ({"tokens": [["a"]], "tags": [[1]]}, "not a list of strings"),
+        ({"text": [["a"]], "tags": [["O"]]}, "no column 'tokens'"),
+        ({"tokens": [["a"]], "tags": [[1]]}, "does not name the classes"),
+        ({"tokens": [["a"]], "tags": [[1.5]]}, "not a list of strings or of class numbers"),
+        ({"tokens": [["a"]], "tags": [["O"]], "ner_tags": [["O"]]}, "several columns of tags: tags, ner_tags"),
         ({"tokens": ["a"], "tags": ["O"]}, "not a list of strings"),
         ({"tokens": [["a"]], "tags": [["O", "O"]]}, "2 labels for 1 tokens"),
         ({"tokens": [["a"], []], "tags": [["O"], []]}, "no token, or an empty one"),
@@ -277,6 +280,129 @@ def test_parquet_rows_are_sentences(given_file, tmp_path):
 def test_parquet_of_another_layout_is_refused(given_file, tmp_path, columns, what):
     with pytest.raises(DataError, match=what):
         given_file(parquet(tmp_path / "p", **columns), format="parquet")
+
+
+def test_columns_of_a_table_are_chosen_by_name(given_file, tmp_path):
+    data = parquet(tmp_path / "p", text=[["a"]], ner_tags=[["B-X"]], pos_tags=[["N"]])
+    assert given_file(data, format="parquet", columns={"token": "text", "tag": "pos_tags"})[0].tags == ["N"]
+    with pytest.raises(DataError, match="no column 'ner_tag'") as caught:
+        given_file(data, format="parquet", columns={"token": "text", "tag": "ner_tag"})
+    assert "Did you mean 'ner_tags'?" in caught.value.hint
+    with pytest.raises(ConfigError, match="'text' is not a number"):
+        given_file("a O\n", format="conll", columns={"token": "text"})
+
+
+def test_class_numbers_get_the_names_that_the_file_or_the_config_gives(given_file, tmp_path):
+    numbers = {"tokens": [["a", "b"]], "tags": [[1, 0]]}
+    assert given_file(parquet(tmp_path / "p", **numbers), format="parquet", names=["O", "B-X"])[0].tags == ["B-X", "O"]
+    for wrong in (2, -1):
+        with pytest.raises(DataError, match=f"class {wrong}, but 2 are named"):
+            given_file(parquet(tmp_path / "p", tokens=[["a"]], tags=[[wrong]]), format="parquet", names=["O", "B-X"])
+    for feature in (
+        {"feature": {"names": ["O", "B-Y"]}, "_type": "Sequence"},
+        {"feature": {"names": ["O", "B-Y"]}, "_type": "List"},
+        [{"names": ["O", "B-Y"], "_type": "ClassLabel"}],
+    ):
+        story = json.dumps({"info": {"features": {"tags": feature}}})
+        table = pa.table(numbers).replace_schema_metadata({"huggingface": story})
+        pq.write_table(table, tmp_path / "p")
+        assert given_file((tmp_path / "p").read_bytes(), format="parquet", names=["O", "B-X"])[0].tags == ["B-Y", "O"]
+
+
+@pytest.mark.parametrize("story", ["{", "[]", '{"info": {"features": {"tags": {"feature": {"names": [1]}}}}}', "{}"])
+def test_a_spoilt_account_of_features_is_as_good_as_none(given_file, tmp_path, story):
+    table = pa.table({"tokens": [["a"]], "tags": [[1]]}).replace_schema_metadata({"huggingface": story})
+    pq.write_table(table, tmp_path / "p")
+    with pytest.raises(DataError, match="does not name the classes"):
+        given_file((tmp_path / "p").read_bytes(), format="parquet")
+
+
+# SemEval XML
+
+
+REVIEW = """<?xml version="1.0" encoding="UTF-8"?>
+<Reviews><Review rid="1"><sentences>
+<sentence id="1:0"><text>The take-away pizza, isn't it great?</text><Opinions>
+<Opinion target="take-away pizza" category="FOOD#QUALITY" polarity="positive" from="4" to="19"/>
+<Opinion target="take-away pizza" category="FOOD#PRICES" polarity="positive" from="4" to="19"/>
+<Opinion target="NULL" category="RESTAURANT#GENERAL" polarity="positive" from="0" to="0"/>
+</Opinions></sentence>
+<sentence id="1:1" OutOfScope="TRUE"><text>Café &amp; bar.</text></sentence>
+<sentence id="1:2"><text>Pizzas here</text><Opinions>
+<Opinion target="Pizza" category="x" polarity="x" from="0" to="5"/>
+<Opinion target="here" category="x" polarity="x" from="7" to="11"/>
+<Opinion target="Pizzas here" category="x" polarity="x" from="0" to="11"/>
+<Opinion target="pizzas" category="x" polarity="x" from="0" to="6"/>
+<Opinion target="gone" category="x" polarity="x" from="40" to="44"/>
+</Opinions></sentence>
+<sentence id="1:3"><text> </text></sentence>
+</sentences></Review></Reviews>
+"""
+
+
+def test_semeval_targets_become_spans_and_what_cannot_is_counted(given_file):
+    notes = Counter()
+    found = given_file(REVIEW, format="semeval_xml", notes=notes)
+    assert [s.tokens for s in found] == [
+        ["The", "take-away", "pizza", ",", "isn't", "it", "great", "?"],
+        ["Café", "&", "bar", "."],
+        ["Pizzas", "here"],
+    ]
+    assert found[0].tags == ["O", "B-TARGET", "I-TARGET", "O", "O", "O", "O", "O"]
+    assert found[2].tags == ["B-TARGET", "I-TARGET"]
+    assert [(s.source_id, s.line) for s in found] == [("1:0", 3), ("1:1", 8), ("1:2", 9)]
+    assert notes == {
+        "NULL targets": 1,
+        "repeated targets": 1,
+        "out of scope": 1,
+        "targets that begin or end inside a word": 1,
+        "overlapping targets": 1,
+        "offsets that do not give the target": 2,
+        "sentences without text": 1,
+    }
+    assert given_file(REVIEW, format="semeval_xml", name="unlabelled")[0].tags is None
+
+
+def test_semeval_words_keep_combining_marks_and_split_punctuation(given_file):
+    text = "<s><sentence><text>sabrosa. милый, cafe\u0301 שָׁלוֹם 10,50€ l'eau</text></sentence></s>"
+    words = ["sabrosa", ".", "милый", ",", "cafe\u0301", "שָׁלוֹם", "10", ",", "50", "€", "l'eau"]
+    assert given_file(text, format="semeval_xml")[0].tokens == words
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "line"),
+    [
+        ("<a><sentence></a>", "mismatched tag", 1),
+        ("token O\n", "not well-formed XML", 1),
+        ("<a>\n<b/></a>", "no <sentence>", None),
+        ("<a><sentence><text></text></sentence></a>", "texts of all 1 sentences are empty", None),
+        ('<a><sentence><text>x</text>\n<Opinion target="x" from="a" to="1"/></sentence></a>', "are not offsets", 2),
+        ('<a><sentence><text>x</text>\n<Opinion target="x" to="1"/></sentence></a>', "without 'from'", 2),
+        ('<!DOCTYPE a [<!ENTITY b "c">]><a><sentence><text>&b;</text></sentence></a>', "document type declaration", 1),
+        ('<?xml version="1.0" encoding="nonsense"?><a/>', "encoding", None),
+    ],
+)
+def test_xml_that_is_not_semeval_is_refused(given_file, text, what, line):
+    with pytest.raises(DataError, match=what) as caught:
+        given_file(text, format="semeval_xml")
+    assert line is None or caught.value.where.endswith(f":{line}")
+
+
+MUTATIONS = st.lists(st.tuples(st.integers(0, len(REVIEW) - 1), st.sampled_from('<>&"/ \n0x\u0301')), max_size=4)
+
+
+@FUZZ
+@given(mutations=MUTATIONS)
+def test_no_mutation_of_a_review_crashes_the_reader(tmp_path, mutations):
+    text = list(REVIEW)
+    for place, character in mutations:
+        text[place] = character
+    (tmp_path / "r.xml").write_text("".join(text), encoding="utf-8")
+    try:
+        for sentence in read(tmp_path / "r.xml", Language(format="semeval_xml")):
+            assert len(sentence.tags) == len(sentence.tokens) == len(sentence.lines)
+    except DataError:
+        pass
 
 
 # Every format
@@ -303,7 +429,7 @@ def test_an_unknown_format_of_a_split_stops_the_config():
     assert "'conllu'" in caught.value.hint
 
 
-@pytest.mark.parametrize("kind", ["conllu", "conll", "wikiann", "parquet", "text"])
+@pytest.mark.parametrize("kind", ["conllu", "conll", "wikiann", "semeval_xml", "parquet", "text"])
 @pytest.mark.parametrize("content", [b"", b"\n\n \n"])
 def test_an_empty_file_is_an_error(given_file, kind, content):
     with pytest.raises(DataError):
@@ -321,7 +447,10 @@ LINES = st.text(st.sampled_from("1234-._\t :aO#\n\r\u3000B\ufeff\x00\u2028"), ma
 
 
 @FUZZ
-@given(data=st.binary(max_size=80) | LINES, kind=st.sampled_from(["conllu", "conll", "wikiann", "text", "parquet"]))
+@given(
+    data=st.binary(max_size=80) | LINES,
+    kind=st.sampled_from(["conllu", "conll", "wikiann", "semeval_xml", "text", "parquet"]),
+)
 def test_no_bytes_crash_a_reader(tmp_path, data, kind):
     path = tmp_path / "fuzz"
     path.write_bytes(data)

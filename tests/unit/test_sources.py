@@ -1,165 +1,195 @@
-"""Downloads against a server on this machine: complete or absent, pinned, and with errors that say what to do."""
+"""Data sets from a server on this machine: pinned, checked, and with errors that say what to do."""
 
 from __future__ import annotations
 
 import hashlib
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import io
+import json
+import tarfile
+import zipfile
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from web import serving
 
-from tagdistill.data import sources
+from tagdistill.data import catalogue, download, sources
+from tagdistill.data.catalogue import BASES, WHERE_TO_ASK
+from tagdistill.data.readers import read
 from tagdistill.data.treebanks import CODES, Treebank
 from tagdistill.errors import ConfigError, DataError, TagdistillError
 from tagdistill.settings import Language
 
 GOOD = b"# sent_id = 1\n1\tOui\t_\tINTJ\t_\t_\t0\troot\t_\t_\n\n"
 FRENCH = "/UD_French-Sequoia/r2.15/fr_sequoia-ud-train.conllu"
-
-
-class Server:
-    """What the test put at a path: the body, (status, body), or a body that breaks off."""
-
-    def __init__(self):
-        self.files: dict[str, bytes | int] = {}
-        self.broken: set[str] = set()
-        self.asked: list[str] = []
+README = "/UD_French-Sequoia/r2.15/README.md"
+KEPT = "ud/French-Sequoia/r2.15/train.conllu"
+COMMIT = "0123456789" * 4
 
 
 @pytest.fixture
 def server(monkeypatch):
-    state = Server()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            state.asked.append(self.path)
-            body = state.files.get(self.path, 404)
-            if isinstance(body, int):
-                self.send_error(body)
-                return
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body[: len(body) // 2] if self.path in state.broken else body)
-
-        def log_message(self, *args):
-            pass
-
-    web = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=web.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    monkeypatch.setenv("TAGDISTILL_UD_URL", f"http://127.0.0.1:{web.server_port}/")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr("time.sleep", lambda seconds: None)  # pooch waits between its attempts
-    yield state
-    web.shutdown()
-    web.server_close()
-    thread.join()
+    monkeypatch.setattr(download, "WAIT", 0.0)
+    with serving() as web:
+        for source in BASES:
+            monkeypatch.setenv(f"TAGDISTILL_{source.upper()}_URL", f"{web.url}/")
+        yield web
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def french(**changes):
     return Language(**{"source": "ud", "treebank": "French-Sequoia", "release": "r2.15", **changes})
 
 
-def get(out, split="train", **changes):
-    return sources.fetch(french(**changes), split, out, language="fr")
+def get(folder, split="train", language="fr", **changes):
+    return sources.fetch(french(**changes), split, folder, language=language)
+
+
+def files(folder):
+    """Return all files below a folder but the empty ones that guard against two jobs at once."""
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.suffix != ".lock")
+
+
+def lock(folder):
+    return (folder / "checksums.sha256").read_text()
+
+
+# -- one file, whatever the source
 
 
 def test_a_first_download_records_the_checksum(server, tmp_path, caplog):
     server.files[FRENCH] = GOOD
-    out = tmp_path / "ud" / "train.conllu"
     with caplog.at_level("INFO"):
-        assert get(out) == out
-    digest = hashlib.sha256(GOOD).hexdigest()
-    assert out.read_bytes() == GOOD and digest in caplog.text and out.stat().st_mode & 0o044 == 0o044
-    assert (tmp_path / "ud" / "train.conllu.sha256").read_text() == f"{digest}  train.conllu\n"
-    assert sorted(p.name for p in out.parent.iterdir()) == ["train.conllu", "train.conllu.sha256"]
+        out = get(tmp_path)
+    assert out == tmp_path / KEPT and out.read_bytes() == GOOD and out.stat().st_mode & 0o044 == 0o044
+    assert sha256(GOOD) in caplog.text and "licence: see https://github.com/UniversalDependencies" in caplog.text
+    assert lock(tmp_path) == f"{sha256(GOOD)}  {KEPT}\n"
+    assert files(tmp_path) == ["checksums.sha256", KEPT]
+
+
+def test_the_lock_file_is_what_sha256sum_reads(server, tmp_path):
+    import subprocess
+
+    server.files |= {FRENCH: GOOD, FRENCH.replace("train", "dev"): GOOD * 2}
+    get(tmp_path)
+    get(tmp_path, "dev")
+    checked = subprocess.run(["sha256sum", "-c", "checksums.sha256"], cwd=tmp_path, capture_output=True, text=True)
+    assert checked.returncode == 0 and checked.stdout.count(": OK") == 2
 
 
 def test_a_file_that_is_there_is_not_fetched_again(server, tmp_path):
     server.files[FRENCH] = GOOD
-    get(tmp_path / "t")
-    get(tmp_path / "t")
-    assert server.asked == [FRENCH]
+    get(tmp_path)
+    asked = server.asked.count(FRENCH)
+    get(tmp_path)
+    assert server.asked.count(FRENCH) == asked == 1
 
 
 def test_a_file_that_was_changed_here_is_fetched_again(server, tmp_path):
     server.files[FRENCH] = GOOD
-    get(tmp_path / "t").write_bytes(b"half")
-    assert get(tmp_path / "t").read_bytes() == GOOD
+    get(tmp_path).write_bytes(b"half")
+    assert get(tmp_path).read_bytes() == GOOD
 
 
-def test_the_recorded_checksum_is_enforced(server, tmp_path):
+def test_the_recorded_checksum_is_enforced_and_both_sums_are_named(server, tmp_path):
     server.files[FRENCH] = GOOD
-    get(tmp_path / "t").unlink()
+    get(tmp_path).unlink()
     server.files[FRENCH] = GOOD + GOOD
-    with pytest.raises(TagdistillError, match="checksum") as caught:
-        get(tmp_path / "t")
-    assert "t.sha256" in caught.value.hint and [p.name for p in tmp_path.iterdir()] == ["t.sha256"]
+    with pytest.raises(TagdistillError, match=f"is {sha256(GOOD + GOOD)}, but should be {sha256(GOOD)}") as caught:
+        get(tmp_path)
+    assert f"remove the line of {KEPT} from {tmp_path / 'checksums.sha256'}" in caught.value.hint
+    assert files(tmp_path) == ["checksums.sha256"]
+    (tmp_path / "checksums.sha256").write_text("")  # as the message says
+    assert get(tmp_path).read_bytes() == GOOD + GOOD and sha256(GOOD + GOOD) in lock(tmp_path)
 
 
 def test_the_checksum_of_the_config_comes_first(server, tmp_path):
     server.files[FRENCH] = GOOD
-    right, wrong = hashlib.sha256(GOOD).hexdigest(), "0" * 64
-    with pytest.raises(TagdistillError, match=wrong):
-        get(tmp_path / "t", sha256={"train": wrong})
-    assert list(tmp_path.iterdir()) == []
-    assert get(tmp_path / "t", sha256={"train": right}).read_bytes() == GOOD
-    with pytest.raises(TagdistillError, match=wrong):  # not the one that was recorded
-        get(tmp_path / "t", sha256={"train": wrong})
-    assert (tmp_path / "t").read_bytes() == GOOD
+    wrong = "0" * 64
+    with pytest.raises(TagdistillError, match=f"should be {wrong}") as caught:
+        get(tmp_path, sha256={"train": wrong})
+    assert "`sha256: {SPLIT: ...}`" in caught.value.hint and files(tmp_path) == []
+    assert get(tmp_path, sha256={"train": sha256(GOOD)}).read_bytes() == GOOD
+    assert files(tmp_path) == [KEPT]  # the config has it: nothing to record
 
 
-def test_a_spoilt_record_is_named(server, tmp_path):
-    (tmp_path / "t.sha256").write_text("oops\n")
-    with pytest.raises(DataError, match="no SHA-256"):
-        get(tmp_path / "t")
-    assert server.asked == []
+def test_a_spoilt_lock_file_is_named_by_its_line(server, tmp_path):
+    (tmp_path / "checksums.sha256").write_text(f"{'0' * 64}  a\noops\n")
+    with pytest.raises(DataError, match="not a SHA-256") as caught:
+        get(tmp_path)
+    assert caught.value.where == f"{tmp_path / 'checksums.sha256'}:2" and server.asked == []
 
 
-def test_a_missing_file_is_asked_for_once_and_says_what_to_check(server, tmp_path):
-    with pytest.raises(TagdistillError, match=r"no such file: fr_sequoia-ud-dev\.conllu") as caught:
-        get(tmp_path / "t", "dev")
-    assert len(server.asked) == 1 and "splits: [test]" in caught.value.hint and "source: path" in caught.value.hint
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_server_error_is_tried_again_and_then_named(server, tmp_path):
-    server.files[FRENCH] = 503
-    with pytest.raises(TagdistillError, match="answered 503") as caught:
-        get(tmp_path / "t")
-    assert len(server.asked) == 3 and "TAGDISTILL_UD_URL" in caught.value.hint
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_answer_that_breaks_off_leaves_nothing(server, tmp_path):
+def test_an_answer_that_breaks_off_leaves_no_file_and_is_continued(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "CHUNK", 16)
     server.files[FRENCH] = GOOD * 100
-    server.broken.add(FRENCH)
+    server.breaks[FRENCH] = 3
     with pytest.raises(TagdistillError, match="no complete answer"):
-        get(tmp_path / "t")
-    assert list(tmp_path.iterdir()) == []
+        get(tmp_path)
+    assert not (tmp_path / KEPT).exists() and not (tmp_path / "checksums.sha256").exists()
+    begun = len(server.ranges)
+    assert get(tmp_path).read_bytes() == GOOD * 100 and len(server.ranges) == begun + 1
 
 
-def test_a_server_that_is_down(monkeypatch, tmp_path):
+def test_parts_of_two_versions_are_never_joined(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "CHUNK", 16)
+    server.files[FRENCH] = GOOD * 100
+    server.breaks[FRENCH] = 3
+    with pytest.raises(TagdistillError):
+        get(tmp_path)
+    server.files[FRENCH] = GOOD * 90
+    assert get(tmp_path).read_bytes() == GOOD * 90
+
+
+def test_a_server_that_is_down_is_named_with_the_way_around_it(monkeypatch, tmp_path):
     monkeypatch.setenv("TAGDISTILL_UD_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-    with pytest.raises(TagdistillError, match="no complete answer"):
-        get(tmp_path / "t")
-    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(download, "WAIT", 0.0)
+    with pytest.raises(TagdistillError, match="no complete answer") as caught:
+        get(tmp_path)
+    assert "source: path" in caught.value.hint and "mirror" in caught.value.hint and files(tmp_path) == []
+
+
+# -- Universal Dependencies
+
+
+def test_the_licence_is_the_one_that_the_readme_names(server, tmp_path):
+    server.files |= {FRENCH: GOOD, README: b"# Summary\n\nLicense: LGPL-LR\nIncludes text: yes\n"}
+    out = get(tmp_path)
+    assert sources.licence(french(), out) == "LGPL-LR"
+    assert sources.licence(french(licence="other"), out) == "other"
+
+
+def test_a_missing_file_says_what_to_check(server, tmp_path):
+    with pytest.raises(TagdistillError, match=r"no such file: fr_sequoia-ud-dev\.conllu") as caught:
+        get(tmp_path, "dev")
+    assert len(server.asked) == 1 and "splits: [test]" in caught.value.hint and "source: path" in caught.value.hint
+    assert files(tmp_path) == []
 
 
 def test_a_login_page_is_not_taken_for_a_treebank(server, tmp_path):
     server.files[FRENCH] = b"<html>please log in</html>"
-    with pytest.raises(TagdistillError, match="not CoNLL-U"):
-        get(tmp_path / "t")
-    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(TagdistillError, match="not conllu"):
+        get(tmp_path)
+    assert files(tmp_path) == []
 
 
 def test_old_releases_have_files_without_the_treebank_name(server, tmp_path):
     server.files["/UD_Indonesian-GSD/r2.1/id-ud-train.conllu"] = GOOD
-    assert get(tmp_path / "t", treebank="Indonesian-GSD", release="r2.1").read_bytes() == GOOD
+    assert get(tmp_path, treebank="Indonesian-GSD", release="r2.1").read_bytes() == GOOD
     assert server.asked[0].endswith("/id_gsd-ud-train.conllu")
+
+
+def test_a_split_can_be_cut_from_another_one(server, tmp_path):
+    server.files[FRENCH] = GOOD * 3
+    settings = french(dev={"of": "train", "take": "2:"})
+    out = sources.fetch(settings, "dev", tmp_path, language="fr")
+    assert out == tmp_path / KEPT
+    assert len(list(read(out, settings, settings.split("dev"), name="dev"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -184,33 +214,233 @@ def test_the_table_of_codes_is_well_formed():
     assert all(code.isalpha() and code.islower() and len(code) in (2, 3) for code in CODES.values())
 
 
+# -- CoNLL-2002
+
+
+def packed(**members: bytes) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, body in members.items():
+            archive.writestr(name, body)
+    return data.getvalue()
+
+
+CONLL2002 = "/packages/corpora/conll2002.zip"
+SPANISH = {"conll2002/esp.train": b"Oui I O\n", "conll2002/esp.testa": b"Non I O\n", "conll2002/ned.testb": b"Ja J O\n"}
+
+
+def test_conll_2002_comes_out_of_one_archive(server, tmp_path):
+    server.files[CONLL2002] = data = packed(**SPANISH)
+    settings = Language(source="conll2002", sha256={"archive": sha256(data)})
+    train = sources.fetch(settings, "train", tmp_path, language="es")
+    assert train == tmp_path / "conll2002/es/train.conll" and train.read_bytes() == b"Oui I O\n"
+    assert sources.fetch(settings, "dev", tmp_path, language="es").read_bytes() == b"Non I O\n"
+    dutch = settings.model_copy(update={"code": "nl"})
+    assert sources.fetch(dutch, "test", tmp_path, language="dutch").read_bytes() == b"Ja J O\n"
+    assert server.asked == [CONLL2002]
+    assert [s.tokens for s in read(train, settings)] == [["Oui"]]
+    assert "research use" in sources.licence(settings)
+
+
+def test_another_archive_than_the_known_one_is_refused(server, tmp_path):
+    server.files[CONLL2002] = data = packed(**SPANISH)
+    with pytest.raises(
+        TagdistillError, match=f"is {sha256(data)}, but should be {catalogue.CONLL2002_SHA256}"
+    ) as caught:
+        sources.fetch(Language(source="conll2002"), "train", tmp_path, language="es")
+    assert "archive" in caught.value.hint and files(tmp_path) == []
+
+
+@pytest.mark.parametrize(("language", "split"), [("de", "train"), ("es", "unlabelled")])
+def test_conll_2002_has_two_languages_and_three_splits(server, tmp_path, language, split):
+    with pytest.raises(ConfigError, match="CoNLL-2002 has no"):
+        sources.fetch(Language(source="conll2002"), split, tmp_path, language=language)
+    assert server.asked == []
+
+
+# -- WikiAnn
+
+
+def tarred(**members: bytes) -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        for name, body in members.items():
+            item = tarfile.TarInfo(name)
+            item.size = len(body)
+            archive.addfile(item, io.BytesIO(body))
+    return data.getvalue()
+
+
+def test_wikiann_is_an_archive_of_archives(server, tmp_path):
+    inner = tarred(train=b"mt:Iva\tO\n", test=b"mt::\tO\n", extra=b"mt:b\tO\n")
+    server.files["/panx_dataset.zip"] = packed(**{"panx_dataset/mt.tar.gz": inner, "panx_dataset/en.tar.gz": inner})
+    settings = Language(source="wikiann", sha256={"archive": sha256(inner)})
+    out = sources.fetch(settings, "test", tmp_path, language="mt")
+    assert out == tmp_path / "wikiann/mt.tar.gz" == sources.fetch(settings, "train", tmp_path, language="mt")
+    assert [s.tokens for s in read(out, settings, name="test")] == [[":"]]
+    assert [s.tokens for s in read(out, settings, name="unlabelled")] == [["b"]]
+    unknown = Language(source="wikiann")
+    assert sources.fetch(unknown, "train", tmp_path, language="en").read_bytes() == inner
+    assert server.asked == ["/panx_dataset.zip"]
+    assert "wikiann/panx_dataset.zip" in lock(tmp_path) and "not stated" in sources.licence(settings)
+
+
+def test_an_archive_of_a_known_language_must_be_the_known_one(server, tmp_path):
+    server.files["/panx_dataset.zip"] = packed(**{"panx_dataset/mt.tar.gz": tarred(train=b"mt:a\tO\n")})
+    with pytest.raises(TagdistillError, match=f"should be {catalogue.WIKIANN_SHA256['mt']}") as caught:
+        sources.fetch(Language(source="wikiann"), "train", tmp_path, language="mt")
+    assert "mt.tar.gz" in caught.value.where and not (tmp_path / "wikiann/mt.tar.gz").exists()
+    with pytest.raises(DataError, match=r"no file 'panx_dataset/xx\.tar\.gz'"):
+        sources.fetch(Language(source="wikiann"), "train", tmp_path, language="xx")
+
+
+def test_a_login_page_is_not_taken_for_an_archive(server, tmp_path):
+    server.files["/panx_dataset.zip"] = b"<html>please log in</html>"
+    with pytest.raises(TagdistillError, match="not zip"):
+        sources.fetch(Language(source="wikiann"), "train", tmp_path, language="en")
+    assert files(tmp_path) == []
+
+
+# -- the hub
+
+
+def table(rows: int, *, names=("O", "B-PER", "I-PER")) -> bytes:
+    data = pa.table({"tokens": [[f"t{n}", "x"] for n in range(rows)], "ner_tags": [[1, 2]] * rows})
+    if names:
+        feature = {"feature": {"names": list(names), "_type": "ClassLabel"}, "_type": "Sequence"}
+        story = {"info": {"features": {"ner_tags": feature, "tokens": {"feature": {"dtype": "string"}}}}}
+        data = data.replace_schema_metadata({b"huggingface": json.dumps(story).encode()})
+    sink = io.BytesIO()
+    pq.write_table(data, sink)
+    return sink.getvalue()
+
+
+def on_hub(server, commit=COMMIT, *, sums=True, **shards: bytes):
+    siblings = [{"rfilename": ".gitattributes"}, {"rfilename": "README.md"}]
+    for name, data in shards.items():
+        server.files[f"/datasets/an/ner/resolve/{commit}/{name}"] = data
+        siblings.append(
+            {"rfilename": name, "lfs": {"sha256": sha256(data), "size": len(data)}} if sums else {"rfilename": name}
+        )
+    server.files[f"/api/datasets/an/ner/revision/{commit}?blobs=true"] = json.dumps({"siblings": siblings}).encode()
+    server.files[f"/datasets/an/ner/resolve/{commit}/README.md"] = (
+        b"---\nlanguage:\n- fa\nlicense:\n- cc-by-nc-4.0\n---\n"
+    )
+
+
+def hub(**changes):
+    return Language(**{"source": "hub", "dataset": "an/ner", "revision": COMMIT, **changes})
+
+
 @pytest.mark.parametrize(
-    ("changes", "key"),
+    ("name", "split", "changes"),
     [
-        ({"release": "master"}, "languages.fr.release"),
-        ({"release": None}, "languages.fr.release"),
-        ({"treebank": None}, "languages.fr.treebank"),
-        ({"treebank": "French"}, "languages.fr.treebank"),
-        ({"treebank": "../x-y"}, "languages.fr.treebank"),
+        ("fa/train-00000-of-00001.parquet", "train", {"subset": "fa"}),
+        ("fa/validation-00000-of-00001.parquet", "dev", {"subset": "fa"}),
+        ("data/test-00000-of-00001-0a1b2c.parquet", "test", {}),
+        ("fa/dev/0000.parquet", "dev", {"subset": "fa"}),
+        ("train.parquet", "train", {}),
+        ("fa/extra-00000-of-00001.parquet", "unlabelled", {"subset": "fa"}),
     ],
 )
-def test_what_is_not_pinned_is_refused_before_any_request(server, tmp_path, changes, key):
+def test_a_split_on_the_hub_is_found_by_the_hub_s_own_names(server, tmp_path, name, split, changes):
+    others = {"fab/train-00000-of-00001.parquet": table(9)} if changes else {}
+    on_hub(server, **{name: table(2), "other/latest.parquet": table(1), **others})
+    settings = hub(**changes)
+    out = sources.fetch(settings, split, tmp_path, language="fa")
+    assert out == tmp_path / "hub/an/ner" / COMMIT / (settings.subset or "") / f"{split}.parquet"
+    assert [s.tags for s in read(out, settings, name="train")] == [["B-PER", "I-PER"]] * 2
+    assert sources.licence(settings, out) == "cc-by-nc-4.0"
+
+
+def test_shards_become_one_file(server, tmp_path):
+    shards = {f"fa/train-0000{n}-of-00002.parquet": table(n + 2) for n in range(2)}
+    on_hub(server, sums=False, **shards)
+    settings = hub(subset="fa")
+    out = sources.fetch(settings, "train", tmp_path, language="fa")
+    assert [s.tokens[0] for s in read(out, settings)] == ["t0", "t1", "t0", "t1", "t2"]
+    assert lock(tmp_path).count("train.parquet.parts/000") == 2
+
+
+def test_the_checksum_that_the_hub_gives_is_enforced(server, tmp_path):
+    on_hub(server, **{"fa/train-00000-of-00001.parquet": table(2)})
+    server.files[f"/datasets/an/ner/resolve/{COMMIT}/fa/train-00000-of-00001.parquet"] = table(3)
+    with pytest.raises(TagdistillError, match=f"should be {sha256(table(2))}"):
+        sources.fetch(hub(subset="fa"), "train", tmp_path, language="fa")
+    assert files(tmp_path) == []
+
+
+def test_what_the_hub_has_not_is_said_with_what_it_has(server, tmp_path):
+    on_hub(server, **{f"{x}/train-00000-of-00001.parquet": table(1) for x in ("fa", "he")})
+    with pytest.raises(TagdistillError, match="no Parquet files of the split 'dev'") as caught:
+        sources.fetch(hub(subset="fa"), "dev", tmp_path, language="fa")
+    assert "he/train-00000" in caught.value.hint
+    with pytest.raises(TagdistillError, match="in several subsets") as caught:
+        sources.fetch(hub(), "train", tmp_path, language="fa")
+    assert "fa, he" in caught.value.hint
+    with pytest.raises(TagdistillError, match="no such data set at this commit"):
+        sources.fetch(hub(dataset="an/other"), "train", tmp_path, language="fa")
+    server.files[f"/api/datasets/an/ner/revision/{COMMIT}?blobs=true"] = b"<html>"
+    with pytest.raises(TagdistillError, match="no list of files"):
+        sources.fetch(hub(), "train", tmp_path, language="fa")
+    assert files(tmp_path) == []
+
+
+# -- what is refused before any request
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        (french(release="master"), "release"),
+        (french(release=None), "release"),
+        (french(treebank=None), "treebank"),
+        (french(treebank="French"), "treebank"),
+        (french(treebank="../x-y"), "treebank"),
+        (french(treebank="French-Sequoia/../x"), "treebank"),
+        (hub(revision="main"), "revision"),
+        (hub(revision="0123456"), "revision"),
+        (hub(revision=None), "revision"),
+        (hub(dataset="../../etc"), "dataset"),
+        (hub(dataset="name"), "dataset"),
+        (hub(subset="../x"), "subset"),
+        (hub(subset="a/b"), "subset"),
+        (Language(source="wikiann", code="../fa"), "code"),
+    ],
+)
+def test_what_is_not_pinned_or_leaves_its_folder_is_refused(server, tmp_path, settings, key):
     with pytest.raises(ConfigError) as caught:
-        get(tmp_path / "t", **changes)
-    assert caught.value.where == key and server.asked == []
+        sources.fetch(settings, "train", tmp_path, language="fr")
+    assert caught.value.where == f"languages.fr.{key}" and server.asked == [] and files(tmp_path) == []
+
+
+# -- files of one's own
 
 
 def test_a_path_is_used_in_place(tmp_path):
     (tmp_path / "a.conll").write_text("a O\n")
     language = Language(train="a.conll", dev="b.conll", test=".")
-    out = tmp_path / "out"
-    assert sources.fetch(language, "train", out, root=tmp_path) == tmp_path / "a.conll" and not out.exists()
+    assert sources.fetch(language, "train", tmp_path / "out", root=tmp_path) == tmp_path / "a.conll"
+    assert not (tmp_path / "out").exists()
     for split, what in (("dev", "no such file"), ("test", "is a folder")):
         with pytest.raises(DataError, match=what) as caught:
-            sources.fetch(language, split, out, language="fr", root=tmp_path)
+            sources.fetch(language, split, tmp_path / "out", language="fr", root=tmp_path)
         assert caught.value.where == f"languages.fr.{split}" and "root" in caught.value.hint
     with pytest.raises(ConfigError, match="no 'unlabelled' split"):
-        sources.fetch(language, "unlabelled", out)
+        sources.fetch(language, "unlabelled", tmp_path / "out")
+
+
+@pytest.mark.parametrize("source", sorted(WHERE_TO_ASK))
+def test_what_may_not_be_passed_on_says_where_to_ask(tmp_path, source):
+    assert "may not be passed on" in WHERE_TO_ASK[source] and "https://" in WHERE_TO_ASK[source]
+    (tmp_path / "train.txt").write_text("a O\n")
+    language = Language(source=source, train="train.txt", dev="dev.txt")
+    assert sources.fetch(language, "train", tmp_path, root=tmp_path) == tmp_path / "train.txt"
+    for split in ("dev", "test"):
+        with pytest.raises(TagdistillError) as caught:
+            sources.fetch(language, split, tmp_path, language="en", root=tmp_path)
+        assert WHERE_TO_ASK[source] in caught.value.hint
+    assert "research use" in sources.licence(language)
 
 
 def test_a_split_with_a_path_beats_the_source(server, tmp_path):
@@ -227,4 +457,5 @@ def test_the_demo_needs_no_file(tmp_path):
 def test_licences_are_named_where_known():
     assert sources.licence(Language(licence="CC BY 4.0")) == "CC BY 4.0"
     assert "UD_French-Sequoia/blob/r2.15/LICENSE" in sources.licence(french())
+    assert "huggingface.co/datasets/an/ner" in sources.licence(hub())
     assert "CC0" in sources.licence(Language(source="demo")) and sources.licence(Language()) is None

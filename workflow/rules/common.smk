@@ -7,7 +7,7 @@ from snakemake.exceptions import WorkflowError
 
 from tagdistill.config import check_experiment, read_yaml
 from tagdistill.errors import TagdistillError
-from tagdistill.plan import Plan, files_json
+from tagdistill.plan import DOWNLOADS, Plan, files_json
 from tagdistill.provenance import code_version
 
 PROJECT = Path(workflow.basedir)
@@ -41,12 +41,13 @@ wildcard_constraints:
     objective="[a-z_+]+",
     seed=r"\d+",
     features="[A-Za-z0-9_+-]+",
+    raw="(?:ud|conll2002|wikiann|hub)/.+",
 
 
 def raw_input(language, split):
     """Return the raw file of a split, if there is one; the checksum in `params` says whether a given one changed."""
     path = PLAN.raw(language, split)
-    given = PLAN.languages[language].split(split)
+    given = PLAN.languages[language].given(split)
     return [] if path is None else ancient(path) if given else path
 
 

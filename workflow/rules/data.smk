@@ -2,19 +2,20 @@
 
 
 rule fetch:
-    """Download one split of one treebank."""
+    """Download one split of one data set."""
     output:
-        "resources/data/ud/{treebank}/{release}/{split}.conllu",
+        f"{DOWNLOADS}/{{raw}}",
     log:
-        "logs/fetch/{treebank}-{release}-{split}.log",
+        "logs/fetch/{raw}.log",
     conda:
         "../../envs/cpu.yaml"
     params:
-        job=lambda w: PLAN.download(w.treebank, w.release, w.split),
+        job=lambda w: PLAN.download(w.raw),
+        data=lambda w, output: str(Path(output[0]).parents[len(Path(w.raw).parts) - 1]),
     message:
-        "Download {wildcards.treebank} {wildcards.release}, {wildcards.split}"
+        "Download {wildcards.raw}"
     shell:
-        "tagdistill fetch --job {params.job:q} --out {output:q} > {log:q} 2>&1"
+        "tagdistill fetch --job {params.job:q} --data {params.data:q} > {log:q} 2>&1"
 
 
 rule prepare:

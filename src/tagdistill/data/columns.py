@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 from tagdistill.data.lines import Line, Sentence, blocks
-from tagdistill.errors import DataError
+from tagdistill.errors import ConfigError, DataError
 from tagdistill.settings import Language
 
 DOCSTART = re.compile(r"-DOCSTART-(?:[ \t]|\Z)")
@@ -23,7 +24,7 @@ def read_conll(
     CoNLL-2002 nl has them. `# O` is a token unless `comment` says otherwise.
     """
     tab, comment = settings.separator == "tab", settings.comment
-    token, tag = settings.columns.get("token", 0), settings.columns.get("tag", -1)
+    token, tag = _position(settings, "token", 0), _position(settings, "tag", -1)
     width = 0
     for block in blocks(lines):
         tokens, tags, places = [], [], []
@@ -67,6 +68,14 @@ def read_text(
     for number, line in lines:
         if tokens := line.split():
             yield Sentence(tokens, None, [number] * len(tokens))
+
+
+def _position(settings: Language, key: Literal["token", "tag"], usual: int) -> int:
+    found = settings.columns.get(key, usual)
+    if isinstance(found, str):
+        hint = "Columns of `conll` are counted from 0; names are for `format: parquet`."
+        raise ConfigError(f"{found!r} is not a number", where=f"columns.{key}", hint=hint)
+    return found
 
 
 def _width(fields: list[str], wanted: tuple[int, ...], where: str, separator: str) -> int:

@@ -59,7 +59,7 @@ def numbered(handle: BinaryIO, name: str, encoding: str, notes: Counter[str]) ->
 
 def _decoded(handle: BinaryIO, name: str, encoding: str) -> Iterator[str]:
     try:
-        b"".decode(encoding)  # refuses codecs that are not for text, too
+        "a".encode(encoding)  # refuses codecs that are not for text, too
         decoder = codecs.getincrementaldecoder(encoding)()
     except (LookupError, ValueError) as error:
         raise ConfigError(f"no text encoding {encoding!r}", where="encoding", hint="Such as utf-8, latin-1.") from error

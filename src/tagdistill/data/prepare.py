@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 
 from tagdistill.data import demo
@@ -12,7 +11,7 @@ from tagdistill.data.corpus import write_corpus
 from tagdistill.data.labels import BadTag, Scheme, label_list, prefix_and_type, to_bioes, types_of, unknown_label
 from tagdistill.data.lines import Sentence
 from tagdistill.data.oddities import report
-from tagdistill.data.readers import format_of, read
+from tagdistill.data.readers import format_of, read, selected
 from tagdistill.data.sources import licence, source_name
 from tagdistill.errors import ConfigError, DataError
 from tagdistill.files import sha256_file, sha256_json
@@ -46,7 +45,7 @@ def prepare(
     tagged = split != "unlabelled"
     if tagged:
         _check_format(format_of(settings, settings.split(split)), task, source, language, split)
-    scheme: Scheme = settings.scheme if source else "BIOES"
+    scheme: Scheme = _scheme(source, split, settings)
     place = str(source or name)
     written, repaired = _convert(sentences, space, settings, scheme, task, place) if tagged else (None, [])
     tokens = [sentence.tokens for sentence in sentences]
@@ -66,11 +65,17 @@ def prepare(
             "scheme": "tags" if task == "pos" else "BIOES",
             "source": name,
             "source_sha256": sha256_file(source) if source else sha256_json(tokens),
-            "licence": licence(settings),
+            "licence": licence(settings, source),
             "counts": dict(sorted(notes.items())) | {"repaired": len(repaired)},
             "repaired_places": [_place(sentences[n], position, name) for n, position in repaired[:PLACES]],
         },
     )
+
+
+def _scheme(source: Path | None, split: str, settings: Language) -> Scheme:
+    if source is None:
+        return "BIOES"
+    return "IOB2" if format_of(settings, settings.split(split)) == "semeval_xml" else settings.scheme
 
 
 def _sentences(
@@ -85,8 +90,9 @@ def _sentences(
         return list(read(source, settings, settings.split(split), name=split, limit=limit, notes=notes))
     if settings.source != "demo":
         raise ConfigError(f"no {split!r} split is given", where=f"languages.{language}", hint=f"Add `{split}: FILE`.")
-    pairs = islice(demo.sentences(settings.code or language, split), limit)
-    return [Sentence(tokens, labels or None, [], number=n) for n, (tokens, labels) in enumerate(pairs, 1)]
+    pairs = iter(demo.sentences(settings.code or language, settings.part(split)))
+    cut = selected(pairs, settings.split(split), limit)
+    return [Sentence(tokens, labels or None, [], number=n) for n, (tokens, labels) in cut]
 
 
 def _place(sentence: Sentence, position: int, name: str) -> str:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import tarfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO, cast
+from pathlib import Path
+from typing import BinaryIO, TypeVar
 
+from tagdistill.data.archives import tar_member
+from tagdistill.data.catalogue import FORMATS
 from tagdistill.data.columns import read_conll, read_text, read_wikiann
 from tagdistill.data.lines import Sentence, numbered, opened
+from tagdistill.data.semeval import read_semeval
 from tagdistill.data.tables import read_table
 from tagdistill.data.treebank import read_conllu
-from tagdistill.errors import DataError, nearest
+from tagdistill.errors import DataError
 from tagdistill.settings import Language, Split
 
 TEXT_FORMATS: dict[str, Callable[..., Iterator[Sentence]]] = {
@@ -29,10 +30,10 @@ MEMBERS = {"unlabelled": "extra"}  # what WikiAnn calls the rest of a language
 
 
 def format_of(settings: Language, split: Split | None) -> str:
-    """Return the format of a split: its own, else the language's; a UD treebank is CoNLL-U."""
+    """Return the format of a split: its own, else that of the language's source, else the language's."""
     if split and split.format:
         return split.format
-    return "conllu" if settings.source == "ud" else settings.format
+    return FORMATS.get(settings.source, settings.format)
 
 
 def read(
@@ -63,7 +64,8 @@ def read(
         )
     found = 0
     with opened(path) as handle:
-        for found, sentence in _selected(_read(handle, path, kind, settings, name, where, tagged, notes), split, limit):
+        sentences = _read(handle, path, kind, settings, settings.part(name), where, tagged, notes)
+        for found, sentence in selected(sentences, split, limit):
             yield sentence._replace(number=found)
     if not found:
         raise _nothing(split, where)
@@ -80,7 +82,10 @@ def _read(
     notes: Counter[str],
 ) -> Iterator[Sentence]:
     if kind == "parquet":
-        yield from read_table(handle, where, tagged)
+        yield from read_table(handle, where, settings, tagged)
+        return
+    if kind == "semeval_xml":  # it says its encoding itself
+        yield from read_semeval(handle, where, tagged, notes)
         return
     with _member(handle, path, kind, name, where) as (text, place):
         lines = numbered(text, place, settings.encoding, notes)
@@ -93,19 +98,16 @@ def _member(handle: BinaryIO, path: Path, kind: str, name: str, where: str) -> I
     if kind != "wikiann" or not path.name.endswith(ARCHIVES):
         yield handle, where
         return
-    try:
-        with tarfile.open(fileobj=handle, mode="r:gz") as archive:
-            files = {PurePosixPath(item.name).name: item for item in archive if item.isfile()}
-            wanted = MEMBERS.get(name, name)
-            if wanted not in files:
-                raise DataError(f"the archive has no file {wanted!r}", where=where, hint=nearest(wanted, files))
-            yield cast(BinaryIO, archive.extractfile(files[wanted])), f"{where}/{wanted}"
-    except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
-        raise DataError(f"not a whole .tar.gz archive: {error}", where=where, hint="Fetch it again.") from error
+    wanted = MEMBERS.get(name, name)
+    with tar_member(handle, wanted, where) as text:
+        yield text, f"{where}/{wanted}"
 
 
-def _selected(sentences: Iterator[Sentence], split: Split | None, limit: int | None) -> Iterator[tuple[int, Sentence]]:
-    """Cut `take` and the smaller limit out; each sentence comes with its number in the file."""
+Item = TypeVar("Item")
+
+
+def selected(sentences: Iterator[Item], split: Split | None, limit: int | None) -> Iterator[tuple[int, Item]]:
+    """Cut `take` and the smaller limit out; each sentence comes with its number in the file, from 1."""
     start, _, stop = (split.take if split and split.take else ":").partition(":")
     caps = [cap for cap in (limit, split.limit if split else None) if cap is not None]
     cut = islice(enumerate(sentences, 1), int(start or 0), int(stop) if stop else None)

@@ -1,170 +1,223 @@
-"""Where raw files come from: a path used in place, a treebank of Universal Dependencies, or the demo."""
+"""Where raw files come from: a path used in place, a data set that is downloaded, or the demo."""
 
 from __future__ import annotations
 
 import logging
-import os
 import re
 from pathlib import Path
 
-from tagdistill.data import demo
+from filelock import FileLock
+
+from tagdistill.data import catalogue, checksums, demo, hub
+from tagdistill.data.archives import extract
+from tagdistill.data.catalogue import OWN, WHERE_TO_ASK, Remote, raw_path
+from tagdistill.data.download import NotThere, download
 from tagdistill.data.readers import read
-from tagdistill.data.treebanks import Treebank
 from tagdistill.errors import ConfigError, DataError, TagdistillError
 from tagdistill.files import atomic_path, sha256_file, write_text
 from tagdistill.settings import Language
 
 log = logging.getLogger(__name__)
-UD_URL = "https://raw.githubusercontent.com/UniversalDependencies"
-RETRIES = 2
-TIMEOUT = 60  # seconds without an answer
+LICENCE_LINE = re.compile(r"^licen[cs]e:[ \t]*(?:\n[ \t]*-[ \t]*)?(\S.*)$", re.IGNORECASE | re.MULTILINE)
+LICENCE_FILE = "licence.txt"  # beside the raw file: what the data set says of itself
 
 
-def fetch(settings: Language, split: str, out: Path, *, language: str = "", root: Path = Path()) -> Path | None:
-    """Return the raw file of a split: a path in place, a treebank file downloaded to `out`, None for the demo.
+def fetch(settings: Language, split: str, folder: Path, *, language: str = "", root: Path = Path()) -> Path | None:
+    """Return the raw file of a split: a path in place, a file downloaded below `folder`, None for the demo.
 
-    A download is complete or absent. Its checksum is the config's `sha256:`, else the one in `out`.sha256, which the
-    first download writes and later ones must meet. Raises TagdistillError with what to do about it.
+    A download is complete or absent. Its checksum is the config's `sha256:`, else the one this version knows, else that
+    of the lock file of `folder`, which the first download writes. Raises TagdistillError with what to do about it.
     """
-    if given := settings.split(split):
-        return _in_place(root / given.path, f"languages.{language}.{split}" if language else split)
+    if given := settings.given(split):
+        return _in_place(root / str(given.path), settings, f"languages.{language}.{split}" if language else split)
     if settings.source == "demo":
         return None
-    if settings.source == "ud":
-        return _treebank_file(Treebank.of(settings, language), split, settings.sha256.get(split), out)
-    raise ConfigError(f"no {split!r} split", where=f"languages.{language}" if language else None)
+    if settings.source in OWN:
+        raise ConfigError(
+            f"no {split!r} split",
+            where=f"languages.{language}" if language else None,
+            hint=WHERE_TO_ASK.get(settings.source, ""),
+        )
+    fetched = _FETCHERS[settings.source](settings, split, folder, language)
+    log.info("%s: licence: %s", fetched, licence(settings, fetched))
+    return fetched
 
 
 def source_name(settings: Language, split: str, source: Path | None) -> str:
-    """Return how errors and reports name a source: the path as the config has it, the treebank file, or `demo`."""
-    if given := settings.split(split):
-        return given.path
+    """Return how errors and reports name a source: the path as the config has it, the data set's file, or `demo`."""
+    if given := settings.given(split):
+        return str(given.path)
+    part = settings.part(split)
     if source is None:
-        return f"demo {split}"
+        return f"demo {part}"
     if settings.source == "ud":
-        return f"UD_{settings.treebank} {settings.release} {split}"
-    return source.name
+        return f"UD_{settings.treebank} {settings.release} {part}"
+    if settings.source == "hub":
+        return " ".join(filter(None, (settings.dataset, (settings.revision or "")[:10], settings.subset, part)))
+    return f"{source.name} {part}" if settings.source == "wikiann" else f"{settings.source} {source.name}"
 
 
-def licence(settings: Language) -> str | None:
-    """Return the licence of a language's data as far as it is known: as configured, or where to read it."""
+def licence(settings: Language, source: Path | None = None) -> str | None:
+    """Return the licence of a language's data as far as it is known: as configured, as stated, or where to read it."""
     if settings.licence:
         return settings.licence
     if settings.source == "demo":
         return demo.licence().strip().splitlines()[0]
+    stated = source.with_name(LICENCE_FILE) if source and settings.source not in OWN else None
+    if stated and stated.is_file():
+        return stated.read_text(encoding="utf-8").strip()
     if settings.source == "ud":
         return (
             f"see https://github.com/UniversalDependencies/UD_{settings.treebank}/blob/{settings.release}/LICENSE.txt"
         )
-    return None
+    if settings.source == "hub":
+        return f"see https://huggingface.co/datasets/{settings.dataset}"
+    return catalogue.LICENCES.get(settings.source)
 
 
-def _in_place(path: Path, where: str) -> Path:
+def obtain(remote: Remote, folder: Path) -> Path:
+    """Return a file below `folder`, downloaded unless it is there already and what it should be."""
+    out = folder / remote.file
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(out.with_name(f".{out.name}.lock")):  # the splits of several languages may want one archive
+        known = remote.sha256 or checksums.recorded(folder, remote.file)
+        if known and out.is_file() and sha256_file(out) == known:
+            return out
+        with atomic_path(out) as temporary:
+            fresh = out.with_name(f"{out.name}.new")  # by this name a part of it waits to be continued
+            try:
+                url = _first(remote, fresh)
+                found = sha256_file(fresh)
+                if known and found != known:
+                    raise _changed(remote, url, known, found, folder)
+                if not known:
+                    _check_kind(remote.kind, fresh, url)
+                fresh.replace(temporary)
+            finally:
+                fresh.unlink(missing_ok=True)
+        if not known:
+            checksums.record(folder, remote.file, found)
+            log.info("%s: sha256 %s, recorded in %s and enforced from now on", out, found, checksums.NAME)
+        return out
+
+
+def _in_place(path: Path, settings: Language, where: str) -> Path:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "no such file"
-        raise DataError(f"{what}: {path}", where=where, hint="Relative paths start at `root:` of the config.")
+        raise DataError(f"{what}: {path}", where=where, hint=catalogue.advice(settings))
     return path
 
 
-def _treebank_file(treebank: Treebank, split: str, sha256: str | None, out: Path) -> Path:
-    recorded = out.with_name(f"{out.name}.sha256")
-    known = sha256 or _recorded(recorded)
-    if known and out.is_file() and known == sha256_file(out):
-        return out
-    base = os.environ.get("TAGDISTILL_UD_URL", UD_URL).rstrip("/")
-    urls = [f"{base}/{path}" for path in treebank.files(split)]
-    advice = f"`release:` and `sha256:` of {treebank.name}; to accept another file, remove {recorded}."
-    with atomic_path(out) as temporary:
-        url = _download(urls, temporary, known, advice)
-        if not url:
-            raise _missing(urls, treebank)
-        if not known:
-            _check_conllu(temporary, url)
-    found = sha256_file(out)
-    if not known:
-        log.info("%s: sha256 %s, recorded in %s and enforced from now on", out, found, recorded.name)
-    write_text(recorded, f"{found}  {out.name}\n")
+def _treebank(settings: Language, split: str, folder: Path, language: str) -> Path:
+    remote = catalogue.treebank_file(settings, split, language)
+    out = obtain(remote, folder)
+    _note_licence(remote, out)
     return out
 
 
-def _recorded(path: Path) -> str | None:
-    """Return the checksum of an earlier download, in the layout of `sha256sum`."""
-    if not path.is_file():
-        return None
-    words = path.read_text(encoding="utf-8").split()
-    if not words or not re.fullmatch(r"[0-9a-f]{64}", words[0]):
-        raise DataError("holds no SHA-256", where=str(path), hint="Remove it; the next download writes a new one.")
-    return words[0]
+def _conll2002(settings: Language, split: str, folder: Path, language: str) -> Path:
+    out = folder / raw_path(settings, split, language)
+    archive = obtain(catalogue.conll2002_archive(settings), folder)
+    extract(archive, catalogue.conll2002_member(settings, settings.part(split), language), out)
+    return out
 
 
-def _download(urls: list[str], target: Path, sha256: str | None, advice: str) -> str | None:
-    """Download the first of the names that exists and return its URL; None if the server has none of them."""
-    from requests import HTTPError, RequestException
+def _wikiann(settings: Language, split: str, folder: Path, language: str) -> Path:
+    out = folder / raw_path(settings, split, language)
+    member, known = catalogue.wikiann_member(settings, language)
+    if known and out.is_file() and sha256_file(out) == known:
+        return out
+    remote = catalogue.wikiann_archive()
+    archive = obtain(remote, folder)
+    with atomic_path(out) as temporary:
+        extract(archive, member, temporary)
+        if known and (found := sha256_file(temporary)) != known:
+            raise _changed(remote, f"{remote.urls[0]}: {member}", known, found, folder)
+    return out
 
-    for url in urls:
+
+def _hub(settings: Language, split: str, folder: Path, language: str) -> Path:
+    out = folder / raw_path(settings, split, language)
+    shards = hub.hub_files(settings, settings.part(split), language, folder)
+    parts = [obtain(shard, folder) for shard in shards]
+    if len(parts) > 1:
+        hub.join(parts, out)
+    _note_licence(shards[0], out)
+    return out
+
+
+_FETCHERS = {"ud": _treebank, "conll2002": _conll2002, "wikiann": _wikiann, "hub": _hub}
+
+
+def _first(remote: Remote, target: Path) -> str:
+    """Download the first of a file's addresses that exists, and return it."""
+    for url in remote.urls:
         try:
-            _retrieve(url, target, sha256)
+            download(url, target, remote.headers)
             return url
-        except _NotThere:
+        except NotThere:
             continue
-        except ValueError as error:  # pooch: the checksum differs
-            raise _failed(
-                url, f"the checksum is not {sha256}", f"The file changed, or a proxy answered. Check {advice}"
-            ) from error
-        except HTTPError as error:
-            raise _failed(url, f"the server answered {_status(error)}") from error
-        except RequestException as error:
-            raise _failed(url, f"no complete answer ({type(error).__name__})") from error
-    return None
-
-
-def _retrieve(url: str, target: Path, sha256: str | None) -> None:
-    import pooch
-    from requests import HTTPError
-
-    download = pooch.HTTPDownloader(timeout=TIMEOUT)
-
-    def once(url: str, file: str, registry: object) -> None:
-        try:
-            download(url, file, registry)
-        except HTTPError as error:
-            if _status(error) == 404:  # trying again would not help
-                raise _NotThere from error
-            raise
-
-    log.info("fetching %s", url)
-    pooch.get_logger().setLevel(logging.ERROR)  # it writes to stderr on its own, and names temporary files
-    shelf = pooch.create(target.parent, base_url="", registry={target.name: sha256}, urls={target.name: url})
-    shelf.retry_if_failed = RETRIES
-    shelf.fetch(target.name, downloader=once)
-    target.chmod(0o644)  # pooch leaves the mode of a private temporary file
-
-
-def _status(error: Exception) -> int | None:
-    return getattr(getattr(error, "response", None), "status_code", None)
-
-
-class _NotThere(Exception):
-    """The server has no such file."""
-
-
-def _failed(url: str, what: str, hint: str = "") -> TagdistillError:
-    general = "Try again later, or set TAGDISTILL_UD_URL to a mirror; a file of your own is `source: path`."
-    return TagdistillError(what, where=url, hint=f"{hint or general} Nothing was kept.")
-
-
-def _missing(urls: list[str], treebank: Treebank) -> TagdistillError:
-    return TagdistillError(
-        f"no such file: {' or '.join(url.rsplit('/', 1)[1] for url in urls)}",
-        where=urls[0].rsplit("/", 1)[0],
-        hint=f"Check `treebank: {treebank.name}` and `release: {treebank.release}`; not every treebank has train and "
-        "dev: name those it has with `splits: [test]`. A file of your own is `source: path`.",
+    names = " or ".join(url.rsplit("/", 1)[1] for url in remote.urls)
+    mirror = f"A mirror is TAGDISTILL_{remote.source.upper()}_URL; files of your own are `source: path`."
+    raise TagdistillError(
+        f"no such file: {names}", where=remote.urls[0].rsplit("/", 1)[0], hint=remote.missing or mirror
     )
 
 
-def _check_conllu(path: Path, url: str) -> None:
-    """Refuse what is no treebank (a log-in page, say) before its checksum is recorded."""
+def _note_licence(remote: Remote, out: Path) -> None:
+    """Keep the licence that a data set's README names, beside its files; without one there is nothing to keep."""
+    note = out.with_name(LICENCE_FILE)
+    if note.is_file() or not remote.readme:
+        return
+    scratch = out.with_name(f".{out.name}.readme")
     try:
-        next(read(path, Language.model_validate({"format": "conllu"}), where=url))
+        download(f"{catalogue.base_url(remote.source)}/{remote.readme}", scratch, remote.headers)
+        found = LICENCE_LINE.search(scratch.read_text(encoding="utf-8", errors="replace"))
+        if found:
+            write_text(note, found[1].strip().strip("'\"") + "\n")
+    except (NotThere, TagdistillError) as error:
+        log.warning("%s: its licence could not be read: %s", out, error)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _changed(remote: Remote, url: str, known: str, found: str, folder: Path) -> TagdistillError:
+    lock = folder / checksums.NAME
+    if remote.file in checksums.read(lock) and checksums.recorded(folder, remote.file) == known:
+        accept = f"To accept the new one, remove the line of {remote.file} from {lock}."
+    else:
+        accept = "To accept the new one, say so in the config: `sha256: {SPLIT: ...}`, or `sha256: {archive: ...}`."
+    return TagdistillError(
+        f"the SHA-256 is {found}, but should be {known}",
+        where=url,
+        hint=f"The file changed, or something on the way answered for it; nothing was kept. {accept}",
+    )
+
+
+def _check_kind(kind: str, path: Path, url: str) -> None:
+    """Refuse what is no such file (a log-in page, say) before its checksum is recorded."""
+    import zipfile
+
+    try:
+        if kind == "conllu":
+            next(read(path, Language.model_validate({"format": "conllu"}), where=url))
+        elif kind == "zip" and not zipfile.is_zipfile(path):
+            raise DataError("not a .zip archive")
+        elif kind == "parquet":
+            _check_parquet(path)
     except DataError as error:
-        raise _failed(url, f"the answer is not CoNLL-U: {error.what}") from error
+        raise TagdistillError(
+            f"the answer is not {kind}: {error.what}",
+            where=url,
+            hint="Something on the way may have answered for it; nothing was kept.",
+        ) from error
+
+
+def _check_parquet(path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(str(error).splitlines()[0]) from error

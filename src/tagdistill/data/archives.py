@@ -1,0 +1,64 @@
+"""One file out of an archive. No name in an archive ever becomes a path on this machine."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, BinaryIO, cast
+
+from tagdistill.errors import DataError, nearest
+from tagdistill.files import atomic_path
+
+LIMIT = 2 << 30  # bytes of one member: an archive that unpacks to more is not a data set of ours
+BROKEN = (
+    *(tarfile.TarError, zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, zlib.error, ValueError, OSError),
+    *(NotImplementedError, RuntimeError),  # a zip packed in a way that Python lacks, or with a password
+)
+
+
+def extract(archive: Path, member: str, out: Path, *, limit: int = LIMIT) -> None:
+    """Write the member of a .zip to `out`, complete or not at all; `limit` is the most bytes that it may have.
+
+    Raises DataError where it is not there, is a link or folder, is too large or is broken.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            names = {item.filename: item for item in opened.infolist()}
+            if member not in names:
+                shown = sorted(names)[:50]
+                raise DataError(f"the archive has no file {member!r}", where=str(archive), hint=nearest(member, shown))
+            # The upper half of the attributes is the file's mode on Unix: 0o12 is a link, whose text is a path.
+            if names[member].is_dir() or names[member].external_attr >> 28 == 0o12:
+                raise DataError(f"{member!r} is a link or a folder, not a file", where=str(archive))
+            with opened.open(names[member]) as source, atomic_path(out) as temporary, temporary.open("wb") as target:
+                _copy(source, target, limit, f"{archive}: {member}")
+    except BROKEN as error:
+        raise DataError(f"not a whole .zip archive: {error}", where=str(archive), hint="Fetch it again.") from error
+
+
+def _copy(source: IO[bytes], target: BinaryIO, limit: int, where: str) -> None:
+    """Copy at most `limit` bytes: what an archive says about the size of a member need not be true."""
+    while chunk := source.read(1 << 20):
+        if target.tell() + len(chunk) > limit:
+            raise DataError(f"unpacks to more than {limit:,} bytes", where=where, hint="This is no data set.")
+        target.write(chunk)
+
+
+@contextmanager
+def tar_member(handle: BinaryIO, member: str, where: str, *, limit: int = LIMIT) -> Iterator[BinaryIO]:
+    """Yield one regular file of an open .tar.gz, whatever folder it lies in; nothing is unpacked to disk.
+
+    Links, devices and files above `limit` bytes are refused as if they were not there.
+    """
+    try:
+        with tarfile.open(fileobj=handle, mode="r:gz") as archive:
+            files = {PurePosixPath(item.name).name: item for item in archive if item.isreg() and item.size <= limit}
+            if member not in files:
+                raise DataError(f"the archive has no file {member!r}", where=where, hint=nearest(member, files))
+            yield cast(BinaryIO, archive.extractfile(files[member]))
+    except BROKEN as error:
+        raise DataError(f"not a whole .tar.gz archive: {error}", where=where, hint="Fetch it again.") from error
