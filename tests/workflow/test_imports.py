@@ -72,13 +72,14 @@ def test_fetch(finished: Project, tmp_path: Path):
     # A treebank file that is there already with its checksum is not downloaded: the stage runs without a network.
     from tagdistill.files import sha256_file
 
-    out = tmp_path / "train.conllu"
+    out = tmp_path / "ud/Swedish-Talbanken/r2.15/train.conllu"
+    out.parent.mkdir(parents=True)
     out.write_text("1\tHej\thej\tINTJ\t_\t_\t0\troot\t_\t_\n\n", encoding="utf-8")
     values = experiment()
     swedish = {"source": "ud", "format": "conllu", "treebank": "Swedish-Talbanken", "release": "r2.15"}
     values["languages"]["sv"] = swedish | {"sha256": {"train": sha256_file(out)}}
-    job = Plan(check_experiment(values, "study.yaml"), Path()).download("Swedish-Talbanken", "r2.15", "train")
-    assert not HEAVY & imported(finished, "fetch", "--job", job, "--out", str(out))
+    job = Plan(check_experiment(values, "study.yaml"), Path()).download("ud/Swedish-Talbanken/r2.15/train.conllu")
+    assert not HEAVY & imported(finished, "fetch", "--job", job, "--data", str(tmp_path))
 
 
 def test_the_plan_itself(finished: Project):

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from tagdistill.data.treebanks import Treebank
 from tagdistill.errors import ConfigError, nearest
@@ -63,7 +64,8 @@ class Remote:
     paths: tuple[str, ...]
     kind: str  # conllu, zip, parquet: what it must be before its checksum is recorded
     sha256: str | None = None
-    readme: str | None = None  # a file that may have a line `License: ...`
+    readme: str = ""  # a file that may have a line `License: ...`
+    terms: str = ""  # where that line is kept, below the folder of downloads
     missing: str = ""  # what to check where no path exists
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -97,17 +99,23 @@ def raw_path(settings: Language, split: str, language: str) -> str:
 def treebank_file(settings: Language, split: str, language: str) -> Remote:
     """Return the file of one split of a UD treebank."""
     treebank = Treebank.of(settings, language)
-    names = treebank.files(settings.part(split))
+    file = raw_path(settings, split, language)
     return Remote(
         "ud",
-        raw_path(settings, split, language),
-        tuple(names),
+        file,
+        tuple(treebank.files(settings.part(split))),
         "conllu",
         settings.sha256.get(settings.part(split)),
         readme=f"UD_{treebank.name}/{treebank.release}/README.md",
+        terms=terms_beside(file),
         missing=f"Check `treebank: {treebank.name}` and `release: {treebank.release}`; not every treebank has train "
         "and dev: name those it has with `splits: [test]`. A file of your own is `source: path`.",
     )
+
+
+def terms_beside(file: str) -> str:
+    """Return where the licence that a data set states of itself is kept, beside its files."""
+    return str(PurePosixPath(file).with_name("licence.txt"))
 
 
 def conll2002_archive(settings: Language) -> Remote:

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tagdistill.data.catalogue import Remote, base_url, hub_place, raw_path
+from tagdistill.data.catalogue import Remote, base_url, hub_place, raw_path, terms_beside
 from tagdistill.data.download import NotThere, download
 from tagdistill.errors import DataError, TagdistillError, nearest
 from tagdistill.files import atomic_path
@@ -53,6 +53,7 @@ def hub_files(settings: Language, part: SplitName, language: str, scratch: Path)
             "parquet",
             known.get(number) or _sha256(listed[name]),
             readme=readme,
+            terms=terms_beside(whole),
             headers=_token(),
         )
         for number, (file, name) in enumerate(zip(kept, chosen, strict=True))

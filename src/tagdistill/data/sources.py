@@ -19,7 +19,6 @@ from tagdistill.settings import Language
 
 log = logging.getLogger(__name__)
 LICENCE_LINE = re.compile(r"^licen[cs]e:[ \t]*(?:\n[ \t]*-[ \t]*)?(\S.*)$", re.IGNORECASE | re.MULTILINE)
-LICENCE_FILE = "licence.txt"  # beside the raw file: what the data set says of itself
 
 
 def fetch(settings: Language, split: str, folder: Path, *, language: str = "", root: Path = Path()) -> Path | None:
@@ -63,7 +62,7 @@ def licence(settings: Language, source: Path | None = None) -> str | None:
         return settings.licence
     if settings.source == "demo":
         return demo.licence().strip().splitlines()[0]
-    stated = source.with_name(LICENCE_FILE) if source and settings.source not in OWN else None
+    stated = Path(catalogue.terms_beside(str(source))) if source and settings.source not in OWN else None
     if stated and stated.is_file():
         return stated.read_text(encoding="utf-8").strip()
     if settings.source == "ud":
@@ -98,7 +97,9 @@ def obtain(remote: Remote, folder: Path) -> Path:
         if not known:
             checksums.record(folder, remote.file, found)
             log.info("%s: sha256 %s, recorded in %s and enforced from now on", out, found, checksums.NAME)
-        return out
+    if remote.terms and not (folder / remote.terms).is_file():
+        _note_terms(remote, folder / remote.terms)
+    return out
 
 
 def _in_place(path: Path, settings: Language, where: str) -> Path:
@@ -109,10 +110,7 @@ def _in_place(path: Path, settings: Language, where: str) -> Path:
 
 
 def _treebank(settings: Language, split: str, folder: Path, language: str) -> Path:
-    remote = catalogue.treebank_file(settings, split, language)
-    out = obtain(remote, folder)
-    _note_licence(remote, out)
-    return out
+    return obtain(catalogue.treebank_file(settings, split, language), folder)
 
 
 def _conll2002(settings: Language, split: str, folder: Path, language: str) -> Path:
@@ -142,7 +140,6 @@ def _hub(settings: Language, split: str, folder: Path, language: str) -> Path:
     parts = [obtain(shard, folder) for shard in shards]
     if len(parts) > 1:
         hub.join(parts, out)
-    _note_licence(shards[0], out)
     return out
 
 
@@ -164,19 +161,16 @@ def _first(remote: Remote, target: Path) -> str:
     )
 
 
-def _note_licence(remote: Remote, out: Path) -> None:
-    """Keep the licence that a data set's README names, beside its files; without one there is nothing to keep."""
-    note = out.with_name(LICENCE_FILE)
-    if note.is_file() or not remote.readme:
-        return
-    scratch = out.with_name(f".{out.name}.readme")
+def _note_terms(remote: Remote, note: Path) -> None:
+    """Keep the licence that a data set's README names; where it names none there is nothing to keep."""
+    scratch = note.with_name(f".{Path(remote.file).name}.readme")
     try:
         download(f"{catalogue.base_url(remote.source)}/{remote.readme}", scratch, remote.headers)
         found = LICENCE_LINE.search(scratch.read_text(encoding="utf-8", errors="replace"))
         if found:
             write_text(note, found[1].strip().strip("'\"") + "\n")
     except (NotThere, TagdistillError) as error:
-        log.warning("%s: its licence could not be read: %s", out, error)
+        log.warning("%s: its licence could not be read: %s", remote.file, error)
     finally:
         scratch.unlink(missing_ok=True)
 
