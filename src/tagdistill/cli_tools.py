@@ -1,11 +1,17 @@
-"""The commands that people call around a run: check a config, list its keys, add a language."""
+"""The commands that people call around a run: check a config, list its keys, add a language, plan, clean."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
+
+OptionalPath = Optional[Path]  # noqa: UP045 (typer reads these when it starts)
+OptionalText = Optional[str]  # noqa: UP045
+Paths = Optional[list[Path]]  # noqa: UP045
+Texts = Optional[list[str]]  # noqa: UP045
 
 app = typer.Typer()
 config_app = typer.Typer(no_args_is_help=True, help="Check a config file, or list every key.")
@@ -15,7 +21,7 @@ app.add_typer(config_app, name="config")
 @config_app.command("check")
 def config_check(
     file: Annotated[Path, typer.Argument(help="config file")],
-    root: Annotated[Optional[str], typer.Option(help="where relative paths start, instead of `root:`")] = None,  # noqa: UP045
+    root: Annotated[OptionalText, typer.Option(help="where relative paths start, instead of `root:`")] = None,
 ) -> None:
     """Check a config file and the files it names, and say what it would train. Run it where the Snakefile is."""
     from tagdistill.config import describe_experiment, read_experiment
@@ -54,13 +60,13 @@ def config_reference() -> None:
 def add_language(
     config: Annotated[Path, typer.Argument(help="config file")],
     key: Annotated[str, typer.Option("--id", help="the language's key, such as fr")],
-    train: Annotated[Optional[Path], typer.Option(help="labelled text to train on")] = None,  # noqa: UP045
-    dev: Annotated[Optional[Path], typer.Option(help="labelled text that chooses the best update")] = None,  # noqa: UP045
-    test: Annotated[Optional[Path], typer.Option(help="labelled text to score on")] = None,  # noqa: UP045
-    unlabelled: Annotated[Optional[Path], typer.Option(help="text without labels, in the same format")] = None,  # noqa: UP045
+    train: Annotated[OptionalPath, typer.Option(help="labelled text to train on")] = None,
+    dev: Annotated[OptionalPath, typer.Option(help="labelled text that chooses the best update")] = None,
+    test: Annotated[OptionalPath, typer.Option(help="labelled text to score on")] = None,
+    unlabelled: Annotated[OptionalPath, typer.Option(help="text without labels, in the same format")] = None,
     kind: Annotated[str, typer.Option("--format", help="conll, conllu, wikiann or parquet")] = "conll",
-    scheme: Annotated[Optional[str], typer.Option(help="IOB1, IOB2 or BIOES")] = None,  # noqa: UP045
-    separator: Annotated[Optional[str], typer.Option(help="tab or space")] = None,  # noqa: UP045
+    scheme: Annotated[OptionalText, typer.Option(help="IOB1, IOB2 or BIOES")] = None,
+    separator: Annotated[OptionalText, typer.Option(help="tab or space")] = None,
     zero_shot: Annotated[bool, typer.Option("--zero-shot", help="score on it only")] = False,
 ) -> None:
     """Read the files of a new language as the workflow will, and print the lines that add it to the config."""
@@ -70,3 +76,48 @@ def add_language(
     given |= {"train": train, "dev": dev, "test": test, "unlabelled": unlabelled}
     settings = {name: value if name == "format" else str(value) for name, value in given.items() if value is not None}
     typer.echo(add_language(config, key, settings, zero_shot=zero_shot))
+
+
+@app.command()
+def plan(
+    config: Annotated[OptionalPath, typer.Argument(help="config file; none: the demo")] = None,
+    targets: Annotated[list[str] | None, typer.Argument(help="targets or files, such as teachers; none: all")] = None,
+    cores: Annotated[int, typer.Option(help="cores that the run would have")] = os.cpu_count() or 1,
+    root: Annotated[OptionalText, typer.Option(help="where relative paths start, instead of `root:`")] = None,
+) -> None:
+    """Say what a run would do, why, how long it may take and how much disk. Run it where the Snakefile is."""
+    from tagdistill.config import read_experiment
+    from tagdistill.forecast import dry_run, forecast
+    from tagdistill.plan import Plan
+
+    arguments = list(targets or [])
+    if config:
+        experiment = read_experiment(config, **({"root": root} if root else {}))
+        Plan(experiment, Path.cwd()).check_files(str(config))
+        arguments += ["--configfile", str(config)]
+    arguments += ["--config", f"root={root}"] if root else []
+    typer.echo(forecast(dry_run(arguments), cores))
+
+
+@app.command()
+def clean(
+    configs: Annotated[Paths, typer.Argument(help="the configs in use; none: config/ and ./*.yaml")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="remove it; without this it is only listed")] = False,
+    root: Annotated[OptionalText, typer.Option(help="where relative paths start, instead of `root:`")] = None,
+) -> None:
+    """List caches that no config uses: encoders, downloads, feature stores. Run it where the Snakefile is."""
+    from tagdistill.clean import find_configs, remove, unused
+    from tagdistill.units import disk
+
+    here = Path.cwd()
+    found = unused(configs or find_configs(here), here, root)
+    for item in found:
+        typer.echo(f"{disk(item.size):>9}  {item.path.relative_to(here)}  ({item.why})")
+    total = disk(sum(item.size for item in found))
+    if not found:
+        typer.echo("Nothing: every encoder, download and feature store is used by a config.")
+    elif yes:
+        remove(found, here)
+        typer.echo(f"removed: {total}")
+    else:
+        typer.echo(f"{total} may go, and is made again when a run needs it. Remove it: tagdistill clean --yes")

@@ -278,6 +278,10 @@ class Plan:
         self._local[encoder_key(known)] = source, place
         return known
 
+    def local_encoders(self) -> list[Path]:
+        """Return the folders (or wheels) on this disk that the config takes encoders from."""
+        return [source for source, _ in self._local.values()]
+
     def encoder_source(self, key: str) -> str:
         """Return where a local encoder lies, or nothing."""
         return str(self._local[key][0]) if key in self._local else ""

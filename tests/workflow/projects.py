@@ -63,10 +63,9 @@ class Project:
     sources: Path
 
     def environment(self) -> dict[str, str]:
-        paths = [str(self.sources), str(Path(__file__).parent / "plugins")]
         folder = str(Path(sys.executable).parent)
         return os.environ | {
-            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONPATH": str(self.sources),
             "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
         }
@@ -99,12 +98,13 @@ class Project:
         file = self.write(config) if isinstance(config, dict) else config
         with tempfile.TemporaryDirectory() as folder:
             jobs = Path(folder) / "jobs"
-            done = self.snakemake(file, *arguments, "--logger", "jobs", "--dry-run", SNAKEMAKE_JOBS=str(jobs))
+            logged = ("--logger", "tagdistill", "--logger-tagdistill-file", str(jobs))
+            done = self.snakemake(file, *arguments, *logged, "--dry-run")
             assert done.returncode == 0, done.stdout
             lines = jobs.read_text(encoding="utf-8").splitlines() if jobs.exists() else []
         read = [json.loads(line) for line in lines]
         assert bool(read) != ("Nothing to be done" in done.stdout), done.stdout
-        return Jobs([Job(j["rule_name"], j["wildcards"], j["reason"], j["output"]) for j in read], done.stdout)
+        return Jobs([Job(j["rule"], j["wildcards"], j["reason"], j["output"]) for j in read], done.stdout)
 
     def run(self, config: dict[str, Any] | Path | None, *arguments: str) -> subprocess.CompletedProcess[str]:
         file = self.write(config) if isinstance(config, dict) else config

@@ -13,6 +13,7 @@ import altair as alt
 from tagdistill.evaluation.analysis import Analysis, Group
 from tagdistill.files import write_text
 from tagdistill.reporting.facts import Run, Stage
+from tagdistill.units import duration
 
 FIGURES = ("in_language", "zero_shot", "gap_closed", "training", "teachers", "time")
 WIDTH, HALF, ROW = 560, 400, 28  # HALF: two beside each other on a page
@@ -206,14 +207,6 @@ def time(stages: Sequence[Stage]) -> alt.TopLevelMixin | None:
     bars = every.mark_bar(color=BLUE, opacity=0.75, height=14).encode(x=x, y=y)
     labels = every.mark_text(align="left", dx=5, color=GREY, fontSize=11).encode(x=x, y=y, text="text:N")
     return alt.layer(bars, labels).properties(width=WIDTH, height=ROW * len(rows))
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as a person would: 42 s, 3 min 5 s, 2 h 10 min."""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _jobs(number: int) -> str:

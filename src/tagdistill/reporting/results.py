@@ -9,7 +9,7 @@ from pathlib import Path
 from tagdistill.errors import DataError
 from tagdistill.files import read_json, write_text
 from tagdistill.reporting.facts import read_stages
-from tagdistill.reporting.figures import duration
+from tagdistill.units import duration
 
 HEAD = """\
 # Measured results

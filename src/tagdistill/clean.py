@@ -1,0 +1,145 @@
+"""Caches that no config uses any more: encoders, downloads, feature stores, and what killed jobs left behind.
+
+All of them are made anew when a run needs them. Models, scores, targets, predictions and reports are never listed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tagdistill.config import read_experiment
+from tagdistill.errors import ConfigError, TagdistillError
+from tagdistill.files import folder_size
+from tagdistill.plan import Plan
+
+OLD = 24 * 3600  # seconds
+LEFT = re.compile(r"\..+\.(\d+)\.(tmp|old)\Z")  # `files.atomic_path` writes beside its target, under such a name
+
+
+@dataclass(frozen=True)
+class Unused:
+    """Something that may go: a file or folder below results/ or resources/, and why."""
+
+    path: Path
+    why: str
+
+    @property
+    def size(self) -> int:
+        return folder_size(self.path)
+
+
+def find_configs(folder: Path) -> list[Path]:
+    """Return the config files of a project: below config/, and beside the Snakefile."""
+    return sorted([*(folder / "config").rglob("*.y*ml"), *folder.glob("*.yaml"), *folder.glob("*.yml")])
+
+
+def unused(configs: Iterable[Path], project: Path, root: str | None = None) -> list[Unused]:
+    """Return what none of the configs uses. Raises ConfigError for one that cannot be read: it might use anything."""
+    plans = [_plan(path, project, root) for path in configs]
+    if not plans:
+        raise ConfigError("no config file found", where=str(project), hint="Name those that are in use.")
+    found = [*_encoders(plans, project), *_downloads(plans, project), *_features(plans, project), *_left(project)]
+    return [item for item in found if _is_ours(item.path, project)]
+
+
+def _plan(path: Path, project: Path, root: str | None) -> Plan:
+    return Plan(read_experiment(path, **({"root": root} if root else {})), project)
+
+
+def _encoders(plans: list[Plan], project: Path) -> Iterator[Unused]:
+    used = {Path(plan.encoder_folder(encoder)).name for plan in plans for encoder in plan.encoders().values()}
+    # A folder that is not there now cannot be converted again: what was made of it stays.
+    away = any(not source.exists() for plan in plans for source in plan.local_encoders())
+    for path in _children(project / "resources" / "encoders"):
+        if path.name not in used and not path.name.startswith((".", "path-") if away else "."):
+            yield Unused(path, "no config uses this encoder")
+
+
+def _downloads(plans: list[Plan], project: Path) -> Iterator[Unused]:
+    used = {
+        project / (plan.raw(language, split) or "")
+        for plan in plans
+        for language in plan.languages
+        for split in plan.splits(language)
+    }
+    kept = {folder for file in used for folder in (file, *file.parents)}
+    for top in _children(project / "resources" / "data"):
+        yield from _outside(top, kept, "no config reads this download")
+
+
+def _outside(path: Path, kept: set[Path], why: str) -> Iterator[Unused]:
+    """Yield the highest folders that hold nothing that is kept; checksums stay with their file."""
+    if path in kept:
+        for child in _children(path):
+            yield from _outside(child, kept, why)
+    elif path.with_name(path.name.removesuffix(".sha256")) not in kept:
+        yield Unused(path, why)
+
+
+def _features(plans: list[Plan], project: Path) -> Iterator[Unused]:
+    keys: dict[str, set[str]] = {}
+    languages: dict[str, set[str]] = {}
+    for plan in plans:  # two configs may share a name
+        keys.setdefault(plan.name, set()).update(plan.encoders())
+        languages.setdefault(plan.name, set()).update(plan.languages)
+    for experiment in _children(project / "results"):
+        for store in _children(experiment / "features"):
+            if experiment.name not in keys:
+                yield Unused(store, f"no config is named {experiment.name!r}")
+            elif store.name not in keys[experiment.name]:
+                yield Unused(store, f"the config {experiment.name!r} reads other layers or another encoder")
+            else:
+                gone = (x for x in _children(store) if x.name not in languages[experiment.name])
+                yield from (Unused(x, f"the config {experiment.name!r} has no such language") for x in gone)
+
+
+def _left(project: Path) -> Iterator[Unused]:
+    for top in ("results", "resources"):
+        for path in sorted((project / top).rglob(".*")):
+            # It may be of a job on another machine, which this one cannot see.
+            if (match := LEFT.match(path.name)) and _is_old(path) and not _is_running(int(match[1])):
+                yield Unused(path, "left by a job that was killed")
+
+
+def _is_old(path: Path) -> bool:
+    return time.time() - path.lstat().st_mtime > OLD
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _children(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _is_ours(path: Path, project: Path) -> bool:
+    """Return whether a path really lies below results/ or resources/: links are not followed, and not removed."""
+    tops = [(project / top).resolve() for top in ("results", "resources")]
+    return not path.is_symlink() and any(path.resolve().is_relative_to(top) and path.resolve() != top for top in tops)
+
+
+def remove(found: Iterable[Unused], project: Path) -> None:
+    """Remove what `unused` found. Raises TagdistillError while a run is going on here."""
+    if _children(project / ".snakemake" / "locks"):
+        hint = "Wait for it, or, if it was killed, run `snakemake --unlock --configfile FILE` first."
+        raise TagdistillError("a run is going on in this folder", where=str(project), hint=hint)
+    for item in found:
+        if not _is_ours(item.path, project):
+            raise TagdistillError("not below results/ or resources/", where=str(item.path))
+        if item.path.is_dir():
+            shutil.rmtree(item.path)
+        else:
+            item.path.unlink(missing_ok=True)

@@ -1,0 +1,19 @@
+"""Seconds and bytes as a person says them."""
+
+from __future__ import annotations
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as a person would: 42 s, 3 min 5 s, 2 h 10 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def disk(size: float) -> str:
+    """Write bytes as a person would: 3 kB, 12.4 MB, 1.2 GB."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size / 1000:.0f} kB"

@@ -1,0 +1,145 @@
+"""Before and after a run: what it would do, said to a person, and what nobody needs any more."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from projects import Project, experiment
+
+
+def tagdistill(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tagdistill", *arguments],
+        cwd=project.path,
+        env=project.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def told(project: Project, *arguments: str) -> str:
+    done = tagdistill(project, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def row(text: str, stage: str) -> str:
+    (line,) = (line for line in text.splitlines() if line.startswith(f"{stage} "))
+    return line
+
+
+def test_a_plan_says_what_runs_why_how_long_and_how_much(finished: Project):
+    values = experiment()
+    values["languages"]["hi"] = {"source": "demo"}
+    values["languages"]["es"]["teacher"] = {"updates": 7}
+    text = told(finished, "plan", str(finished.write(values)), "--cores", "2")
+    assert "not there yet (hi dev, hi test, hi train, hi unlabelled)" in row(text, "prepare")
+    assert row(text, "prepare").split()[1] == "4"
+    assert "settings.updates: 6 → 7 (es crf 0)" in text
+    assert "follows from the above (es crf 0 train, es crf 0 unlabelled)" in text
+    assert 'languages: ["en", "es"] → ["en", "es", "hi"] (baseline 0)' in text
+    assert "unknown" in row(text, "report") and "unknown" not in row(text, "encode")  # a report has no benchmark
+    assert "of work, on 2 cores about" in text and "more on the disk, of" in text
+    assert "*" not in text  # every time is from this experiment
+
+
+def test_a_plan_says_why_targets_are_made_again_and_that_code_changed(finished: Project, tmp_path: Path):
+    values = experiment()
+    values["distill"]["k"] = 5
+    assert "distill.k: 4 → 5 (en crf train, es crf train, es crf unlabelled)" in told(
+        finished, "plan", str(finished.write(values)), "targets"
+    )
+    edited = finished.copy(tmp_path / "project")
+    edited.sources = edited.path / "src"
+    with (edited.path / "src/tagdistill/reporting/report.py").open("a", encoding="utf-8") as file:
+        file.write("# edited\n")
+    assert "tagdistill's code changed" in row(told(edited, "plan", str(edited.write(experiment()))), "report")
+
+
+def test_a_plan_without_anything_to_do_or_with_a_mistake_says_so(finished: Project):
+    config = str(finished.write(experiment()))
+    assert told(finished, "plan", config) == "Nothing to do: every result is there and up to date.\n"
+    for arguments, says in (
+        (("plan", "none.yaml"), "error: none.yaml: cannot be read: No such file or directory"),
+        (("plan", config, "techers"), "No rule to produce techers"),
+    ):
+        done = tagdistill(finished, *arguments)
+        assert (done.returncode, says in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+
+
+def test_times_of_other_experiments_are_marked(finished: Project):
+    text = told(finished, "plan", str(finished.write(experiment() | {"name": "other"})))
+    assert row(text, "prepare").split()[2:4] == [row(text, "prepare").split()[2], "s*"]
+    assert "* from other experiments' benchmarks" in text
+
+
+@pytest.fixture
+def cluttered(copied: Project) -> Project:
+    copied.sources = copied.path / "src"
+    (copied.path / "study.yaml").write_text(copied.write(experiment()).read_text(encoding="utf-8"), encoding="utf-8")
+    for folder in (
+        "resources/encoders/wheel-old-1234",
+        "resources/data/ud/French-GSD/r2.1",
+        "results/gone/features/old-tap1-mean/en",
+        "results/tiny/features/old-tap9-mean/en",
+        "results/gone/students/baseline/seed-0/model",
+    ):
+        (copied.path / folder).mkdir(parents=True)
+        (copied.path / folder / "file").write_text("x" * 5000, encoding="utf-8")
+    left = copied.path / "results/tiny/.old.99999999.tmp"
+    left.write_text("half", encoding="utf-8")
+    os.utime(left, (1e9, 1e9))
+    (copied.path / "results/tiny/.new.99999999.tmp").write_text("perhaps of another machine", encoding="utf-8")
+    (copied.path / "resources/encoders/link").symlink_to(copied.path / "data")
+    return copied
+
+
+def files(project: Project) -> set[str]:
+    return {
+        str(p.relative_to(project.path)) for p in project.path.rglob("*") if p.is_file() and ".snakemake" not in str(p)
+    }
+
+
+def test_clean_lists_what_no_config_uses_and_removes_it_when_told(cluttered: Project):
+    before = files(cluttered)
+    listed = told(cluttered, "clean", "study.yaml", "config/tiny.yaml")
+    assert [line.split()[2] for line in listed.splitlines()[:-1]] == [
+        "resources/encoders/wheel-old-1234",
+        "resources/data/ud",
+        "results/gone/features/old-tap1-mean",
+        "results/tiny/features/old-tap9-mean",
+        "results/tiny/.old.99999999.tmp",
+    ]
+    assert files(cluttered) == before
+    assert "removed: " in told(cluttered, "clean", "study.yaml", "config/tiny.yaml", "--yes")
+    gone = before - files(cluttered)
+    assert gone == {
+        "resources/encoders/wheel-old-1234/file",
+        "resources/data/ud/French-GSD/r2.1/file",
+        "results/gone/features/old-tap1-mean/en/file",
+        "results/tiny/features/old-tap9-mean/en/file",
+        "results/tiny/.old.99999999.tmp",
+    }
+    assert (cluttered.path / "data/en/train.conll").exists()  # behind a link
+    assert cluttered.plan(experiment()).jobs == []
+    assert "Nothing: every encoder" in told(cluttered, "clean", "study.yaml", "config/tiny.yaml")
+
+
+def test_clean_removes_nothing_while_a_run_is_going_on_or_a_config_is_broken(cluttered: Project):
+    before = files(cluttered)
+    locks = cluttered.path / ".snakemake/locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    (locks / "0.output.lock").write_text("results/tiny/report/index.html\n", encoding="utf-8")
+    done = tagdistill(cluttered, "clean", "study.yaml", "--yes")
+    assert (done.returncode, "a run is going on" in done.stderr) == (1, True)
+    (locks / "0.output.lock").unlink()
+    (cluttered.path / "broken.yaml").write_text("name: x\n", encoding="utf-8")
+    done = tagdistill(cluttered, "clean", "--yes")
+    assert (done.returncode, "broken.yaml: task: this key is needed" in done.stderr) == (1, True)
+    assert files(cluttered) - {"broken.yaml"} == before
