@@ -112,3 +112,10 @@ def sha256_json(value: Any) -> str:
 def folder_size(path: Path) -> int:
     """Return the bytes of all files below a folder, or of one file."""
     return sum(f.stat().st_size for f in ([path] if path.is_file() else path.rglob("*")) if f.is_file())
+
+
+def cache_folder() -> Path:
+    """Return the folder of what is fetched or built once for all projects: TAGDISTILL_CACHE, or the user's cache."""
+    import pooch
+
+    return Path(os.environ.get("TAGDISTILL_CACHE") or pooch.os_cache("tagdistill"))

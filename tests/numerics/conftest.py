@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 import torch
 from enumeration import Inputs
 
-from tagdistill.crf import LinearChain, fused, scaled
+from tagdistill.crf import LinearChain, fused, scaled, use_kernel
+from tagdistill.crf.build import find_compiler
+from tagdistill.errors import TagdistillError
 
 torch.set_num_threads(1)  # thousands of small calls: threads only get in each other's way
 if not torch.cuda.is_available():
@@ -31,13 +34,40 @@ class Kernel:
         return LinearChain(*inputs.to(self.device).arguments(), **options)
 
 
-@pytest.fixture(params=["scaled", "wide", "fused"])
-def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Kernel:
-    """Run the test in probability space, in log space, and with the GPU's kernels: on a GPU, or else interpreted."""
-    if request.param == "wide":
+@pytest.fixture(scope="session")
+def compiler() -> str:
+    try:
+        return find_compiler()
+    except TagdistillError as error:
+        pytest.skip(f"the compiled kernel is not tested: {error.what}")
+
+
+@pytest.fixture(scope="module", params=["torch", "compiled"])
+def cpu_kernel(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run all tests of a module with PyTorch's operations and again with the compiled kernel."""
+    if request.param == "compiled":
+        request.getfixturevalue("compiler")
+    with use_kernel(request.param):
+        yield request.param
+
+
+@pytest.fixture(params=["scaled", "wide", "fused", "compiled"])
+def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
+    """Run the test with each kernel: in probability space, in log space, the compiled one, and the GPU's.
+
+    Without a GPU the GPU's own are interpreted.
+    """
+    if request.param == "compiled":
+        request.getfixturevalue("compiler")
+    with use_kernel("compiled" if request.param == "compiled" else "torch"):
+        yield _kernel(request.param, monkeypatch)
+
+
+def _kernel(name: str, monkeypatch: pytest.MonkeyPatch) -> Kernel:
+    if name == "wide":
         monkeypatch.setattr(scaled, "rescale_interval", lambda potentials: 0)
-    if request.param != "fused":
-        return Kernel(request.param)
+    if name != "fused":
+        return Kernel(name)
     if not torch.cuda.is_available():
         pytest.importorskip("triton", reason="no GPU, and no Triton to interpret the GPU's kernels")
         monkeypatch.setattr(fused, "serves", lambda scores: True)

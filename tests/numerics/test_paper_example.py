@@ -8,6 +8,8 @@ from torch import Tensor
 
 from tagdistill.crf import LinearChain
 
+pytestmark = pytest.mark.usefixtures("cpu_kernel")
+
 # Rows are the label before, columns the label. A chain has one transition matrix, the example one per position.
 SECOND = torch.tensor([[2.0, 0.5], [0.5, 2.0]], dtype=torch.float64)
 THIRD = torch.tensor([[1 / 3, 3.0], [4.0, 0.25]], dtype=torch.float64)

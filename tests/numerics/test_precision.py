@@ -9,6 +9,8 @@ from torch import Tensor
 
 from tagdistill.crf import LinearChain
 
+pytestmark = pytest.mark.usefixtures("cpu_kernel")
+
 SIZES = {"32x30x9": (32, 30, 9), "64x50x17": (64, 50, 17), "16x512x17": (16, 512, 17), "16x128x29": (16, 128, 29)}
 
 

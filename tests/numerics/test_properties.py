@@ -13,6 +13,8 @@ from torch import Tensor
 
 from tagdistill.crf import LinearChain, count
 
+pytestmark = pytest.mark.usefixtures("cpu_kernel")
+
 fast = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 

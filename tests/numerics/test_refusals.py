@@ -7,6 +7,8 @@ import torch
 
 from tagdistill.crf import LinearChain
 
+pytestmark = pytest.mark.usefixtures("cpu_kernel")
+
 E, A, N = torch.zeros(2, 4, 3), torch.zeros(3, 3), torch.tensor([4, 2])
 V = torch.zeros(3)
 NAN, INF = float("nan"), float("inf")

@@ -8,10 +8,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from tagdistill.crf import functions, paths, viterbi
+from tagdistill.crf import functions, paths
 from tagdistill.crf.forward_backward import ForwardBackward
-from tagdistill.crf.k_best import k_best
-from tagdistill.crf.kernels import forward_backward, log_partition
+from tagdistill.crf.kernels import argmax, forward_backward, k_best, log_partition
 from tagdistill.crf.paths import PathCounts
 from tagdistill.crf.potentials import pad_time, prepare
 from tagdistill.crf.shapes import Bool, Float, Int
@@ -180,7 +179,7 @@ class LinearChain:
     @cached_property
     def argmax(self) -> Int[Tensor, "batch time"]:
         """Best labels (batch, time), 0 past the end. Ties go to the lowest label, decided from the last token back."""
-        return self._labels_out(viterbi.argmax(self._potentials))
+        return self._labels_out(argmax(self._potentials))
 
     def top_k(self, k: int) -> TopK:
         """Return the k best paths, exact and distinct, without a gradient. The first is `argmax`.
@@ -190,13 +189,13 @@ class LinearChain:
         """
         if k < 1:
             raise ValueError(f"k: expected 1 or more, found {k}")
-        found = k_best(self._potentials, k)
+        labels, score = k_best(self._potentials, k)
         with torch.no_grad():
-            filled = found.score > -torch.inf
-            path = paths.prepare(found.labels, self._potentials.layout, self.num_labels)
+            filled = score > -torch.inf
+            path = paths.prepare(labels, self._potentials.layout, self.num_labels)
             exact = paths.score(*self._graph, path) - self._log_partition[:, None]
             log_prob = exact.masked_fill(~filled, -torch.inf).to(self.dtype)
-        return TopK(self._labels_out(found.labels), log_prob, filled.sum(1))
+        return TopK(self._labels_out(labels), log_prob, filled.sum(1))
 
     # -- comparisons with another chain over the same sentences
 

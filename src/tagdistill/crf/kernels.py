@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tagdistill.crf import fused, scaled, wide
+from tagdistill.crf import compiled, fused, scaled, viterbi, wide
+from tagdistill.crf import k_best as deviations
 from tagdistill.crf.forward_backward import ForwardBackward
 from tagdistill.crf.potentials import Potentials
 
@@ -16,6 +17,8 @@ def forward_backward(potentials: Potentials) -> ForwardBackward:
     potentials = potentials.detach()
     if fused.serves(potentials.scores):
         return fused.Fused(potentials)
+    if compiled.serves(potentials.scores):
+        return compiled.Compiled(potentials)
     every = scaled.rescale_interval(potentials)
     return scaled.Scaled(potentials, every) if every else wide.Wide(potentials)
 
@@ -26,5 +29,22 @@ def log_partition(potentials: Potentials) -> Tensor:
     potentials = potentials.detach()
     if fused.serves(potentials.scores):
         return fused.log_partition(potentials)
+    if compiled.serves(potentials.scores):
+        return compiled.log_partition(potentials)
     every = scaled.rescale_interval(potentials)
     return scaled.log_partition(potentials, every) if every else wide.log_partition(potentials)
+
+
+@torch.no_grad()
+def argmax(potentials: Potentials) -> Tensor:
+    """Return the best labels (batch, time), 0 in padding."""
+    return compiled.argmax(potentials) if compiled.serves(potentials.scores) else viterbi.argmax(potentials)
+
+
+@torch.no_grad()
+def k_best(potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k best paths (batch, k, time) and their unnormalised scores (batch, k), -inf in an empty slot."""
+    if compiled.serves(potentials.scores):
+        return compiled.k_best(potentials, k)
+    found = deviations.k_best(potentials, k)
+    return found.labels, found.score

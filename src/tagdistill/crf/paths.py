@@ -90,7 +90,7 @@ def count(
 
     Padding labels may be anything. Raises ValueError for a label outside 0 to num_labels - 1 on a token.
     """
-    layout = Layout.of(lengths.to(device=labels.device, dtype=torch.int64), labels.shape[2])
+    layout = Layout(lengths.to(device=labels.device, dtype=torch.int64), labels.shape[2])
     path = prepare(labels, layout, num_labels)
     unary = add_unary(weight.new_zeros((*layout.mask.shape, num_labels)), path, weight)
     return PathCounts(unary, edges(path, weight, num_labels))

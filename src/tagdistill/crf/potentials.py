@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tagdistill.crf import library
 from tagdistill.crf.shapes import Float, Int
 
 NARROW = 100.0  # a spread of scores that leaves ample room in float64
@@ -30,15 +31,19 @@ class Layout:
     each starts with its last token. Rows past the end stay where they are in both.
     """
 
-    lengths: Tensor  # (batch,)
-    mask: Tensor  # (batch, time), True on tokens
-    turned: Tensor  # (batch, time) the position of each token in the sentence turned around
+    lengths: Tensor  # (batch,) int64, contiguous
+    time: int
 
-    @classmethod
-    def of(cls, lengths: Tensor, time: int) -> Layout:
-        position = torch.arange(time, device=lengths.device)
-        mask = position < lengths[:, None]
-        return cls(lengths, mask, torch.where(mask, lengths[:, None] - 1 - position, position))
+    @cached_property
+    def mask(self) -> Tensor:
+        """(batch, time), True on tokens."""
+        return torch.arange(self.time, device=self.lengths.device) < self.lengths[:, None]
+
+    @cached_property
+    def turned(self) -> Tensor:
+        """(batch, time) the position of each token in the sentence turned around."""
+        position = torch.arange(self.time, device=self.lengths.device)
+        return torch.where(self.mask, self.lengths[:, None] - 1 - position, position)
 
     @cached_property
     def weight(self) -> Tensor:
@@ -86,11 +91,7 @@ class Layout:
 
     @property
     def batch(self) -> int:
-        return self.mask.shape[0]
-
-    @property
-    def time(self) -> int:
-        return self.mask.shape[1]
+        return self.lengths.shape[0]
 
     def from_start(self, scan: Tensor) -> Tensor:
         """Direction 0 of a scan array -> (batch, time, label)."""
@@ -146,20 +147,26 @@ def first_order(backward: Callable[..., tuple[Tensor | None, ...]]) -> Callable[
     return checked
 
 
+def _fold(emissions: Tensor, start: Tensor | None, end: Tensor | None, layout: Layout) -> Tensor:
+    scores = layout.tokens(emissions.detach()).to(torch.float64)
+    if start is not None:
+        scores[:, 0] += start.detach()
+    if end is not None:
+        tails = end.detach().to(torch.float64).expand(layout.batch, -1)
+        scores.view(-1, end.shape[0]).index_add_(0, layout.last, tails)
+    return scores
+
+
 class _Fold(torch.autograd.Function):
-    """Emissions, start and end scores -> the scores that kernels read."""
+    """Emissions, start and end scores -> the scores that kernels read, which the caller has computed."""
 
     @staticmethod
-    def forward(ctx: Any, emissions: Tensor, start: Tensor | None, end: Tensor | None, layout: Layout) -> Tensor:
-        scores = layout.tokens(emissions).to(torch.float64)
-        if start is not None:
-            scores[:, 0] += start
-        if end is not None:
-            tails = end.to(torch.float64).expand(layout.batch, -1)
-            scores.view(-1, end.shape[0]).index_add_(0, layout.last, tails)
+    def forward(
+        ctx: Any, emissions: Tensor, start: Tensor | None, end: Tensor | None, layout: Layout, scores: list[Tensor]
+    ) -> Tensor:
         ctx.layout, ctx.time, ctx.dtype = layout, emissions.shape[1], emissions.dtype
         ctx.vectors = [None if v is None else v.dtype for v in (start, end)]
-        return scores
+        return scores[0]  # in a list, or it would count as an input
 
     @staticmethod
     @first_order
@@ -173,7 +180,7 @@ class _Fold(torch.autograd.Function):
         if ctx.needs_input_grad[2]:
             rows = grad.reshape(-1, grad.shape[2]).index_select(0, ctx.layout.last)
             end = rows.sum(0).to(ctx.vectors[1])
-        return emissions, start, end, None
+        return emissions, start, end, None, None
 
 
 def pad_time(values: Tensor, time: int) -> Tensor:
@@ -195,23 +202,35 @@ def prepare(
     _check_shapes(emissions, transitions, lengths, start, end)
     check = not emissions.is_cuda if check is None else check
     longest = _check_lengths(lengths, emissions.shape[1]) if check or not lengths.is_cuda else emissions.shape[1]
-    layout = Layout.of(lengths.to(device=emissions.device, dtype=torch.int64), longest)
-    scores = _Fold.apply(emissions, start, end, layout)
-    top = scores.detach().amax(-1, keepdim=True)
-    spreads = _spreads(scores.detach(), top, transitions.detach()) if check else (None, None)
-    return Potentials(scores, transitions.to(torch.float64), layout, top, *spreads)
+    layout = Layout(lengths.to(device=emissions.device, dtype=torch.int64).contiguous(), longest)
+    edges = transitions.to(torch.float64).contiguous()
+    given = (emissions, start, end)
+    spreads: tuple[float, float] | None
+    if library.serves(emissions):
+        scores, top, spreads = library.fold(*given, edges, layout.lengths, longest)
+    else:
+        scores = _fold(*given, layout)
+        top = scores.amax(-1, keepdim=True)
+        spreads = _spreads(scores, top, edges.detach()) if check else None
+    if spreads and check:
+        _check_finite(spreads)
+    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in given):
+        scores = _Fold.apply(*given, layout, [scores])
+    return Potentials(scores, edges, layout, top, *(spreads if spreads and check else (None, None)))
 
 
-def _spreads(scores: Tensor, top: Tensor, transitions: Tensor) -> tuple[float, float]:
+def _spreads(scores: Tensor, top: Tensor, edges: Tensor) -> tuple[float, float]:
     """Return the spread of a token's scores (or a bound of it) and of the transitions."""
-    edges = transitions.amax() - transitions.amin()
-    spread, edge_spread = torch.stack([top.amax() - scores.amin(), edges.to(torch.float64)]).tolist()
-    for name, value in (("emissions, start and end", spread), ("transitions", edge_spread)):
-        if not math.isfinite(value):
-            raise ValueError(f"{name}: expected finite scores; write -1e4 for what is forbidden, not -inf")
+    spread, edge_spread = torch.stack([top.amax() - scores.amin(), edges.amax() - edges.amin()]).tolist()
     if spread > NARROW:  # that was over all tokens; the spread within each takes longer to find
         spread = float((top - scores.amin(-1, keepdim=True)).amax())
     return spread, edge_spread
+
+
+def _check_finite(spreads: tuple[float, float]) -> None:
+    for name, value in zip(("emissions, start and end", "transitions"), spreads, strict=True):
+        if not math.isfinite(value):
+            raise ValueError(f"{name}: expected finite scores; write -1e4 for what is forbidden, not -inf")
 
 
 def _check_shapes(

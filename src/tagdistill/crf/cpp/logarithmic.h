@@ -1,0 +1,103 @@
+// Log space: the operations of `Scaled` on logarithms, for any finite scores. One exponential for each pair of labels.
+#pragma once
+
+#include <cmath>
+
+#include "chain.h"
+
+namespace tagdistill {
+
+class Logarithmic {
+  public:
+    explicit Logarithmic(const Chain& chain)
+        : chain(chain), rows(chain), edges{Table(chain.labels, chain.width()), Table(chain.labels, chain.width())} {
+        for (int64_t i = 0; i < chain.labels; ++i)
+            for (int64_t j = 0; j < chain.labels; ++j)
+                edges[0].row(i)[j] = edges[1].row(j)[i] = chain.transitions[i * chain.labels + j];
+    }
+
+    static constexpr double unit = 0.0;
+
+    void fill(const Sentence& s, int64_t sentence) const {
+        const double* scores = chain.scores + chain.cell(sentence, 0);
+        for (int64_t t = 0; t < s.n; ++t)
+            rows.take(scores + t * rows.labels, (s.n - t) * rows.labels, -INFINITE, s.factors(t));
+    }
+
+    void step(int direction, const Vector* state, Vector* raw) const {
+        const double* from = reinterpret_cast<const double*>(state);
+        const Table& edge = edges[direction];
+        for (int64_t w = 0; w < rows.width; ++w) {
+            Vector top = all(-INFINITE), total = all(0.0);
+            for (int64_t i = 0; i < rows.labels; ++i) top = larger(from[i] + edge[i][w], top);
+            for (int64_t i = 0; i < rows.labels; ++i) total += exponential(from[i] + edge[i][w] - top);
+            raw[w] = top + logarithm(total);
+        }
+    }
+
+    double settle(const Vector* raw, const Vector* factor, Vector* state, double* scale) const {
+        for (int64_t w = 0; w < rows.width; ++w) state[w] = raw[w] + factor[w];
+        *scale = 0.0;
+        return 0.0;
+    }
+
+    void state(const Sentence& s, int direction, int64_t t, Vector* out) const {
+        for (int64_t w = 0; w < rows.width; ++w) out[w] = s.raws(direction, t)[w] + s.factors(t)[w];
+    }
+
+    double join(const Vector* a, const Vector* b) const {
+        Vector top = all(-INFINITE), total = all(0.0);
+        for (int64_t w = 0; w < rows.width; ++w) top = larger(a[w] + b[w], top);
+        const double highest = largest(top);
+        for (int64_t w = 0; w < rows.width; ++w) total += exponential(a[w] + b[w] - highest);
+        return highest + std::log(sum(total));
+    }
+
+    double shift(int64_t, int64_t) const { return 0.0; }
+
+    void marginals(const Sentence& s, int64_t t, Vector* out) const {
+        log_marginals(s, t, out);
+        for (int64_t w = 0; w < rows.width; ++w) out[w] = exponential(out[w]);
+    }
+
+    void log_marginals(const Sentence& s, int64_t t, Vector* out) const {
+        state(s, 0, t, out);
+        const double total = join(out, s.raws(1, t));
+        for (int64_t w = 0; w < rows.width; ++w) out[w] += s.raws(1, t)[w] - total;
+    }
+
+    void add_pairs(const Sentence& s, int64_t t, Vector* before, Vector* after, Table& counts) const {
+        state(s, 0, t, before);
+        state(s, 1, t + 1, after);
+        const double total = join(s.raws(0, t + 1), after), *from = reinterpret_cast<double*>(before);
+        for (int64_t i = 0; i < rows.labels; ++i)
+            for (int64_t w = 0; w < rows.width; ++w)
+                counts[i][w] += exponential((from[i] - total) + edges[0][i][w] + after[w]);
+    }
+
+    void pull(const Sentence& s, int direction, int64_t t, int64_t next, const Vector* flow, Vector* out, Vector* before,
+              Vector*, Table& counts) const {
+        state(s, direction, t, before);
+        const double* from = reinterpret_cast<double*>(before);
+        const Vector* raw = s.raws(direction, next);
+        std::fill_n(out, rows.width, all(0.0));
+        for (int64_t i = 0; i < rows.labels; ++i) {
+            Vector total = all(0.0);
+            for (int64_t w = 0; w < rows.width; ++w) {
+                const Vector share = exponential(from[i] + edges[direction][i][w] - raw[w]) * flow[w];
+                counts[i][w] += share;
+                total += share;
+            }
+            reinterpret_cast<double*>(out)[i] = sum(total);
+        }
+    }
+
+    void finish(int, const Table&, const Table&, Table&) const {}  // the counts are complete
+
+  private:
+    const Chain& chain;
+    const Rows rows;
+    Table edges[2];
+};
+
+}  // namespace tagdistill

@@ -1,0 +1,169 @@
+// Probability space, rescaled at every token.
+#pragma once
+
+#include <cmath>
+
+#include "chain.h"
+
+namespace tagdistill {
+
+constexpr double RANGE = 650.0;  // double holds exp(-708): products in this range lose nothing
+
+class Scaled {
+  public:
+    explicit Scaled(const Chain& chain)
+        : chain(chain), rows(chain), edges{Table(chain.labels, chain.width()), Table(chain.labels, chain.width())} {
+        const double* scores = chain.transitions;
+        const auto ends = std::minmax_element(scores, scores + chain.labels * chain.labels);
+        edge_top = *ends.second;
+        edge_spread = edge_top - *ends.first;
+        for (int64_t i = 0; i < chain.labels; ++i)
+            for (int64_t j = 0; j < chain.labels; ++j)
+                edges[0].row(i)[j] = edges[1].row(j)[i] = scores[i * chain.labels + j] - edge_top;
+        // Past the last label edges are 1 (and factors 0): nothing is 0 / 0 there.
+        for (Table& table : edges)
+            for (Table::Cell& cell : table.cells) cell.v = exponential(cell.v);
+    }
+
+    static constexpr double unit = 1.0;
+
+    // Fill the factors of a sentence; false where probability space is not exact. From the best label at t any label
+    // at t + 1 can be reached at the cost of both spreads: beyond RANGE, what underflows might be needed later.
+    bool fill(const Sentence& s, int64_t sentence) const {
+        const double* scores = chain.scores + chain.cell(sentence, 0);
+        Vector lowest = all(0.0);
+        for (int64_t t = 0; t < s.n; ++t) {
+            const double top = chain.top[chain.at(sentence, t)];
+            Vector* row = s.factors(t);
+            rows.take(scores + t * rows.labels, (s.n - t) * rows.labels, top, row);
+            for (int64_t w = 0; w < s.width; ++w) {
+                lowest = smaller(row[w] - top, lowest);
+                row[w] = exponential(row[w] - top);
+            }
+            row[s.width - 1] = choose(rows.live, row[s.width - 1], all(0.0));
+        }
+        return largest(-lowest) + 2.0 * edge_spread + 2.0 * std::log(double(rows.labels)) < RANGE;
+    }
+
+    // raw of a direction from the state before it.
+    void step(int direction, const Vector* state, Vector* raw) const {
+        const double* from = reinterpret_cast<const double*>(state);
+        int64_t w = 0;
+        for (; w + 4 <= rows.width; w += 4) block<4>(direction, from, w, raw);
+        if (rows.width - w == 3) block<3>(direction, from, w, raw);
+        if (rows.width - w == 2) block<2>(direction, from, w, raw);
+        if (rows.width - w == 1) block<1>(direction, from, w, raw);
+    }
+
+    // The state of a token, made to sum to 1; returns the logarithm of its sum.
+    double settle(const Vector* raw, const Vector* factor, Vector* state, double* scale) const {
+        Vector total = all(0.0);
+        for (int64_t w = 0; w < rows.width; ++w) total += state[w] = raw[w] * factor[w];
+        const double whole = sum(total), inverse = 1.0 / whole;
+        for (int64_t w = 0; w < rows.width; ++w) state[w] *= inverse;
+        *scale = inverse;
+        return std::log(whole);
+    }
+
+    // The same state from the rows that were kept.
+    void state(const Sentence& s, int direction, int64_t t, Vector* out) const {
+        const Vector *raw = s.raws(direction, t), *factor = s.factors(t);
+        const double scale = s.scale[direction][t];
+        for (int64_t w = 0; w < rows.width; ++w) out[w] = raw[w] * factor[w] * scale;
+    }
+
+    // log sum_j a_j b_j
+    double join(const Vector* a, const Vector* b) const { return std::log(dot(a, b)); }
+
+    // What was taken off the scores before they were exponentiated.
+    double shift(int64_t sentence, int64_t n) const {
+        double total = double(n - 1) * edge_top;
+        for (int64_t t = 0; t < n; ++t) total += chain.top[chain.at(sentence, t)];
+        return total;
+    }
+
+    void marginals(const Sentence& s, int64_t t, Vector* out) const {
+        const Vector *first = s.raws(0, t), *factor = s.factors(t), *second = s.raws(1, t);
+        Vector total = all(0.0);
+        for (int64_t w = 0; w < rows.width; ++w) total += out[w] = first[w] * factor[w] * second[w];
+        const double share = 1.0 / sum(total);
+        for (int64_t w = 0; w < rows.width; ++w) out[w] *= share;
+    }
+
+    void log_marginals(const Sentence& s, int64_t t, Vector* out) const {
+        marginals(s, t, out);
+        for (int64_t w = 0; w < rows.width; ++w) out[w] = logarithm(out[w]);
+    }
+
+    // The rows whose products are p(y_t = i, y_(t+1) = j) but for the edges; `finish` adds them up.
+    void add_pairs(const Sentence& s, int64_t t, Vector* before, Vector* after, Table&) const {
+        state(s, 0, t, before);
+        state(s, 1, t + 1, after);
+        const double share = 1.0 / dot(s.raws(0, t + 1), after);
+        for (int64_t w = 0; w < rows.width; ++w) after[w] *= share;
+    }
+
+    // One step of the adjoint of a direction, from `next` back to t. flow: gradient to log state at next; out: what that
+    // is to log state at t. before, after: rows whose products are the gradient to the edges, as above.
+    void pull(const Sentence& s, int direction, int64_t t, int64_t next, const Vector* flow, Vector* out, Vector* before,
+              Vector* after, Table&) const {
+        const Vector* raw = s.raws(direction, next);
+        for (int64_t w = 0; w < rows.width; ++w) after[w] = flow[w] / raw[w];
+        state(s, direction, t, before);
+        step(1 - direction, after, out);
+        for (int64_t w = 0; w < rows.width; ++w) out[w] *= before[w];
+    }
+
+    // counts(i, j) = edge(i, j) sum_t before_t(i) after_t(j)
+    void finish(int direction, const Table& before, const Table& after, Table& counts) const {
+        for (int64_t i = 0; i < rows.labels; i += 4) {
+            int64_t w = 0;
+            for (; w + 4 <= rows.width; w += 4) products<4>(before, after, i, w, counts);
+            if (rows.width - w == 3) products<3>(before, after, i, w, counts);
+            if (rows.width - w == 2) products<2>(before, after, i, w, counts);
+            if (rows.width - w == 1) products<1>(before, after, i, w, counts);
+        }
+        for (size_t c = 0; c < counts.cells.size(); ++c) counts.cells[c].v *= edges[direction].cells[c].v;
+    }
+
+  private:
+    template <int N>
+    void block(int direction, const double* from, int64_t w, Vector* raw) const {
+        const Table& edge = edges[direction];
+        Vector even[N] = {}, odd[N] = {};  // two sums, so that neither waits for the other
+        int64_t i = 0;
+        for (; i + 1 < rows.labels; i += 2)
+            for (int v = 0; v < N; ++v) {
+                even[v] += from[i] * edge[i][w + v];
+                odd[v] += from[i + 1] * edge[i + 1][w + v];
+            }
+        if (i < rows.labels)
+            for (int v = 0; v < N; ++v) even[v] += from[i] * edge[i][w + v];
+        for (int v = 0; v < N; ++v) raw[w + v] = even[v] + odd[v];
+    }
+
+    double dot(const Vector* a, const Vector* b) const {
+        Vector total = all(0.0);
+        for (int64_t w = 0; w < rows.width; ++w) total += a[w] * b[w];
+        return sum(total);
+    }
+
+    // Four labels before by N vectors of labels after, which stay in registers over all tokens.
+    template <int N>
+    void products(const Table& before, const Table& after, int64_t i, int64_t w, Table& counts) const {
+        const int64_t tokens = int64_t(before.cells.size()) / before.width;
+        Vector total[4][N] = {};
+        for (int64_t t = 0; t < tokens; ++t)
+            for (int q = 0; q < 4; ++q)
+                for (int v = 0; v < N; ++v) total[q][v] += before.row(t)[i + q] * after[t][w + v];
+        for (int q = 0; q < 4 && i + q < rows.labels; ++q)
+            for (int v = 0; v < N; ++v) counts[i + q][w + v] = total[q][v];
+    }
+
+    const Chain& chain;
+    const Rows rows;
+    Table edges[2];  // as either direction reads them: [from, to] and [to, from]
+    double edge_top, edge_spread;
+};
+
+}  // namespace tagdistill

@@ -1,0 +1,168 @@
+// What is done with a sentence in either space, and with all sentences on several threads.
+#pragma once
+
+#include <atomic>
+#include <exception>
+#include <thread>
+
+#include "logarithmic.h"
+#include "scaled.h"
+
+namespace tagdistill {
+
+constexpr int64_t GROUP = 4;  // sentences that are summed before groups are: sums do not depend on the threads
+
+// Both spaces, and the choice between them for each sentence.
+class Spaces {
+  public:
+    explicit Spaces(const Chain& chain) : scaled(chain), logarithmic(chain) {}
+
+    void fill(const Sentence& s, int64_t sentence) const {
+        const bool fits = scaled.fill(s, sentence);
+        if (!fits) logarithmic.fill(s, sentence);
+        *s.in_logs = fits ? 0.0 : 1.0;
+    }
+
+    // Call work(space) with the one that a sentence was filled in.
+    template <class Work>
+    void with(const Sentence& s, Work work) const {
+        if (*s.in_logs != 0.0)
+            work(logarithmic);
+        else
+            work(scaled);
+    }
+
+  private:
+    const Scaled scaled;
+    const Logarithmic logarithmic;
+};
+
+// The two directions of a sentence, token by token.
+template <class Space>
+class Scan {
+  public:
+    Scan(const Space& space, int64_t width) : states(2, width), space(space) {}
+
+    // Go on to a token, which may be the first of its direction.
+    void advance(int direction, bool first, const Vector* factor, Vector* raw, double* scale) {
+        if (first)
+            std::fill_n(raw, states.width, all(Space::unit));
+        else
+            space.step(direction, states[direction], raw);
+        log_scale[direction] += space.settle(raw, factor, states[direction], scale);
+    }
+
+    Table states;
+    double log_scale[2] = {0.0, 0.0};
+
+  private:
+    const Space& space;
+};
+
+// Fill all rows of a sentence; returns log Z.
+template <class Space>
+double scan_all(const Space& space, const Sentence& s, int64_t sentence) {
+    Scan<Space> scan(space, s.width);
+    for (int64_t k = 0; k < s.n; ++k) {
+        const int64_t t = s.n - 1 - k;
+        scan.advance(0, k == 0, s.factors(k), s.raws(0, k), s.scale[0] + k);
+        scan.advance(1, k == 0, s.factors(t), s.raws(1, t), s.scale[1] + t);
+    }
+    const Table ones(1, s.width, Space::unit);
+    return space.join(scan.states[0], ones[0]) + scan.log_scale[0] + space.shift(sentence, s.n);
+}
+
+// log Z by scans from both ends that meet in the middle; only the last row of each is kept.
+template <class Space>
+double scan_half(const Space& space, const Sentence& s, int64_t sentence) {
+    Scan<Space> scan(space, s.width);
+    Table raw(2, s.width, Space::unit);
+    double scale;
+    const int64_t left = (s.n + 1) / 2, right = s.n / 2;
+    for (int64_t k = 0; k < left; ++k) {
+        scan.advance(0, k == 0, s.factors(k), raw[0], &scale);
+        if (k < right) scan.advance(1, k == 0, s.factors(s.n - 1 - k), raw[1], &scale);
+    }
+    if (right) space.step(0, scan.states[0], raw[0]);
+    const double joint = right ? space.join(raw[0], scan.states[1]) : space.join(scan.states[0], raw[1]);
+    return joint + scan.log_scale[0] + scan.log_scale[1] + space.shift(sentence, s.n);
+}
+
+// Expected counts of the transitions from the tokens `first` to `stop`, into a table of zeros.
+template <class Space>
+void count_pairs(const Space& space, const Sentence& s, int64_t first, int64_t stop, Table& counts) {
+    Table before(stop - first, s.width), after(stop - first, s.width);
+    for (int64_t t = first; t < stop; ++t) space.add_pairs(s, t, before[t - first], after[t - first], counts);
+    space.finish(0, before, after, counts);
+}
+
+// Gradients of sum given * log state of one direction to the edges, into a table of zeros, and to the scores: what flows
+// back to each token is added to total (n, width).
+template <class Space>
+void adjoint(const Space& space, const Rows& rows, const Sentence& s, int direction, const double* given, Table& total,
+             Table& counts) {
+    const int64_t turn = direction ? s.n - 1 : 0, way = direction ? -1 : 1;  // its first token, and where it goes
+    const auto take = [&](int64_t t, Vector* row) {
+        rows.take(given + t * rows.labels, (s.n - t) * rows.labels, 0.0, row);
+    };
+    Table flow(1, s.width), back(1, s.width), before(s.n, s.width), after(s.n, s.width);
+    take(s.n - 1 - turn, flow[0]);
+    for (int64_t k = s.n - 2; k >= 0; --k) {
+        const int64_t t = turn + way * k;
+        space.pull(s, direction, t, t + way, flow[0], back[0], before[t], after[t], counts);
+        take(t, flow[0]);
+        for (int64_t w = 0; w < s.width; ++w) {
+            total[t][w] += back[0][w];
+            flow[0][w] += back[0][w];
+        }
+    }
+    space.finish(direction, before, after, counts);
+}
+
+// Call work(first, stop, group) for every group of sentences, on as many threads as are worth it.
+template <class Work>
+void in_groups(const Chain& chain, Work work) {
+    constexpr int64_t WORTH = 1 << 20;  // pairs of labels that take longer than starting a thread
+    const int64_t groups = (chain.batch + GROUP - 1) / GROUP;
+    const int64_t worth = chain.batch * chain.time * chain.labels * chain.labels / WORTH + 1;
+    const int64_t threads = std::min(std::min(chain.threads, groups), worth);
+    std::atomic<int64_t> next{0};
+    std::atomic_flag failed = ATOMIC_FLAG_INIT;
+    std::exception_ptr failure;
+    const auto run = [&] {
+        try {
+            for (int64_t g; (g = next++) < groups;) work(g * GROUP, std::min((g + 1) * GROUP, chain.batch), g);
+        } catch (...) {
+            if (!failed.test_and_set()) failure = std::current_exception();
+        }
+    };
+    std::vector<std::thread> others;
+    for (int64_t n = 1; n < threads; ++n) others.emplace_back(run);
+    run();
+    for (std::thread& other : others) other.join();
+    if (failure) std::rethrow_exception(failure);
+}
+
+template <class Work>
+void each_sentence(const Chain& chain, Work work) {
+    in_groups(chain, [&](int64_t first, int64_t stop, int64_t) {
+        for (int64_t b = first; b < stop; ++b) work(b);
+    });
+}
+
+// Sum tables (labels, labels) over all sentences; add(sentence, table) adds one sentence's.
+template <class Add>
+void sum_tables(const Chain& chain, double* out, Add add) {
+    const int64_t groups = (chain.batch + GROUP - 1) / GROUP, labels = chain.labels;
+    std::vector<Table> parts;
+    for (int64_t group = 0; group < groups; ++group) parts.emplace_back(labels, chain.width());
+    in_groups(chain, [&](int64_t first, int64_t stop, int64_t group) {
+        for (int64_t b = first; b < stop; ++b) add(b, parts[group]);
+    });
+    std::fill_n(out, labels * labels, 0.0);
+    for (const Table& part : parts)
+        for (int64_t i = 0; i < labels; ++i)
+            for (int64_t j = 0; j < labels; ++j) out[i * labels + j] += part.row(i)[j];
+}
+
+}  // namespace tagdistill

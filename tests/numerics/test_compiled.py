@@ -1,0 +1,210 @@
+"""The compiled kernel beside PyTorch's, at sizes that are not listed; its threads; its build."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+from enumeration import Inputs, random_inputs
+from torch import Tensor
+
+from tagdistill.crf import LinearChain, build, kernel, library, use_kernel
+from tagdistill.crf.choice import VARIABLE
+from tagdistill.errors import TagdistillError
+
+pytestmark = pytest.mark.usefixtures("compiler")
+
+
+def everything(inputs: Inputs, k: int = 6) -> dict[str, Tensor]:
+    """Every operation and gradient."""
+    random = torch.Generator().manual_seed(1)
+    shape = inputs.emissions.shape
+    target = 3 * torch.randn(shape, generator=random, dtype=torch.float64)
+    paths = torch.randint(0, shape[2], (shape[0], 3, shape[1]), generator=random)
+    weights = torch.rand(shape[0], generator=random, dtype=torch.float64)
+    leaves = [x.detach().clone().requires_grad_() for x in inputs.leaves()]
+    c = LinearChain(*inputs.with_leaves(leaves).arguments())
+    out = {"log_partition": c.log_partition, "marginals": c.marginals, "edges": c.transition_marginals}
+    out |= {"log_marginals": c.log_marginals, "entropy": c.entropy(), "paths": c.log_prob_of_paths(paths)}
+    out |= {f"posterior {heat}": c.posterior_cross_entropy(target, heat) for heat in (1.0, 2.5)}
+    for name, value in list(out.items()):
+        scale = weights.view(-1, *(1,) * (value.dim() - 1))
+        gradients = torch.autograd.grad((value * scale).sum(), leaves, retain_graph=True)
+        out |= {f"{name} -> {i}": g for i, g in enumerate(gradients)}
+    top = c.top_k(k)
+    out |= {"argmax": c.argmax, "top_k": top.labels, "top_k log_prob": top.log_prob, "count": top.count}
+    with torch.no_grad():
+        out["log_partition alone"] = LinearChain(*inputs.arguments()).log_partition
+    return {name: x.detach() for name, x in out.items()}
+
+
+def both(inputs: Inputs) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    with use_kernel("compiled"):
+        found = everything(inputs)
+    with use_kernel("torch"):
+        return found, everything(inputs)
+
+
+def lengths(batch: int, time: int) -> list[int]:
+    drawn = torch.randint(1, time + 1, (batch,), generator=torch.Generator().manual_seed(batch)).tolist()
+    return [time, 1, *drawn[2:]]
+
+
+@pytest.mark.parametrize("labels", [1, 2, 7, 8, 9, 16, 17, 31, 33, 72])
+def test_the_kernels_agree_for_any_number_of_labels(labels: int) -> None:
+    found, wanted = both(random_inputs(lengths(9, 13), labels, seed=labels, time=15, sd=2.0))
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-9, atol=1e-10, msg=lambda m, name=name: f"{name}: {m}")
+
+
+@pytest.mark.parametrize("sd", [2.0, 30.0])
+@pytest.mark.parametrize("size", [(64, 50, 17), (6, 512, 17), (24, 128, 29)])
+def test_the_kernels_agree_at_the_size_of_real_batches(size: tuple[int, int, int], sd: float) -> None:
+    batch, time, labels = size
+    found, wanted = both(random_inputs(lengths(batch, time), labels, seed=batch, sd=sd))
+    for name, value in wanted.items():
+        exact = name in ("argmax", "top_k", "count")
+        tolerance = 0 if exact else 1e-8 * float(value.abs().max() + 1)
+        torch.testing.assert_close(found[name], value, rtol=0, atol=tolerance, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def test_no_result_depends_on_the_number_of_threads() -> None:
+    inputs = random_inputs(lengths(40, 100), 29, seed=3, sd=2.0)
+    threads, results = torch.get_num_threads(), []
+    with use_kernel("compiled"):
+        try:
+            for count in (1, 2, 5):
+                torch.set_num_threads(count)
+                results.append(everything(inputs))
+        finally:
+            torch.set_num_threads(threads)
+    for name, value in results[0].items():
+        if not name.startswith(("paths ->", "entropy ->")):  # PyTorch's own sums are in these
+            assert all(torch.equal(value, other[name]) for other in results[1:]), name
+
+
+def test_each_sentence_is_done_in_the_space_that_is_exact_for_it() -> None:
+    tame, wild = random_inputs([30], 9, seed=1), random_inputs([30], 9, seed=2, sd=300.0)
+    together = Inputs(torch.cat([tame.emissions, wild.emissions]), *tame.arguments()[1:])
+    together = Inputs(together.emissions, together.transitions, torch.tensor([30, 30]), together.start, together.end)
+    with use_kernel("compiled"):
+        mixed = LinearChain(*together.arguments())
+        alone = LinearChain(*tame.arguments())
+        assert torch.equal(mixed.marginals[:1], alone.marginals)
+        assert torch.equal(mixed.log_partition[:1], alone.log_partition)
+    with use_kernel("torch"):
+        torch.testing.assert_close(mixed.marginals, LinearChain(*together.arguments()).marginals)
+
+
+def test_scores_that_nobody_looked_at_do_no_harm() -> None:
+    broken = torch.full((2, 5, 3), torch.nan)
+    with use_kernel("compiled"):
+        c = LinearChain(broken, torch.zeros(3, 3), torch.tensor([5, 2]), check=False)
+        assert c.argmax.min() >= 0 and c.argmax.max() < 3 and c.marginals.shape == (2, 5, 3)
+        assert c.top_k(4).labels.max() < 3
+
+
+# ---- the choice
+
+
+def test_the_default_is_torch_and_a_choice_ends_with_its_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert kernel() == "torch"
+    with use_kernel("compiled"):
+        assert kernel() == "compiled" and library.serves(torch.zeros(1))
+        with use_kernel("torch"):
+            assert kernel() == "torch" and not library.serves(torch.zeros(1))
+        assert kernel() == "compiled"
+        assert not library.serves(torch.zeros(1, device="meta"))  # as a GPU's tensor: not on the CPU
+    assert kernel() == "torch"
+
+
+def test_the_variable_chooses_where_no_code_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "compiled")
+    assert kernel() == "compiled"
+    with use_kernel("torch"):
+        assert kernel() == "torch"
+    monkeypatch.setenv(VARIABLE, "numba")
+    with pytest.raises(TagdistillError, match="TAGDISTILL_KERNEL: there is no kernel 'numba'"):
+        LinearChain(torch.zeros(1, 1, 1), torch.zeros(1, 1), torch.tensor([1]))
+    with pytest.raises(TagdistillError, match="Did you mean 'compiled'"):
+        use_kernel("compield")
+
+
+# ---- the build
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small source of its own, and a cache of its own."""
+    folder = tmp_path / "cpp"
+    folder.mkdir()
+    (folder / "interface.cpp").write_text('#include "answer.h"\nextern "C" int answer() { return ANSWER; }\n')
+    (folder / "answer.h").write_text("#define ANSWER 41\n")
+    monkeypatch.setattr(build, "FOLDER", folder)
+    monkeypatch.setenv("TAGDISTILL_CACHE", str(tmp_path / "cache"))
+    return folder
+
+
+def answer(path: Path) -> int:
+    return ctypes.CDLL(str(path)).answer()
+
+
+def test_a_changed_source_is_built_anew(source: Path) -> None:
+    first = build.build()
+    made = first.stat().st_mtime_ns
+    assert build.build() == first and first.stat().st_mtime_ns == made and answer(first) == 41
+    (source / "answer.h").write_text("#define ANSWER 42\n")
+    second = build.build()
+    assert second != first and answer(second) == 42 and answer(first) == 41
+    assert {file.name for file in first.parent.iterdir()} == {first.name, second.name}  # nothing half done is left
+
+
+def test_other_flags_are_another_library(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = build.build()
+    monkeypatch.setattr(build, "FLAGS", (*build.FLAGS, "-O1"))
+    assert build.build() != first
+
+
+def test_a_source_that_does_not_compile_leaves_nothing(source: Path, tmp_path: Path) -> None:
+    (source / "answer.h").write_text("#error on purpose\n")
+    with pytest.raises(TagdistillError, match="the C\\+\\+ compiler failed"):
+        build.build()
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_without_a_compiler_the_error_says_what_to_install(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(TagdistillError, match=r"needs a C\+\+ compiler(.|\n)*apt install g\+\+"):
+        build.build()
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(TagdistillError, match="no-such-compiler"):
+        build.build()
+
+
+def test_two_builds_at_once_make_one_whole_library(source: Path) -> None:
+    code = (
+        "import pathlib; from tagdistill.crf import build\n"
+        f"build.FOLDER = pathlib.Path({str(source)!r}); print(build.build())"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=120) for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    paths = {out.strip() for out, _ in said}
+    assert len(paths) == 1 and answer(Path(paths.pop())) == 41
+
+
+def test_the_package_carries_its_source() -> None:
+    assert (build.FOLDER / build.SOURCE).is_file()
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    endings = {pattern.rpartition(".")[2] for pattern in project["tool"]["setuptools"]["package-data"]["tagdistill"]}
+    assert {file.suffix[1:] for file in build.FOLDER.iterdir()} <= endings
