@@ -125,7 +125,13 @@ def data_report(language: str) -> dict:
         return {
             "sentences": sentences,
             "tokens": sentences * 17,
-            "lengths": {"max": 61, "mean": 17.0, "histogram": {"up_to": [], "sentences": []}},
+            "lengths": {
+                "max": 61,
+                "mean": 17.0,
+                "histogram": {"up_to": [1, 10, 20, None], "sentences": [3, 7, sentences - 15, 5]},
+            },
+            "labels": {"tokens": {"NOUN": sentences * 9, "VERB": sentences * 8}},
+            "characters": {"zero_width": 3 if language == "fr" else 0, "not_nfc": 0},
             "repeated_sentences": 3,
             "conflicting_labels": 1 if language == "fr" else 0,
             "left_out_or_repaired": {"repaired": 4 if language == "nl" else 0, "empty_nodes": 2},
@@ -141,7 +147,9 @@ def data_report(language: str) -> dict:
         "kind": "data report",
         "language": language,
         "splits": {"train": split("train", 100), "test": split("test", SENTENCES)},
-        "repeats": {"test in train": {"shared": 2, "distinct": SENTENCES}},
+        "repeats": {
+            "test in train": {"shared": 2, "distinct": SENTENCES, "places": [0, 1] if language == "en" else []}
+        },
     }
 
 

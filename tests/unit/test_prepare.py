@@ -187,7 +187,7 @@ def test_the_report_counts_what_a_reader_should_know(prepared, tmp_path):
     assert (facts["source"], facts["licence"], len(facts["source_sha256"])) == ("data/raw.txt", "CC BY 4.0", 64)
     assert facts["left_out_or_repaired"] == {"repaired": 1} and len(facts["repaired_places"]) == 1
     assert found["repeats"] == {
-        "test in train": {"shared": 1, "distinct": 2},
+        "test in train": {"shared": 1, "distinct": 2, "places": [0, 1]},
         "unlabelled in train": {"shared": 0, "distinct": 2},
         "unlabelled in test": {"shared": 1, "distinct": 2},
     }

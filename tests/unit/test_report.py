@@ -147,6 +147,13 @@ def test_the_numbers_of_the_page(page):
     assert gap[1][1].startswith("+5.20 [") and gap[2][1].startswith("50 % [") and gap[2][3] == "no gap to close"
 
 
+def test_scores_without_repeated_test_sentences_are_beside_the_others(page):
+    assert "Without repeated test sentences" in page and "Without types that a test set does not have" not in page
+    table = next(t for t in Page(page).tables if t[0][0] == "system" and "without 2 of 100" in t[0][1])
+    assert [row[0] for row in table[1:]] == ["Teachers", "baseline", "posterior"]
+    assert table[3][1].endswith("all: 92.40")
+
+
 def test_the_best_student_of_a_column_is_bold(page):
     row = re.search(r'<tr class="student"><th scope="row">posterior</th>(.*?)</tr>', page, re.DOTALL)[1]
     assert row.count(" best") == 4
@@ -288,7 +295,9 @@ def test_durations_read_as_a_person_would_write_them():
     assert [duration(x) for x in (4.25, 59.4, 185, 7800)] == ["4.2 s", "59 s", "3 min 5 s", "2 h 10 min"]
 
 
-@pytest.mark.parametrize("licence", ["CC BY-NC-SA 4.0", "CC-BY-NC 3.0", "for non-commercial use", "noncommercial"])
+@pytest.mark.parametrize(
+    "licence", ["CC BY-NC-SA 4.0", "CC-BY-NC 3.0", "for non-commercial use", "noncommercial", "research use only"]
+)
 def test_licences_that_forbid_commercial_use_are_found(licence):
     assert non_commercial(licence)
     assert not non_commercial("CC BY-SA 4.0") and not non_commercial(None) and not non_commercial("INCOME licence")

@@ -1,6 +1,6 @@
 """Tables, figures, one page for people, and students that leave the project."""
 
-TABLES = ("scores", "in_language", "zero_shot", "teachers", "gap", "significance", "missing")
+TABLES = ("scores", "in_language", "zero_shot", "teachers", "gap", "significance", "variants", "missing")
 
 
 rule report:
@@ -42,6 +42,12 @@ rule report:
             caption="../report/teachers.rst",
             category="Figures",
             labels={"figure": "teachers"},
+        ),
+        data=report(
+            f"{PLAN.results}/figures/data.svg",
+            caption="../report/data.rst",
+            category="Figures",
+            labels={"figure": "data"},
         ),
         time=report(
             f"{PLAN.results}/figures/time.svg",

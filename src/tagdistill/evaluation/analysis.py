@@ -144,6 +144,10 @@ class Analysis:
             System(f"mean ({decoder})", f"Mean of the teachers{name}", "mean", every, {}),
         ]
 
+    def score(self, model: str, language: str) -> float:
+        """Return the main score of one model in one language."""
+        return float(self._value[model, language])
+
     def value(self, system: System, language: str) -> Value | None:
         """Return the mean over seeds in one language, or None where no run is there."""
         values = [self._value[name, language] for name in system.names(language)]

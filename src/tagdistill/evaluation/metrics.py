@@ -127,7 +127,29 @@ def _span_scores(gold: Sentences, predicted: Sentences, counts: Counts) -> dict[
         "f1": _percent(2 * correct, ours + theirs),
         "support": theirs,
         "per_label": per_label,
+        **_known_types(gold, predicted),
     }
+
+
+def _known_types(gold: Sentences, predicted: Sentences) -> dict[str, Any]:
+    """Return the scores without predicted spans of types that the gold labels lack; nothing where there are none."""
+    true = [set(spans(sentence)) for sentence in gold]
+    types = {kind for sentence in true for kind, *_ in sentence}
+    ours = [set(spans(sentence)) for sentence in predicted]
+    kept = [{span for span in sentence if span[0] in types} for sentence in ours]
+    predictions, known, support = (sum(map(len, sentences)) for sentences in (ours, kept, true))
+    if not types or known == predictions:
+        return {}
+    correct = sum(len(a & b) for a, b in zip(true, kept, strict=True))
+    scores = {
+        "precision": _percent(correct, known),
+        "recall": _percent(correct, support),
+        "f1": _percent(2 * correct, known + support),
+        "types": sorted(types),
+        "predicted": predictions,
+        "left_out": predictions - known,
+    }
+    return {"known_types": scores}
 
 
 def _seqeval(gold: Sentences, predicted: Sentences) -> dict[str, dict[str, float]]:

@@ -7,7 +7,7 @@ left behind are not part of the experiment.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,6 +63,7 @@ class Results:
     counts: dict[str, dict[str, Counts]]
     calibration: dict[str, dict[str, dict[str, float]]]  # [model][text]: accuracy, confidence, entropy
     missing: list[str]  # metrics that the settings call for and that are not there
+    known_types: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)  # [model, language], see variants
 
     @property
     def main(self) -> pd.DataFrame:
@@ -119,7 +120,8 @@ def read_scores(results: Path, experiment: Experiment) -> Results:
     rows: list[dict[str, Any]] = []
     counts: dict[str, dict[str, Counts]] = {}
     calibration: dict[str, dict[str, dict[str, float]]] = {}
-    missing = []
+    missing: list[str] = []
+    known_types: dict[tuple[str, str], dict[str, Any]] = {}
     for model, target, needed in _planned(experiment):
         path = metrics_path(results, model, target.language)
         if not path.exists():
@@ -128,10 +130,12 @@ def read_scores(results: Path, experiment: Experiment) -> Results:
         record = read_record(path, model, target.language)
         rows += _rows(record, model, target)
         counts.setdefault(target.language, {})[model.name] = read_counts(record, where=str(path))
+        if "known_types" in record:
+            known_types[model.name, target.language] = record["known_types"]
         if "calibration" in record and model.teacher == target.language:
             calibration[model.name] = record["calibration"]
     frame = pd.DataFrame(rows, columns=COLUMNS).astype({"main": bool, "out_of_domain": bool, "value": float})
-    return Results(experiment, frame, counts, calibration, missing)
+    return Results(experiment, frame, counts, calibration, missing, known_types)
 
 
 def _planned(experiment: Experiment) -> Iterator[tuple[Model, Target, bool]]:

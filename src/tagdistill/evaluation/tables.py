@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from tagdistill.evaluation.analysis import Analysis, Group, System, Value
+from tagdistill.evaluation.variants import Variant
 from tagdistill.files import atomic_path
 
-TABLES = ("scores", "in_language", "zero_shot", "teachers", "gap", "significance", "missing")
+TABLES = ("scores", "in_language", "zero_shot", "teachers", "gap", "significance", "variants", "missing")
 MISSING = "–"
 
 
@@ -145,7 +146,13 @@ def significance_frame(analysis: Analysis) -> pd.DataFrame:
     return pd.DataFrame(flat, columns=[*head, "runs", "reference_runs", "left_out", "draws"])
 
 
-def write_tables(analysis: Analysis, folder: Path) -> list[Path]:
+def variants_frame(found: Sequence[Variant]) -> pd.DataFrame:
+    """Return every main score beside its other reading, a row a system and language."""
+    names = [field.name for field in fields(Variant)]
+    return pd.DataFrame([asdict(variant) for variant in found], columns=names)
+
+
+def write_tables(analysis: Analysis, folder: Path, others: Sequence[Variant] = ()) -> list[Path]:
     """Write all TABLES as folder/NAME.tsv (empty ones as a header alone) and return their paths."""
     frames = {
         "scores": analysis.results.frame,
@@ -154,6 +161,7 @@ def write_tables(analysis: Analysis, folder: Path) -> list[Path]:
         "teachers": matrix_frame(analysis),
         "gap": gap_frame(analysis),
         "significance": significance_frame(analysis),
+        "variants": variants_frame(others),
         "missing": pd.DataFrame({"file": analysis.results.missing}, dtype=str),
     }
     return [_write(frames[name], folder / f"{name}.tsv") for name in TABLES]

@@ -21,7 +21,7 @@ from tagdistill.evaluation.scores import Model
 from tagdistill.files import folder_size, read_json, sha256_file
 from tagdistill.settings import CORPORA, Experiment
 
-NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial", re.IGNORECASE)
+NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|research use", re.IGNORECASE)
 HASHED_BELOW = 256 * 2**20  # bytes: fine-tuned encoders are not read through for a report
 
 

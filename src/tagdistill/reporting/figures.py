@@ -12,10 +12,11 @@ import altair as alt
 
 from tagdistill.evaluation.analysis import Analysis, Group
 from tagdistill.files import write_text
+from tagdistill.reporting.data_sections import Reports, data_figure
 from tagdistill.reporting.facts import Run, Stage
 from tagdistill.units import duration
 
-FIGURES = ("in_language", "zero_shot", "gap_closed", "training", "teachers", "time")
+FIGURES = ("in_language", "zero_shot", "gap_closed", "training", "teachers", "data", "time")
 WIDTH, HALF, ROW = 560, 400, 28  # HALF: two beside each other on a page
 POINTS = 200  # of a curve: more cannot be seen
 NUMBERED = 25  # languages up to which the heat map shows its numbers
@@ -25,7 +26,9 @@ TEXT: dict[str, Any] = {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeig
 Rows = list[dict[str, Any]]
 
 
-def draw_figures(analysis: Analysis, runs: Sequence[Run], stages: Sequence[Stage], folder: Path) -> dict[str, str]:
+def draw_figures(
+    analysis: Analysis, runs: Sequence[Run], stages: Sequence[Stage], reports: Reports, folder: Path
+) -> dict[str, str]:
     """Write all FIGURES as folder/NAME.svg and return their text; one without data says so."""
     charts = {
         "in_language": averages(analysis, "in_language"),
@@ -33,6 +36,7 @@ def draw_figures(analysis: Analysis, runs: Sequence[Run], stages: Sequence[Stage
         "gap_closed": gap_closed(analysis),
         "training": training(runs),
         "teachers": teachers(analysis),
+        "data": data_figure(reports),
         "time": time(stages),
     }
     found = {}

@@ -15,8 +15,9 @@ from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.scores import Model, metrics_path, read_record, read_scores, students, targets, teachers
 from tagdistill.evaluation.significance import DRAWS
 from tagdistill.evaluation.tables import in_language, write_tables, zero_shot
+from tagdistill.evaluation.variants import KINDS, Variant, variants
 from tagdistill.files import read_json, write_text
-from tagdistill.reporting import headline, sections
+from tagdistill.reporting import data_sections, headline, sections
 from tagdistill.reporting.card import model_card
 from tagdistill.reporting.facts import (
     Run,
@@ -50,9 +51,12 @@ def build_report(
     runs = read_runs(results, [*students(experiment), *teachers(experiment)])
     stages = read_stages(benchmarks)
     about = _about_encoder(encoder)
-    write_tables(analysis, results / "tables")
-    figures = draw_figures(analysis, runs, stages, results / "figures")
-    page = render("report.html.j2", **_page(results, analysis, runs, stages, about), figures=_inline(figures))
+    reports = read_data_reports(results, experiment)
+    others = variants(analysis, reports)
+    write_tables(analysis, results / "tables", others)
+    figures = draw_figures(analysis, runs, stages, reports, results / "figures")
+    told = {**_page(results, analysis, runs, stages, about, reports), **_other_readings(others)}
+    page = render("report.html.j2", **told, figures=_inline(figures))
     write_text(results / "report" / "index.html", page)
     write_cards(results, experiment, results / "report" / "cards", encoder=about)
 
@@ -91,11 +95,24 @@ def _inline(figures: Mapping[str, str]) -> dict[str, Markup]:
     return {name: Markup(text) for name, text in figures.items()}
 
 
+def _other_readings(others: Sequence[Variant]) -> dict[str, Any]:
+    """Return the tables of scores that leave out what one may not want to count, for the section of each role."""
+    return {
+        f"{kind}_{role}": data_sections.variant_table([v for v in others if v.role == role], kind)
+        for kind in KINDS
+        for role in ("trained", "zero_shot")
+    }
+
+
 def _page(
-    results: Path, analysis: Analysis, runs: Sequence[Run], stages: Sequence[Stage], encoder: Mapping[str, Any] | None
+    results: Path,
+    analysis: Analysis,
+    runs: Sequence[Run],
+    stages: Sequence[Stage],
+    encoder: Mapping[str, Any] | None,
+    reports: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     experiment = analysis.results.experiment
-    reports = read_data_reports(results, experiment)
     licence = licences(experiment, reports)
     main = analysis.results.main
     return {
@@ -114,6 +131,8 @@ def _page(
         "matrix": sections.matrix_table(analysis),
         "certainty": sections.certainty_table(analysis),
         "data": sections.data_table(reports, piece_counts(results, experiment)),
+        "label_counts": data_sections.label_table(reports),
+        "characters": data_sections.character_table(reports),
         "repairs": [place for report in reports.values() for place in sections.repaired_places(report)],
         "licences": sections.licence_table(licence),
         "restricted": [language for language, text in licence.items() if non_commercial(text)],

@@ -1,0 +1,91 @@
+"""Other readings of the same predictions, beside the main scores: they leave out what one may not want to count.
+
+`known_types`: predicted spans of types that the gold labels of the test set do not have (MISC on WikiAnn, say) are left
+out; the main score counts them as errors, as Wang et al. 2020 do. `unrepeated`: test sentences that occur, word for
+word, in the labelled training text of their language are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tagdistill.data.counts import f1
+from tagdistill.evaluation.analysis import Analysis, System
+from tagdistill.evaluation.significance import mean_and_sd
+
+KINDS = ("known_types", "unrepeated")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A main score beside its other reading, means over seeds; `left_out` counts spans or sentences, on average."""
+
+    kind: str
+    system: str
+    role: str
+    language: str
+    main: float
+    other: float
+    left_out: float
+    of: int
+
+
+def variants(analysis: Analysis, reports: Mapping[str, Mapping[str, Any]]) -> list[Variant]:
+    """Return what can be read otherwise, in the order of the tables; `reports` are the data reports by language."""
+    found = [
+        known for role, system, language in _cells(analysis) if (known := _known(analysis, role, system, language))
+    ]
+    repeated = {language: repeated_sentences(report) for language, report in reports.items()}
+    for role, system, language in _cells(analysis):
+        places = repeated.get(language) or []
+        if places and (unrepeated := _unrepeated(analysis, role, system, language, places)):
+            found.append(unrepeated)
+    return found
+
+
+def repeated_sentences(report: Mapping[str, Any]) -> list[int]:
+    """Return the places, from 0, of the test sentences that the training text of the language holds too."""
+    return list((report.get("repeats", {}).get("test in train") or {}).get("places") or [])
+
+
+def _cells(analysis: Analysis) -> Iterator[tuple[str, System, str]]:
+    for role in ("trained", "zero_shot"):
+        teachers = [
+            system
+            for decoder in analysis.decoders
+            for system in ([analysis.teachers(decoder)] if role == "trained" else analysis.abroad(decoder))
+        ]
+        for system in [*teachers, *analysis.students]:
+            for language in analysis.languages(role):
+                if system.names(language):
+                    yield role, system, language
+
+
+def _known(analysis: Analysis, role: str, system: System, language: str) -> Variant | None:
+    records = analysis.results.known_types
+    models = [name for name in system.names(language) if (name, language) in records]
+    if not models:
+        return None
+    told = [records[name, language] for name in models]
+    main = mean_and_sd([analysis.score(name, language) for name in models])[0]
+    other = mean_and_sd([record["f1"] for record in told])[0]
+    left_out = float(np.mean([record["left_out"] for record in told]))
+    predicted = round(float(np.mean([record["predicted"] for record in told])))
+    return Variant("known_types", system.title, role, language, main, other, left_out, predicted)
+
+
+def _unrepeated(analysis: Analysis, role: str, system: System, language: str, places: Sequence[int]) -> Variant | None:
+    counts = [analysis.results.counts[language][name] for name in system.names(language)]
+    if any(place >= len(rows) for rows in counts for place in places):  # a report of another test set
+        return None
+    kept = np.ones(len(counts[0]), dtype=bool)
+    kept[list(places)] = False
+    if not kept.any():
+        return None
+    main = float(np.mean([f1(rows.sum(axis=0)) for rows in counts]))
+    other = float(np.mean([f1(rows[kept].sum(axis=0)) for rows in counts]))
+    return Variant("unrepeated", system.title, role, language, main, other, len(places), len(kept))

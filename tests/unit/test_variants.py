@@ -1,0 +1,98 @@
+"""Scores beside the main ones: without types that a test set lacks, and without test sentences seen in training."""
+
+from __future__ import annotations
+
+import pytest
+from synthetic_results import SENTENCES, WRONG, build, settings
+
+from tagdistill.data.counts import f1
+from tagdistill.evaluation.analysis import Analysis
+from tagdistill.evaluation.metrics import score
+from tagdistill.evaluation.scores import read_scores
+from tagdistill.evaluation.variants import repeated_sentences, variants
+from tagdistill.files import read_json, write_json
+from tagdistill.reporting.data_sections import character_table, data_figure, label_table, variant_table
+from tagdistill.reporting.facts import read_data_reports
+from tagdistill.reporting.figures import svg
+
+LABELS = ["O", *(f"{p}-{t}" for t in ("PER", "LOC", "MISC") for p in "BIES")]
+GOLD = [["S-PER", "O", "S-LOC"], ["O", "O", "S-PER"]]
+
+
+def test_types_that_the_gold_labels_lack_are_errors_and_left_out_beside():
+    found = score("ner", GOLD, [["S-PER", "S-MISC", "S-LOC"], ["S-MISC", "O", "O"]], LABELS)
+    assert (found["precision"], found["recall"]) == (50.0, pytest.approx(200 / 3, abs=1e-5))
+    known = found["known_types"]
+    assert (known["precision"], known["recall"], known["f1"]) == (100.0, found["recall"], 80.0)
+    assert (known["types"], known["predicted"], known["left_out"]) == (["LOC", "PER"], 4, 2)
+
+
+def test_a_span_of_a_wrong_type_that_the_gold_labels_have_stays_an_error():
+    found = score("ner", GOLD, [["S-LOC", "O", "S-MISC"], ["O", "O", "S-PER"]], LABELS)
+    assert found["known_types"]["precision"] == 50.0 and found["known_types"]["left_out"] == 1
+
+
+@pytest.mark.parametrize("predicted", [[["S-PER", "O", "S-LOC"], ["O", "O", "O"]], [["O"] * 3] * 2])
+def test_where_every_predicted_type_is_known_there_is_no_second_score(predicted):
+    assert "known_types" not in score("ner", GOLD, predicted, LABELS)
+
+
+def test_nor_for_a_test_set_without_any_span_or_for_tags():
+    assert "known_types" not in score("ner", [["O"]], [["S-PER"]], LABELS)
+    assert "known_types" not in score("pos", [["NOUN"]], [["VERB"]], ["NOUN", "VERB"])
+
+
+@pytest.fixture
+def made(tmp_path):
+    results, _ = build(tmp_path)
+    return results
+
+
+def analysis_of(results):
+    return Analysis(read_scores(results, settings()), draws=50)
+
+
+def test_repeated_test_sentences_are_left_out(made):
+    analysis = analysis_of(made)
+    found = [v for v in variants(analysis, read_data_reports(made, settings())) if v.kind == "unrepeated"]
+    assert {v.language for v in found} == {"en"} and {v.system for v in found} == {"Teachers", "baseline", "posterior"}
+    posterior = next(v for v in found if v.system == "posterior")
+    by_hand = [f1(analysis.results.counts["en"][f"students/posterior/seed-{seed}"][2:].sum(axis=0)) for seed in (0, 1)]
+    assert posterior.other == pytest.approx(sum(by_hand) / 2) and posterior.main == pytest.approx(92.4)
+    assert (posterior.left_out, posterior.of) == (2, SENTENCES)
+
+
+def test_a_report_of_another_test_set_changes_nothing(made):
+    report = read_json(made / "data/en/report.json")
+    report["repeats"]["test in train"]["places"] = [SENTENCES]
+    assert variants(analysis_of(made), {"en": report}) == []
+    report["repeats"]["test in train"]["places"] = list(range(SENTENCES))
+    assert variants(analysis_of(made), {"en": report}) == []
+    assert repeated_sentences({}) == repeated_sentences({"repeats": {"test in train": {"shared": 1}}}) == []
+
+
+def test_known_types_are_means_over_seeds(made):
+    for seed, value in ((0, 90.0), (1, 94.0)):
+        path = made / f"metrics/students/posterior/seed-{seed}/de.json"
+        known = {"f1": value, "left_out": 10 + seed, "predicted": 100}
+        write_json(path, read_json(path) | {"known_types": known})
+    found = [v for v in variants(analysis_of(made), {}) if v.kind == "known_types"]
+    assert [(v.system, v.role, v.language, v.other, v.left_out, v.of) for v in found] == [
+        ("posterior", "zero_shot", "de", 92.0, 10.5, 100)
+    ]
+    wrong = [WRONG[f"students/posterior/seed-{seed}"]["de"] for seed in (0, 1)]
+    assert found[0].main == pytest.approx(100 - sum(wrong) / 2 / 10)
+    table = variant_table(found, "known_types")
+    assert table.columns[0].note == "without 10 spans" and table.rows[0][1][0].note == f"all: {found[0].main:.2f}"
+
+
+def test_the_data_of_the_page(made):
+    reports = read_data_reports(made, settings())
+    labels = label_table(reports)
+    assert [head.text for head in labels.columns] == ["NOUN", "VERB"]
+    assert (labels.rows[0][0].text, labels.rows[0][1][0].text) == ("en train", "900")
+    assert [head.text for head, _ in character_table(reports).rows] == ["fr train", "fr test"]
+    drawn = svg(data_figure(reports), "data")
+    assert "over 20" in drawn and "11 to 20" in drawn and "2 of 100" in drawn
+    assert label_table({}) is None and character_table({}) is None and data_figure({}) is None
+    assert variant_table([], "unrepeated") is None
