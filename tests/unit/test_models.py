@@ -25,7 +25,7 @@ from tagdistill.files import read_json, write_json
 from tagdistill.models.inference import emissions, tag
 from tagdistill.models.load import load_tagger
 from tagdistill.models.model import Model, load_model, save_model
-from tagdistill.models.tagger import LockedDropout, TaggerSpec, constrain
+from tagdistill.models.tagger import BiLSTM, LockedDropout, TaggerSpec, constrain
 from tagdistill.settings import EncoderSettings
 from tagdistill.training.stages import run_training
 
@@ -90,7 +90,7 @@ def test_a_saved_model_scores_as_before(head, decoder, tmp_path):
     assert torch.equal(ours.transitions, theirs.transitions)
     assert torch.isfinite(ours.emissions).all()  # a dimension that never varies is not divided by 0
     assert not back.training
-    assert (config["kind"], config["format"], config["task"]) == ("tagger", 1, "ner")
+    assert (config["kind"], config["format"], config["task"]) == ("tagger", 2, "ner")
     assert {file.name for file in (tmp_path / "m").iterdir()} == {"model.safetensors", "config.json"}
 
 
@@ -143,7 +143,7 @@ def test_a_folder_without_a_model_is_named(project, tmp_path):
         load_tagger(tmp_path)
     config = read_json(model_of(project, "frozen") / "config.json")
     write_json(tmp_path / "config.json", {**config, "format": 9})
-    with pytest.raises(MismatchError, match=r"config\.json: is 'tagger' of format 9, needed is 'tagger' of format 1"):
+    with pytest.raises(MismatchError, match=r"config\.json: is 'tagger' of format 9, needed is 'tagger' of format 2"):
         load_tagger(tmp_path)
     write_json(tmp_path / "config.json", config)
     with pytest.raises(TagdistillError, match=r"model\.safetensors: cannot be read"):
@@ -197,6 +197,25 @@ def test_neighbours_and_padding_do_not_change_a_sentence(head):
     for row, n in enumerate([4, 2, 7, 1]):
         alone = model({"vectors": batch["vectors"][row : row + 1, :n], "lengths": torch.tensor([n])}).emissions[0]
         torch.testing.assert_close(alone, together[row, :n], rtol=0, atol=1e-5)
+
+
+def test_the_bilstm_is_torch_s_own_over_packed_sentences():
+    """Values and gradients, sentences of one word and padding included."""
+    torch.manual_seed(0)
+    ours, theirs = BiLSTM(6, 5), torch.nn.LSTM(6, 5, batch_first=True, bidirectional=True)
+    for one, suffix in ((ours.right, ""), (ours.left, "_reverse")):
+        one.load_state_dict({name: theirs.state_dict()[name + suffix] for name in one.state_dict()})
+    vectors, lengths = batch_of([4, 2, 7, 1], width=9).values()
+    packed = torch.nn.utils.rnn.pack_padded_sequence(vectors, lengths, batch_first=True, enforce_sorted=False)
+    wanted, _ = torch.nn.utils.rnn.pad_packed_sequence(theirs(packed)[0], batch_first=True, total_length=9)
+    found = ours(vectors, lengths) * (torch.arange(9) < lengths[:, None])[..., None]
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+    weight = torch.randn(wanted.shape)
+    for states in (found, wanted):
+        (states * weight).sum().backward()
+    for one, suffix in ((ours.right, ""), (ours.left, "_reverse")):
+        for name, parameter in one.named_parameters():
+            torch.testing.assert_close(parameter.grad, getattr(theirs, name + suffix).grad, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("mode", MODES)

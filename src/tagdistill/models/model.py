@@ -17,7 +17,7 @@ from tagdistill.files import atomic_path, read_json, write_json
 from tagdistill.models.tagger import Tagger, TaggerSpec, constrain
 from tagdistill.models.tuned import TunedLayers
 
-FORMAT = 1
+FORMAT = 2  # 2: the BiLSTM is one LSTM in each direction
 
 
 class Model(nn.Module):

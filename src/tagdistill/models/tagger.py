@@ -47,18 +47,40 @@ class LockedDropout(nn.Module):
 
 
 class BiLSTM(nn.Module):
-    """One bidirectional LSTM layer over sentences of mixed lengths."""
+    """One LSTM layer in either direction over sentences of mixed lengths.
+
+    Two LSTMs over padded sentences, one of them over the sentences mirrored: each is then one kernel. Over a packed
+    sequence of mixed lengths torch loops over small ones, at half the speed on a CPU.
+    """
 
     def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(inputs, hidden, batch_first=True, bidirectional=True)
+        self.right = nn.LSTM(inputs, hidden, batch_first=True)
+        self.left = nn.LSTM(inputs, hidden, batch_first=True)
 
     def forward(
         self, vectors: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch time hidden"]:
-        packed = nn.utils.rnn.pack_padded_sequence(vectors, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        states, _ = self.lstm(packed)
-        return nn.utils.rnn.pad_packed_sequence(states, batch_first=True, total_length=vectors.shape[1])[0]
+        """Return the states of both directions; rows past a sentence's end mean nothing, and reach no other row."""
+        rows = mirrored_rows(lengths.to(vectors.device, non_blocking=True), vectors.shape[1])
+        left, _ = self.left(_reordered(vectors, rows))
+        right, _ = self.right(vectors)
+        return torch.cat([right, _reordered(left, rows)], -1)
+
+
+def mirrored_rows(lengths: Int[Tensor, " batch"], time: int) -> Int[Tensor, " rows"]:
+    """Return which row of (batch * time) comes in which place when every sentence is read from its end.
+
+    Padding stays where it is, after the sentence; the same rows undo the reordering.
+    """
+    step = torch.arange(time, device=lengths.device)
+    ends = lengths[:, None]
+    within = torch.where(step < ends, ends - 1 - step, step)
+    return (within + time * torch.arange(len(lengths), device=lengths.device)[:, None]).flatten()
+
+
+def _reordered(values: Tensor, rows: Tensor) -> Tensor:
+    return values.flatten(0, 1).index_select(0, rows).view_as(values)
 
 
 class Tagger(nn.Module):
