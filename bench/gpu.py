@@ -25,7 +25,6 @@ import torch
 from crf_libraries import LIBRARIES
 from crf_peers import error, is_right
 from crf_problem import Problem, Provider, Reference
-from ours import Checked
 from ours import providers as our_providers
 
 SIZES = ["64x50x17", "128x128x29", "16x512x17"]
@@ -164,15 +163,14 @@ def page(run: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def rows_here(device: str) -> list[type[Provider]]:
+def rows_here() -> list[type[Provider]]:
     kinds: list[type[Provider]] = []
     for name in PEERS:
         try:
             kinds.append(LIBRARIES[name]())
         except ImportError as why:
             print(f"not here: {name} ({why})", file=sys.stderr)
-    ours = our_providers()
-    return [*kinds, *ours, Checked] if device.startswith("cuda") else [*kinds, *ours]
+    return [*kinds, *our_providers()]
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -189,7 +187,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "k": K,
         "sizes": {},
     }
-    kinds = rows_here(options.device)
+    kinds = rows_here()
     for size in options.sizes.split(","):
         found["sizes"][size] = compare(kinds, size, options)
         print(f"\n{size}", *(line for o, r in found["sizes"][size].items() for line in lines_of(o, r)), sep="\n")

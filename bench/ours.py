@@ -14,7 +14,6 @@ class Tagdistill(Provider):
 
     name = "tagdistill"
     ours = True
-    check: bool | None = None
 
     def setup(self) -> None:
         self.leaves = self.p.leaves()
@@ -22,7 +21,7 @@ class Tagdistill(Provider):
 
     def chain(self) -> LinearChain:
         emissions, transitions, start, end = self.leaves
-        return LinearChain(emissions, transitions, self.p.lengths, start, end, check=self.check)
+        return LinearChain(emissions, transitions, self.p.lengths, start, end)
 
     def gradients(self, loss: Tensor) -> Result:
         for leaf in self.leaves:
@@ -57,13 +56,6 @@ class Tagdistill(Provider):
     def topk_kd(self) -> Result:
         log_prob = self.chain().log_prob_of_paths(self.p.ktags)
         return self.gradients(-(self.p.kweights * log_prob).sum() / self.p.B)
-
-
-class Checked(Tagdistill):
-    """On a GPU, where a chain looks at its values only when told to: the check, and the kernel that it allows."""
-
-    name = "tagdistill (check=True)"
-    check = True
 
 
 def providers() -> list[type[Provider]]:

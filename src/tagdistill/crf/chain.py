@@ -41,8 +41,8 @@ class LinearChain:
     emissions: (batch, time, label) log scores, any finite size. transitions: (label, label), [from, to]; finite, so
     write -1e4 for "forbidden". lengths: (batch,), 1 to time. start, end: (label,), 0 if absent. Raises ValueError for
     wrong shapes and dtypes; with `check` also for wrong lengths and values that are not finite. check: look at the
-    values; on by default on a CPU and off on a GPU, where it costs one transfer. Besides the errors it allows the fast
-    kernel, which needs to know how far the scores spread; without it every chain takes the slower log-space kernel.
+    values; on by default on a CPU and off on a GPU, where it costs one transfer. On a CPU, and on a GPU without Triton,
+    it also allows the fast kernel, which needs to know how far the scores spread.
     """
 
     def __init__(

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import importlib.util
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from tagdistill.crf import viterbi
 from tagdistill.crf.forward_backward import ForwardBackward
 from tagdistill.crf.potentials import Potentials
 
@@ -24,9 +26,10 @@ def serves(scores: Tensor) -> bool:
     return scores.is_cuda and scores.shape[-1] <= MOST_LABELS and importlib.util.find_spec("triton") is not None
 
 
-def _block(labels: int) -> dict[str, int]:
+def _block(labels: int, *, light: bool = False) -> dict[str, int]:
+    """Size of a program for (label, label) tables; `light` ones have no exponentials. Warps as measured on an H100."""
     block = max(16, 1 << (labels - 1).bit_length())
-    return {"BLOCK": block, "num_warps": {16: 1, 32: 4, 64: 8, 128: 16}[block]}
+    return {"BLOCK": block, "num_warps": 4 if light else {16: 4, 32: 8, 64: 16, 128: 16}[block]}
 
 
 def _scan(potentials: Potentials, raw: Tensor | None) -> Tensor:
@@ -102,25 +105,54 @@ class Fused(ForwardBackward):
         return flow.sum(0).sub_(after), pairs.sum((0, 1))
 
 
-def best_prefixes(potentials: Potentials) -> Tensor:
-    """As `viterbi.best_prefixes`; what stands past a sentence's end is 0."""
+class _Best(NamedTuple):
+    """What the search for best paths reads."""
+
+    prefixes: Tensor  # (time, batch, label) as `viterbi.best_prefixes`; 0 past a sentence's end
+    following: Tensor  # (label + 1, label) as `viterbi.into`
+    argmax: Tensor  # (batch, time), 0 in padding
+
+
+def _best(potentials: Potentials) -> _Best:
     from tagdistill.crf import fused_kernels
 
     scores, layout = potentials.scores.contiguous(), potentials.layout
-    best = scores.new_zeros((layout.time, layout.batch, scores.shape[2]))
-    fused_kernels.best_prefixes[(layout.batch,)](
-        scores, potentials.transitions.contiguous(), layout.lengths, best,
-        layout.batch, layout.time, scores.shape[2], **_block(scores.shape[2]),
-    )  # fmt: skip
-    return best
+    batch, time, labels = scores.shape
+    prefixes, following = scores.new_zeros((time, batch, labels)), viterbi.into(potentials.transitions)
+    path = layout.lengths.new_zeros((batch, time))
+    block = _block(labels, light=True)
+    fused_kernels.best_prefixes[(batch,)](
+        scores, potentials.transitions.contiguous(), layout.lengths, prefixes, batch, time, labels, **block
+    )
+    fused_kernels.backtrace[(batch,)](
+        prefixes, following, layout.lengths, path, batch, time, labels, **block | {"num_warps": 1}
+    )
+    return _Best(prefixes, following, path)
 
 
-def backtrace(best: Tensor, following: Tensor, forced: Tensor) -> Tensor:
-    """As `viterbi.backtrace`."""
+def argmax(potentials: Potentials) -> Tensor:
+    """Best labels (batch, time), 0 in padding."""
+    return _best(potentials).argmax
+
+
+def k_best(potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k best paths (batch, k, time) and their scores (batch, k); an empty slot is labels 0 and -inf.
+
+    The whole search is one launch.
+    """
     from tagdistill.crf import fused_kernels
 
-    time, batch, k = forced.shape
-    out = torch.empty_like(forced)
-    block = _block(best.shape[2]) | {"num_warps": 1}
-    fused_kernels.backtrace[(batch, k)](best, following, forced, out, batch, time, k, best.shape[2], **block)
-    return out
+    found, lengths = _best(potentials), potentials.layout.lengths
+    time, batch, labels = found.prefixes.shape
+    paths = lengths.new_zeros((batch, k, time))
+    paths[:, 0] = found.argmax
+    score, heads = found.prefixes.new_full((2, batch, k), -torch.inf).unbind(0)
+    score[:, 0] = found.prefixes[lengths - 1, torch.arange(batch, device=lengths.device)].amax(1)
+    turns, cells = paths.new_zeros((2, batch, k)).unbind(0)
+    turns[:, 0] = lengths
+    block = _block(labels, light=True)
+    fused_kernels.k_best[(batch,)](
+        found.prefixes, found.following, lengths, paths, score, turns, heads, cells, batch, time, labels,
+        K=k, ROWS=max(1, 1024 // block["BLOCK"]), SLOTS=max(2, 1 << (k - 1).bit_length()), **block,
+    )  # fmt: skip
+    return paths, score

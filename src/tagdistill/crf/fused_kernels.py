@@ -122,19 +122,112 @@ def best_prefixes(scores, edges, lengths, best, batch, time, labels, BLOCK: tl.c
         tl.store(best + (t * batch + sentence) * labels + label, state, mask=inside)
 
 
-@triton.jit(do_not_specialize=["batch", "time", "paths"])
-def backtrace(best, following, forced, out, batch, time, paths, labels, BLOCK: tl.constexpr):
-    """`viterbi.backtrace`: best (time, batch, label), following (label + 1, label), forced and out (time, batch, k)."""
-    sentence, path = tl.program_id(0).to(tl.int64), tl.program_id(1).to(tl.int64)
+@triton.jit(do_not_specialize=["batch", "time"])
+def backtrace(best, following, lengths, out, batch, time, labels, BLOCK: tl.constexpr):
+    """Best (time, batch, label) from `best_prefixes`, following (label + 1, label) -> labels out (batch, time)."""
+    sentence = tl.program_id(0).to(tl.int64)
     label = tl.arange(0, BLOCK)
     inside = label < labels
-    after = tl.full([], labels, tl.int64)
-    for back in range(time):
-        t = time - 1 - back
-        at = (t * batch + sentence) * paths + path
-        known = tl.load(forced + at)
+    length = tl.load(lengths + sentence)
+    after = tl.full([], labels, tl.int64)  # nothing follows the last token
+    for back in range(1, length + 1):
+        t = length - back
         options = tl.load(best + (t * batch + sentence) * labels + label, mask=inside, other=-float("inf"))
         options += tl.load(following + after * labels + label, mask=inside, other=0.0)
-        free = tl.argmax(options, 0).to(tl.int64)  # the lowest of equal ones
-        after = tl.where(known < 0, free, known)
-        tl.store(out + at, after)
+        after = tl.argmax(options, 0).to(tl.int64)  # the lowest of equal ones
+        tl.store(out + sentence * time + t, after)
+
+
+@triton.jit
+def _next_child(
+    best, following, path, score, turn, length, below, beyond, stride, labels, ROWS: tl.constexpr, BLOCK: tl.constexpr
+):  # fmt: skip
+    """Score and cell (t * labels + label) of a path's best deviation after the one with score `below`, cell `beyond`.
+
+    `best` starts at the sentence's first token; its rows are `stride` apart. (-inf, 0) where there is none left.
+    """
+    label = tl.arange(0, BLOCK)[None, :]
+    top, cell = tl.full([], -float("inf"), tl.float64), tl.full([], 0, tl.int64)
+    for block in range(0, tl.cdiv(turn, ROWS)):
+        t = block * ROWS + tl.arange(0, ROWS)
+        open_ = t < turn
+        own = tl.load(path + t, mask=open_, other=0)
+        after = tl.load(path + t + 1, mask=open_ & (t + 1 < length), other=labels)
+        valid = open_[:, None] & (label < labels)
+        rows = best + t[:, None] * stride
+        gain = tl.load(rows + label, mask=valid, other=-float("inf"))
+        gain += tl.load(following + after[:, None] * labels + label, mask=valid, other=0.0)
+        kept = tl.load(best + t * stride + own, mask=open_, other=0.0)
+        kept += tl.load(following + after * labels + own, mask=open_, other=0.0)
+        gain = score + (gain - kept[:, None])
+        cells = t[:, None].to(tl.int64) * labels + label
+        later = (gain < below) | ((gain == below) & (cells > beyond))
+        gain = tl.where(valid & later & (label != own[:, None]), gain, -float("inf"))
+        most = tl.max(gain)
+        first = tl.min(tl.where(gain == most, cells, 1 << 62))
+        cell = tl.where(most > top, first, cell)
+        top = tl.maximum(most, top)
+    return top, cell
+
+
+@triton.jit(do_not_specialize=["batch", "time"])
+def k_best(
+    best, following, lengths, paths, scores, turns, heads, cells, batch, time, labels,
+    K: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr, SLOTS: tl.constexpr,
+):  # fmt: skip
+    """The search of `k_best` one path at a time: the best open deviation of all paths found is the next path.
+
+    paths (batch, K, time), scores and turns (batch, K) hold the best path in slot 0 and elsewhere 0, -inf and 0;
+    heads and cells (batch, K): score and place of each path's next deviation.
+    """
+    sentence = tl.program_id(0).to(tl.int64)
+    stride = (batch * labels).to(tl.int64)
+    best += sentence * labels
+    paths += sentence * K * time
+    slot = tl.arange(0, SLOTS)
+    scores, turns, heads, cells = (
+        scores + sentence * K,
+        turns + sentence * K,
+        heads + sentence * K,
+        cells + sentence * K,
+    )
+    length = tl.load(lengths + sentence)
+    head, cell = _next_child(
+        best, following, paths, tl.load(scores), length, length, float("inf"), 0, stride, labels, ROWS, BLOCK
+    )
+    tl.store(heads, head)
+    tl.store(cells, cell)
+    for n in range(1, K):
+        tl.debug_barrier()  # what other threads of this program stored
+        open_ = tl.load(heads + slot, mask=slot < n, other=-float("inf"))
+        parent = tl.argmax(open_, 0)
+        score = tl.max(open_, 0)
+        if score > -float("inf"):
+            cell = tl.load(cells + parent)
+            turn = cell // labels
+            old, new = paths + parent * time, paths + n * time
+            for block in range(turn // ROWS, tl.cdiv(length, ROWS)):
+                t = block * ROWS + tl.arange(0, ROWS)
+                tl.store(new + t, tl.load(old + t, mask=t < length, other=0), mask=(t > turn) & (t < length))
+            after = cell % labels
+            tl.store(new + turn, after)
+            label = tl.arange(0, BLOCK)
+            for back in range(1, turn + 1):
+                options = tl.load(best + (turn - back) * stride + label, mask=label < labels, other=-float("inf"))
+                options += tl.load(following + after * labels + label, mask=label < labels, other=0.0)
+                after = tl.argmax(options, 0).to(tl.int64)
+                tl.store(new + turn - back, after)
+            tl.store(scores + n, score)
+            tl.store(turns + n, turn)
+            tl.debug_barrier()
+            head, place = _next_child(
+                best, following, new, score, turn, length, float("inf"), 0, stride, labels, ROWS, BLOCK
+            )
+            tl.store(heads + n, head)
+            tl.store(cells + n, place)
+            head, place = _next_child(
+                best, following, old, tl.load(scores + parent), tl.load(turns + parent), length, score, cell, stride,
+                labels, ROWS, BLOCK,
+            )  # fmt: skip
+            tl.store(heads + parent, head)
+            tl.store(cells + parent, place)

@@ -38,12 +38,18 @@ def log_partition(potentials: Potentials) -> Tensor:
 @torch.no_grad()
 def argmax(potentials: Potentials) -> Tensor:
     """Return the best labels (batch, time), 0 in padding."""
+    potentials = potentials.detach()
+    if fused.serves(potentials.scores):
+        return fused.argmax(potentials)
     return compiled.argmax(potentials) if compiled.serves(potentials.scores) else viterbi.argmax(potentials)
 
 
 @torch.no_grad()
 def k_best(potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
     """Return the k best paths (batch, k, time) and their unnormalised scores (batch, k), -inf in an empty slot."""
+    potentials = potentials.detach()
+    if fused.serves(potentials.scores):
+        return fused.k_best(potentials, k)
     if compiled.serves(potentials.scores):
         return compiled.k_best(potentials, k)
     found = deviations.k_best(potentials, k)

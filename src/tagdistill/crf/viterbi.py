@@ -8,14 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tagdistill.crf import fused
 from tagdistill.crf.potentials import Layout, Potentials
 
 
 def best_prefixes(potentials: Potentials) -> Tensor:
     """(time, batch, label) score of the best beginning of a sentence that ends in this label at this token."""
-    if fused.serves(potentials.scores):
-        return fused.best_prefixes(potentials)
     # Sentences innermost, so that every call runs over long rows.
     best = potentials.scores.permute(1, 2, 0).clone(memory_format=torch.contiguous_format)
     time, labels, batch = best.shape
@@ -40,8 +37,6 @@ def backtrace(best: Tensor, following: Tensor, forced: Tensor) -> Tensor:
     best: (time, batch, label) from `best_prefixes`; following: from `into`; forced: (time, batch, k), the label where
     it is already known (`labels` itself past the end of a sentence) and -1 where it is free. Returns the same shape.
     """
-    if fused.serves(best):
-        return fused.backtrace(best, following, forced)
     batch, k = forced.shape[1:]
     labels = best.shape[2]
     free = forced < 0
