@@ -69,17 +69,19 @@ def _downloads(plans: list[Plan], project: Path) -> Iterator[Unused]:
         for split in plan.splits(language)
     }
     kept = {folder for file in used for folder in (file, *file.parents)}
-    for top in _children(project / "resources" / "data"):
-        yield from _outside(top, kept, "no config reads this download")
+    yield from _outside(project / "resources" / "data", kept)
 
 
-def _outside(path: Path, kept: set[Path], why: str) -> Iterator[Unused]:
-    """Yield the highest folders that hold nothing that is kept; checksums stay with their file."""
-    if path in kept:
-        for child in _children(path):
-            yield from _outside(child, kept, why)
-    elif path.with_name(path.name.removesuffix(".sha256")) not in kept:
-        yield Unused(path, why)
+def _outside(folder: Path, kept: set[Path]) -> Iterator[Unused]:
+    """Yield the highest folders that hold nothing that is kept. What lies beside a kept file belongs to it."""
+    children = _children(folder)
+    if any(child.is_file() and child in kept for child in children):
+        return
+    for child in children:
+        if child in kept:
+            yield from _outside(child, kept)
+        elif child.is_dir():
+            yield Unused(child, "no config reads this download")
 
 
 def _features(plans: list[Plan], project: Path) -> Iterator[Unused]:

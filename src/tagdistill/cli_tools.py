@@ -1,4 +1,4 @@
-"""The commands that people call around a run: check a config, list its keys, add a language, plan, clean."""
+"""The commands that people call around a run: check a config, list its keys, add a language, plan, clean, compare."""
 
 from __future__ import annotations
 
@@ -121,3 +121,16 @@ def clean(
         typer.echo(f"removed: {total}")
     else:
         typer.echo(f"{total} may go, and is made again when a run needs it. Remove it: tagdistill clean --yes")
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="folder results/NAME of a finished experiment")],
+    second: Annotated[Path, typer.Argument(help="that of another")],
+    out: Annotated[Path, typer.Option("--out", help="folder for index.html and differences.tsv")],
+) -> None:
+    """Set two experiments side by side on the languages whose test sets they share, as one HTML page."""
+    from tagdistill.reporting.compare import compare
+
+    compare(first, second, out)
+    typer.echo(out / "index.html")

@@ -92,6 +92,7 @@ def cluttered(copied: Project) -> Project:
     ):
         (copied.path / folder).mkdir(parents=True)
         (copied.path / folder / "file").write_text("x" * 5000, encoding="utf-8")
+    (copied.path / "resources/data/checksums.sha256").write_text("", encoding="utf-8")
     left = copied.path / "results/tiny/.old.99999999.tmp"
     left.write_text("half", encoding="utf-8")
     os.utime(left, (1e9, 1e9))

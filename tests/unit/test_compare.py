@@ -1,0 +1,123 @@
+"""Two experiments beside each other: differences only where both were scored on the same test sentences."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+from synthetic_results import WRONG, build, settings
+
+from tagdistill.errors import DataError, MismatchError, TagdistillError
+from tagdistill.evaluation.pairs import Pair, read_side
+from tagdistill.files import write_json
+from tagdistill.reporting.compare import compare
+from tagdistill.reporting.report import build_report
+
+DRAWS = 200
+
+
+def experiment(root: Path, name: str, wrong: dict[str, dict[str, int]] = WRONG) -> Path:
+    results, _ = build(root / name, wrong)
+    build_report(results, settings(name=name), draws=DRAWS)
+    folder = results.with_name(name)
+    results.rename(folder)
+    for model, updates in (("students/baseline/seed-0", 200), ("students/posterior/seed-0", 200)):
+        training = {"updates": updates if name == "old" else 300, "hidden": 64}
+        write_json(folder / model / "model/config.json", {"training": training, "corpora": {"en": name * 9}})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return experiment(tmp_path_factory.mktemp("a"), "old")
+
+
+@pytest.fixture(scope="module")
+def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Posterior makes 30 errors less in English and 40 more in French; the test set of German is another."""
+    wrong = {model: dict(languages) for model, languages in WRONG.items()}
+    for seed in (0, 1):
+        wrong[f"students/posterior/seed-{seed}"]["en"] -= 30
+        wrong[f"students/posterior/seed-{seed}"]["fr"] += 40
+    folder = experiment(tmp_path_factory.mktemp("b"), "new", wrong)
+    for path in (folder / "metrics").rglob("de.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        write_json(path, record | {"corpus_sha256": "another"})
+    scores = folder / "tables/scores.tsv"
+    text = scores.read_text(encoding="utf-8").replace(f"de{'0' * 62}", "another")
+    scores.write_text(text, encoding="utf-8")
+    return folder
+
+
+def rows(out: Path) -> dict[tuple[str, str], dict[str, str]]:
+    with (out / "differences.tsv").open(encoding="utf-8", newline="") as file:
+        return {(row["system"], row["over"]): row for row in csv.DictReader(file, delimiter="\t")}
+
+
+def test_differences_are_those_of_the_scores(old: Path, new: Path, tmp_path: Path):
+    compare(old, new, tmp_path, draws=DRAWS)
+    found = rows(tmp_path)
+    english, french = found["posterior", "en"], found["posterior", "fr"]
+    assert (float(english["old"]), float(english["new"])) == pytest.approx((92.4, 95.4))
+    assert float(english["difference"]) == pytest.approx(3.0) and english["verdict"] == "better"
+    assert float(french["difference"]) == pytest.approx(-4.0) and french["verdict"] == "worse"
+    assert float(found["posterior", "trained"]["difference"]) == pytest.approx(-1 / 3, abs=1e-3)
+    assert found["posterior", "trained"]["languages"] == "en fr nl"
+    assert found["posterior", "trained"]["seeds"] == "2 against 2"
+    # The same predictions give no difference, and no width: the draws are paired.
+    baseline = found["baseline", "trained"]
+    assert [float(baseline[key]) for key in ("difference", "low", "high")] == [0, 0, 0]
+    assert ("teachers (crf)", "en") in found
+
+
+def test_other_test_sets_are_refused_and_said(old: Path, new: Path, tmp_path: Path):
+    compare(old, new, tmp_path, draws=DRAWS)
+    assert not any(over == "de" for _, over in rows(tmp_path))
+    assert rows(tmp_path)["posterior", "zero_shot"]["languages"] == "ar"  # xx is left out of averages
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    section = page[page.index('id="refused"') : page.index('id="settings"')]
+    assert "other test sentences or labels" in section and ">de<" in section
+
+
+def test_nothing_to_compare_is_an_error(old: Path, tmp_path: Path):
+    foreign = experiment(tmp_path, "foreign")
+    scores = foreign / "tables/scores.tsv"
+    scores.write_text(re.sub("0{62}", "1" * 62, scores.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(MismatchError, match="nothing can be compared"):
+        compare(old, foreign, tmp_path / "out", draws=DRAWS)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(DataError, match="has no tables"):
+        compare(old, tmp_path, tmp_path / "out")
+    with pytest.raises(TagdistillError, match="one experiment, not two"):
+        compare(old, old, tmp_path / "out")
+
+
+def test_a_score_on_other_sentences_is_found_even_where_the_hash_says_otherwise(old: Path, tmp_path: Path):
+    changed = experiment(tmp_path, "changed")
+    path = changed / "metrics/students/baseline/seed-0/en.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    counts = record["sentence_counts"]
+    record["sentence_counts"] = {name: " ".join(text.split()[:-1]) for name, text in counts.items()}
+    write_json(path, record)
+    with pytest.raises(TagdistillError):
+        Pair(read_side(old), read_side(changed), draws=DRAWS).averages  # noqa: B018
+
+
+def test_settings_that_differ_are_shown(old: Path, new: Path, tmp_path: Path):
+    compare(old, new, tmp_path, draws=DRAWS)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    section = page[page.index('id="settings"') :]
+    assert "student: training.updates" in section and ">200<" in section and ">300<" in section
+    assert "training text of en" in section and "hidden" not in section
+
+
+def test_the_page_stands_alone_and_is_the_same_twice(old: Path, new: Path, tmp_path: Path):
+    compare(old, new, tmp_path / "1", draws=DRAWS)
+    compare(old, new, tmp_path / "2", draws=DRAWS)
+    page = (tmp_path / "1/index.html").read_bytes()
+    assert page == (tmp_path / "2/index.html").read_bytes()
+    assert b"<script" not in page and not re.search(rb'(?:src|href)="http', page)
+    assert page.count(b"<svg") == 1
