@@ -25,7 +25,7 @@ import torch
 from crf_libraries import LIBRARIES
 from crf_peers import error, is_right
 from crf_problem import Problem, Provider, Reference
-from ours import providers as our_providers
+from ours import Tagdistill
 
 SIZES = ["64x50x17", "128x128x29", "16x512x17"]
 OPERATIONS = ["nll", "marginals", "posterior_kd", "viterbi", "kbest"]
@@ -170,7 +170,7 @@ def rows_here() -> list[type[Provider]]:
             kinds.append(LIBRARIES[name]())
         except ImportError as why:
             print(f"not here: {name} ({why})", file=sys.stderr)
-    return [*kinds, *our_providers()]
+    return [*kinds, Tagdistill]
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -205,7 +205,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="where the page goes")
     parser.add_argument("--from", dest="source", type=Path, help="make the page from these figures, measure nothing")
     options = parser.parse_args()
-    sys.path[:0] = options.path
+    sys.path += options.path
     found = json.loads(options.source.read_text()) if options.source else run(options)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,29 @@
-"""tagdistill's row of `crf_peers.py`: python bench/crf_peers.py --plugin bench/ours.py"""
+"""tagdistill's rows of `crf_peers.py`: one for each kernel that this machine has."""
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import torch
 from crf_problem import Provider, Result
 from torch import Tensor
 
-from tagdistill.crf import LinearChain
+from tagdistill.crf import LinearChain, use_kernel
+from tagdistill.errors import TagdistillError
+
+
+def with_own_kernel(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """Run an operation, its backward pass included, with the row's kernel."""
+
+    @wraps(operation)
+    def run(row: Tagdistill, *arguments: int) -> Any:
+        with use_kernel(row.kernel):
+            return operation(row, *arguments)
+
+    return run
 
 
 class Tagdistill(Provider):
@@ -14,6 +31,7 @@ class Tagdistill(Provider):
 
     name = "tagdistill"
     ours = True
+    kernel = "torch"
 
     def setup(self) -> None:
         self.leaves = self.p.leaves()
@@ -29,34 +47,52 @@ class Tagdistill(Provider):
         loss.backward()
         return float(loss.detach()), self.leaves[0].grad, self.leaves[1].grad
 
+    @with_own_kernel
     @torch.no_grad()
     def logz(self) -> Tensor:
         return self.chain().log_partition
 
+    @with_own_kernel
     def nll(self) -> Result:
         return self.gradients(-self.chain().log_prob(self.p.tags).sum() / self.p.B)
 
+    @with_own_kernel
     @torch.no_grad()
     def marginals(self) -> Tensor:
         return self.chain().marginals
 
+    @with_own_kernel
     @torch.no_grad()
     def viterbi(self) -> Tensor:
         return self.chain().argmax
 
+    @with_own_kernel
     @torch.no_grad()
     def kbest(self, k: int) -> tuple[Tensor, Tensor]:
         top = self.chain().top_k(k)
         return top.log_prob, top.labels
 
+    @with_own_kernel
     def posterior_kd(self) -> Result:
         loss = self.chain().posterior_cross_entropy(self.log_posterior).sum() - self.p.entropy
         return self.gradients(loss / self.p.B)
 
+    @with_own_kernel
     def topk_kd(self) -> Result:
         log_prob = self.chain().log_prob_of_paths(self.p.ktags)
         return self.gradients(-(self.p.kweights * log_prob).sum() / self.p.B)
 
 
+class Compiled(Tagdistill):
+    name = "tagdistill (compiled)"
+    kernel = "compiled"
+
+
 def providers() -> list[type[Provider]]:
-    return [Tagdistill]
+    """Return our rows; the compiled one only where it can be built."""
+    try:
+        with use_kernel("compiled"):
+            return [Tagdistill, Compiled]
+    except TagdistillError as why:
+        print(f"not here: {Compiled.name} ({why})", file=sys.stderr)
+        return [Tagdistill]

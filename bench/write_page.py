@@ -1,15 +1,14 @@
-"""Write docs/benchmarks.md from what was measured: `python bench/write_page.py --kernels RUN.json PAGE.md`."""
+"""Write docs/benchmarks.md: `python bench/write_page.py --kernels K.json --student S.json --cache C.json PAGE.md`."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from crf_peers import fastest, is_right
-from targets import ERROR, ratio_target
+from kernel_page import kernel_parts
+from markdown import judged, table
 
 HEAD = """\
 # Benchmarks
@@ -23,121 +22,89 @@ milliseconds of two tables.
 - Peers: {peers}.
 {missing}"""
 
-KERNELS = """\
-## CRF kernels
+STUDENT = """\
+## A student's step
 
-One operation of a linear-chain CRF on one batch; float32 inputs. A size is sentences x longest sentence x labels;
-lengths are uniform between a quarter of the longest and the longest. `nll`, `posterior_kd` and `topk_kd` (K = {k}) are
-forward and backward, `kbest` is the {k} best paths. "original" are the algorithms of the paper's published code,
-written anew ([`bench/original.py`](../bench/original.py)). What a library lacks is composed as its user would:
-marginals are the gradient of log Z, posterior distillation differentiates twice. Times are the least of all turns.
+A BiLSTM of {hidden} units a direction on vectors of {width} numbers, {labels} labels, {words[train]} made-up words in
+{batches} batches of at most {batch_words} words, padding included. The student is trained by the workflow's own trainer
+with its own batches, losses and optimiser; "distilled" adds the posterior and the {k} best sequences of a teacher to
+the gold loss (`posterior+top_wk`). "softmax" is the same network and trainer with a cross-entropy in place of the
+chain; flair is its `SequenceTagger` (BiLSTM-CRF, no reprojection) on the same vectors in a bare loop, without its
+trainer. One thread; the median of {rounds} rounds in turns.
+"""
 
-A row is right where its error against float64 stays below 1e-5 (paths) or 1e-2 (all else: the float32 gradients of the
-peers); only right rows are compared with, but for `kbest`, whose one peer is "original", right or wrong: its k-best
-returns wrong paths for sentences shorter than the longest of their batch. python-crfsuite takes no potentials, so its
-rows have weights of their own, nobody knows their error, and no ratio is taken with them.
+CACHE = """\
+## A teacher's targets on disk
+
+{sentences} sentences, {words} words, {labels} labels, k = {k}: posteriors, the k best sequences with their
+log-probabilities, and ids, written and read by the workflow's own code; "nested lists" is the same as pandas writes a
+data frame of lists. Batches are padded and of at most 2,000 words, sentences in random order.
 """
 
 
-def page(kernels: dict[str, Any]) -> str:
+def page(kernels: dict[str, Any], student: dict[str, Any], cache: dict[str, Any]) -> str:
     """Return the page."""
     missing = "".join(f"- Not measured: {name} ({why}).\n" for name, why in kernels["missing"].items())
-    peers = ", ".join(f"{name} {version}" for name, version in kernels["versions"].items())
-    return "\n".join([HEAD.format(**{**kernels, "missing": missing, "peers": peers}), *kernel_parts(kernels)])
+    peers = ", ".join(f"{name} {version}" for name, version in kernels["versions"].items()) or "none"
+    head = HEAD.format(**{**kernels, "missing": missing, "peers": peers})
+    return "\n".join([head, student_part(student), cache_part(cache), *kernel_parts(kernels)])
 
 
-def kernel_parts(run: dict[str, Any]) -> list[str]:
-    sizes = run["sizes"]
-    parts = [KERNELS.format(**run)]
-    for name in ours_of(sizes):
-        parts += [
-            f"### {name}: times faster\n",
-            "Than the fastest right PyTorch peer (for `kbest`: the original), with the target in brackets.\n",
-            by_size(sizes, lambda operation, rows, size, name=name: faster(name, operation, rows, size)),
-            "Than the original, and than the fastest right row of all, JAX and C++ included.\n",
-            by_size(sizes, lambda operation, rows, _, name=name: than_others(name, operation, rows)),
-            "Errors against float64; the bounds are " + ", ".join(f"{o} {e:.0e}" for o, e in ERROR.items()) + ".\n",
-            by_size(sizes, lambda operation, rows, _, name=name: judged_error(name, operation, rows)),
-        ]
-    return parts + [f"### {size}: milliseconds\n\n{times(table)}" for size, table in sizes.items()]
-
-
-def ours_of(sizes: dict[str, Any]) -> list[str]:
-    rows = [row for table in sizes.values() for operation in table.values() for row in operation.items()]
-    return list(dict.fromkeys(name for name, row in rows if row["ours"]))
-
-
-def by_size(sizes: dict[str, Any], cell: Callable[[str, dict[str, Any], str], str]) -> str:
-    """A table of operations by sizes."""
-    operations = list(dict.fromkeys(operation for table in sizes.values() for operation in table))
+def student_part(run: dict[str, Any]) -> str:
+    rows = run["rows"]
     lines = [
-        [f"`{operation}`", *(cell(operation, table[operation], size) for size, table in sizes.items())]
-        for operation in operations
+        [name, *(f"{row[what]['words_per_second']:.0f}" for what in ("train", "predict"))] for name, row in rows.items()
     ]
-    return markdown(["operation", *sizes], lines)
+    ratios = [
+        ["training: distilled / not distilled", *ratio(rows, "train", "student, distilled", "student", 0.93)],
+        ["training: student / softmax", *ratio(rows, "train", "student", "softmax", 0.97)],
+        ["training: student / flair", *ratio(rows, "train", "student", "flair", 1.15)],
+        ["prediction: student / flair", *ratio(rows, "predict", "student", "flair", 1.5)],
+    ]
+    return "\n".join(
+        [
+            STUDENT.format(**{**run["shape"], **run}),
+            table(["row", "words/s, training", "words/s, prediction"], lines),
+            table(["ratio of speeds", "wall clock (target)", "processor time"], ratios),
+        ]
+    )
 
 
-def faster(name: str, operation: str, rows: dict[str, Any], size: str) -> str:
-    peer = "original" if operation == "kbest" else fastest(operation, rows, torch_only=True)
-    ratio, wanted = ratio_of(name, peer, rows), ratio_target(name, operation, size)
-    if ratio is None or peer is None:
-        return "–"
-    judged = f"{ratio:.1f}" if wanted is None else f"{ratio:.1f} ({wanted:g}{'' if ratio >= wanted else ', missed'})"
-    return f"{judged}, {peer}"
+def ratio(rows: dict[str, Any], what: str, mine: str, theirs: str, target: float) -> tuple[str, str]:
+    """Return the ratio of two rows' speeds by wall clock, judged, and by processor time."""
+    if mine not in rows or theirs not in rows:
+        return "–", "–"
+    wall, processor = (
+        rows[mine][what][clock] / rows[theirs][what][clock]
+        for clock in ("words_per_second", "words_per_processor_second")
+    )
+    return judged(wall, target, form=".2f"), f"{processor:.2f}"
 
 
-def than_others(name: str, operation: str, rows: dict[str, Any]) -> str:
-    original, best = ratio_of(name, "original", rows), fastest(operation, rows, torch_only=False)
-    told = ratio_of(name, best, rows)
-    return (f"{original:.1f}" if original else "–") + (f"; {told:.1f}, {best}" if told else "")
-
-
-def ratio_of(name: str, peer: str | None, rows: dict[str, Any]) -> float | None:
-    if peer is None or "ms" not in rows.get(peer, {}) or "ms" not in rows.get(name, {}):
-        return None
-    return rows[peer]["ms"] / rows[name]["ms"]
-
-
-def judged_error(name: str, operation: str, rows: dict[str, Any]) -> str:
-    found = rows.get(name, {}).get("error")
-    if found is None:
-        return "–"
-    return f"{found:.0e}" if found <= ERROR[operation] else f"{found:.0e} (too large)"
-
-
-def times(table: dict[str, Any]) -> str:
-    """A table of rows by operations: least milliseconds, † for a wrong row, – for what a row does not offer."""
-    names = list(dict.fromkeys(name for rows in table.values() for name in rows))
-    lines = [[name, *(time_cell(operation, rows.get(name)) for operation, rows in table.items())] for name in names]
-    failed = {
-        f"{name}, {operation}: {row['failed']}"
-        for operation, rows in table.items()
-        for name, row in rows.items()
-        if row["failed"]
-    }
-    notes = "† wrong; – not offered, or:\n" + "".join(f"- {note}\n" for note in sorted(failed))
-    return markdown(["row", *table], lines) + "\n" + (notes if failed else "† wrong; – not offered.\n")
-
-
-def time_cell(operation: str, row: dict[str, Any] | None) -> str:
-    if row is None or "ms" not in row:
-        return "–"
-    wrong = "" if row["error"] is None or is_right(operation, row) else "†"
-    return f"{row['ms']:.3g}{wrong}" if row["ms"] < 1000 else f"{row['ms']:.0f}{wrong}"
-
-
-def markdown(head: list[str], lines: list[list[str]]) -> str:
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows) + "\n"
+def cache_part(run: dict[str, Any]) -> str:
+    faster = run["nested_read_ms"] / run["read_ms"]
+    lines = [
+        ["bytes a word", judged(run["bytes_per_word"], 34, most=True), f"{run['nested_bytes_per_word']:.1f}"],
+        ["reading all, ms", judged(run["read_ms"], 80, most=True), f"{run['nested_read_ms']:.0f}"],
+        ["times faster read", judged(faster, 5), "1"],
+        ["writing all, ms", f"{run['write_ms']:.0f}", ""],
+        ["sentences/s in shuffled padded batches", judged(run["sentences_per_second"], 25_000, form=".0f"), ""],
+        ["mean KL of a stored posterior", judged(run["kl_mean"], 1e-6, most=True, form=".0e"), ""],
+        ["largest KL", f"{run['kl_largest']:.0e}", ""],
+        ["same bytes when written again", "yes" if run["identical"] else "no, missed", ""],
+    ]
+    return CACHE.format(**run) + "\n" + table(["", "targets file (target)", "nested lists"], lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kernels", type=Path, required=True)
+    for name in ("kernels", "student", "cache"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
+    runs = (json.loads(path.read_text()) for path in (options.kernels, options.student, options.cache))
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(page(json.loads(options.kernels.read_text())), encoding="utf-8")
+    options.out.write_text(page(*runs), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -15,35 +15,50 @@ def script(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
 
 
-def test_kernel_figures_and_page(tmp_path):
-    figures, page = tmp_path / "kernels.json", tmp_path / "page.md"
-    options = ("--sizes", "3x5x12,32x30x9", "--ops", "nll,kbest", "--seconds", "0")
-    done = script("crf_peers.py", *options, "--json", figures)
+def figures_of(name: str, folder: Path, *options: str) -> Path:
+    figures = folder / f"{name}.json"
+    done = script(name, *options, "--json", figures)
     assert done.returncode == 0, done.stderr
-    run = json.loads(figures.read_text())
+    return figures
+
+
+def test_figures_and_page(tmp_path):
+    kernels = figures_of("crf_peers.py", tmp_path, "--sizes", "3x5x12,32x30x9", "--ops", "nll,kbest", "--seconds", "0")
+    student = figures_of("student_step.py", tmp_path, "--words=400", "--width=8", "--hidden=4", "--rounds=1")
+    cache = figures_of("cache.py", tmp_path, "--words=2000", "--rounds=1")
+    page = tmp_path / "page.md"
+    done = script("write_page.py", "--kernels", kernels, "--student", student, "--cache", cache, page)
+    assert done.returncode == 0, done.stderr
+    text, run = page.read_text(), json.loads(kernels.read_text())
+
     rows = run["sizes"]["32x30x9"]
     assert {"tagdistill", "original"} <= rows["nll"].keys()
-    assert rows["kbest"]["tagdistill"]["error"] < 1e-6
-    done = script("write_page.py", "--kernels", figures, page)
-    assert done.returncode == 0, done.stderr
-    text = page.read_text()
+    assert all(row["error"] < 1e-6 for each in rows.values() for row in each.values() if row["ours"])
     assert all(f"Not measured: {name}" in text for name in run["missing"])
     ratio = rows["kbest"]["original"]["ms"] / rows["kbest"]["tagdistill"]["ms"]
-    assert f"| {ratio:.1f} (1.2{'' if ratio >= 1.2 else ', missed'}), original |" in text
+    assert f"| {ratio:.1f} (≥ 1.2{'' if ratio >= 1.2 else ', missed'}), original |" in text
+
+    speeds = json.loads(student.read_text())["rows"]
+    assert {"student", "student, distilled", "softmax"} <= speeds.keys()
+    assert f"| student | {speeds['student']['train']['words_per_second']:.0f} |" in text
+
+    stored = json.loads(cache.read_text())
+    assert stored["identical"] and 0 < stored["kl_mean"] < 1e-6
+    assert f"| bytes a word | {stored['bytes_per_word']:.1f} (≤ 34" in text
 
 
 def test_an_error_or_a_ratio_that_misses_its_target_is_marked(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCH))
-    from write_page import faster, judged_error
+    from kernel_page import faster, judged_error
 
     peer = {"ms": 9.0, "error": 1e-5, "ours": False, "torch": True, "failed": ""}
     mine = {"ms": 3.0, "error": 2e-6, "ours": True, "torch": True, "failed": ""}
     rows = {"tagdistill": mine, "peer": peer}
-    assert faster("tagdistill", "nll", rows, "64x50x17") == "3.0 (3.5, missed), peer"
-    assert faster("tagdistill", "nll", rows, "32x30x9") == "3.0 (2.5), peer"
-    assert judged_error("tagdistill", "nll", rows) == "2e-06 (too large)"
+    assert faster("tagdistill", "nll", rows, "64x50x17") == "3.0 (≥ 3.5, missed), peer"
+    assert faster("tagdistill", "nll", rows, "32x30x9") == "3.0 (≥ 2.5), peer"
+    assert judged_error("tagdistill", "nll", rows) == "2e-06 (≤ 1e-06, missed)"
     wrong = {"tagdistill": mine, "peer": peer | {"error": 0.1}, "slow": peer | {"ms": 30.0}}
-    assert faster("tagdistill", "nll", wrong, "32x30x9") == "10.0 (2.5), slow"
+    assert faster("tagdistill", "nll", wrong, "32x30x9") == "10.0 (≥ 2.5), slow"
 
 
 def test_gpu_figures_and_page(tmp_path):
