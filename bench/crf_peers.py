@@ -2,7 +2,7 @@
 
     python bench/crf_peers.py                                      # ours and the peers this Python has
     python bench/crf_peers.py --path build/peers --sizes 64x50x17  # folders of peers; batch x time x labels
-    python bench/crf_peers.py --plugin mine.py --json out.json     # further rows: a file with providers() -> [Provider]
+    python bench/crf_peers.py --plugin mine.py --json out.json     # further rows: a file with ROWS, like ours.py
 
 The peers and their versions: bench/peers.txt, which `make bench` installs into build/peers. The "x" column is the time
 of the fastest right PyTorch peer over ours; a row whose error against float64 is above the tolerance is marked WRONG
@@ -183,23 +183,29 @@ def tiny_errors(provider: Provider, operations: list[str], reference: Reference)
 
 
 def load(plugins: list[Path]) -> tuple[list[type[Provider]], dict[str, str]]:
-    """Return the rows, and why those of some peers are missing."""
+    """Return the rows, and why some are missing."""
+    rows = {**LIBRARIES, **OTHERS}
+    for path in plugins:
+        rows |= rows_in(path)
     kinds: list[type[Provider]] = []
     missing: dict[str, str] = {}
-    for name, make in {**LIBRARIES, **OTHERS}.items():
+    for name, make in rows.items():
         try:
             kinds.append(make())
         except ImportError as why:
-            missing[name] = str(why)
-            print(f"not here: {name} ({why})")
-    for path in plugins:
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        if spec is None or spec.loader is None:
-            raise SystemExit(f"{path}: not a Python file")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        kinds += module.providers()
+            missing[name] = str(why).splitlines()[0]
+            print(f"not here: {name} ({missing[name]})")
     return kinds, missing
+
+
+def rows_in(path: Path) -> dict[str, Callable[[], type[Provider]]]:
+    """Return the ROWS of a file."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.ROWS
 
 
 def main() -> None:

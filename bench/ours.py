@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -88,11 +87,13 @@ class Compiled(Tagdistill):
     kernel = "compiled"
 
 
-def providers() -> list[type[Provider]]:
-    """Return our rows; the compiled one only where it can be built."""
+def compiled() -> type[Provider]:
+    """Return the row of the compiled kernel. Raises ImportError where it cannot be built."""
     try:
         with use_kernel("compiled"):
-            return [Tagdistill, Compiled]
+            return Compiled
     except TagdistillError as why:
-        print(f"not here: {Compiled.name} ({why})", file=sys.stderr)
-        return [Tagdistill]
+        raise ImportError(str(why)) from why
+
+
+ROWS: dict[str, Callable[[], type[Provider]]] = {Tagdistill.name: lambda: Tagdistill, Compiled.name: compiled}

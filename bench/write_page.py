@@ -19,7 +19,7 @@ HEAD = """\
 milliseconds of two tables.
 
 - Machine: {processor}, {cores} cores; load average {load} as the run ended. {system}, Python {python}, torch {torch}.
-- Peers: {peers}.
+- Peers, and what they need: {peers}.
 {missing}"""
 
 STUDENT = """\
