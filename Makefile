@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP_TORCH := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
 INSTALLED := $(VENV)/installed$(addprefix -,$(TORCH))
 
-.PHONY: help setup demo test check bench bench-gpu tiny results clean
+.PHONY: help setup demo test test-slurm check bench bench-gpu tiny results clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -24,7 +24,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_TORCH) "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,dev,cluster]'
 	touch $@
 
 demo: setup  ## Run the whole workflow on the embedded demo data; prints where the report is
@@ -34,6 +34,10 @@ demo: setup  ## Run the whole workflow on the embedded demo data; prints where t
 
 test: setup  ## Run all tests
 	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses $(CORES) --dist worksteal $(PYTEST_ARGS)
+
+test-slurm: setup  ## Run the tests on a Slurm that is started for them (root; installs Debian's packages where there are none)
+	@tests/cluster/install_slurm.sh
+	PATH="$$PWD/$(BIN):$$PATH" TAGDISTILL_SLURM=1 timeout --kill-after=30 600 $(BIN)/python -m pytest tests/cluster $(PYTEST_ARGS)
 
 check: setup  ## Lint and type-check the code and the workflow
 	$(BIN)/ruff check .

@@ -22,7 +22,7 @@ class LogHandlerSettings(LogHandlerSettingsBase):
 
 
 class LogHandler(LogHandlerBase):
-    """Append rule, wildcards, outputs, benchmark and reason of each job to the file."""
+    """Append rule, wildcards, outputs, resources, benchmark and reason of each job to the file."""
 
     writes_to_stream = False
     writes_to_file = False
@@ -39,6 +39,8 @@ class LogHandler(LogHandlerBase):
             "wildcards": dict(told["wildcards"] or {}),
             "reason": told["reason"],
             "output": [str(file) for file in told["output"]],
+            "resources": {n: v if isinstance(v, int) else str(v) for n, v in told["resources"].items()},
+            "local": told["local"],  # of a real run; a dry run does not know
             "benchmark": str(told["benchmark"] or ""),
         }
         with Path(self.settings.file).open("a", encoding="utf-8") as file:  # type: ignore[union-attr, arg-type]

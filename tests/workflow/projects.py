@@ -30,6 +30,8 @@ class Job:
     wildcards: dict[str, str]
     reason: str
     output: list[str]
+    resources: dict[str, int | str]
+    local: bool  # in a real run; a dry run does not know
 
     def __str__(self) -> str:
         return " ".join([self.rule, *self.wildcards.values()])
@@ -104,7 +106,8 @@ class Project:
             lines = jobs.read_text(encoding="utf-8").splitlines() if jobs.exists() else []
         read = [json.loads(line) for line in lines]
         assert bool(read) != ("Nothing to be done" in done.stdout), done.stdout
-        return Jobs([Job(j["rule"], j["wildcards"], j["reason"], j["output"]) for j in read], done.stdout)
+        keys = ("rule", "wildcards", "reason", "output", "resources", "local")
+        return Jobs([Job(**{key: job[key] for key in keys}) for job in read], done.stdout)
 
     def run(self, config: dict[str, Any] | Path | None, *arguments: str) -> subprocess.CompletedProcess[str]:
         file = self.write(config) if isinstance(config, dict) else config

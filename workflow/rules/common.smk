@@ -9,6 +9,7 @@ from tagdistill.config import check_experiment, read_yaml
 from tagdistill.errors import TagdistillError
 from tagdistill.plan import DOWNLOADS, Plan, files_json
 from tagdistill.provenance import code_version
+from tagdistill.resources import gpus, memory, minutes
 
 PROJECT = Path(workflow.basedir)
 
@@ -31,6 +32,7 @@ def read_plan(config):
 
 
 PLAN = read_plan(config)
+GPU = gpus(PLAN.experiment.device)
 
 
 wildcard_constraints:

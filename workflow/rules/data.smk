@@ -30,6 +30,9 @@ rule prepare:
         f"benchmarks/{PLAN.name}/prepare/{{lang}}-{{split}}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(30),
     params:
         job=lambda w: PLAN.prepare_job(w.lang, w.split),
         source=lambda w, input: option("--source", input),
@@ -53,6 +56,9 @@ rule data_report:
         f"benchmarks/{PLAN.name}/data_report/{{lang}}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(30),
     params:
         code=code_version("data"),
     message:

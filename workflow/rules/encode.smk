@@ -37,6 +37,9 @@ rule encode:
         "../../envs/cpu.yaml"
     resources:
         device=PLAN.experiment.device,  # not params: a run may move to a GPU, or back, and train nothing anew
+        mem_mb=memory(4000),
+        runtime=minutes(120),
+        gpu=GPU,
     params:
         job=lambda w: PLAN.encode_job(w.features),
         files=lambda w, input, output: files_json({"corpora": [input.corpora], "features": [output.features]}),

@@ -31,6 +31,9 @@ rule evaluate_student:
         "../../envs/cpu.yaml"
     resources:
         device=PLAN.experiment.device,
+        mem_mb=memory(4000),
+        runtime=minutes(60),
+        gpu=GPU,
     params:
         job=lambda w: PLAN.evaluate_job(f"students/{w.objective}/seed-{w.seed}"),
         files=lambda w, input: files_json(named(input)),

@@ -73,6 +73,9 @@ rule report:
         f"logs/{PLAN.name}/report.log",
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(60),
     params:
         config=PLAN.experiment.model_dump_json(),
         results=lambda w, output: str(Path(output.page).parents[1]),
@@ -99,6 +102,9 @@ rule export_student:
         f"benchmarks/{PLAN.name}/export_student/{{objective}}-{{seed}}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(30),
     params:
         code=code_version("export", "models/model", "encoders"),
     message:

@@ -20,6 +20,9 @@ rule train_student:
         "../../envs/cpu.yaml"
     resources:
         device=PLAN.experiment.device,
+        mem_mb=memory(6000),
+        runtime=minutes(480),
+        gpu=GPU,
     params:
         job=lambda w: PLAN.student_job(w.objective, int(w.seed)),
         files=lambda w, input: files_json(named(input)),

@@ -18,6 +18,9 @@ rule score:
         "../../envs/cpu.yaml"
     resources:
         device=PLAN.experiment.device,
+        mem_mb=memory(4000),
+        runtime=minutes(60),
+        gpu=GPU,
     params:
         features=lambda w, input: option("--features", input.features),
         encoder=encoder_option,
@@ -41,6 +44,9 @@ rule export_targets:
         f"benchmarks/{PLAN.name}/export_targets/{{lang}}-{{decoder}}-{{corpus}}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(60),
     params:
         k=PLAN.experiment.distill.k,
         code=code_version("crf", "distill/targets", "distill/scores"),

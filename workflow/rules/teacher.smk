@@ -20,6 +20,9 @@ rule train_teacher:
         "../../envs/cpu.yaml"
     resources:
         device=PLAN.experiment.device,
+        mem_mb=memory(4000),
+        runtime=minutes(240),
+        gpu=GPU,
     params:
         job=lambda w: PLAN.teacher_job(w.lang, w.decoder, int(w.seed)),
         files=lambda w, input: files_json(named(input)),

@@ -1,0 +1,38 @@
+"""What a job asks of a cluster. On one machine nothing is asked: the jobs run side by side, a core each.
+
+The figures are round and generous, and a profile may set others (`set-resources`). A job that is killed for memory or
+time comes back with more of both (`retries` in the profile), and training goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+DAY = 24 * 60  # few partitions allow less; a job that asks for more than its partition allows is never started
+
+
+def memory(base: int) -> Callable[..., int]:
+    """Return the `mem_mb` of a rule: `base` MB and twice its input files, doubled at each further attempt."""
+
+    def mem_mb(wildcards: Any, input: Any, attempt: int) -> int:
+        return round(base + 2 * input.size_mb) * 2 ** (attempt - 1)
+
+    return mem_mb
+
+
+def minutes(base: int) -> Callable[..., int]:
+    """Return the `runtime` of a rule: `base` minutes, doubled at each further attempt, a day at most."""
+
+    def runtime(wildcards: Any, attempt: int) -> int:
+        return min(base * 2 ** (attempt - 1), DAY)
+
+    return runtime
+
+
+def gpus(device: str) -> int:
+    """Return the `gpu` of the rules that run a model: 1 where the settings say `device: cuda`, else 0.
+
+    `auto` asks for none: it takes the GPU it finds, and on a cluster a job finds only what it asked for.
+    """
+    return int(device == "cuda")

@@ -1,0 +1,58 @@
+"""A real Slurm: the workflow runs on it with its profile, loses a job and goes on, and ends as on one machine."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from conftest import RESULTS, Twice
+
+from tagdistill.files import sha256_file
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(450)]
+
+
+def hashes(project, pattern: str) -> dict[str, str]:
+    base = project.path / RESULTS
+    return {str(file.relative_to(base)): sha256_file(file) for file in base.glob(pattern)}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "files"),
+    [
+        ("**/model.safetensors", 2),
+        ("**/model/config.json", 2),
+        ("features/**/*.safetensors", 2),
+        ("data/**/*.parquet", 2),
+        ("targets/**/*.parquet", 1),
+        ("teachers/**/*.parquet", 1),
+        ("predictions/**/*.conll", 2),
+        ("metrics/**/*.json", 2),
+        ("tables/*.tsv", 7),
+    ],
+)
+def test_the_results_are_those_of_a_local_run_byte_for_byte(pattern: str, files: int, twice: Twice):
+    local = hashes(twice.local, pattern)
+    assert len(local) == files
+    assert hashes(twice.cluster, pattern) == local
+
+
+def test_a_cancelled_training_runs_again_from_its_checkpoint(twice: Twice):
+    assert re.search(rf"'{twice.cancelled}' failed, SLURM status is: 'CANCELLED", twice.said)
+    assert resumed(twice, "train_teacher/en-crf-0.log")
+
+
+def test_the_second_attempt_asks_for_twice_the_memory_and_time(twice: Twice):
+    asked = [job for job in twice.requests if job["Comment"].startswith("rule_train_teacher")]
+    assert [job["TimeLimit"] for job in asked] == ["04:00:00", "08:00:00"]
+    first, second = (int(job["MinMemoryNode"].removesuffix("M")) for job in asked)
+    assert (first >= 4000, second) == (True, 2 * first)
+
+
+def test_a_requeued_training_goes_on_from_its_checkpoint(twice: Twice):
+    assert f"'{twice.requeued}' failed" not in twice.said  # the same job, as after the loss of a node
+    assert resumed(twice, "train_student/posterior-0.log")
+
+
+def resumed(twice: Twice, log: str) -> bool:
+    return "resuming from checkpoint-" in (twice.cluster.path / "logs/tiny" / log).read_text(encoding="utf-8")
