@@ -412,6 +412,26 @@ def test_a_second_run_waits_until_the_first_has_ended(data, tmp_path, caplog):
     assert (run.model / "config.json").exists()
 
 
+@pytest.mark.parametrize("other", [False, True])
+def test_what_the_first_run_wrote_stands_if_it_was_the_very_same(other, data, tmp_path, caplog):
+    run = teacher_run(tmp_path / "run", data["aa/train"], updates=2)
+    run_training(run)
+    if other:
+        run.summary.write_text(run.summary.read_text().replace(read_json(run.summary)["fingerprint"], "another"))
+    written = (run.model / "config.json").stat().st_ino
+    caplog.set_level(logging.INFO)
+    with FileLock(run.checkpoints.with_name("training.lock")):
+        waiting = threading.Thread(target=run_training, args=(run,))
+        waiting.start()
+        deadline = time.monotonic() + 20
+        while "another process is training this model" not in caplog.text:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    waiting.join(30)
+    assert ((run.model / "config.json").stat().st_ino == written) != other
+    assert ("nothing is left to do" in caplog.text) != other
+
+
 def test_the_lock_is_free_after_a_run_and_after_a_failure(data, tmp_path, monkeypatch):
     run = teacher_run(tmp_path / "run", data["aa/train"], updates=2)
     run_training(run)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
 
+import psutil
+import pytest
 from projects import Project, experiment
 
 from tagdistill.files import sha256_file
+from tagdistill.training.checkpoints import COMPLETE
 
 STUDENTS = "results/tiny/students"
+MODEL = f"{STUDENTS}/posterior/seed-0/model"
+LOG = "logs/tiny/train_student/posterior-0.log"
 CORPUS = "results/tiny/data/en/test.parquet"
 
 
@@ -39,26 +47,50 @@ def group_is_gone(group: int) -> bool:
     return False
 
 
-def test_a_killed_run_goes_on_with_two_commands_and_ends_with_the_same_models(copied: Project, finished: Project):
-    config = copied.write(experiment())
-    for objective in ("posterior", "structural"):
-        shutil.rmtree(copied.path / STUDENTS / objective)
+def one_student() -> dict[str, Any]:
+    """Return the experiment with one student, who trains for some seconds."""
+    values = experiment()
+    values["distill"]["objectives"] = ["posterior"]
+    values["student"] |= {"updates": 600, "evaluations": 4}
+    return values
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The checksums of the student's model if nothing happens to its training."""
+    project = finished.copy(tmp_path_factory.mktemp("uninterrupted") / "project")
+    done = project.run(one_student(), "students")
+    assert done.returncode == 0, done.stdout[-4000:]
+    return hashes(project, MODEL)
+
+
+@contextmanager
+def training(project: Project, config: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start Snakemake in a group of its own and wait until the student has saved a whole checkpoint."""
     process = subprocess.Popen(
-        copied.command(config, "--cores", "2", "students"),
-        cwd=copied.path,
-        env=copied.environment(),
+        project.command(config, "--cores", "2", "students"),
+        cwd=project.path,
+        env=project.environment() | {"TAGDISTILL_CHECKPOINT_SECONDS": "0.2"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    logs = copied.path / "logs/tiny/train_student"
-    started = [logs / f"{objective}-0.log" for objective in ("posterior", "structural")]
-    old = {log: log.stat().st_ino for log in started if log.exists()}
-    wait_for(lambda: any(log.exists() and log.stat().st_ino != old.get(log) for log in started))
-    time.sleep(1)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    wait_for(lambda: group_is_gone(process.pid))
+    try:
+        wait_for(lambda: any((project.path / MODEL).parent.glob(f"checkpoints/*/{COMPLETE}")))
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        wait_for(lambda: group_is_gone(process.pid))
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint_and_ends_with_the_same_model(
+    copied: Project, uninterrupted: dict[str, str]
+):
+    config = copied.write(one_student())
+    with training(copied, config) as process:
+        os.killpg(process.pid, signal.SIGKILL)
     refused = copied.snakemake(config, "--cores", "2")
     assert refused.returncode == 1
     assert "--unlock" in refused.stdout  # the message names the way out
@@ -66,11 +98,41 @@ def test_a_killed_run_goes_on_with_two_commands_and_ends_with_the_same_models(co
     assert unlocked.returncode == 0, unlocked.stdout
     again = copied.snakemake(config, "--cores", "2", "students")
     assert again.returncode == 0, again.stdout[-4000:]
-    assert copied.plan(experiment(), "students").jobs == []
-    models = [f"{STUDENTS}/{objective}/seed-0/model" for objective in ("baseline", "posterior", "structural")]
-    weights = {name: sha for name, sha in hashes(copied, *models).items() if name.endswith(".safetensors")}
-    assert len(weights) == 3
-    assert weights.items() <= hashes(finished, *models).items()
+    assert "resuming from checkpoint-" in (copied.path / LOG).read_text(encoding="utf-8")
+    assert hashes(copied, MODEL) == uninterrupted
+    assert copied.plan(one_student(), "students").jobs == []
+
+
+def test_a_training_that_outlives_its_snakemake_is_waited_for_and_its_model_is_taken(
+    copied: Project, uninterrupted: dict[str, str]
+):
+    config = copied.write(one_student())
+    with training(copied, config) as process:
+        children = psutil.Process(process.pid).children(recursive=True)
+        (orphan,) = (child for child in children if "train-student" in child.cmdline() and "tagdistill" in child.name())
+        orphan.suspend()  # a slow one: it holds its lock until the next Snakemake has started the job again
+        process.kill()
+        process.wait()
+        old = (copied.path / LOG).stat().st_ino
+        assert copied.snakemake(config, "--unlock").returncode == 0
+        second = subprocess.Popen(
+            copied.command(config, "--cores", "2", "students"),
+            cwd=copied.path,
+            env=copied.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        log = copied.path / LOG
+        wait_for(lambda: log.exists() and log.stat().st_ino != old and "waiting for it to end" in log.read_text())
+        assert orphan.is_running() and not (copied.path / MODEL).exists()
+        orphan.resume()
+        said, _ = second.communicate(timeout=120)
+        assert second.returncode == 0, said[-4000:]
+        assert not orphan.is_running()
+    assert "nothing is left to do" in log.read_text(encoding="utf-8")
+    assert hashes(copied, MODEL) == uninterrupted
+    assert copied.plan(one_student(), "students").jobs == []
 
 
 def test_a_failed_job_keeps_what_others_finished_and_says_why(copied: Project, finished: Project):

@@ -84,35 +84,48 @@ def _paths(corpus: CorpusFiles) -> list[Path]:
 def run_training(run: Run) -> None:
     """Train and write model, log and summary; a killed run goes on from its last checkpoint.
 
-    A lock keeps a process that outlived its workflow from training the same model at the same time.
+    A lock keeps a process that outlived its workflow from training the same model at the same time; what it wrote
+    while this one waited stands.
     """
     run.checkpoints.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(run.checkpoints.with_name("training.lock")):
+    fingerprint = run.fingerprint()
+    with _alone(run.checkpoints.with_name("training.lock")) as waited:
+        if waited and _is_finished(run, fingerprint):
+            log.info("the other process has trained this very model: nothing is left to do")
+            return
         run.checkpoints.mkdir(exist_ok=True)
-        _forget_other_runs(run)
+        _forget_other_runs(run, fingerprint)
         model, outcome = _train(run)
-        _write(run, model, outcome)
+        _write(run, model, outcome, fingerprint)
         shutil.rmtree(run.checkpoints)
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    held = FileLock(lock)
+def _alone(lock: Path) -> Iterator[bool]:
+    """Hold a lock; yield whether another process held it first."""
+    held, waited = FileLock(lock), False
     try:
         held.acquire(timeout=0)
     except Timeout:
+        waited = True
         log.warning("another process is training this model (%s is locked): waiting for it to end", lock)
         held.acquire()
     try:
-        yield
+        yield waited
     finally:
         held.release()
 
 
-def _forget_other_runs(run: Run) -> None:
+def _is_finished(run: Run, fingerprint: str) -> bool:
+    """Return whether all outputs of this very run are there; the model is written last."""
+    there = run.log.exists() and run.summary.exists() and (run.model / "config.json").exists()
+    return there and read_json(run.summary).get("fingerprint") == fingerprint
+
+
+def _forget_other_runs(run: Run, fingerprint: str) -> None:
     """Drop checkpoints of other settings, data or code: only those of this very run can be resumed."""
     file = run.checkpoints / "fingerprint.json"
-    ours = {"fingerprint": run.fingerprint()}
+    ours = {"fingerprint": fingerprint}
     if any(run.checkpoints.iterdir()) and not (file.exists() and read_json(file) == ours):
         log.info("the checkpoints here are of other settings, data or code: starting anew")
         shutil.rmtree(run.checkpoints)
@@ -225,7 +238,7 @@ def _dev_score(run: Run, model: Model, words: WordPieces | None) -> Score:
     return score
 
 
-def _write(run: Run, model: Model, outcome: dict[str, Any]) -> None:
+def _write(run: Run, model: Model, outcome: dict[str, Any], fingerprint: str) -> None:
     rates = [line["words_per_second"] for line in outcome["history"] if "words_per_second" in line]
     best = outcome["best"]
     summary = {
@@ -239,6 +252,7 @@ def _write(run: Run, model: Model, outcome: dict[str, Any]) -> None:
         "threads": run.threads,
         "seed": run.seed,
         "objective": run.objective,
+        "fingerprint": fingerprint,
         "versions": versions(),
     }
     write_text(run.log, "".join(json.dumps(line, sort_keys=True) + "\n" for line in outcome["history"]))
