@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from csv import DictReader
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -70,7 +70,8 @@ def dry_run(arguments: Sequence[str]) -> list[Job]:
 def read_jobs(file: Path) -> list[Job]:
     """Return the jobs that the logger plug-in wrote; none where it wrote no file."""
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    return [Job(**json.loads(line)) for line in lines]
+    names = [each.name for each in fields(Job)]
+    return [Job(**{name: job[name] for name in names}) for job in map(json.loads, lines)]
 
 
 def _said(text: str) -> str:

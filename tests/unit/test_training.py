@@ -285,13 +285,13 @@ def start(run: Run, data: dict[str, CorpusFiles], **environment: str) -> subproc
         settings=run.settings,
         encoder=TINY,
         seed=0,
-        device="cpu",
     )
     lists = {"train": [data["aa/train"].corpus], "train_features": [data["aa/train"].features]}
     lists |= {"dev": [data["aa/dev"].corpus], "dev_features": [data["aa/dev"].features]}
     files = json.dumps({name: [str(path) for path in paths] for name, paths in lists.items()})
     command = [sys.executable, "-m", "tagdistill", "train-teacher", "--job", write_job(job), "--files", files]
     command += ["--model", run.model, "--log", run.log, "--summary", run.summary, "--checkpoints", run.checkpoints]
+    command += ["--device", "cpu"]
     run.model.parent.mkdir(exist_ok=True)
     with (run.model.parent / "log.txt").open("w") as log:
         return subprocess.Popen(
