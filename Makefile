@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP_TORCH := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
 INSTALLED := $(VENV)/installed$(addprefix -,$(TORCH))
 
-.PHONY: help setup demo test test-slurm check bench bench-gpu tiny results clean
+.PHONY: help setup demo test test-slurm check bench bench-gpu tiny paper results clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -67,6 +67,9 @@ build/peers/installed: bench/peers.txt | setup
 bench-gpu: setup  ## Measure the CRF kernels on a CUDA device; rewrites docs/benchmarks-gpu.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/peers-gpu --upgrade --no-deps pytorch-crf==0.7.2
 	$(BIN)/python bench/gpu.py --path build/peers-gpu --json build/gpu.json --page docs/benchmarks-gpu.md
+
+paper: setup  ## Rewrite docs/paper.md from the finished experiments of the paper's configs and their variants
+	$(BIN)/tagdistill paper $(sort $(wildcard results/*conll* results/*wikiann results/*ud results/*semeval)) --out docs/paper.md
 
 results: setup  ## Rewrite docs/results.md from the finished medium experiments
 	$(BIN)/tagdistill results $(sort $(wildcard results/medium-*)) --out docs/results.md

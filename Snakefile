@@ -27,6 +27,7 @@ localrules:
     export,
     fetch,
     convert_encoder,
+    convert_vectors,
 
 
 rule all:

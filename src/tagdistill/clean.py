@@ -16,7 +16,7 @@ from pathlib import Path
 from tagdistill.config import read_experiment
 from tagdistill.errors import ConfigError, TagdistillError
 from tagdistill.files import folder_size
-from tagdistill.plan import Plan
+from tagdistill.plan import DOWNLOADS, VECTORS, Plan
 
 OLD = 24 * 3600  # seconds
 LEFT = re.compile(r"\..+\.(\d+)\.(tmp|old)\Z")  # `files.atomic_path` writes beside its target, under such a name
@@ -44,7 +44,13 @@ def unused(configs: Iterable[Path], project: Path, root: str | None = None) -> l
     plans = [_plan(path, project, root) for path in configs]
     if not plans:
         raise ConfigError("no config file found", where=str(project), hint="Name those that are in use.")
-    found = [*_encoders(plans, project), *_downloads(plans, project), *_features(plans, project), *_left(project)]
+    found = [
+        *_encoders(plans, project),
+        *_downloads(plans, project),
+        *_vectors(plans, project),
+        *_features(plans, project),
+        *_left(project),
+    ]
     return [item for item in found if _is_ours(item.path, project)]
 
 
@@ -69,7 +75,17 @@ def _downloads(plans: list[Plan], project: Path) -> Iterator[Unused]:
         for split in plan.splits(language)
     }
     kept = {folder for file in used for folder in (file, *file.parents)}
-    yield from _outside(project / "resources" / "data", kept)
+    names = {vectors.name for plan in plans for vectors in plan.vectors_folders().values() if vectors.name}
+    kept |= {path for path in (project / DOWNLOADS / "fasttext").glob("*") if path.name.partition(".vec")[0] in names}
+    kept |= {project / DOWNLOADS / "fasttext"} if names else set()
+    yield from _outside(project / DOWNLOADS, kept)
+
+
+def _vectors(plans: list[Plan], project: Path) -> Iterator[Unused]:
+    used = {key for plan in plans for key in plan.vectors_folders()}
+    for path in _children(project / VECTORS):
+        if path.name not in used and not path.name.startswith("."):
+            yield Unused(path, "no config uses these word vectors")
 
 
 def _outside(folder: Path, kept: set[Path]) -> Iterator[Unused]:

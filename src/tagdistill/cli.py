@@ -139,6 +139,21 @@ def convert_encoder(
 
 
 @app.command()
+def convert_vectors(
+    job: Job,
+    out: Out,
+    data: Annotated[Path, typer.Option(help="folder of downloads, with their lock file")],
+    source: Annotated[Optional[Path], typer.Option(help="the file, if it is not fetched")] = None,  # noqa: UP045
+) -> None:
+    """Fetch word vectors in fastText's text form, or take a file of them, and write what teachers read."""
+    from tagdistill.encoders.vectors import convert_vectors, fetch_vectors
+    from tagdistill.jobs import VectorsJob, read_job
+
+    told = read_job(VectorsJob, job).vectors
+    convert_vectors(told, out, source or fetch_vectors(told.name, data))
+
+
+@app.command()
 def encode(
     job: Job,
     files: Files,
@@ -220,6 +235,7 @@ def score(
     corpus: Annotated[Path, typer.Option(help="corpus to score")],
     out: Out,
     features: Annotated[Optional[Path], typer.Option(help="features of the corpus (frozen encoder)")] = None,  # noqa: UP045
+    vectors: Annotated[Optional[Path], typer.Option(help="converted word vectors of the teacher")] = None,  # noqa: UP045
     encoder: Encoder = None,
     device: Device = "auto",
     threads: Threads = 1,
@@ -229,7 +245,7 @@ def score(
     from tagdistill.distill.examples import CorpusFiles
     from tagdistill.distill.score import score_corpus
 
-    files = CorpusFiles(read_corpus(corpus).language, corpus, features)
+    files = CorpusFiles(read_corpus(corpus).language, corpus, features, vectors=vectors)
     score_corpus(model, files, out, encoder=encoder, device=_device(device), threads=threads)
 
 
@@ -364,6 +380,17 @@ def results(
 
 
 @app.command()
+def paper(
+    out: Out,
+    experiments: Annotated[Optional[list[Path]], typer.Argument(help="folders results/NAME of finished ones")] = None,  # noqa: UP045
+) -> None:
+    """Write the page that sets the paper's tables beside ours (docs/paper.md)."""
+    from tagdistill.reporting.paper import write_paper
+
+    write_paper(experiments or [], out)
+
+
+@app.command()
 def export(
     model: Annotated[Path, typer.Option(help="the student's folder")],
     encoder: Annotated[Path, typer.Option(help="the converted encoder's folder")],
@@ -404,10 +431,11 @@ def _corpora(languages: Any, files: dict[str, Any], split: str) -> list[Any]:
     """Return the files of some languages' corpora, from lists named split, split_features, split_targets, ..."""
     from tagdistill.distill.examples import CorpusFiles
 
-    lists = [
-        files.get(f"{split}{part}") or [None] * len(languages) for part in ("", "_features", "_targets", "_scores")
-    ]
-    return [CorpusFiles(*each) for each in zip(languages, *lists, strict=True)]
+    parts = {"corpus": "", "features": "_features", "targets": "_targets", "scores": "_scores"}
+    lists = [files.get(f"{split}{part}") or [None] * len(languages) for part in parts.values()]
+    vectors = next(iter(files.get("vectors") or []), None)
+    rows = zip(languages, zip(*lists, strict=True), strict=True)
+    return [CorpusFiles(x, **dict(zip(parts, each, strict=True)), vectors=vectors) for x, each in rows]
 
 
 if __name__ == "__main__":

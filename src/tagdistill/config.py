@@ -189,6 +189,12 @@ def _check_run(
             where=f"{where}.schedule",
             hint="Give a `dev` split, or choose linear or constant.",
         )
+    if isinstance(training, TeacherSettings) and training.vectors and training.mode == "finetune":
+        raise ConfigError(
+            "word vectors are read beside a frozen encoder only",
+            where=f"{where}.vectors",
+            hint="Take them out, or set `mode: frozen`.",
+        )
     if training.mode == "finetune" and training.tune_from >= encoder.layers:
         raise ConfigError(
             f"{training.tune_from} layers are kept frozen, but `encoder.layers` keeps {encoder.layers} in all",

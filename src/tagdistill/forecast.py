@@ -25,8 +25,8 @@ from tagdistill.reasons import explain
 from tagdistill.units import disk, duration
 
 STAGES = (
-    *("fetch", "convert_encoder", "prepare", "data_report", "encode", "train_teacher", "score", "export_targets"),
-    *("train_student", "evaluate_student", "evaluate_teacher", "report", "export_student"),
+    *("fetch", "convert_encoder", "convert_vectors", "prepare", "data_report", "encode", "train_teacher", "score"),
+    *("export_targets", "train_student", "evaluate_student", "evaluate_teacher", "report", "export_student"),
 )
 NAMED = 4  # jobs of a group that are named; the rest are counted
 

@@ -14,7 +14,17 @@ from pydantic import Field
 
 from tagdistill.config import validate
 from tagdistill.errors import ConfigError
-from tagdistill.settings import Decoder, Distill, EncoderSettings, Language, Settings, StudentSettings, TeacherSettings
+from tagdistill.settings import (
+    Decoder,
+    Distill,
+    EncoderSettings,
+    Language,
+    Settings,
+    StudentSettings,
+    TeacherSettings,
+    Vectors,
+    WordEncoder,
+)
 
 
 class PrepareJob(Settings):
@@ -42,8 +52,14 @@ class TeacherJob(Settings):
     labels: tuple[str, ...]
     decoder: Decoder
     settings: TeacherSettings
-    encoder: EncoderSettings
+    encoder: WordEncoder
     seed: int
+
+
+class VectorsJob(Settings):
+    """Word vectors of one file."""
+
+    vectors: Vectors
 
 
 class StudentJob(Settings):

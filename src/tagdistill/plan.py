@@ -17,9 +17,10 @@ from tagdistill.data.catalogue import OWN, ROOT_HINT, advice, raw_path
 from tagdistill.data.labels import label_list
 from tagdistill.data.treebanks import CODES
 from tagdistill.encoders.providers import content_revision, encoder_key, feature_key, layers_of
+from tagdistill.encoders.vectors import vectors_key
 from tagdistill.errors import ConfigError
 from tagdistill.files import sha256_file
-from tagdistill.jobs import EncodeJob, EvaluateJob, PrepareJob, StudentJob, TeacherJob, write_job
+from tagdistill.jobs import EncodeJob, EvaluateJob, PrepareJob, StudentJob, TeacherJob, VectorsJob, write_job
 from tagdistill.settings import (
     CORPORA,
     TEACHERS_ON_ALL,
@@ -30,9 +31,12 @@ from tagdistill.settings import (
     Language,
     TeacherSettings,
     Training,
+    Vectors,
+    WordEncoder,
 )
 
 DOWNLOADS = "resources/data"
+VECTORS = "resources/vectors"
 TEMPERED = ("token", "emission", "posterior", "posterior+top_wk")
 
 
@@ -43,6 +47,7 @@ class Plan:
         self.name = experiment.name
         self.results = f"results/{self.name}"
         self.root = _from_here(project / experiment.root)
+        self._local_vectors: dict[str, tuple[Path, str]] = {}
         self._local: dict[str, tuple[Path, str]] = {}  # encoders on this disk: where, and the key that says so
         self.experiment = experiment.model_copy(update={"encoder": self._known(experiment.encoder, "encoder.id")})
         self.languages = {**experiment.languages, **experiment.zero_shot}
@@ -92,7 +97,7 @@ class Plan:
 
         `where` names the config file.
         """
-        for source, key in self._local.values():
+        for source, key in (*self._local.values(), *self._local_vectors.values()):
             if not source.exists():
                 raise ConfigError(f"no such file or folder: {source}", where=f"{where}: {key}", hint=ROOT_HINT)
         self._check_layers(where)
@@ -149,13 +154,43 @@ class Plan:
         settings = teacher_settings(self.experiment, language)
         place = f"{self._encoder_place(language)}.id"
         encoder = self._known(settings.encoder, place) if settings.encoder else None
-        return settings.model_copy(update={"encoder": encoder})
+        vectors = self._known_vectors(settings.vectors, language) if settings.vectors else None
+        return settings.model_copy(update={"encoder": encoder, "vectors": vectors})
 
     def _encoder_place(self, language: str) -> str:
         """Return the key that says which encoder the teacher of a language has."""
         if "encoder" in self.experiment.languages[language].teacher:
             return f"languages.{language}.teacher.encoder"
         return "teacher.encoder" if self.experiment.teacher.encoder else "encoder"
+
+    def _known_vectors(self, vectors: Vectors, language: str) -> Vectors:
+        """Return word vectors by what they are: a file of the user's by its name and checksum."""
+        if not vectors.path:
+            return vectors
+        source = _from_here(self.root / vectors.path)
+        sha256 = vectors.sha256 or (_sha256(source) if source.is_file() else None)
+        known = vectors.model_copy(update={"path": source.name, "sha256": sha256})
+        own = "vectors" in self.experiment.languages[language].teacher
+        place = f"languages.{language}.teacher.vectors.path" if own else "teacher.vectors.path"
+        self._local_vectors[vectors_key(known)] = source, place
+        return known
+
+    def vectors_folders(self) -> dict[str, Vectors]:
+        """Return the word vectors that teachers read, by the name of their folder."""
+        used = (self.teacher(language).vectors for language in self.trained)
+        return {vectors_key(vectors): vectors for vectors in used if vectors}
+
+    def vectors_input(self, language: str) -> list[str]:
+        """Return the folder of the word vectors that the teacher of a language reads, if it reads any."""
+        vectors = self.teacher(language).vectors
+        return [f"{VECTORS}/{vectors_key(vectors)}"] if vectors else []
+
+    def vectors_source(self, key: str) -> str:
+        """Return where a file of word vectors lies, or nothing where it is fetched."""
+        return str(self._local_vectors[key][0]) if key in self._local_vectors else ""
+
+    def vectors_job(self, key: str) -> str:
+        return write_job(VectorsJob(vectors=self.vectors_folders()[key]))
 
     def teacher_encoder(self, language: str) -> EncoderSettings:
         return self.teacher(language).encoder or self.experiment.encoder
@@ -219,6 +254,7 @@ class Plan:
         if self.teacher(language).mode == "frozen":
             encoder = self.teacher_encoder(language)
             files |= {f"{split}_features": [self.features(encoder, language, split)] for split in splits}
+            files |= {"vectors": folders} if (folders := self.vectors_input(language)) else {}
         return files
 
     def student_inputs(self, objective: str) -> dict[str, list[str]]:
@@ -253,6 +289,7 @@ class Plan:
             files |= {
                 f"{name}_features": [self.features(encoder, *p) for p in listed] for name, listed in pairs.items()
             }
+            files |= {"vectors": folders} if own and (folders := self.vectors_input(own)) else {}
         return files
 
     def encoder_input(self, mode: str, encoder: EncoderSettings) -> list[str]:
@@ -330,8 +367,10 @@ class Plan:
                 task=self.experiment.task,
                 labels=self.labels,
                 decoder=decoder,  # type: ignore[arg-type]
-                settings=settings.model_copy(update={"seeds": (0,), "encoder": None}),
-                encoder=_read_by(settings, self.teacher_encoder(language)),
+                settings=settings.model_copy(update={"seeds": (0,), "encoder": None, "vectors": None}),
+                encoder=WordEncoder(
+                    **_read_by(settings, self.teacher_encoder(language)).model_dump(), vectors=settings.vectors
+                ),
                 seed=seed,
             )
         )

@@ -21,6 +21,7 @@ from tagdistill.settings import (
     Split,
     StudentSettings,
     TeacherSettings,
+    Vectors,
 )
 
 SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
@@ -34,6 +35,11 @@ SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("`limit:`", Limit, "The first n sentences of a split, in every language."),
     ("`encoder:`", EncoderSettings, "The pre-trained encoder. A frozen one runs only up to its highest `tap`."),
     ("`teacher:`", TeacherSettings, "How teachers are trained; `languages.XX.teacher` overrides it for one language."),
+    (
+        "`teacher.vectors:`",
+        Vectors,
+        "Word vectors such as fastText's, concatenated to a frozen encoder's; a word that has none gets zeros.",
+    ),
     ("`student:`", StudentSettings, "How students are trained: the same keys as the teachers'."),
     ("`distill:`", Distill, "What students learn from their teachers."),
     ("`distill.anneal:`", Anneal, "Weight of the teacher on labelled text; it is 1 on text without labels."),
@@ -61,7 +67,7 @@ archives), `hub` (any data set on the Hugging Face hub that has Parquet files, a
 `semeval2016` (files of your own too, with a word on where to ask for them), `demo`. What is fetched lies in
 `resources/data/`; its checksums are written to `resources/data/checksums.sha256` at the first download and enforced
 from then on. A mirror is an environment variable: `TAGDISTILL_UD_URL`, `TAGDISTILL_CONLL2002_URL`,
-`TAGDISTILL_WIKIANN_URL`, `TAGDISTILL_HUB_URL`, with the same paths below it.
+`TAGDISTILL_WIKIANN_URL`, `TAGDISTILL_HUB_URL`, `TAGDISTILL_FASTTEXT_URL`, with the same paths below it.
 """
 
 

@@ -229,11 +229,37 @@ def expand_preset(values: Any) -> Any:
     return {**paper, **{key: value for key, value in values.items() if key != "preset"}}
 
 
+class Vectors(Settings):
+    """Word vectors in fastText's text form, beside those of a frozen encoder."""
+
+    path: str | None = Field(None, description="a file .vec or .vec.gz, relative to `root`")
+    name: str | None = Field(
+        None,
+        pattern=r"^(wiki-news-300d-1M|wiki\.[a-z_-]+|cc\.[a-z-]+\.300)$",
+        description="one of fastText's own, which is fetched: wiki.nl, cc.nl.300, wiki-news-300d-1M",
+    )
+    words: Positive = Field(1_000_000, description="the first n words, the most frequent ones")
+    sha256: Sha256 | None = Field(None, description="checksum of the file; computed where none is given")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Vectors:
+        if (self.path is None) == (self.name is None):
+            raise ValueError("give `path` or `name`, one of them")
+        return self
+
+
+class WordEncoder(EncoderSettings):
+    """What makes a teacher's inputs: an encoder, and the word vectors beside it. Configs have them in two places."""
+
+    vectors: Vectors | None = None
+
+
 class TeacherSettings(Training):
     """A monolingual teacher."""
 
     seeds: Seeds = Field((0,), description="the first teaches, the others show the spread")
     encoder: EncoderSettings | None = Field(None, description="another encoder than the experiment's")
+    vectors: Vectors | None = Field(None, description="`frozen`: word vectors beside the encoder's")
 
 
 class StudentSettings(Training):

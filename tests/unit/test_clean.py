@@ -13,7 +13,7 @@ CONFIG = {
     "task": "pos",
     "labels": "upos",
     "languages": {"fr": {"source": "ud", "format": "conllu", "treebank": "French-GSD", "release": "r2.15"}},
-    "teacher": {"updates": 1},
+    "teacher": {"updates": 1, "vectors": {"name": "wiki.fr"}},
     "student": {"updates": 1},
 }
 
@@ -30,9 +30,16 @@ def test_downloads_beside_one_that_is_read_stay(tmp_path: Path):
         "ud/French-GSD/r2.9/train.conllu",
         "ud/Swedish-LinES/r2.15/train.conllu",
         "hub/some/set/0123/train.parquet",
+        "fasttext/wiki.fr.vec",
+        "../vectors/wiki-nl-1234/vectors.npy",
     ):
         path = data / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     found = unused(find_configs(tmp_path), tmp_path)
-    assert [str(item.path.relative_to(data)) for item in found] == ["hub", "ud/French-GSD/r2.9", "ud/Swedish-LinES"]
+    assert [str(item.path.relative_to(data.parent)) for item in found] == [
+        "data/hub",
+        "data/ud/French-GSD/r2.9",
+        "data/ud/Swedish-LinES",
+        "vectors/wiki-nl-1234",
+    ]

@@ -57,7 +57,7 @@ def test_root_is_where_relative_paths_start(fresh: Project, tmp_path: Path):
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_every_config_of_the_project_plans(config: Path, fresh: Project):
+def test_every_config_of_the_project_plans(config: Path, fresh: Project, tmp_path: Path):
     values = yaml.safe_load((ROOT / config).read_text(encoding="utf-8"))
     sources = [
         language.get("source", "path")
@@ -67,9 +67,32 @@ def test_every_config_of_the_project_plans(config: Path, fresh: Project):
     if "path" in sources and not REAL_DATA:
         pytest.skip("TAGDISTILL_REAL_DATA is not set: the files that this config names are not here")
     override = ("--config", f"root={REAL_DATA}") if "path" in sources else ()
+    if brought := files_to_bring(values):
+        refused = fresh.snakemake(config, "--dry-run", "--config", f"root={tmp_path}")
+        assert refused.returncode == 1 and "may not be passed on" in refused.stdout
+        for file in brought:  # a plan reads their names, and what they hold as one checksum
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).touch()
+        override = ("--config", f"root={tmp_path}")
     jobs = fresh.plan(config, *override)
     assert jobs.count["train_student"] == len(values["distill"]["objectives"]) * len(values.get("seeds", [0]))
     assert jobs.count["report"] == 1
+
+
+def files_to_bring(values: dict[str, Any]) -> list[str]:
+    """Return the files of a config that may not be passed on, and so are neither here nor fetched."""
+    own = [x for x in values["languages"].values() if x.get("source") in ("conll2003", "semeval2016")]
+    splits = [language[split] for language in own for split in ("train", "dev", "test")]
+    return [split if isinstance(split, str) else split["path"] for split in splits]
+
+
+def test_the_paper_s_experiments_plan_what_its_tables_need(fresh: Project):
+    jobs = fresh.plan(Path("config/ud.yaml"))
+    assert jobs.count["fetch"] == 8 * 3 - 1 + 24  # Slovenian has no dev set of its own
+    assert jobs.count["train_teacher"] == 8 * 2 and jobs.count["train_student"] == 8 * 5
+    assert jobs.count["convert_encoder"] == 1 and jobs.count["convert_vectors"] == 8
+    raw = {job.wildcards["raw"] for job in jobs.jobs if job.rule == "fetch"}
+    assert {x for x in raw if "Slovenian" in x} == {f"ud/Slovenian-SST/r2.5/{s}.conllu" for s in ("train", "test")}
 
 
 # -- errors

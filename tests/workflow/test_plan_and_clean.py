@@ -86,6 +86,7 @@ def cluttered(copied: Project) -> Project:
     for folder in (
         "resources/encoders/wheel-old-1234",
         "resources/data/ud/French-GSD/r2.1",
+        "resources/vectors/wiki-nl-1234",
         "results/gone/features/old-tap1-mean/en",
         "results/tiny/features/old-tap9-mean/en",
         "results/gone/students/baseline/seed-0/model",
@@ -113,6 +114,7 @@ def test_clean_lists_what_no_config_uses_and_removes_it_when_told(cluttered: Pro
     assert [line.split()[2] for line in listed.splitlines()[:-1]] == [
         "resources/encoders/wheel-old-1234",
         "resources/data/ud",
+        "resources/vectors/wiki-nl-1234",
         "results/gone/features/old-tap1-mean",
         "results/tiny/features/old-tap9-mean",
         "results/tiny/.old.99999999.tmp",
@@ -123,6 +125,7 @@ def test_clean_lists_what_no_config_uses_and_removes_it_when_told(cluttered: Pro
     assert gone == {
         "resources/encoders/wheel-old-1234/file",
         "resources/data/ud/French-GSD/r2.1/file",
+        "resources/vectors/wiki-nl-1234/file",
         "results/gone/features/old-tap1-mean/en/file",
         "results/tiny/features/old-tap9-mean/en/file",
         "results/tiny/.old.99999999.tmp",

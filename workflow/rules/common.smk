@@ -7,7 +7,7 @@ from snakemake.exceptions import WorkflowError
 
 from tagdistill.config import check_experiment, read_yaml
 from tagdistill.errors import TagdistillError
-from tagdistill.plan import DOWNLOADS, Plan, files_json
+from tagdistill.plan import DOWNLOADS, VECTORS, Plan, files_json
 from tagdistill.provenance import code_version
 from tagdistill.resources import gpus, memory, minutes
 

@@ -22,6 +22,27 @@ rule convert_encoder:
         "tagdistill convert-encoder --job {params.job:q} {resources.source} --out {output:q} > {log:q} 2>&1"
 
 
+rule convert_vectors:
+    """Fetch word vectors, or take a file of them, for the teachers that read them beside an encoder's."""
+    output:
+        directory(f"{VECTORS}/{{vectors}}"),
+    log:
+        "logs/convert_vectors/{vectors}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:  # not params: a file that is moved is the same file
+        source=lambda w: option("--source", PLAN.vectors_source(w.vectors)),
+    params:
+        job=lambda w: PLAN.vectors_job(w.vectors),
+        data=DOWNLOADS,
+        code=code_version("encoders/vectors"),
+    message:
+        "Read the word vectors {wildcards.vectors}"
+    shell:
+        "tagdistill convert-vectors --job {params.job:q} --data {params.data:q} {resources.source} --out {output:q} "
+        "> {log:q} 2>&1"
+
+
 rule encode:
     """Compute the word vectors of one corpus, once."""
     input:

@@ -7,6 +7,7 @@ rule score:
         model=f"{TEACHER}/model",
         corpus=PLAN.data("{lang}", "{corpus}"),
         features=lambda w: PLAN.features_input(w.lang, w.corpus),
+        vectors=lambda w: PLAN.vectors_input(w.lang),
         encoder=lambda w: PLAN.encoder_input(PLAN.teacher(w.lang).mode, PLAN.teacher_encoder(w.lang)),
     output:
         f"{TEACHER}/scores/{{corpus}}.parquet",
@@ -23,13 +24,14 @@ rule score:
         gpu=GPU,
     params:
         features=lambda w, input: option("--features", input.features),
+        vectors=lambda w, input: option("--vectors", input.vectors),
         encoder=encoder_option,
         code=code_version("crf", "models", "encoders", "distill/examples", "distill/score", "distill/scores"),
     message:
         "Score the {wildcards.corpus} text of {wildcards.lang} with its {wildcards.decoder} teacher"
     shell:
-        "tagdistill score --model {input.model:q} --corpus {input.corpus:q} {params.features} {params.encoder} "
-        "--device {resources.device} --threads {threads} --out {output:q} > {log:q} 2>&1"
+        "tagdistill score --model {input.model:q} --corpus {input.corpus:q} {params.features} {params.vectors} "
+        "{params.encoder} --device {resources.device} --threads {threads} --out {output:q} > {log:q} 2>&1"
 
 
 rule export_targets:

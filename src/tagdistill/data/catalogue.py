@@ -154,6 +154,16 @@ def hub_place(settings: Language, language: str) -> tuple[str, str, str]:
     return dataset, revision, subset
 
 
+def fasttext_file(name: str) -> tuple[Remote, str]:
+    """Return one of fastText's files of vectors, and the member of it where it is an archive."""
+    if name == "wiki-news-300d-1M":
+        path = f"vectors-english/{name}.vec.zip"
+        return Remote("fasttext", f"fasttext/{name}.vec.zip", (path,), "zip"), f"{name}.vec"
+    ending = "vec.gz" if name.startswith("cc.") else "vec"
+    place = "vectors-crawl" if ending == "vec.gz" else "vectors-wiki"
+    return Remote("fasttext", f"fasttext/{name}.{ending}", (f"{place}/{name}.{ending}",), ending), ""
+
+
 def check_source(settings: Language, language: str, splits: tuple[str, ...]) -> None:
     """Refuse what cannot be fetched, as far as the config alone tells; `where` begins with languages.KEY."""
     for split in splits:

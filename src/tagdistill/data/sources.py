@@ -199,6 +199,8 @@ def _check_kind(kind: str, path: Path, url: str) -> None:
             raise DataError("not a .zip archive")
         elif kind == "parquet":
             _check_parquet(path)
+        elif kind.startswith("vec") and path.open("rb").read(64).lstrip()[:1] in (b"<", b""):
+            raise DataError("a page of HTML, or nothing")
     except DataError as error:
         raise TagdistillError(
             f"the answer is not {kind}: {error.what}",

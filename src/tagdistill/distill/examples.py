@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,11 +20,13 @@ from tagdistill.distill.scores import Scores, read_scores
 from tagdistill.distill.targets import expected_counts, read_targets
 from tagdistill.encoders.features import FeatureStore
 from tagdistill.encoders.providers import encoder_key
+from tagdistill.encoders.vectors import WordVectors, vectors_key
 from tagdistill.errors import DataError, MismatchError
 from tagdistill.models.batches import gather
 from tagdistill.parquet import check_belongs
-from tagdistill.settings import EncoderSettings
+from tagdistill.settings import EncoderSettings, Vectors, WordEncoder
 
+log = logging.getLogger(__name__)
 Batch = dict[str, Any]
 MakeInputs = Callable[[NDArray[np.intp]], Batch]
 NO_LABEL = -100  # stands in padding; never read
@@ -38,6 +41,7 @@ class CorpusFiles:
     features: Path | None = None
     targets: Path | None = None
     scores: Path | None = None
+    vectors: Path | None = None  # word vectors that a teacher reads beside the features
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def read_source(
     corpus = read_corpus(files.corpus)
     # Files come in lists, matched by place: the corpus itself says whether it is the one that is meant.
     check_belongs(files.corpus, corpus.metadata, language=files.language, labels=list(labels))
-    vectors = _vectors(files.features, corpus, encoder) if files.features else None
+    vectors = _vectors(files, files.features, corpus, encoder) if files.features else None
     offsets = np.concatenate([[0], np.cumsum(corpus.lengths, dtype=np.int64)])
     said: dict[str, Any] = {}
     if objective is not None and (objective.targets or objective.scores):
@@ -87,13 +91,30 @@ def read_source(
     return Source(files.language, corpus.tokens, offsets, vectors, label_ids(corpus, labels), **said)
 
 
-def _vectors(path: Path, corpus: Corpus, encoder: EncoderSettings | None) -> Tensor:
+def _vectors(files: CorpusFiles, path: Path, corpus: Corpus, encoder: EncoderSettings | None) -> Tensor:
     store = FeatureStore.open(path)
     store.matches(corpus)
     if encoder is not None:
         made_with = {"pooling": encoder.pooling, "drop_bare_underline": encoder.drop_bare_underline}
         check_belongs(path, store.metadata, encoder=encoder_key(encoder), taps=list(encoder.taps), **made_with)
-    return store.features
+    beside = encoder.vectors if isinstance(encoder, WordEncoder) else None
+    if beside is None and files.vectors is None:
+        return store.features
+    words = word_vectors(files.vectors, beside, str(files.corpus))
+    found = words(word for sentence in corpus.tokens for word in sentence)
+    log.info("%s: %d of %d words have no word vector", files.corpus, words.missing, words.looked_up)
+    return torch.cat([store.features, torch.from_numpy(found)], dim=1)
+
+
+def word_vectors(folder: Path | None, wanted: Vectors | None, where: str) -> WordVectors:
+    """Return the word vectors in a folder; refuse others than those that a model is made on."""
+    if folder is None or wanted is None:
+        what = "this model was trained without word vectors" if folder else "this model needs its word vectors"
+        raise MismatchError(what, where=where, hint="Say with --vectors where they are." if wanted else None)
+    words = WordVectors.open(folder)
+    if words.key != vectors_key(wanted):
+        raise MismatchError(f"these are {words.key!r}, needed are {vectors_key(wanted)!r}", where=str(folder))
+    return words
 
 
 def _needed(path: Path | None, files: CorpusFiles) -> Path:

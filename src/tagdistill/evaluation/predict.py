@@ -13,6 +13,7 @@ from tagdistill.config import validate
 from tagdistill.data.labels import BadTag, to_bioes
 from tagdistill.data.lines import Sentence, opened
 from tagdistill.data.readers import read
+from tagdistill.distill.examples import word_vectors
 from tagdistill.encoders.features import encode_pieces
 from tagdistill.encoders.load import load_encoder
 from tagdistill.encoders.pieces import WordPieces
@@ -21,9 +22,9 @@ from tagdistill.evaluation.metrics import score
 from tagdistill.evaluation.predictions import write_predictions
 from tagdistill.models.batches import gather
 from tagdistill.models.inference import MakeBatch, tag
-from tagdistill.models.load import Loaded, find_encoder, load_tagger
+from tagdistill.models.load import Loaded, find_encoder, find_vectors, load_tagger
 from tagdistill.models.tuned import PieceInputs
-from tagdistill.settings import EncoderSettings, Language
+from tagdistill.settings import Language
 
 ENDINGS = {".conllu": "conllu", ".conll": "conll", ".tsv": "conll", ".bio": "conll", ".iob": "conll", ".txt": "text"}
 
@@ -97,12 +98,16 @@ def _tuned(loaded: Loaded, sentences: list[list[str]]) -> MakeBatch:
 
 def _frozen(loaded: Loaded, sentences: list[list[str]], folder: Path, device: str) -> MakeBatch:
     """Encode as the model's training text was encoded: float16 vectors of the same layer and pooling."""
-    settings = EncoderSettings.model_validate(loaded.config["encoder"])
+    settings = loaded.encoder
     pieces = WordPieces.load(folder, drop_bare_underline=settings.drop_bare_underline)(sentences)
     encoder = load_encoder(folder, max(settings.taps)).to(device)
     vectors = torch.zeros(int(pieces.sentences[-1]), encoder.hidden_size, dtype=torch.float16)
     for batch, words in encode_pieces(pieces, encoder, settings):
         vectors[batch.words] = words
+    if settings.vectors:
+        beside = word_vectors(find_vectors(folder, settings.vectors), settings.vectors, str(folder))
+        found = beside(word for sentence in sentences for word in sentence)
+        vectors = torch.cat([vectors, torch.from_numpy(found)], dim=1)
     return lambda rows: {"vectors": gather(vectors, pieces.sentences, rows, torch.float32)}
 
 

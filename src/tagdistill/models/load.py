@@ -9,10 +9,11 @@ from typing import Any
 from tagdistill.encoders.folder import RECORD, EncoderInfo
 from tagdistill.encoders.pieces import WordPieces
 from tagdistill.encoders.providers import encoder_key
+from tagdistill.encoders.vectors import vectors_key
 from tagdistill.errors import MismatchError, TagdistillError
 from tagdistill.models.model import Model, load_model, read_config
 from tagdistill.models.tuned import load_tuned
-from tagdistill.settings import EncoderSettings
+from tagdistill.settings import EncoderSettings, Vectors, WordEncoder
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class Loaded:
     words: WordPieces | None
 
     @property
-    def encoder(self) -> EncoderSettings:
+    def encoder(self) -> WordEncoder:
         """The settings of the encoder that the model was made on."""
-        return EncoderSettings.model_validate(self.config["encoder"])
+        return WordEncoder.model_validate(self.config["encoder"])
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -38,7 +39,7 @@ def load_tagger(folder: Path, encoder: Path | None = None, device: str = "cpu") 
     config = read_config(folder)
     layers, words = None, None
     if config["mode"] == "finetune":
-        settings = EncoderSettings.model_validate(config["encoder"])
+        settings = WordEncoder.model_validate(config["encoder"])
         place = find_encoder(folder, config, encoder)
         layers, words = load_tuned(place, settings, config["training"]["tune_from"])
     model, _ = load_model(folder, layers)
@@ -50,7 +51,7 @@ def find_encoder(folder: Path, config: dict[str, Any], given: Path | None = None
 
     That folder is looked for above the model and where the command runs. Raises MismatchError for another encoder.
     """
-    key = encoder_key(EncoderSettings.model_validate(config["encoder"]))
+    key = encoder_key(WordEncoder.model_validate(config["encoder"]))
     above = [*folder.resolve().parents, Path.cwd()]
     places = [folder / "encoder", *(place / "resources" / "encoders" / key for place in above)]
     for place in [given] if given else places:
@@ -61,6 +62,19 @@ def find_encoder(folder: Path, config: dict[str, Any], given: Path | None = None
         f"the encoder {key!r} of this model is not here",
         where=str(folder),
         hint="Give it with --encoder FOLDER; `tagdistill convert-encoder` makes it.",
+    )
+
+
+def find_vectors(folder: Path, vectors: Vectors) -> Path:
+    """Return the converted word vectors of a teacher: those in `resources/vectors/`, above `folder` or here."""
+    key = vectors_key(vectors)
+    for above in [*folder.resolve().parents, Path.cwd()]:
+        if (place := above / "resources" / "vectors" / key).is_dir():
+            return place
+    raise TagdistillError(
+        f"the word vectors {key!r} of this teacher are not here",
+        where=str(folder),
+        hint="Run it in the folder of its project, which has them in resources/vectors/.",
     )
 
 

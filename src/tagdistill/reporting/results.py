@@ -31,12 +31,12 @@ def write_results(experiments: Sequence[Path], benchmarks: Path, out: Path) -> N
 def _experiment(folder: Path, benchmarks: Path) -> str:
     if not (folder / "tables" / "scores.tsv").exists():
         raise DataError("has no tables: its run is not finished", where=str(folder))
-    gap = [row for row in _rows(folder, "gap") if row["language"] == ""]
+    gap = [row for row in rows_of(folder, "gap") if row["language"] == ""]
     parts = [
-        f"## {folder.name}\n\n{_command(folder.name)}",
-        "In-language\n\n" + _table(_rows(folder, "in_language")),
-        "Zero-shot\n\n" + _table(_rows(folder, "zero_shot")),
-        "Against the reference\n\n" + _table(_rows(folder, "significance"), SIGNIFICANCE),
+        f"## {folder.name}\n\n{command(folder.name)}",
+        "In-language\n\n" + _table(rows_of(folder, "in_language")),
+        "Zero-shot\n\n" + _table(rows_of(folder, "zero_shot")),
+        "Against the reference\n\n" + _table(rows_of(folder, "significance"), SIGNIFICANCE),
         "Gap between baseline and teachers, mean over languages\n\n" + _table(gap, GAP),
         "Time by stage\n\n" + _stages(benchmarks),
         _versions(folder),
@@ -44,14 +44,14 @@ def _experiment(folder: Path, benchmarks: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _command(name: str) -> str:
-    size, _, rest = name.partition("-")
-    return (
-        f"`snakemake --cores 2 --configfile config/{size}/{rest}.yaml --config root=FOLDER`" if rest else "`make demo`"
-    )
+def command(name: str) -> str:
+    """Return the command that makes an experiment: `demo` apart, its name says where its config file is."""
+    path = f"{name.replace('-', '/', 1)}.yaml"
+    return "`make demo`" if name == "demo" else f"`snakemake --cores 2 --configfile config/{path} --config root=FOLDER`"
 
 
-def _rows(folder: Path, table: str) -> list[dict[str, str]]:
+def rows_of(folder: Path, table: str) -> list[dict[str, str]]:
+    """Return one of an experiment's tables."""
     with (folder / "tables" / f"{table}.tsv").open(encoding="utf-8", newline="") as handle:
         return list(csv.DictReader(handle, delimiter="\t"))
 

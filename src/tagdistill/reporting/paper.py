@@ -1,0 +1,116 @@
+"""docs/paper.md: what matches Wang et al. 2020, what differs, and its tables beside ours in the same layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tagdistill.errors import DataError
+from tagdistill.files import write_text
+from tagdistill.reporting.html import render
+from tagdistill.reporting.results import command, rows_of
+
+TABLES = Path(__file__).with_name("paper_tables.txt")  # as printed; `–` in ours is what no command has made
+MISSING = "–"
+AVERAGE = "average"
+# Which table is which experiment's, and of which of our tables: config/NAME.yaml and its variants SIZE-NAME.
+SOURCES = {
+    "2a": ("conll", "in_language"),
+    "2b": ("semeval", "in_language"),
+    "3": ("wikiann", "in_language"),
+    "4": ("ud", "in_language"),
+    "5": ("conll", "zero_shot"),
+    "9": ("conll", "zero_shot"),
+    "10": ("ud", "zero_shot"),
+}
+VARIANTS = {"conll2002": "conll"}
+SYSTEMS = {
+    "Teachers": ("Teachers", "Teachers (crf)"),
+    "Best single teacher": ("Best single teacher, chosen on test", "Best single teacher, chosen on test (crf)"),
+    "Softmax": ("softmax",),
+    "Token": ("token",),
+    "Baseline": ("baseline",),
+    "Emission": ("emission",),
+    "Top-K": ("top_k",),
+    "Top-WK": ("top_wk",),
+    "Posterior": ("posterior",),
+    "Pos.+Top-WK": ("posterior+top_wk",),
+}
+MORE = {"Structural (not in the paper)": ("structural",), "Scores (not in the paper)": ("scores",)}
+
+
+@dataclass(frozen=True)
+class Printed:
+    """One table of the paper: its number, what it shows, and rows of text."""
+
+    number: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]  # name first
+
+
+def published() -> list[Printed]:
+    """Return the paper's tables, in its order."""
+    blocks = TABLES.read_text(encoding="utf-8").strip().split("\n\n")
+    return [_printed(block.splitlines()) for block in blocks]
+
+
+def _printed(lines: Sequence[str]) -> Printed:
+    number, _, title = lines[0].removeprefix("# ").partition("\t")
+    cells = [tuple(line.split("\t")) for line in lines[1:]]
+    return Printed(number, title, cells[0][1:], tuple(cells[1:]))
+
+
+def write_paper(experiments: Sequence[Path], out: Path) -> None:
+    """Write the page from the folders results/NAME of finished experiments, as many as there are."""
+    for folder in experiments:
+        if not (folder / "tables" / "scores.tsv").exists():
+            raise DataError("has no tables: its run is not finished", where=str(folder))
+        if not _families(folder.name):
+            known = ", ".join(sorted({name for name, _ in SOURCES.values()}))
+            raise DataError(
+                "is no experiment of the paper", where=str(folder), hint=f"Those are {known}, and variants."
+            )
+    write_text(out, paper_page(experiments))
+
+
+def paper_page(experiments: Sequence[Path]) -> str:
+    """Return the page; without experiments it has the published tables alone."""
+    tables = [
+        {"number": table.number, "title": table.title, "published": _markdown(table.columns, table.rows)}
+        | {"ours": [_ours(table, folder) for folder in experiments if table.number in _families(folder.name)]}
+        for table in published()
+    ]
+    return render("paper.md.j2", tables=tables)
+
+
+def _families(name: str) -> list[str]:
+    """Return the numbers of the tables that an experiment is of."""
+    base = name.rpartition("-")[2]
+    family = VARIANTS.get(base, base)
+    return [number for number, (owner, _) in SOURCES.items() if owner == family]
+
+
+def _ours(table: Printed, folder: Path) -> Mapping[str, str]:
+    found = {row["system"]: row for row in rows_of(folder, SOURCES[table.number][1])}
+    names = [*((row[0], SYSTEMS[row[0]]) for row in table.rows), *MORE.items()]
+    rows = [(name, *_cells(table.columns, _first(found, ours))) for name, ours in names]
+    measured = [row for row in rows if row[0] not in MORE or set(row[1:]) != {MISSING}]
+    return {"name": folder.name, "command": command(folder.name), "table": _markdown(table.columns, measured)}
+
+
+def _first(found: Mapping[str, Mapping[str, str]], names: Iterable[str]) -> Mapping[str, str]:
+    return next((found[name] for name in names if name in found), {})
+
+
+def _cells(columns: Sequence[str], row: Mapping[str, str]) -> list[str]:
+    """Return our scores in the paper's columns; an average only over the paper's own languages, all of them."""
+    languages = {name for name in row if name != "system" and not name.startswith(AVERAGE)}
+    same = languages == set(columns) - {AVERAGE}
+    return [(row.get(name) or MISSING) if name != AVERAGE or same else MISSING for name in columns]
+
+
+def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [["", *columns], ["---"] * (len(columns) + 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
