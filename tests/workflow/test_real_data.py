@@ -73,18 +73,37 @@ def test_universal_dependencies_end_with_a_report(tmp_path):
 @pytest.mark.timeout(1800)
 def test_wikiann_ends_with_a_report(tmp_path):
     results, main = finished("wikiann", tmp_path)
-    assert len(students(main, "trained")) == 3 * 4
+    assert len(students(main, "trained")) == 3 * 8
     assert len(students(main, "zero_shot")) == 3 * 4
-    assert len(main[main["kind"] == "teacher"]) == 4 * 8  # every teacher on every language
+    assert len(main[main["kind"] == "teacher"]) == 8 * 12  # every teacher on every language
     assert students(main, "trained")["value"].astype(float).mean() > 20
-    check_predictions(results, "fa")
+    for language in ("fa", "eu", "id", "sl"):  # the last three with other names of types
+        check_predictions(results, language)
+    facts = {x: json.loads((results / f"data/{x}/report.json").read_text()) for x in ("eu", "id", "sl")}
+    assert all(set(x["splits"]["train"]["labels"]["spans"]) == {"PER", "LOC", "ORG"} for x in facts.values())
+    card = (results / "report/cards/structural-seed-0.md").read_text(encoding="utf-8")
+    assert "Not for commercial use as it stands:** the data of eu, sl" in card
 
 
 @pytest.mark.timeout(1800)
 def test_conll_2002_with_fine_tuned_teachers_ends_with_a_report(tmp_path):
     results, main = finished("conll2002", tmp_path)
     assert len(students(main, "trained")) == 3 * 2
-    assert main[main["kind"] == "teacher"]["value"].astype(float).mean() > 20
+    own = main[(main["kind"] == "teacher") & (main["role"] == "trained") & (main["teacher"] == main["language"])]
+    assert own["value"].astype(float).mean() > 20
+    known = pd.read_csv(results / "tables/variants.tsv", sep="\t").query("kind == 'known_types'")
+    assert set(known["language"]) <= {"fa", "fr"}  # WikiAnn knows no MISC
+    assert (known["other"] >= known["main"]).all()
     model = results / "teachers/es/crf/seed-0/model/config.json"
     assert json.loads(model.read_text())["mode"] == "finetune"
     check_predictions(results, "nl")
+
+
+@pytest.mark.timeout(1800)
+def test_opinion_targets_end_with_a_report(tmp_path):
+    results, main = finished("semeval", tmp_path)
+    assert len(students(main, "trained")) == 3 * 3 and len(students(main, "zero_shot")) == 3
+    assert students(main, "trained")["value"].astype(float).mean() > 10
+    report = json.loads((results / "data/id/report.json").read_text())
+    assert set(report["splits"]["test"]["labels"]["spans"]) == {"TARGET"}  # ASPECT by another name, SENTIMENT left out
+    check_predictions(results, "no")
