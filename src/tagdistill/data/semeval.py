@@ -50,7 +50,8 @@ def read_semeval(handle: BinaryIO, name: str, tagged: bool, notes: Counter[str])
             empty += 1
             notes["sentences without text"] += 1
             continue
-        notes["out of scope"] += element.out_of_scope
+        if element.out_of_scope:
+            notes["out of scope"] += 1
         tokens, lines = [word[0] for word in words], [element.line] * len(words)
         tags = _tags(element, words, name, notes) if tagged else None
         yield Sentence(tokens, tags, lines, element.source_id)

@@ -102,8 +102,9 @@ def _lengths(reports: Reports) -> Any:
         lower = 1
         for place, (upper, count) in enumerate(zip(histogram["up_to"], histogram["sentences"], strict=True)):
             name = f"over {lower - 1}" if upper is None else str(upper) if upper == lower else f"{lower} to {upper}"
-            rows.append({"language": language, "words": name, "place": place, "share": 100 * count / total})
-            order.append((place, name))
+            if count:
+                rows.append({"language": language, "words": name, "place": place, "share": 100 * count / total})
+                order.append((place, name))
             lower = (upper or lower) + 1
     if not rows:
         return None
