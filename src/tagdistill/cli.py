@@ -226,7 +226,9 @@ def _train(told: Any, device: str, threads: int, **rest: Any) -> None:
     from tagdistill.training.stages import Run, run_training
 
     same = {name: getattr(told, name) for name in ("task", "labels", "settings", "encoder", "seed")}
-    run_training(Run(**same, **rest, device=_device(device), threads=threads))
+    where = _device(device)
+    with _kernel(told.kernel, where):
+        run_training(Run(**same, **rest, device=where, threads=threads))
 
 
 @app.command()
@@ -254,6 +256,7 @@ def targets(
     scores: Annotated[Path, typer.Option(help="scores.parquet of a teacher")],
     out: Out,
     k: Annotated[int, typer.Option(help="label sequences to keep")] = 10,
+    kernel: Annotated[str, typer.Option(help="how CRFs are computed: torch or compiled")] = "torch",
     threads: Threads = 1,
 ) -> None:
     """Turn a teacher's scores into posteriors and its k best label sequences."""
@@ -262,7 +265,8 @@ def targets(
     from tagdistill.distill.targets import export_targets
 
     torch.set_num_threads(threads)
-    export_targets(scores, out, k)
+    with _kernel(kernel, "cpu"):
+        export_targets(scores, out, k)
 
 
 @app.command()
@@ -282,19 +286,21 @@ def evaluate_model(
 
     told, given = read_job(EvaluateJob, job), _files(files)
     own = [name for name in (told.own,) if name]
-    evaluate_model(
-        model,
-        told.model,
-        _corpora(told.languages, given, "test"),
-        told.roles,
-        predictions=predictions,
-        metrics=metrics,
-        own=_corpora(own, given, "own")[0] if own else None,
-        encoder=encoder,
-        decode=told.decode,
-        device=_device(device),
-        threads=threads,
-    )
+    where = _device(device)
+    with _kernel(told.kernel, where):
+        evaluate_model(
+            model,
+            told.model,
+            _corpora(told.languages, given, "test"),
+            told.roles,
+            predictions=predictions,
+            metrics=metrics,
+            own=_corpora(own, given, "own")[0] if own else None,
+            encoder=encoder,
+            decode=told.decode,
+            device=where,
+            threads=threads,
+        )
 
 
 @app.command()
@@ -414,6 +420,13 @@ def _device(name: str) -> str:
     if name == "cuda" and not torch.cuda.is_available():
         raise TagdistillError("there is no CUDA device, or this torch has no CUDA", where="device", hint="Use cpu.")
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _kernel(name: str, device: str) -> Any:
+    """Return the context in which chains on the CPU take this kernel; a GPU has its own."""
+    from tagdistill.crf import use_kernel
+
+    return use_kernel(name if device == "cpu" else "torch")
 
 
 def _files(text: str) -> dict[str, list[Path]]:

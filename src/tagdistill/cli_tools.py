@@ -16,6 +16,8 @@ Texts = Optional[list[str]]  # noqa: UP045
 app = typer.Typer()
 config_app = typer.Typer(no_args_is_help=True, help="Check a config file, or list every key.")
 app.add_typer(config_app, name="config")
+kernel_app = typer.Typer(no_args_is_help=True, help="The compiled kernel of CRFs (`kernel: compiled`).")
+app.add_typer(kernel_app, name="kernel")
 
 
 @config_app.command("check")
@@ -54,6 +56,14 @@ def config_reference() -> None:
     from tagdistill.reference import config_reference
 
     typer.echo(config_reference(), nl=False)
+
+
+@kernel_app.command("build")
+def kernel_build() -> None:
+    """Build the compiled kernel with this machine's C++ compiler, unless it is there; print where it is."""
+    from tagdistill.crf.build import build
+
+    typer.echo(build())
 
 
 @app.command()

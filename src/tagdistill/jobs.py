@@ -18,6 +18,7 @@ from tagdistill.settings import (
     Decoder,
     Distill,
     EncoderSettings,
+    Kernel,
     Language,
     Settings,
     StudentSettings,
@@ -54,6 +55,7 @@ class TeacherJob(Settings):
     settings: TeacherSettings
     encoder: WordEncoder
     seed: int
+    kernel: Kernel = "torch"
 
 
 class VectorsJob(Settings):
@@ -75,6 +77,7 @@ class StudentJob(Settings):
     distill: Distill
     encoder: EncoderSettings
     seed: int
+    kernel: Kernel = "torch"
 
 
 class EvaluateJob(Settings):
@@ -85,6 +88,7 @@ class EvaluateJob(Settings):
     zero_shot: tuple[str, ...] = ()
     own: str | None = Field(None, description="a teacher's language, whose training text is looked at too")
     decode: Literal["unconstrained", "constrained"] = "unconstrained"
+    kernel: Kernel = "torch"
 
     @property
     def roles(self) -> dict[str, Literal["trained", "zero_shot"]]:

@@ -372,6 +372,7 @@ class Plan:
                     **_read_by(settings, self.teacher_encoder(language)).model_dump(), vectors=settings.vectors
                 ),
                 seed=seed,
+                kernel=self.experiment.kernel,
             )
         )
 
@@ -389,6 +390,7 @@ class Plan:
                 distill=_read_for(objective, self.experiment.distill, bool(unlabelled)),
                 encoder=_read_by(self.experiment.student, self.experiment.encoder),
                 seed=seed,
+                kernel=self.experiment.kernel,
             )
         )
 
@@ -400,6 +402,7 @@ class Plan:
                 zero_shot=tuple(name for name in self.tests_of(model) if name not in self.trained),
                 own=model.split("/")[1] if model.startswith("teachers/") else None,
                 decode=self.experiment.evaluate.decode,
+                kernel=self.experiment.kernel,
             )
         )
 

@@ -22,6 +22,7 @@ Objective = Literal[
 OBJECTIVES: tuple[str, ...] = get_args(Objective)
 Decoder = Literal["crf", "softmax"]
 Task = Literal["pos", "ner", "aspect"]
+Kernel = Literal["torch", "compiled"]
 SPLITS = ("train", "dev", "test", "unlabelled")
 CORPORA = ("train", "unlabelled")  # what a teacher scores
 TEACHERS_ON_ALL = 20  # `evaluate: {teachers: auto}`: up to so many languages every teacher is scored on every language
@@ -350,3 +351,6 @@ class Experiment(Settings):
         default_factory=lambda: Evaluate.model_validate({}), description="what is scored, and how"
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
+    kernel: Kernel = Field(
+        "torch", description="how CRFs are computed on a CPU; compiled: faster, needs a C++ compiler, other last digits"
+    )

@@ -112,6 +112,7 @@ def test_the_same_settings_plan_the_same_jobs():
         ({"encoder__layers": 2}, set()),  # read when fine-tuning alone
         ({"encoder__freeze_embeddings": False}, set()),
         ({"device": "cuda"}, set()),  # where a job runs
+        ({"kernel": "compiled"}, {"teach", "student", "evaluate"}),
         ({"languages__fr__licence": "CC0"}, set()),  # the report reads it
     ],
     ids=lambda value: "_".join(value) if isinstance(value, dict) else "",

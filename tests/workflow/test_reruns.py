@@ -186,6 +186,12 @@ def test_decoding_is_a_matter_of_the_evaluation(finished: Project):
     assert finished.plan(values).count == {"evaluate_student": 3, "evaluate_teacher": 2, "report": 1}
 
 
+def test_another_kernel_replans_all_that_is_computed_with_it(finished: Project):
+    planned = finished.plan(experiment() | {"kernel": "compiled"}).count
+    assert {"train_teacher", "export_targets", "train_student", "evaluate_student", "report"} <= planned.keys()
+    assert not {"prepare", "encode", "convert_encoder"} & planned.keys()
+
+
 @pytest.mark.parametrize("change", [{"device": "auto"}, {"languages": {"licence": "CC0"}}], ids=["device", "licence"])
 def test_where_a_job_runs_and_what_only_the_report_reads_train_nothing(change: dict[str, Any], finished: Project):
     values = experiment()

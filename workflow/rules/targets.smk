@@ -51,8 +51,10 @@ rule export_targets:
         runtime=minutes(60),
     params:
         k=PLAN.experiment.distill.k,
+        kernel=PLAN.experiment.kernel,
         code=code_version("crf", "distill/targets", "distill/scores"),
     message:
         "Write the {wildcards.decoder} targets of {wildcards.lang}, {wildcards.corpus}"
     shell:
-        "tagdistill targets --scores {input:q} --k {params.k} --threads {threads} --out {output:q} > {log:q} 2>&1"
+        "tagdistill targets --scores {input:q} --k {params.k} --kernel {params.kernel} --threads {threads} "
+        "--out {output:q} > {log:q} 2>&1"

@@ -15,7 +15,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from tagdistill.crf import LinearChain
+from tagdistill.crf import LinearChain, kernel
 from tagdistill.distill.scores import Scores, flat_list, flat_values, offsets_of, read_scores
 from tagdistill.errors import DataError
 from tagdistill.files import sha256_file
@@ -45,7 +45,7 @@ class Targets:
 def export_targets(scores: Path, out: Path, k: int) -> None:
     """Write the targets Parquet of one corpus from its teacher's scores."""
     source = read_scores(scores)
-    metadata = {**source.metadata, "k": k, "scores_sha256": sha256_file(scores), "kind": "targets"}
+    metadata = {**source.metadata, "k": k, "scores_sha256": sha256_file(scores), "kind": "targets", "kernel": kernel()}
     write_targets(out, targets_of(source, k, metadata))
 
 

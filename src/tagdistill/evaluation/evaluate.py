@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from tagdistill.crf import kernel
 from tagdistill.data.corpus import read_corpus
 from tagdistill.distill.examples import CorpusFiles, Pool, read_source
 from tagdistill.distill.score import inputs_of
@@ -61,7 +62,7 @@ def evaluate_model(
             teacher=None if loaded.config["objective"] else loaded.config["languages"][0],
             corpus_sha256=corpus.sha256,
             calibration={**known, "test": certainty(loaded, files, device)} if mine else None,
-            extra={"decode": decode},
+            extra={"decode": decode, "kernel": kernel()},
         )
         write_predictions(predictions / f"{files.language}.conll", corpus.tokens, corpus.labels, found)
         write_json(metrics / f"{files.language}.json", record)

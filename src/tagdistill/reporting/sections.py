@@ -205,6 +205,8 @@ def version_table(runs: Sequence[Run]) -> Table | None:
     for run in runs:
         for name, version in run.summary.get("versions", {}).items():
             trained.setdefault(name, set()).add(str(version))
+        if used := run.summary.get("kernel"):
+            trained.setdefault("kernel of CRFs", set()).add(used)
     here = versions()
     rows = [(name, here.get(name, ""), ", ".join(sorted(trained.get(name, ())))) for name in {**here, **trained}]
     return plain_table(["library", "this report", "training"], rows, words=True)

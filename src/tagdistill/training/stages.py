@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from tagdistill.crf import kernel
 from tagdistill.data.corpus import read_corpus
 from tagdistill.data.counts import f1, sentence_counts
 from tagdistill.distill.examples import CorpusFiles, MakeInputs, Pool, Source, mean_and_std, read_source
@@ -64,7 +65,8 @@ class Run:
             {
                 "settings": self.settings.model_dump(mode="json"),
                 "distill": self.distill.model_dump(mode="json") if self.distill else None,
-                "shape": [self.task, self.labels, self.decoder, self.objective, self.seed, self.device, self.threads],
+                "shape": [self.task, self.labels, self.decoder, self.objective, self.seed],
+                "machine": [self.device, self.threads, kernel()],
                 "encoder": [self.encoder.model_dump(mode="json"), self._encoder_sha256()],
                 "files": [sha256_file(path) for path in files],
                 "code": code_version("crf", "data/counts", "data/labels", "models", "distill", "training", "encoders"),
@@ -250,6 +252,7 @@ def _write(run: Run, model: Model, outcome: dict[str, Any], fingerprint: str) ->
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "device": run.device,
         "threads": run.threads,
+        "kernel": kernel(),
         "seed": run.seed,
         "objective": run.objective,
         "fingerprint": fingerprint,
@@ -276,5 +279,6 @@ def describe(run: Run) -> dict[str, Any]:
         "training": run.settings.model_dump(mode="json"),
         "distill": run.distill.model_dump(mode="json") if run.distill and OBJECTIVES[run.objective or ""] else None,
         "seed": run.seed,
+        "kernel": kernel(),
         "versions": versions(),
     }
