@@ -13,8 +13,9 @@ import torch
 from enumeration import Inputs, random_inputs
 from torch import Tensor
 
-from tagdistill.crf import LinearChain, build, kernel, library, use_kernel
+from tagdistill.crf import LinearChain, build, kernel, use_kernel
 from tagdistill.crf.choice import VARIABLE
+from tagdistill.crf.compiled import Compiled
 from tagdistill.errors import TagdistillError
 
 pytestmark = pytest.mark.usefixtures("compiler")
@@ -107,6 +108,8 @@ def test_scores_that_nobody_looked_at_do_no_harm() -> None:
         c = LinearChain(broken, torch.zeros(3, 3), torch.tensor([5, 2]), check=False)
         assert c.argmax.min() >= 0 and c.argmax.max() < 3 and c.marginals.shape == (2, 5, 3)
         assert c.top_k(4).labels.max() < 3
+        whole = LinearChain(torch.zeros(2, 5, 3), torch.zeros(3, 3), torch.tensor([5, 2]))
+        assert whole.posterior_cross_entropy(torch.full((2, 5, 3), -torch.inf)).isnan().all()
 
 
 # ---- the choice
@@ -116,12 +119,28 @@ def test_the_default_is_torch_and_a_choice_ends_with_its_block(monkeypatch: pyte
     monkeypatch.delenv(VARIABLE, raising=False)
     assert kernel() == "torch"
     with use_kernel("compiled"):
-        assert kernel() == "compiled" and library.serves(torch.zeros(1))
-        with use_kernel("torch"):
-            assert kernel() == "torch" and not library.serves(torch.zeros(1))
         assert kernel() == "compiled"
-        assert not library.serves(torch.zeros(1, device="meta"))  # as a GPU's tensor: not on the CPU
+        with use_kernel("torch"):
+            assert kernel() == "torch"
+        assert kernel() == "compiled"
     assert kernel() == "torch"
+
+
+def test_a_chain_keeps_the_kernel_it_was_made_with() -> None:
+    inputs = random_inputs([4, 2], 3)
+    with use_kernel("compiled"):
+        fast = LinearChain(*inputs.arguments())
+    plain = LinearChain(*inputs.arguments())
+    assert isinstance(fast._pass, Compiled)
+    with use_kernel("compiled"):
+        assert not isinstance(plain._pass, Compiled)
+        assert torch.equal(plain.argmax, fast.argmax)
+
+
+@pytest.mark.cuda
+def test_a_chain_on_a_gpu_never_takes_the_compiled_kernel(cuda: str) -> None:
+    with use_kernel("compiled"):
+        assert not isinstance(LinearChain(*random_inputs([4, 2], 3).to(cuda).arguments())._pass, Compiled)
 
 
 def test_the_variable_chooses_where_no_code_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -227,9 +227,8 @@ class LinearChain:
         if log_target.shape != (len(self.lengths), self.time, self.num_labels):
             wanted = (len(self.lengths), self.time, self.num_labels)
             raise ValueError(f"log_target: expected {wanted}, found {tuple(log_target.shape)}")
-        with torch.no_grad():
-            target = self._target(log_target, temperature)
-        return functions.PosteriorCrossEntropy.apply(*self._graph, target, temperature, self._pass).to(self.dtype)
+        log_target = log_target.detach().to(self.lengths.device)
+        return functions.PosteriorCrossEntropy.apply(*self._graph, log_target, temperature, self._pass).to(self.dtype)
 
     # -- between the caller's tensors and the kernels'
 
@@ -237,15 +236,6 @@ class LinearChain:
         """(batch, time, label) of any dtype -> float64, 0 in padding."""
         layout = self._potentials.layout
         return layout.tokens(values.to(layout.mask.device)).to(torch.float64).mul_(layout.weight)
-
-    def _target(self, logits: Tensor, temperature: float) -> Tensor:
-        """softmax(logits / temperature), float64, 0 in padding. The softmax of half precision is done in float32."""
-        layout = self._potentials.layout
-        dtype = torch.promote_types(logits.dtype, torch.float32)
-        rows = layout.tokens(logits.to(layout.mask.device)).to(dtype)
-        if temperature != 1.0:
-            rows = rows / temperature
-        return rows.softmax(-1).to(torch.float64).mul_(layout.weight)
 
     def _out(self, rows: Tensor) -> Tensor:
         """Float64 -> the dtype and number of time steps of the inputs."""

@@ -11,10 +11,7 @@ from torch import Tensor
 
 from tagdistill.crf import library
 from tagdistill.crf.forward_backward import ForwardBackward
-from tagdistill.crf.library import serves
 from tagdistill.crf.potentials import Potentials
-
-__all__ = ["Compiled", "argmax", "k_best", "log_partition", "serves"]
 
 
 def log_partition(potentials: Potentials) -> Tensor:
@@ -83,6 +80,13 @@ class Compiled(ForwardBackward):
         self._run["marginals"](*self._pass, None, out.data_ptr())
         return out
 
+    def posterior_cross_entropy(self, log_target: Tensor, heat: float) -> tuple[Tensor, Tensor]:
+        logits = log_target.to(_kind(log_target)).contiguous()
+        loss, signed = torch.empty_like(self.log_partition), torch.empty_like(self.potentials.scores)
+        given = library.Targets(logits.data_ptr(), logits.shape[1], logits.dtype == torch.float32, heat)
+        self._run["posterior"](*self._pass, ctypes.byref(given), loss.data_ptr(), signed.data_ptr())
+        return loss, signed
+
     def pairs(self, first: int, stop: int) -> Tensor:
         batch, _, labels = self.potentials.scores.shape
         out = self.log_partition.new_empty((batch, stop - first, labels, labels))
@@ -106,6 +110,11 @@ class Compiled(ForwardBackward):
         scores, edges = torch.empty_like(before), torch.empty_like(self.potentials.transitions)
         self._run["adjoint"](*self._pass, before.data_ptr(), after.data_ptr(), scores.data_ptr(), edges.data_ptr())
         return scores, edges
+
+
+def _kind(values: Tensor) -> torch.dtype:
+    """float32, or float64 for that alone: what the C++ side reads."""
+    return torch.float64 if values.dtype == torch.float64 else torch.float32
 
 
 def _plain(values: Tensor) -> Tensor:

@@ -43,6 +43,29 @@ class ForwardBackward(ABC):
         """Log-probabilities."""
         return self.raw_log_marginals * self.layout.weight
 
+    def posterior_cross_entropy(self, log_target: Tensor, heat: float) -> tuple[Tensor, Tensor]:
+        """Return `-heat^2 sum_t sum_j p_t(j) log q_t(j)` (batch,) and q - p (batch, time, label).
+
+        p is softmax(log_target / heat), log_target (batch, time or more, label) of any floating dtype; q is the
+        marginals to the power 1 / heat, normalised in each token.
+        """
+        target = self._target(log_target, heat)
+        tempered = self.raw_log_marginals
+        if heat != 1.0:
+            tempered = tempered / heat
+            top = tempered.amax(-1, keepdim=True)  # log_softmax, whose own float64 kernel is slow
+            tempered -= (tempered - top).exp_().sum(-1, keepdim=True).log_().add_(top)
+        loss = torch.linalg.vecdot(target.flatten(1), tempered.flatten(1)) * -(heat * heat)
+        found = self.marginals if heat == 1.0 else tempered.exp().mul_(self.layout.weight)
+        return loss, found - target
+
+    def _target(self, logits: Tensor, heat: float) -> Tensor:
+        """softmax(logits / heat), float64, 0 in padding. The softmax of half precision is done in float32."""
+        rows = self.layout.tokens(logits).to(torch.promote_types(logits.dtype, torch.float32))
+        if heat != 1.0:
+            rows = rows / heat
+        return rows.softmax(-1).to(torch.float64).mul_(self.layout.weight)
+
     @abstractmethod
     def pairs(self, first: int, stop: int) -> Tensor:
         """(batch, stop - first, from, to) probabilities of the labels of tokens t and t + 1, for first <= t < stop."""

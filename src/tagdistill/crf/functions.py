@@ -138,26 +138,17 @@ class PosteriorCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, scores: Tensor, transitions: Tensor, target: Tensor, heat: float, passed: ForwardBackward
+        ctx: Any, scores: Tensor, transitions: Tensor, log_target: Tensor, heat: float, passed: ForwardBackward
     ) -> Tensor:
-        tempered = passed.raw_log_marginals
-        if heat != 1.0:
-            tempered = tempered / heat
-            top = tempered.amax(-1, keepdim=True)  # log_softmax, whose own float64 kernel is slow
-            tempered -= (tempered - top).exp_().sum(-1, keepdim=True).log_().add_(top)
+        loss, signed = passed.posterior_cross_entropy(log_target, heat)
         ctx.passed, ctx.heat = passed, heat
-        ctx.save_for_backward(target, tempered)
-        return torch.linalg.vecdot(target.flatten(1), tempered.flatten(1)) * -(heat * heat)
+        ctx.save_for_backward(signed)
+        return loss
 
     @staticmethod
     @first_order
     def backward(ctx: Any, grad: Tensor) -> Grads:
-        target, tempered = ctx.saved_tensors
-        passed, weight = ctx.passed, grad * ctx.heat
-        if ctx.heat == 1.0:
-            signed = passed.weighted_marginals(weight)
-        else:
-            signed = tempered.exp().mul_(passed.layout.weight * weight[:, None, None])
+        (signed,) = ctx.saved_tensors
         # Signed targets sum to 0 in each token, so log Z has no share in them.
-        signed.addcmul_(target, weight[:, None, None], value=-1.0)
-        return *passed.adjoint(signed, signed), None, None, None
+        signed = signed * (grad * ctx.heat)[:, None, None]
+        return *ctx.passed.adjoint(signed, signed), None, None, None

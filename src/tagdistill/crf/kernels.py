@@ -17,7 +17,7 @@ def forward_backward(potentials: Potentials) -> ForwardBackward:
     potentials = potentials.detach()
     if fused.serves(potentials.scores):
         return fused.Fused(potentials)
-    if compiled.serves(potentials.scores):
+    if potentials.compiled:
         return compiled.Compiled(potentials)
     every = scaled.rescale_interval(potentials)
     return scaled.Scaled(potentials, every) if every else wide.Wide(potentials)
@@ -29,7 +29,7 @@ def log_partition(potentials: Potentials) -> Tensor:
     potentials = potentials.detach()
     if fused.serves(potentials.scores):
         return fused.log_partition(potentials)
-    if compiled.serves(potentials.scores):
+    if potentials.compiled:
         return compiled.log_partition(potentials)
     every = scaled.rescale_interval(potentials)
     return scaled.log_partition(potentials, every) if every else wide.log_partition(potentials)
@@ -41,7 +41,7 @@ def argmax(potentials: Potentials) -> Tensor:
     potentials = potentials.detach()
     if fused.serves(potentials.scores):
         return fused.argmax(potentials)
-    return compiled.argmax(potentials) if compiled.serves(potentials.scores) else viterbi.argmax(potentials)
+    return compiled.argmax(potentials) if potentials.compiled else viterbi.argmax(potentials)
 
 
 @torch.no_grad()
@@ -50,7 +50,7 @@ def k_best(potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
     potentials = potentials.detach()
     if fused.serves(potentials.scores):
         return fused.k_best(potentials, k)
-    if compiled.serves(potentials.scores):
+    if potentials.compiled:
         return compiled.k_best(potentials, k)
     found = deviations.k_best(potentials, k)
     return found.labels, found.score

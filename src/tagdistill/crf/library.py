@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from tagdistill.crf.build import build
-from tagdistill.crf.choice import kernel
 from tagdistill.errors import TagdistillError
 
 Pointer, Integer = ctypes.c_void_p, ctypes.c_int64
@@ -35,6 +34,12 @@ class Inputs(ctypes.Structure):
     )
 
 
+class Targets(ctypes.Structure):
+    """struct Targets of inputs.h."""
+
+    _fields_ = (("logits", Pointer), ("given", Integer), ("is_float", Integer), ("heat", ctypes.c_double))
+
+
 ARGUMENTS: dict[str, list[Any]] = {
     "fold": [ctypes.POINTER(Inputs), Pointer, Pointer, Pointer, Pointer],
     "log_partition": [Pointer, Pointer],
@@ -44,6 +49,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "edge_sum": [Pointer, Pointer, Pointer, Pointer],
     "pairs": [Pointer, Pointer, Integer, Integer, Pointer],
     "adjoint": [Pointer, Pointer, Pointer, Pointer, Pointer, Pointer],
+    "posterior": [Pointer, Pointer, Pointer, Pointer, Pointer],
     "argmax": [Pointer, Pointer],
     "k_best": [Pointer, Integer, Pointer, Pointer],
 }
@@ -72,11 +78,6 @@ def load() -> dict[str, Any]:
 def _check(result: int, function: Any, arguments: Any) -> None:
     if result:
         raise MemoryError("the compiled kernel had no memory, or no thread, left")
-
-
-def serves(values: Tensor) -> bool:
-    """Whether the compiled kernel is chosen for chains of such a tensor."""
-    return kernel() == "compiled" and values.device.type == "cpu"
 
 
 def fold(

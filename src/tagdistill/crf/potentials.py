@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tagdistill.crf import library
+from tagdistill.crf import choice, library
 from tagdistill.crf.shapes import Float, Int
 
 NARROW = 100.0  # a spread of scores that leaves ample room in float64
@@ -123,6 +123,7 @@ class Potentials:
     top: Tensor  # (batch, time, 1) largest score of each token
     spread: float | None  # bound of the difference of two scores of one token; None where nobody looked
     edge_spread: float | None  # the same of two transitions
+    compiled: bool = False  # whether the compiled kernel runs on them: it was chosen, and they are on the CPU
 
     @property
     def need_gradient(self) -> bool:
@@ -206,7 +207,8 @@ def prepare(
     edges = transitions.to(torch.float64).contiguous()
     given = (emissions, start, end)
     spreads: tuple[float, float] | None
-    if library.serves(emissions):
+    compiled = choice.kernel() == "compiled" and emissions.device.type == "cpu"
+    if compiled:
         scores, top, spreads = library.fold(*given, edges, layout.lengths, longest)
     else:
         scores = _fold(*given, layout)
@@ -216,7 +218,8 @@ def prepare(
         _check_finite(spreads)
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in given):
         scores = _Fold.apply(*given, layout, [scores])
-    return Potentials(scores, edges, layout, top, *(spreads if spreads and check else (None, None)))
+    spread, edge_spread = spreads if spreads and check else (None, None)
+    return Potentials(scores, edges, layout, top, spread, edge_spread, compiled)
 
 
 def _spreads(scores: Tensor, top: Tensor, edges: Tensor) -> tuple[float, float]:

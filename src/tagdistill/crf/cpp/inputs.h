@@ -1,4 +1,4 @@
-// From a caller's tensors to what the kernels read, as potentials.py describes it.
+// What callers give: their tensors of scores, folded into what the kernels read, and targets to compare with.
 #pragma once
 
 #include <cmath>
@@ -49,6 +49,41 @@ double fold(const Inputs& in, const Chain& chain, double* scores, double* top) {
     for (const double spread : spreads)
         if (std::isnan(spread)) return spread;
     return *std::max_element(spreads.begin(), spreads.end());
+}
+
+struct Targets {  // the layout of library.py's Targets
+    const void* logits;  // (batch, given, labels)
+    int64_t given;       // time steps
+    int64_t is_float;    // float, else double
+    double heat;
+};
+
+// Loss and signed targets of one sentence, as forward_backward.py describes them; returns the loss. signed_: (n, labels).
+template <class Real, class Space>
+double compare(const Targets& targets, const Space& space, const Rows& rows, const Sentence& s, int64_t sentence,
+               double* signed_) {
+    const double heat = targets.heat;
+    const int64_t size = rows.labels;
+    const Real* from = static_cast<const Real*>(targets.logits) + sentence * targets.given * size;
+    Table logits(1, (s.n * size + LANES - 1) / LANES), row(3, s.width);
+    for (int64_t c = 0; c < s.n * size; ++c) logits.row(0)[c] = from[c] / heat;
+    Vector *target = row[0], *found = row[1], *log_found = row[2], loss = all(0.0);
+    for (int64_t t = 0; t < s.n; ++t) {
+        const int64_t room = (s.n - t) * size;
+        rows.take(logits.row(0) + t * size, room, -INFINITE, target);
+        softmax(target, target, s.width);
+        space.log_marginals(s, t, log_found);
+        log_found[s.width - 1] = choose(rows.live, log_found[s.width - 1], all(-INFINITE));
+        for (int64_t w = 0; w < s.width; ++w) found[w] = log_found[w] / heat;
+        const double total = softmax(found, found, s.width);
+        for (int64_t w = 0; w < s.width; ++w) {
+            const Vector part = target[w] * (log_found[w] / heat - total);
+            loss += w + 1 < s.width ? part : choose(rows.live, part, all(0.0));
+            found[w] -= target[w];
+        }
+        rows.put(found, room, signed_ + t * size);
+    }
+    return -heat * heat * sum(loss);
 }
 
 // Largest less smallest value; NaN where one is not finite.

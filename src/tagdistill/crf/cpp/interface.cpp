@@ -46,9 +46,10 @@ int tagdistill_log_partition(const Chain* chain, double* out) {
     return guarded([&] {
         const Spaces spaces(*chain);
         each_sentence(*chain, [&](int64_t b) {
-            Table factors(chain->lengths[b], chain->width());
+            const int64_t n = chain->lengths[b];
+            Table factors(n, chain->width()), scale(1, n / LANES + 1);
             double in_logs;
-            const Sentence s{chain->lengths[b], chain->width(), factors[0], {}, {}, &in_logs};
+            const Sentence s{n, chain->width(), factors[0], {}, {scale.row(0)}, &in_logs};
             spaces.fill(s, b);
             spaces.with(s, [&](const auto& space) { out[b] = scan_half(space, s, b); });
         });
@@ -160,6 +161,24 @@ int tagdistill_adjoint(const Chain* chain, double* state, const double* before, 
             std::fill_n(scores + chain->cell(b, s.n), (chain->time - s.n) * size, 0.0);
             for (int64_t i = 0; i < size; ++i)
                 for (int64_t j = 0; j < size; ++j) part.row(i)[j] += forward.row(i)[j] + backward.row(j)[i];
+        });
+    });
+}
+
+// (batch,) posterior cross-entropy, and (batch, time, labels) the signed targets q - p (forward_backward.py).
+int tagdistill_posterior(const Chain* chain, double* state, const Targets* targets, double* loss, double* signed_) {
+    return guarded([&] {
+        const Spaces spaces(*chain);
+        const Pass pass(*chain, state);
+        const Rows rows(*chain);
+        each_sentence(*chain, [&](int64_t b) {
+            const Sentence s = pass.of(b);
+            double* out = signed_ + chain->cell(b, 0);
+            spaces.with(s, [&](const auto& space) {
+                loss[b] = targets->is_float ? compare<float>(*targets, space, rows, s, b, out)
+                                            : compare<double>(*targets, space, rows, s, b, out);
+            });
+            std::fill_n(out + s.n * rows.labels, (chain->time - s.n) * rows.labels, 0.0);
         });
     });
 }

@@ -35,10 +35,8 @@ class Logarithmic {
         }
     }
 
-    double settle(const Vector* raw, const Vector* factor, Vector* state, double* scale) const {
+    void settle(const Vector* raw, const Vector* factor, Vector* state, double*) const {
         for (int64_t w = 0; w < rows.width; ++w) state[w] = raw[w] + factor[w];
-        *scale = 0.0;
-        return 0.0;
     }
 
     void state(const Sentence& s, int direction, int64_t t, Vector* out) const {
@@ -54,6 +52,8 @@ class Logarithmic {
     }
 
     double shift(int64_t, int64_t) const { return 0.0; }
+
+    double divided(const double*, int64_t) const { return 0.0; }
 
     void marginals(const Sentence& s, int64_t t, Vector* out) const {
         log_marginals(s, t, out);

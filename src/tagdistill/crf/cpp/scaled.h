@@ -55,14 +55,13 @@ class Scaled {
         if (rows.width - w == 1) block<1>(direction, from, w, raw);
     }
 
-    // The state of a token, made to sum to 1; returns the logarithm of its sum.
-    double settle(const Vector* raw, const Vector* factor, Vector* state, double* scale) const {
+    // The state of a token, made to sum to 1, and what it was multiplied by for that.
+    void settle(const Vector* raw, const Vector* factor, Vector* state, double* scale) const {
         Vector total = all(0.0);
         for (int64_t w = 0; w < rows.width; ++w) total += state[w] = raw[w] * factor[w];
         const double whole = sum(total), inverse = 1.0 / whole;
         for (int64_t w = 0; w < rows.width; ++w) state[w] *= inverse;
         *scale = inverse;
-        return std::log(whole);
     }
 
     // The same state from the rows that were kept.
@@ -80,6 +79,16 @@ class Scaled {
         double total = double(n - 1) * edge_top;
         for (int64_t t = 0; t < n; ++t) total += chain.top[chain.at(sentence, t)];
         return total;
+    }
+
+    // Logarithm of all that states were divided by.
+    double divided(const double* scale, int64_t n) const {
+        Vector total = all(0.0);
+        int64_t t = 0;
+        for (; t + LANES <= n; t += LANES) total += logarithm(*reinterpret_cast<const Vector*>(scale + t));
+        double rest = 0.0;
+        for (; t < n; ++t) rest += std::log(scale[t]);
+        return -(sum(total) + rest);
     }
 
     void marginals(const Sentence& s, int64_t t, Vector* out) const {
@@ -130,16 +139,14 @@ class Scaled {
     template <int N>
     void block(int direction, const double* from, int64_t w, Vector* raw) const {
         const Table& edge = edges[direction];
-        Vector even[N] = {}, odd[N] = {};  // two sums, so that neither waits for the other
+        Vector part[4][N] = {};  // four sums, none of which waits for another
         int64_t i = 0;
-        for (; i + 1 < rows.labels; i += 2)
-            for (int v = 0; v < N; ++v) {
-                even[v] += from[i] * edge[i][w + v];
-                odd[v] += from[i + 1] * edge[i + 1][w + v];
-            }
-        if (i < rows.labels)
-            for (int v = 0; v < N; ++v) even[v] += from[i] * edge[i][w + v];
-        for (int v = 0; v < N; ++v) raw[w + v] = even[v] + odd[v];
+        for (; i + 4 <= rows.labels; i += 4)
+            for (int q = 0; q < 4; ++q)
+                for (int v = 0; v < N; ++v) part[q][v] += from[i + q] * edge[i + q][w + v];
+        for (; i < rows.labels; ++i)
+            for (int v = 0; v < N; ++v) part[i % 4][v] += from[i] * edge[i][w + v];
+        for (int v = 0; v < N; ++v) raw[w + v] = (part[0][v] + part[1][v]) + (part[2][v] + part[3][v]);
     }
 
     double dot(const Vector* a, const Vector* b) const {

@@ -49,11 +49,10 @@ class Scan {
             std::fill_n(raw, states.width, all(Space::unit));
         else
             space.step(direction, states[direction], raw);
-        log_scale[direction] += space.settle(raw, factor, states[direction], scale);
+        space.settle(raw, factor, states[direction], scale);
     }
 
     Table states;
-    double log_scale[2] = {0.0, 0.0};
 
   private:
     const Space& space;
@@ -69,23 +68,23 @@ double scan_all(const Space& space, const Sentence& s, int64_t sentence) {
         scan.advance(1, k == 0, s.factors(t), s.raws(1, t), s.scale[1] + t);
     }
     const Table ones(1, s.width, Space::unit);
-    return space.join(scan.states[0], ones[0]) + scan.log_scale[0] + space.shift(sentence, s.n);
+    return space.join(scan.states[0], ones[0]) + space.divided(s.scale[0], s.n) + space.shift(sentence, s.n);
 }
 
-// log Z by scans from both ends that meet in the middle; only the last row of each is kept.
+// log Z by scans from both ends that meet in the middle; of raw only the last row of each is kept. scale: (n,).
 template <class Space>
 double scan_half(const Space& space, const Sentence& s, int64_t sentence) {
     Scan<Space> scan(space, s.width);
     Table raw(2, s.width, Space::unit);
-    double scale;
     const int64_t left = (s.n + 1) / 2, right = s.n / 2;
     for (int64_t k = 0; k < left; ++k) {
-        scan.advance(0, k == 0, s.factors(k), raw[0], &scale);
-        if (k < right) scan.advance(1, k == 0, s.factors(s.n - 1 - k), raw[1], &scale);
+        const int64_t t = s.n - 1 - k;
+        scan.advance(0, k == 0, s.factors(k), raw[0], s.scale[0] + k);
+        if (k < right) scan.advance(1, k == 0, s.factors(t), raw[1], s.scale[0] + t);
     }
     if (right) space.step(0, scan.states[0], raw[0]);
     const double joint = right ? space.join(raw[0], scan.states[1]) : space.join(scan.states[0], raw[1]);
-    return joint + scan.log_scale[0] + scan.log_scale[1] + space.shift(sentence, s.n);
+    return joint + space.divided(s.scale[0], s.n) + space.shift(sentence, s.n);
 }
 
 // Expected counts of the transitions from the tokens `first` to `stop`, into a table of zeros.

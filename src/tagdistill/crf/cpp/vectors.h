@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -60,6 +61,17 @@ inline Vector logarithm(Vector x) {
     Vector p = all(1.0 / 21);
     for (int odd = 19; odd >= 3; odd -= 2) p = p * square + 1.0 / odd;
     return power * LN_2_HIGH + (power * LN_2_LOW + 2.0 * (s + s * square * p));
+}
+
+// exp(x - log sum exp(x)) of a row; returns log sum exp(x).
+inline double softmax(const Vector* x, Vector* out, int64_t width) {
+    Vector top = all(-INFINITE), total = all(0.0);
+    for (int64_t w = 0; w < width; ++w) top = larger(x[w], top);
+    const double highest = largest(top);
+    for (int64_t w = 0; w < width; ++w) total += out[w] = exponential(x[w] - highest);
+    const double whole = sum(total);
+    for (int64_t w = 0; w < width; ++w) out[w] *= 1.0 / whole;
+    return highest + std::log(whole);
 }
 
 }  // namespace tagdistill
