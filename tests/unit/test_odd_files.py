@@ -141,7 +141,8 @@ def test_parts_of_a_range_without_a_form_and_real_underscores(corpus):
 
 REVIEWS = """<Reviews><Review><sentences><sentence id="1"><text>Good pizza here.</text><Opinions>
 <Opinion target="pizza" from="5" to="10"/><Opinion target="pizza" from="5" to="10"/>
-<Opinion target="NULL" from="0" to="0"/><Opinion target="pasta" from="5" to="10"/></Opinions></sentence></sentences></Review></Reviews>"""
+<Opinion target="NULL" from="0" to="0"/><Opinion target="pasta" from="5" to="10"/></Opinions></sentence>
+</sentences></Review></Reviews>"""
 
 
 def test_opinions_that_are_no_spans_are_counted_in_the_report(corpus, tmp_path):

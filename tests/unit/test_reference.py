@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tagdistill.data.catalogue import check_source
 from tagdistill.reference import SECTIONS, config_reference
 from tagdistill.reporting.results import write_results
+from tagdistill.settings import Language
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +31,9 @@ def test_the_example_in_the_readme_is_a_config_that_passes(tmp_path):
     from tagdistill.config import check_experiment
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    example, fetched = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    for key, values in yaml.safe_load(fetched)["languages"].items():
+        check_source(Language.model_validate(values), key, ("train", "dev", "test"))
     experiment = check_experiment(yaml.safe_load(example), "README.md")
     assert set(experiment.languages) == {"en", "nl"}
 
