@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -18,6 +19,8 @@ from tagdistill import __version__
 from tagdistill.cli_tools import app as tools
 from tagdistill.errors import TagdistillError
 from tagdistill.files import FULL, disk_is_full
+
+DEFECT = "This is a defect of tagdistill, not a mistake of yours: please report it with all of this text."
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -64,7 +67,9 @@ def main() -> None:
         sys.exit(130)
     except Exception as error:
         if not disk_is_full(error):
-            raise
+            traceback.print_exc()
+            print(f"error: {type(error).__name__}: {error}\n  {DEFECT}", file=sys.stderr)  # noqa: T201
+            sys.exit(1)
         print(f"error: {FULL}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
 

@@ -201,3 +201,16 @@ def test_an_interrupt_is_no_traceback(main, monkeypatch):
 
     monkeypatch.setattr(cli, "app", interrupt)
     assert main() == (130, "", "")
+
+
+def test_a_defect_of_ours_is_said_to_be_one_in_the_last_line(monkeypatch: pytest.MonkeyPatch, capsys):
+    def broken() -> None:
+        raise ValueError("shapes differ")
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    lines = capsys.readouterr().err.rstrip().splitlines()
+    assert ended.value.code == 1
+    assert lines[0].startswith("Traceback")
+    assert lines[-2] == "error: ValueError: shapes differ" and "defect of tagdistill" in lines[-1]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +50,8 @@ def predict_file(
     """
     torch.set_num_threads(threads)
     settings = _as_language(_kind(file, kind), separator=_separator(file))
-    sentences = [s.tokens for s in read(file, settings, name="unlabelled")]
+    with in_options():
+        sentences = [s.tokens for s in read(file, settings, name="unlabelled")]
     loaded = load_tagger(model, encoder, device)
     found = label(loaded, sentences, find_encoder(model, loaded.config, encoder), device, constrained=constrained)
     write_predictions(output, sentences, None, found)
@@ -69,8 +73,9 @@ def evaluate_file(
     torch.set_num_threads(threads)
     loaded = load_tagger(model, encoder, device)
     settings = _as_language(_kind(file, kind), scheme=scheme, separator=_separator(file, separator))
-    sentences = list(read(file, settings, name="test"))
-    gold = [_gold(sentence, loaded, scheme, file) for sentence in sentences]
+    with in_options():
+        sentences = list(read(file, settings, name="test"))
+        gold = [_gold(sentence, loaded, scheme, file) for sentence in sentences]
     tokens = [sentence.tokens for sentence in sentences]
     found = label(loaded, tokens, find_encoder(model, loaded.config, encoder), device, constrained=constrained)
     scores: dict[str, Any] = score(loaded.config["task"], gold, found, loaded.labels)
@@ -109,6 +114,26 @@ def _frozen(loaded: Loaded, sentences: list[list[str]], folder: Path, device: st
         found = beside(word for sentence in sentences for word in sentence)
         vectors = torch.cat([vectors, torch.from_numpy(found)], dim=1)
     return lambda rows: {"vectors": gather(vectors, pieces.sentences, rows, torch.float32)}
+
+
+OPTION = re.compile(r"`(format|scheme|separator):(?: (\w+))?`")
+
+
+@contextmanager
+def in_options() -> Iterator[None]:
+    """Word the hints of the readers for the command line: there is no config here, and not every key has an option."""
+    try:
+        yield
+    except DataError as error:
+        what, hint = (OPTION.sub(_option, text or "") for text in (error.what, error.hint))
+        told = [part for part in re.split(r"(?<=[.;]) ", hint) if not re.search(r"`(\w+:|unlabelled`)", part)]
+        if hint and not told and "no such file" not in what:
+            told = ["The token is the first column, the tag the last, and the text UTF-8."]
+        raise DataError(what, where=error.where, hint=" ".join(told) or None) from error
+
+
+def _option(match: re.Match[str]) -> str:
+    return f"`--{match[1]}{' ' + match[2] if match[2] else ''}`"
 
 
 def _kind(file: Path, kind: str) -> str:

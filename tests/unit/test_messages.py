@@ -1,0 +1,108 @@
+"""What the workflow says in a terminal: a failed job in a few lines, a bar where there is a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from snakemake_logger_plugin_tagdistill import LINES, LogHandler, LogHandlerSettings, end_of
+
+
+class Screen(io.StringIO):
+    """A stream that says whether it is a terminal."""
+
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+def handler(screen: Screen, monkeypatch: pytest.MonkeyPatch, file: Path | None = None, **changes: Any) -> LogHandler:
+    monkeypatch.setattr("sys.stderr", screen)
+    common = {"nocolor": True, "stdout": False, "quiet": None, "show_failed_logs": True, "debug_dag": False}
+    common |= {"verbose": False, "dryrun": False, "printshellcmds": False, **changes}
+    return LogHandler(SimpleNamespace(**common), LogHandlerSettings(file=file))  # type: ignore[arg-type]
+
+
+def record(event: LogEvent | None, message: str = "", **told: Any) -> logging.LogRecord:
+    made = logging.LogRecord("snakemake", logging.INFO, "", 0, message, None, None)
+    made.__dict__.update({"event": event, **told})
+    return made
+
+
+JOB: dict[str, Any] = {
+    **{"jobid": 3, "rule_name": "prepare", "rule_msg": "Read the train text of en", "wildcards": {"lang": "en"}},
+    **{
+        "reason": "Missing output files: x",
+        "output": ["x"],
+        "resources": {},
+        "local": True,
+        "benchmark": None,
+        "indent": False,
+    },
+}
+
+
+def failure(log: Path) -> logging.LogRecord:
+    told = {**JOB, "rule_msg": None, "log": [str(log)], "shellcmd": "tagdistill prepare --job '{...}'", "aux": {}}
+    return record(LogEvent.JOB_ERROR, **told)
+
+
+def test_a_failed_job_shows_the_end_of_its_log_and_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    log = tmp_path / "en.log"
+    log.write_text("".join(f"line {n}\n" for n in range(50)) + "error: en.conll:4: bad tag\n  Rename it.\n")
+    screen = Screen(False)
+    out = handler(screen, monkeypatch)
+    out.emit(record(LogEvent.JOB_INFO, **JOB))
+    out.emit(record(LogEvent.ERROR, "CalledProcessError in file x: tagdistill --job", exception="CalledProcessError"))
+    out.emit(failure(log))
+    text = screen.getvalue()
+    lines = text.rstrip().splitlines()
+    assert "Error in rule prepare: Read the train text of en" in text
+    assert lines[-3:-1] == ["    | error: en.conll:4: bad tag", "    |   Rename it."]
+    assert "give the same command again" in lines[-1]
+    assert "--job" not in text and text.count("    | line") == LINES - 2
+
+
+def test_a_job_without_an_error_in_its_log_was_killed(tmp_path: Path):
+    assert "killed" in end_of(tmp_path / "none.log")[-1]
+    (tmp_path / "half.log").write_text("update 3 of 10\n")
+    assert end_of(tmp_path / "half.log")[0] == "update 3 of 10" and "killed" in end_of(tmp_path / "half.log")[-1]
+
+
+def test_other_errors_are_shown(monkeypatch: pytest.MonkeyPatch):
+    screen = Screen(False)
+    handler(screen, monkeypatch).emit(record(LogEvent.ERROR, "Directory cannot be locked.", exception="LockException"))
+    assert screen.getvalue() == "Directory cannot be locked.\n"
+
+
+def test_a_terminal_has_a_bar_and_a_file_has_lines(monkeypatch: pytest.MonkeyPatch):
+    plain = Screen(False)
+    handler(plain, monkeypatch).emit(record(LogEvent.PROGRESS, done=1, total=4))
+    assert plain.getvalue() == "1 of 4 steps (25%) done\n"
+    terminal = Screen(True)
+    out = handler(terminal, monkeypatch)
+    out.emit(record(LogEvent.PROGRESS, done=1, total=4))
+    assert "1/4" in terminal.getvalue() and "steps" not in terminal.getvalue()
+    out.emit(record(None, "a message"))
+    assert "a message\n" in terminal.getvalue()
+    out.close()
+
+
+def test_jobs_are_noted_even_where_nothing_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from snakemake.settings.enums import Quietness
+
+    screen, file = Screen(False), tmp_path / "jobs"
+    handler(screen, monkeypatch, file, quiet={Quietness.ALL}).emit(record(LogEvent.JOB_INFO, **JOB))
+    assert screen.getvalue() == ""
+    noted = json.loads(file.read_text(encoding="utf-8"))
+    assert (noted["rule"], noted["wildcards"], noted["benchmark"]) == ("prepare", {"lang": "en"}, "")
