@@ -41,6 +41,15 @@ def test_the_names_in_an_archive_are_no_paths(tmp_path, name):
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["a.zip", "file", "in"]
 
 
+def test_a_member_may_lie_in_any_folder_but_only_once(tmp_path):
+    archive = packed(tmp_path / "a.zip", {"deep/er/file": b"body", "deep/other-file": b"", "profile": b""})
+    extract(archive, "file", tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == b"body"
+    archive = packed(tmp_path / "b.zip", {"a/file": b"", "b/file": b""})
+    with pytest.raises(DataError, match="has 2 files 'file'"):
+        extract(archive, "file", tmp_path / "out")
+
+
 def test_a_link_in_an_archive_is_refused(tmp_path):
     archive = packed(tmp_path / "a.zip", {"link": b"/etc/passwd"}, link=stat.S_IFLNK | 0o777)
     with pytest.raises(DataError, match="is a link or a folder"):

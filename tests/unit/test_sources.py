@@ -273,7 +273,7 @@ def tarred(**members: bytes) -> bytes:
 
 def test_wikiann_is_an_archive_of_archives(server, tmp_path):
     inner = tarred(train=b"mt:Iva\tO\n", test=b"mt::\tO\n", extra=b"mt:b\tO\n")
-    server.files["/panx_dataset.zip"] = packed(**{"panx_dataset/mt.tar.gz": inner, "panx_dataset/en.tar.gz": inner})
+    server.files["/panx_dataset.zip"] = packed(**{"mt.tar.gz": inner, "deeper/en.tar.gz": inner})
     settings = Language(source="wikiann", sha256={"archive": sha256(inner)})
     out = sources.fetch(settings, "test", tmp_path, language="mt")
     assert out == tmp_path / "wikiann/mt.tar.gz" == sources.fetch(settings, "train", tmp_path, language="mt")
@@ -286,11 +286,11 @@ def test_wikiann_is_an_archive_of_archives(server, tmp_path):
 
 
 def test_an_archive_of_a_known_language_must_be_the_known_one(server, tmp_path):
-    server.files["/panx_dataset.zip"] = packed(**{"panx_dataset/mt.tar.gz": tarred(train=b"mt:a\tO\n")})
+    server.files["/panx_dataset.zip"] = packed(**{"mt.tar.gz": tarred(train=b"mt:a\tO\n")})
     with pytest.raises(TagdistillError, match=f"should be {catalogue.WIKIANN_SHA256['mt']}") as caught:
         sources.fetch(Language(source="wikiann"), "train", tmp_path, language="mt")
     assert "mt.tar.gz" in caught.value.where and not (tmp_path / "wikiann/mt.tar.gz").exists()
-    with pytest.raises(DataError, match=r"no file 'panx_dataset/xx\.tar\.gz'"):
+    with pytest.raises(DataError, match=r"no file 'xx\.tar\.gz'"):
         sources.fetch(Language(source="wikiann"), "train", tmp_path, language="xx")
 
 

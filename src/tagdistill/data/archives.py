@@ -23,21 +23,29 @@ BROKEN = (
 def extract(archive: Path, member: str, out: Path, *, limit: int = LIMIT) -> None:
     """Write the member of a .zip to `out`, complete or not at all; `limit` is the most bytes that it may have.
 
-    Raises DataError where it is not there, is a link or folder, is too large or is broken.
+    It may lie in any folder of the archive. Raises DataError where it is not there or there twice, is a link or folder,
+    is too large or is broken.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
-            names = {item.filename: item for item in opened.infolist()}
-            if member not in names:
-                shown = sorted(names)[:50]
-                raise DataError(f"the archive has no file {member!r}", where=str(archive), hint=nearest(member, shown))
-            # The upper half of the attributes is the file's mode on Unix: 0o12 is a link, whose text is a path.
-            if names[member].is_dir() or names[member].external_attr >> 28 == 0o12:
-                raise DataError(f"{member!r} is a link or a folder, not a file", where=str(archive))
-            with opened.open(names[member]) as source, atomic_path(out) as temporary, temporary.open("wb") as target:
+            item = _item(opened, member, str(archive))
+            with opened.open(item) as source, atomic_path(out) as temporary, temporary.open("wb") as target:
                 _copy(source, target, limit, f"{archive}: {member}")
     except BROKEN as error:
         raise DataError(f"not a whole .zip archive: {error}", where=str(archive), hint="Fetch it again.") from error
+
+
+def _item(opened: zipfile.ZipFile, member: str, where: str) -> zipfile.ZipInfo:
+    items = [item for item in opened.infolist() if f"/{item.filename}".endswith(f"/{member}")]
+    if not items:
+        names = sorted(item.filename for item in opened.infolist())[:50]
+        raise DataError(f"the archive has no file {member!r}", where=where, hint=nearest(member, names))
+    if len(items) > 1:
+        raise DataError(f"the archive has {len(items)} files {member!r}", where=where)
+    # The upper half of the attributes is the file's mode on Unix: 0o12 is a link, whose text is a path.
+    if items[0].is_dir() or items[0].external_attr >> 28 == 0o12:
+        raise DataError(f"{member!r} is a link or a folder, not a file", where=where)
+    return items[0]
 
 
 def _copy(source: IO[bytes], target: BinaryIO, limit: int, where: str) -> None:

@@ -135,7 +135,7 @@ def wikiann_archive() -> Remote:
 def wikiann_member(settings: Language, language: str) -> tuple[str, str | None]:
     """Return the name of a language's archive within the large one, and its checksum where it is known."""
     code = _code(settings, language)
-    return f"panx_dataset/{code}.tar.gz", settings.sha256.get("archive", WIKIANN_SHA256.get(code))
+    return f"{code}.tar.gz", settings.sha256.get("archive", WIKIANN_SHA256.get(code))
 
 
 def hub_place(settings: Language, language: str) -> tuple[str, str, str]:
