@@ -8,9 +8,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from tagdistill.crf import functions, paths
+from tagdistill.crf import functions
 from tagdistill.crf.forward_backward import ForwardBackward
-from tagdistill.crf.kernels import argmax, forward_backward, k_best, log_partition
+from tagdistill.crf.kernels import argmax, forward_backward, k_best, log_partition, paths_of
 from tagdistill.crf.paths import PathCounts
 from tagdistill.crf.potentials import pad_time, prepare
 from tagdistill.crf.shapes import Bool, Float, Int
@@ -155,10 +155,10 @@ class LinearChain:
 
     def log_prob_of_paths(self, labels: Int[Tensor, "batch k time"]) -> Float[Tensor, "batch k"]:
         """Return `log p` (batch, k) of several paths a sentence, for top-k and top-wk: one log Z serves all of them."""
-        path = paths.prepare(labels, self._potentials.layout, self.num_labels)
+        path = paths_of(self._potentials, labels)
         if self._potentials.need_gradient:
             return functions.PathLogProb.apply(*self._graph, path, self._pass).to(self.dtype)
-        return (paths.score(*self._graph, path) - self._log_partition[:, None]).to(self.dtype)
+        return (path.score(*self._graph) - self._log_partition[:, None]).to(self.dtype)
 
     def expected_log_prob(self, counts: PathCounts) -> Float[Tensor, " batch"]:
         """Return `sum_y w(y) log p(y)` (batch,) from the expected counts of weights w that sum to 1 in each sentence.
@@ -192,8 +192,8 @@ class LinearChain:
         labels, score = k_best(self._potentials, k)
         with torch.no_grad():
             filled = score > -torch.inf
-            path = paths.prepare(labels, self._potentials.layout, self.num_labels)
-            exact = paths.score(*self._graph, path) - self._log_partition[:, None]
+            path = paths_of(self._potentials, labels)
+            exact = path.score(*self._graph) - self._log_partition[:, None]
             log_prob = exact.masked_fill(~filled, -torch.inf).to(self.dtype)
         return TopK(self._labels_out(labels), log_prob, filled.sum(1))
 

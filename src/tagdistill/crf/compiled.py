@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tagdistill.crf import library
 from tagdistill.crf.forward_backward import ForwardBackward
+from tagdistill.crf.paths import check_range, check_shape
 from tagdistill.crf.potentials import Potentials
 
 
@@ -52,6 +53,36 @@ def _chain(potentials: Potentials) -> Any:
     )
 
 
+class Paths:
+    """Label paths (batch, k, time or more) of a chain; see paths.Paths. Raises ValueError for a label outside."""
+
+    def __init__(self, potentials: Potentials, labels: Tensor) -> None:
+        check_shape(labels, potentials.layout)
+        self._potentials, self._labels = potentials, labels.to("cpu", torch.int64).contiguous()
+        self._run = library.load()
+        given = library.Paths(self._labels.data_ptr(), *self._labels.shape[1:])
+        self._pass = (_chain(potentials), ctypes.byref(given))
+        ends = (ctypes.c_int64 * 2)()
+        if labels.shape[1]:
+            self._run["path_range"](*self._pass, ends)
+        check_range(ends, potentials.scores.shape[2])
+
+    def score(self, scores: Tensor, transitions: Tensor) -> Tensor:
+        out = self._potentials.scores.new_empty(self._labels.shape[:2])
+        self._run["path_scores"](*self._pass, out.data_ptr())
+        return out
+
+    def add_unary(self, counts: Tensor, weight: Tensor) -> Tensor:
+        weight = _plain(weight)
+        self._run["path_counts"](*self._pass, weight.data_ptr(), counts.data_ptr())
+        return counts
+
+    def edge_sum(self, weight: Tensor) -> Tensor:
+        out, weight = torch.empty_like(self._potentials.transitions), _plain(weight)
+        self._run["path_edges"](*self._pass, weight.data_ptr(), out.data_ptr())
+        return out
+
+
 class Compiled(ForwardBackward):
     """A pass in probability space or log space, whichever is exact for each sentence."""
 
@@ -81,7 +112,7 @@ class Compiled(ForwardBackward):
         return out
 
     def posterior_cross_entropy(self, log_target: Tensor, heat: float) -> tuple[Tensor, Tensor]:
-        logits = log_target.to(_kind(log_target)).contiguous()
+        logits = log_target.to(library.kind(log_target.dtype)).contiguous()
         loss, signed = torch.empty_like(self.log_partition), torch.empty_like(self.potentials.scores)
         given = library.Targets(logits.data_ptr(), logits.shape[1], logits.dtype == torch.float32, heat)
         self._run["posterior"](*self._pass, ctypes.byref(given), loss.data_ptr(), signed.data_ptr())
@@ -110,11 +141,6 @@ class Compiled(ForwardBackward):
         scores, edges = torch.empty_like(before), torch.empty_like(self.potentials.transitions)
         self._run["adjoint"](*self._pass, before.data_ptr(), after.data_ptr(), scores.data_ptr(), edges.data_ptr())
         return scores, edges
-
-
-def _kind(values: Tensor) -> torch.dtype:
-    """float32, or float64 for that alone: what the C++ side reads."""
-    return torch.float64 if values.dtype == torch.float64 else torch.float32
 
 
 def _plain(values: Tensor) -> Tensor:

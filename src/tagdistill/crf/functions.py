@@ -92,7 +92,7 @@ class PathLogProb(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, scores: Tensor, transitions: Tensor, path: paths.Paths, passed: ForwardBackward) -> Tensor:
         ctx.passed, ctx.path = passed, path
-        return paths.score(scores, transitions, path) - passed.log_partition[:, None]
+        return path.score(scores, transitions) - passed.log_partition[:, None]
 
     @staticmethod
     @first_order
@@ -100,9 +100,9 @@ class PathLogProb(torch.autograd.Function):
         passed, total = ctx.passed, -grad.sum(1)
         scores = transitions = None
         if ctx.needs_input_grad[0]:
-            scores = paths.add_unary(passed.weighted_marginals(total), ctx.path, grad)
+            scores = ctx.path.add_unary(passed.weighted_marginals(total), grad)
         if ctx.needs_input_grad[1]:
-            transitions = paths.edge_sum(ctx.path, grad, passed.potentials.transitions.shape[0])
+            transitions = ctx.path.edge_sum(grad)
             transitions += passed.edge_sum(total)
         return scores, transitions, None, None
 

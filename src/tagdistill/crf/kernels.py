@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tagdistill.crf import compiled, fused, scaled, viterbi, wide
+from tagdistill.crf import compiled, fused, paths, scaled, viterbi, wide
 from tagdistill.crf import k_best as deviations
 from tagdistill.crf.forward_backward import ForwardBackward
 from tagdistill.crf.potentials import Potentials
@@ -54,3 +54,10 @@ def k_best(potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
         return compiled.k_best(potentials, k)
     found = deviations.k_best(potentials, k)
     return found.labels, found.score
+
+
+def paths_of(potentials: Potentials, labels: Tensor) -> paths.Paths:
+    """Return label paths (batch, k, time); raise ValueError for a label outside the chain's."""
+    if potentials.compiled:
+        return compiled.Paths(potentials, labels)
+    return paths.prepare(labels, potentials.layout, len(potentials.transitions))

@@ -25,7 +25,7 @@ class Chain(ctypes.Structure):
 
 
 class Inputs(ctypes.Structure):
-    """struct Inputs of inputs.h."""
+    """struct Inputs and struct Outputs of inputs.h."""
 
     _fields_ = (
         *((name, Pointer) for name in ("emissions", "start", "end")),
@@ -40,8 +40,19 @@ class Targets(ctypes.Structure):
     _fields_ = (("logits", Pointer), ("given", Integer), ("is_float", Integer), ("heat", ctypes.c_double))
 
 
+class Paths(ctypes.Structure):
+    """struct Paths of paths.h."""
+
+    _fields_ = (("labels", Pointer), ("k", Integer), ("given", Integer))
+
+
 ARGUMENTS: dict[str, list[Any]] = {
-    "fold": [ctypes.POINTER(Inputs), Pointer, Pointer, Pointer, Pointer],
+    "fold": [Pointer, Pointer, Pointer, Pointer, Pointer],
+    "unfold": [Pointer, Pointer, Pointer],
+    "path_range": [Pointer, Pointer, Pointer],
+    "path_scores": [Pointer, Pointer, Pointer],
+    "path_counts": [Pointer, Pointer, Pointer, Pointer],
+    "path_edges": [Pointer, Pointer, Pointer, Pointer],
     "log_partition": [Pointer, Pointer],
     "forward_backward": [Pointer, Pointer, Pointer],
     "marginals": [Pointer, Pointer, Pointer, Pointer],
@@ -80,17 +91,37 @@ def _check(result: int, function: Any, arguments: Any) -> None:
         raise MemoryError("the compiled kernel had no memory, or no thread, left")
 
 
+def kind(*given: torch.dtype | None) -> torch.dtype:
+    """float32 where all are, else float64: what the C++ side reads and writes."""
+    return torch.float32 if all(dtype in (None, torch.float32) for dtype in given) else torch.float64
+
+
 def fold(
     emissions: Tensor, start: Tensor | None, end: Tensor | None, edges: Tensor, lengths: Tensor, time: int
 ) -> tuple[Tensor, Tensor, tuple[float, float]]:
     """Return `Potentials.scores`, `.top` and the spreads: NaN or infinite where a score is not finite."""
     batch, given, labels = emissions.shape
-    kind = torch.float32 if emissions.dtype == torch.float32 else torch.float64
-    values = [None if x is None else x.detach().to(kind).contiguous() for x in (emissions, start, end)]
-    scores = edges.new_empty((batch, time, labels), requires_grad=False)
-    top = edges.new_empty((batch, time, 1))
-    inputs = Inputs(*(None if x is None else x.data_ptr() for x in values), given, kind == torch.float32)
+    tensors = (emissions, start, end)
+    dtype = kind(*(x if x is None else x.dtype for x in tensors))
+    values = [x if x is None else x.detach().to(dtype).contiguous() for x in tensors]
+    scores, top = edges.new_empty((batch, time, labels)), edges.new_empty((batch, time, 1))
+    inputs = Inputs(*(x if x is None else x.data_ptr() for x in values), given, dtype == torch.float32)
     chain = Chain(None, None, edges.data_ptr(), lengths.data_ptr(), batch, time, labels, torch.get_num_threads())
     spreads = (ctypes.c_double * 2)()
     load()["fold"](ctypes.byref(inputs), ctypes.byref(chain), scores.data_ptr(), top.data_ptr(), spreads)
     return scores, top, tuple(spreads)
+
+
+def unfold(
+    grad: Tensor, lengths: Tensor, time: int, wanted: tuple[torch.dtype | None, ...]
+) -> tuple[Tensor | None, ...]:
+    """Return gradients to emissions (batch, time, label), start and end, of the dtypes wanted; None for none."""
+    grad, dtype = grad.contiguous(), kind(*wanted)
+    batch, steps, labels = grad.shape
+    shapes = ((batch, time, labels), (labels,), (labels,))
+    pairs = zip(shapes, wanted, strict=True)
+    out = [None if want is None else grad.new_empty(shape, dtype=dtype) for shape, want in pairs]
+    outputs = Inputs(*(x if x is None else x.data_ptr() for x in out), time, dtype == torch.float32)
+    chain = Chain(None, None, None, lengths.data_ptr(), batch, steps, labels, torch.get_num_threads())
+    load()["unfold"](ctypes.byref(outputs), ctypes.byref(chain), grad.data_ptr())
+    return tuple(x if x is None else x.to(want) for x, want in zip(out, wanted, strict=True))

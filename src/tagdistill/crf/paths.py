@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -11,12 +13,49 @@ from tagdistill.crf.potentials import Layout
 from tagdistill.crf.shapes import Float, Int
 
 
-class Paths(NamedTuple):
+class Paths(Protocol):
+    """Label paths of a chain, k a sentence, as its kernel reads them."""
+
+    def score(self, scores: Tensor, transitions: Tensor) -> Tensor:
+        """Unnormalised log scores (batch, k)."""
+
+    def add_unary(self, counts: Tensor, weight: Tensor) -> Tensor:
+        """Add each path's weight (batch, k) at its labels to counts (batch, time, label), in place."""
+
+    def edge_sum(self, weight: Tensor) -> Tensor:
+        """Weighted transition counts of all sentences together, (from, to)."""
+
+
+@dataclass(frozen=True)
+class Cells:
     """Label paths as flat positions, with the weight 0 in padding, where they are arbitrary."""
 
     cells: Tensor  # (batch, k, time) positions in (batch, time, label)
     edges: Tensor  # (batch, k, time - 1) positions in (from, to)
     weight: Tensor  # (batch, time, 1) float64
+    labels: int
+
+    def score(self, scores: Tensor, transitions: Tensor) -> Tensor:
+        cells = _look_up(scores, self.cells, self.weight)
+        return cells + _look_up(transitions, self.edges, self.weight[:, 1:])
+
+    def add_unary(self, counts: Tensor, weight: Tensor) -> Tensor:
+        _add(counts.view(-1), self.cells, weight[..., None] * self.weight.transpose(1, 2))
+        return counts
+
+    def edge_sum(self, weight: Tensor) -> Tensor:
+        counts = weight.new_zeros(self.labels * self.labels)
+        return _add(counts, self.edges, self._of_edges(weight)).view(self.labels, self.labels)
+
+    def each_edges(self, weight: Tensor) -> Tensor:
+        """Weighted transition counts of each sentence, (batch, from, to)."""
+        size = self.labels * self.labels
+        start = torch.arange(len(weight), device=weight.device)[:, None, None] * size
+        counts = weight.new_zeros(len(weight) * size)
+        return _add(counts, self.edges + start, self._of_edges(weight)).view(-1, self.labels, self.labels)
+
+    def _of_edges(self, weight: Tensor) -> Tensor:
+        return weight[..., None] * self.weight[:, 1:].transpose(1, 2)
 
 
 class PathCounts(NamedTuple):
@@ -26,54 +65,37 @@ class PathCounts(NamedTuple):
     transitions: Float[Tensor, "batch label label"]  # [from, to]
 
 
-def prepare(labels: Tensor, layout: Layout, num_labels: int) -> Paths:
-    """Find the cells and edges of (batch, k, time) labels; raise ValueError for a label outside the chain's."""
+def check_shape(labels: Tensor, layout: Layout) -> None:
+    """Raise ValueError where labels are not (batch, k, time or more)."""
     if labels.dim() != 3 or labels.shape[0] != layout.batch or labels.shape[2] < layout.time:
         wanted = f"({layout.batch}, k, {layout.time} or more)"
         raise ValueError(f"labels: expected {wanted}, found {tuple(labels.shape)}")
+
+
+def check_range(ends: Iterable[int], num_labels: int) -> None:
+    """Raise ValueError where the least or the largest label is outside the chain's."""
+    low, high = ends
+    if low < 0 or high >= num_labels:
+        found = low if low < 0 else high
+        raise ValueError(f"labels: expected 0 to {num_labels - 1} on every token, found {found}")
+
+
+def prepare(labels: Tensor, layout: Layout, num_labels: int) -> Cells:
+    """Find the cells and edges of (batch, k, time) labels; raise ValueError for a label outside the chain's."""
+    check_shape(labels, layout)
     inside = layout.mask[:, None]
     rows = labels[..., : layout.time].to(device=inside.device, dtype=torch.int64) * inside
     if not rows.is_cuda and rows.numel():
-        low, high = (int(v) for v in rows.aminmax())
-        if low < 0 or high >= num_labels:
-            found = low if low < 0 else high
-            raise ValueError(f"labels: expected 0 to {num_labels - 1} on every token, found {found}")
+        check_range((int(v) for v in rows.aminmax()), num_labels)
     size = layout.mask.numel() * num_labels
     start = torch.arange(0, size, num_labels, device=rows.device).view(layout.batch, 1, layout.time)
     edges = torch.add(rows[..., 1:], rows[..., :-1], alpha=num_labels)
-    return Paths(rows + start, edges, layout.weight)
-
-
-def score(scores: Tensor, transitions: Tensor, path: Paths) -> Tensor:
-    """Unnormalised log scores (batch, k)."""
-    cells = _look_up(scores, path.cells, path.weight)
-    return cells + _look_up(transitions, path.edges, path.weight[:, 1:])
+    return Cells(rows + start, edges, layout.weight, num_labels)
 
 
 def _look_up(table: Tensor, position: Tensor, weight: Tensor) -> Tensor:
     values = table.reshape(-1).index_select(0, position.reshape(-1)).view(position.shape)
     return torch.matmul(values, weight).squeeze(-1)
-
-
-def add_unary(counts: Tensor, path: Paths, weight: Tensor) -> Tensor:
-    """Add each path's weight (batch, k) at its labels to counts (batch, time, label), in place."""
-    _add(counts.view(-1), path.cells, weight[..., None] * path.weight.transpose(1, 2))
-    return counts
-
-
-def edge_sum(path: Paths, weight: Tensor, labels: int) -> Tensor:
-    """Weighted transition counts of all sentences together, (from, to)."""
-    counts = weight.new_zeros(labels * labels)
-    return _add(counts, path.edges, weight[..., None] * path.weight[:, 1:].transpose(1, 2)).view(labels, labels)
-
-
-def edges(path: Paths, weight: Tensor, labels: int) -> Tensor:
-    """Weighted transition counts of each sentence, (batch, from, to)."""
-    start = torch.arange(len(weight), device=weight.device)[:, None, None] * (labels * labels)
-    counts = weight.new_zeros(len(weight) * labels * labels)
-    return _add(counts, path.edges + start, weight[..., None] * path.weight[:, 1:].transpose(1, 2)).view(
-        -1, labels, labels
-    )
 
 
 def _add(counts: Tensor, position: Tensor, weight: Tensor) -> Tensor:
@@ -92,5 +114,5 @@ def count(
     """
     layout = Layout(lengths.to(device=labels.device, dtype=torch.int64), labels.shape[2])
     path = prepare(labels, layout, num_labels)
-    unary = add_unary(weight.new_zeros((*layout.mask.shape, num_labels)), path, weight)
-    return PathCounts(unary, edges(path, weight, num_labels))
+    unary = path.add_unary(weight.new_zeros((*layout.mask.shape, num_labels)), weight)
+    return PathCounts(unary, path.each_edges(weight))

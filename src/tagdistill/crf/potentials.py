@@ -163,25 +163,29 @@ class _Fold(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, emissions: Tensor, start: Tensor | None, end: Tensor | None, layout: Layout, scores: list[Tensor]
+        ctx: Any, emissions: Tensor, start: Tensor | None, end: Tensor | None, folded: tuple[Layout, bool, Tensor]
     ) -> Tensor:
-        ctx.layout, ctx.time, ctx.dtype = layout, emissions.shape[1], emissions.dtype
-        ctx.vectors = [None if v is None else v.dtype for v in (start, end)]
-        return scores[0]  # in a list, or it would count as an input
+        ctx.layout, ctx.compiled, scores = folded  # in a tuple, or scores would count as an input
+        ctx.time, ctx.dtypes = emissions.shape[1], [None if x is None else x.dtype for x in (emissions, start, end)]
+        return scores
 
     @staticmethod
     @first_order
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Kernels return 0 in padding, so no gradient has to be sent back to a last token."""
+        needs = ctx.needs_input_grad[:3]
+        if ctx.compiled:
+            wanted = tuple(dtype if need else None for dtype, need in zip(ctx.dtypes, needs, strict=True))
+            return *library.unfold(grad, ctx.layout.lengths, ctx.time, wanted), None
         emissions = start = end = None
-        if ctx.needs_input_grad[0]:
-            emissions = pad_time(grad.to(ctx.dtype), ctx.time)
-        if ctx.needs_input_grad[1]:
-            start = grad[:, 0].sum(0).to(ctx.vectors[0])
-        if ctx.needs_input_grad[2]:
+        if needs[0]:
+            emissions = pad_time(grad.to(ctx.dtypes[0]), ctx.time)
+        if needs[1]:
+            start = grad[:, 0].sum(0).to(ctx.dtypes[1])
+        if needs[2]:
             rows = grad.reshape(-1, grad.shape[2]).index_select(0, ctx.layout.last)
-            end = rows.sum(0).to(ctx.vectors[1])
-        return emissions, start, end, None, None
+            end = rows.sum(0).to(ctx.dtypes[2])
+        return emissions, start, end, None
 
 
 def pad_time(values: Tensor, time: int) -> Tensor:
@@ -217,7 +221,7 @@ def prepare(
     if spreads and check:
         _check_finite(spreads)
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in given):
-        scores = _Fold.apply(*given, layout, [scores])
+        scores = _Fold.apply(*given, (layout, compiled, scores))
     spread, edge_spread = spreads if spreads and check else (None, None)
     return Potentials(scores, edges, layout, top, spread, edge_spread, compiled)
 

@@ -51,6 +51,31 @@ double fold(const Inputs& in, const Chain& chain, double* scores, double* top) {
     return *std::max_element(spreads.begin(), spreads.end());
 }
 
+struct Outputs {  // the same, to be written
+    void *emissions, *start, *end;
+    int64_t given, is_float;
+};
+
+// The gradient to scores as gradients to what they were made of; start and end get sums over sentences.
+template <class Real>
+void unfold(const Outputs& out, const Chain& chain, const double* grad) {
+    const int64_t size = chain.labels;
+    each_sentence(chain, [&](int64_t b) {
+        Real* to = static_cast<Real*>(out.emissions) + b * out.given * size;
+        const double* from = grad + chain.cell(b, 0);
+        for (int64_t c = 0; out.emissions && c < chain.time * size; ++c) to[c] = from[c];
+        if (out.emissions) std::fill(to + chain.time * size, to + out.given * size, Real(0));
+    });
+    const auto add = [&](void* out, auto token) {
+        std::vector<double> total(size);
+        for (int64_t b = 0; b < chain.batch; ++b)
+            for (int64_t j = 0; j < size; ++j) total[j] += grad[chain.cell(b, token(b)) + j];
+        std::copy(total.begin(), total.end(), static_cast<Real*>(out));
+    };
+    if (out.start) add(out.start, [](int64_t) { return int64_t(0); });
+    if (out.end) add(out.end, [&](int64_t b) { return chain.lengths[b] - 1; });
+}
+
 struct Targets {  // the layout of library.py's Targets
     const void* logits;  // (batch, given, labels)
     int64_t given;       // time steps
@@ -62,22 +87,27 @@ struct Targets {  // the layout of library.py's Targets
 template <class Real, class Space>
 double compare(const Targets& targets, const Space& space, const Rows& rows, const Sentence& s, int64_t sentence,
                double* signed_) {
-    const double heat = targets.heat;
+    const double heat = targets.heat, cold = 1.0 / heat;
     const int64_t size = rows.labels;
     const Real* from = static_cast<const Real*>(targets.logits) + sentence * targets.given * size;
     Table logits(1, (s.n * size + LANES - 1) / LANES), row(3, s.width);
-    for (int64_t c = 0; c < s.n * size; ++c) logits.row(0)[c] = from[c] / heat;
+    for (int64_t c = 0; c < s.n * size; ++c) logits.row(0)[c] = from[c] * cold;
     Vector *target = row[0], *found = row[1], *log_found = row[2], loss = all(0.0);
     for (int64_t t = 0; t < s.n; ++t) {
         const int64_t room = (s.n - t) * size;
         rows.take(logits.row(0) + t * size, room, -INFINITE, target);
         softmax(target, target, s.width);
         space.log_marginals(s, t, log_found);
-        log_found[s.width - 1] = choose(rows.live, log_found[s.width - 1], all(-INFINITE));
-        for (int64_t w = 0; w < s.width; ++w) found[w] = log_found[w] / heat;
-        const double total = softmax(found, found, s.width);
+        double total = 0.0;
+        if (heat == 1.0) {
+            space.marginals(s, t, found);
+        } else {
+            log_found[s.width - 1] = choose(rows.live, log_found[s.width - 1], all(-INFINITE));
+            for (int64_t w = 0; w < s.width; ++w) log_found[w] *= cold;
+            total = softmax(log_found, found, s.width);
+        }
         for (int64_t w = 0; w < s.width; ++w) {
-            const Vector part = target[w] * (log_found[w] / heat - total);
+            const Vector part = target[w] * (log_found[w] - total);
             loss += w + 1 < s.width ? part : choose(rows.live, part, all(0.0));
             found[w] -= target[w];
         }

@@ -10,6 +10,7 @@
 
 #include "best_paths.h"
 #include "inputs.h"
+#include "paths.h"
 #include "scans.h"
 
 using namespace tagdistill;
@@ -38,6 +39,54 @@ int tagdistill_fold(const Inputs* in, const Chain* chain, double* scores, double
     return guarded([&] {
         spreads[0] = in->is_float ? fold<float>(*in, *chain, scores, top) : fold<double>(*in, *chain, scores, top);
         spreads[1] = spread_of(chain->transitions, chain->labels * chain->labels);
+    });
+}
+
+// What reaches the caller's tensors of grad (batch, time, labels), which is 0 in padding.
+int tagdistill_unfold(const Outputs* out, const Chain* chain, const double* grad) {
+    return guarded([&] {
+        if (out->is_float)
+            unfold<float>(*out, *chain, grad);
+        else
+            unfold<double>(*out, *chain, grad);
+    });
+}
+
+// ends: the smallest and the largest label on a token. The functions below want them to be labels.
+int tagdistill_path_range(const Chain* chain, const Paths* paths, int64_t ends[2]) {
+    return guarded([&] { range(*chain, *paths, ends); });
+}
+
+// (batch, k) unnormalised scores.
+int tagdistill_path_scores(const Chain* chain, const Paths* paths, double* out) {
+    return guarded([&] {
+        each_sentence(*chain, [&](int64_t b) {
+            for (int64_t p = 0; p < paths->k; ++p) out[b * paths->k + p] = score(*chain, b, paths->of(b, p));
+        });
+    });
+}
+
+// Add each path's weight (batch, k) at its labels to counts (batch, time, labels).
+int tagdistill_path_counts(const Chain* chain, const Paths* paths, const double* weight, double* counts) {
+    return guarded([&] {
+        each_sentence(*chain, [&](int64_t b) {
+            for (int64_t p = 0; p < paths->k; ++p)
+                for (int64_t t = 0; t < chain->lengths[b]; ++t)
+                    counts[chain->cell(b, t) + paths->of(b, p)[t]] += weight[b * paths->k + p];
+        });
+    });
+}
+
+// (labels, labels) weighted transition counts of all sentences together.
+int tagdistill_path_edges(const Chain* chain, const Paths* paths, const double* weight, double* out) {
+    return guarded([&] {
+        sum_tables(*chain, out, [&](int64_t b, Table& part) {
+            for (int64_t p = 0; p < paths->k; ++p) {
+                const int64_t* path = paths->of(b, p);
+                for (int64_t t = 1; t < chain->lengths[b]; ++t)
+                    part.row(path[t - 1])[path[t]] += weight[b * paths->k + p];
+            }
+        });
     });
 }
 
@@ -148,19 +197,11 @@ int tagdistill_adjoint(const Chain* chain, double* state, const double* before, 
         const Rows rows(*chain);
         sum_tables(*chain, transitions, [&](int64_t b, Table& part) {
             const Sentence s = pass.of(b);
-            const int64_t place = chain->cell(b, 0), size = rows.labels;
-            Table forward(size, s.width), backward(size, s.width), total(s.n, s.width);
-            // `before` is given to the state, the token's own score included; `after` to what follows the token.
-            for (int64_t t = 0; t < s.n; ++t)
-                rows.take(before + chain->cell(b, t), (s.n - t) * size, 0.0, total[t]);
+            const int64_t place = chain->cell(b, 0);
             spaces.with(s, [&](const auto& space) {
-                adjoint(space, rows, s, 0, before + place, total, forward);
-                adjoint(space, rows, s, 1, after + place, total, backward);
+                adjoint(space, rows, s, before + place, after + place, scores + place, part);
             });
-            for (int64_t t = 0; t < s.n; ++t) rows.put(total[t], (s.n - t) * size, scores + chain->cell(b, t));
-            std::fill_n(scores + chain->cell(b, s.n), (chain->time - s.n) * size, 0.0);
-            for (int64_t i = 0; i < size; ++i)
-                for (int64_t j = 0; j < size; ++j) part.row(i)[j] += forward.row(i)[j] + backward.row(j)[i];
+            std::fill_n(scores + chain->cell(b, s.n), (chain->time - s.n) * rows.labels, 0.0);
         });
     });
 }

@@ -117,7 +117,7 @@ class Scaled {
     void pull(const Sentence& s, int direction, int64_t t, int64_t next, const Vector* flow, Vector* out, Vector* before,
               Vector* after, Table&) const {
         const Vector* raw = s.raws(direction, next);
-        for (int64_t w = 0; w < rows.width; ++w) after[w] = flow[w] / raw[w];
+        for (int64_t w = 0; w < rows.width; ++w) after[w] = flow[w] * (1.0 / raw[w]);
         state(s, direction, t, before);
         step(1 - direction, after, out);
         for (int64_t w = 0; w < rows.width; ++w) out[w] *= before[w];

@@ -95,27 +95,63 @@ void count_pairs(const Space& space, const Sentence& s, int64_t first, int64_t s
     space.finish(0, before, after, counts);
 }
 
-// Gradients of sum given * log state of one direction to the edges, into a table of zeros, and to the scores: what flows
-// back to each token is added to total (n, width).
+// The adjoint of a direction: with the gradients given to log state (n, labels), those to the edges, into `counts`, and
+// what flows back to each token, added to total (n, width).
 template <class Space>
-void adjoint(const Space& space, const Rows& rows, const Sentence& s, int direction, const double* given, Table& total,
-             Table& counts) {
-    const int64_t turn = direction ? s.n - 1 : 0, way = direction ? -1 : 1;  // its first token, and where it goes
-    const auto take = [&](int64_t t, Vector* row) {
-        rows.take(given + t * rows.labels, (s.n - t) * rows.labels, 0.0, row);
-    };
-    Table flow(1, s.width), back(1, s.width), before(s.n, s.width), after(s.n, s.width);
-    take(s.n - 1 - turn, flow[0]);
-    for (int64_t k = s.n - 2; k >= 0; --k) {
-        const int64_t t = turn + way * k;
-        space.pull(s, direction, t, t + way, flow[0], back[0], before[t], after[t], counts);
-        take(t, flow[0]);
+class Adjoint {
+  public:
+    Adjoint(const Space& space, const Rows& rows, const Sentence& s, int direction, const double* given, Table& total)
+        : counts(rows.labels, s.width), space(space), rows(rows), s(s), direction(direction), given(given), total(total),
+          flow(2, s.width), before(s.n, s.width), after(s.n, s.width) {
+        take(at(s.n - 1));
+    }
+
+    // Go back from the direction's token k + 1 to its token k.
+    void back(int64_t k) {
+        const int64_t t = at(k);
+        space.pull(s, direction, t, at(k + 1), flow[0], flow[1], before[t], after[t], counts);
+        take(t);
         for (int64_t w = 0; w < s.width; ++w) {
-            total[t][w] += back[0][w];
-            flow[0][w] += back[0][w];
+            total[t][w] += flow[1][w];
+            flow[0][w] += flow[1][w];
         }
     }
-    space.finish(direction, before, after, counts);
+
+    void finish() { space.finish(direction, before, after, counts); }
+
+    Table counts;
+
+  private:
+    int64_t at(int64_t k) const { return direction ? s.n - 1 - k : k; }
+    void take(int64_t t) { rows.take(given + t * rows.labels, (s.n - t) * rows.labels, 0.0, flow[0]); }
+
+    const Space& space;
+    const Rows& rows;
+    const Sentence& s;
+    const int direction;
+    const double* given;
+    Table &total, flow, before, after;
+};
+
+// Gradients of sum before * log state0 + after * log raw1 of a sentence: to its scores, all of them (n, labels), and to
+// the edges, which are added to edges (labels, labels).
+template <class Space>
+void adjoint(const Space& space, const Rows& rows, const Sentence& s, const double* before, const double* after,
+             double* scores, Table& edges) {
+    Table total(s.n, s.width);
+    // What is given to raw1 is no part of the token's own score: only what flows on from it is.
+    for (int64_t t = 0; t < s.n; ++t) rows.take(before + t * rows.labels, (s.n - t) * rows.labels, 0.0, total[t]);
+    Adjoint<Space> forward(space, rows, s, 0, before, total), backward(space, rows, s, 1, after, total);
+    for (int64_t k = s.n - 2; k >= 0; --k) {
+        forward.back(k);
+        backward.back(k);
+    }
+    forward.finish();
+    backward.finish();
+    for (int64_t t = 0; t < s.n; ++t) rows.put(total[t], (s.n - t) * rows.labels, scores + t * rows.labels);
+    for (int64_t i = 0; i < rows.labels; ++i)
+        for (int64_t j = 0; j < rows.labels; ++j)
+            edges.row(i)[j] += forward.counts.row(i)[j] + backward.counts.row(j)[i];
 }
 
 // Call work(first, stop, group) for every group of sentences, on as many threads as are worth it.
