@@ -35,7 +35,7 @@ from tagdistill.distill.examples import CorpusFiles, Source
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
 from tagdistill.files import read_json, sha256_file
 from tagdistill.jobs import TeacherJob, write_job
-from tagdistill.settings import TeacherSettings
+from tagdistill.settings import TeacherSettings, WordEncoder
 from tagdistill.training import stages, trainer
 from tagdistill.training.checkpoints import COMPLETE, last_checkpoint
 from tagdistill.training.stages import Run, one_teacher_each, run_training
@@ -283,7 +283,7 @@ def start(run: Run, data: dict[str, CorpusFiles], **environment: str) -> subproc
         labels=LABELS,
         decoder="crf",
         settings=run.settings,
-        encoder=TINY,
+        encoder=WordEncoder(**TINY.model_dump()),
         seed=0,
     )
     lists = {"train": [data["aa/train"].corpus], "train_features": [data["aa/train"].features]}

@@ -200,6 +200,8 @@ def test_a_teacher_reads_word_vectors_beside_the_encoder_s(tmp_path, corpora, ca
     run_training(teacher_run(tmp_path / "with", *files, encoder=beside, updates=60, head="linear"))
     run_training(teacher_run(tmp_path / "without", *plain, updates=60, head="linear"))
     scores = [read_json(tmp_path / name / "training.json")["dev"] for name in ("with", "without")]
+    assert read_json(tmp_path / "with/training.json")["words_without_vector"] == count
+    assert "words_without_vector" not in read_json(tmp_path / "without/training.json")
     assert scores[0] > scores[1] + 10 and scores[0] > 90  # the vectors tell, random word pieces hardly do
 
     model = tmp_path / "with/model"

@@ -56,6 +56,7 @@ class Source:
     per_word: dict[str, Tensor] = field(default_factory=dict)  # teacher values, [words, ...]
     per_sentence: dict[str, Tensor] = field(default_factory=dict)  # teacher values, [sentences, ...]
     teacher: str | None = None  # hash of the weights that the teacher values are of
+    words_without_vector: int | None = None  # where word vectors stand beside the encoder's
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -80,7 +81,7 @@ def read_source(
     corpus = read_corpus(files.corpus)
     # Files come in lists, matched by place: the corpus itself says whether it is the one that is meant.
     check_belongs(files.corpus, corpus.metadata, language=files.language, labels=list(labels))
-    vectors = _vectors(files, files.features, corpus, encoder) if files.features else None
+    vectors, missing = _vectors(files, files.features, corpus, encoder) if files.features else (None, None)
     offsets = np.concatenate([[0], np.cumsum(corpus.lengths, dtype=np.int64)])
     said: dict[str, Any] = {}
     if objective is not None and (objective.targets or objective.scores):
@@ -88,10 +89,15 @@ def read_source(
         path = _needed(files.targets if objective.targets else files.scores, files)
         metadata, said["per_word"], said["per_sentence"] = read(path, objective)
         said["teacher"] = _check_teacher(path, metadata, corpus, labels, objective.teacher)
-    return Source(files.language, corpus.tokens, offsets, vectors, label_ids(corpus, labels), **said)
+    return Source(
+        files.language, corpus.tokens, offsets, vectors, label_ids(corpus, labels), words_without_vector=missing, **said
+    )
 
 
-def _vectors(files: CorpusFiles, path: Path, corpus: Corpus, encoder: EncoderSettings | None) -> Tensor:
+def _vectors(
+    files: CorpusFiles, path: Path, corpus: Corpus, encoder: EncoderSettings | None
+) -> tuple[Tensor, int | None]:
+    """Return the vectors of all words and, where word vectors stand beside the encoder's, how many words have none."""
     store = FeatureStore.open(path)
     store.matches(corpus)
     if encoder is not None:
@@ -99,11 +105,11 @@ def _vectors(files: CorpusFiles, path: Path, corpus: Corpus, encoder: EncoderSet
         check_belongs(path, store.metadata, encoder=encoder_key(encoder), taps=list(encoder.taps), **made_with)
     beside = encoder.vectors if isinstance(encoder, WordEncoder) else None
     if beside is None and files.vectors is None:
-        return store.features
+        return store.features, None
     words = word_vectors(files.vectors, beside, str(files.corpus))
     found = words(word for sentence in corpus.tokens for word in sentence)
     log.info("%s: %d of %d words have no word vector", files.corpus, words.missing, words.looked_up)
-    return torch.cat([store.features, torch.from_numpy(found)], dim=1)
+    return torch.cat([store.features, torch.from_numpy(found)], dim=1), words.missing
 
 
 def word_vectors(folder: Path | None, wanted: Vectors | None, where: str) -> WordVectors:

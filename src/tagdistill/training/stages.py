@@ -165,7 +165,9 @@ def _train(run: Run) -> tuple[Model, dict[str, Any]]:
         score=_dev_score(run, model, words) if run.dev else None,
         device=run.device,
     )
-    return model, {**outcome, "updates": len(updates), "teachers": teachers}
+    without_vector = [x.words_without_vector for x in labelled if x.words_without_vector is not None]
+    told = {"words_without_vector": sum(without_vector)} if without_vector else {}
+    return model, {**outcome, "updates": len(updates), "teachers": teachers, "told": told}
 
 
 def one_teacher_each(sources: Sequence[Source]) -> dict[str, str]:
@@ -257,6 +259,7 @@ def _write(run: Run, model: Model, outcome: dict[str, Any], fingerprint: str) ->
         "objective": run.objective,
         "fingerprint": fingerprint,
         "versions": versions(),
+        **outcome["told"],
     }
     write_text(run.log, "".join(json.dumps(line, sort_keys=True) + "\n" for line in outcome["history"]))
     write_json(run.summary, summary)
