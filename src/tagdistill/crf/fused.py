@@ -7,7 +7,7 @@ be known about the values and nothing is read back from the device. Triton comes
 from __future__ import annotations
 
 import importlib.util
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import torch
@@ -18,12 +18,26 @@ from tagdistill.crf.forward_backward import ForwardBackward
 from tagdistill.crf.potentials import Potentials
 
 MOST_LABELS = 128  # the square of it must fit into a multiprocessor's registers
+OLDEST = (7, 0)  # compute capability that Triton compiles for
 CHUNK = 32  # token pairs that one program sums up
 
 
 def serves(scores: Tensor) -> bool:
     """Whether these kernels run for (..., label) scores."""
-    return scores.is_cuda and scores.shape[-1] <= MOST_LABELS and importlib.util.find_spec("triton") is not None
+    return scores.is_cuda and scores.shape[-1] <= MOST_LABELS and _compiles_for(scores.device)
+
+
+@cache
+def _compiles_for(device: torch.device) -> bool:
+    return importlib.util.find_spec("triton") is not None and torch.cuda.get_device_capability(device) >= OLDEST
+
+
+def _launch(name: str, grid: tuple[int, ...], *arguments: Tensor | int, **options: int) -> None:
+    """Run one of the kernels on the device of the first argument, be it the current one or not."""
+    from tagdistill.crf import fused_kernels
+
+    with torch.cuda.device_of(arguments[0]):
+        getattr(fused_kernels, name)[grid](*arguments, **options)
 
 
 def _block(labels: int, *, light: bool = False) -> dict[str, int]:
@@ -34,14 +48,22 @@ def _block(labels: int, *, light: bool = False) -> dict[str, int]:
 
 def _scan(potentials: Potentials, raw: Tensor | None) -> Tensor:
     """Run the scan in both directions, or where `raw` is None in one; return log Z (batch,)."""
-    from tagdistill.crf import fused_kernels
-
     scores, layout = potentials.scores.contiguous(), potentials.layout
     log_z = scores.new_empty(layout.batch)
-    fused_kernels.scan[(layout.batch, 1 if raw is None else 2)](
-        scores, potentials.transitions.contiguous(), layout.lengths, log_z if raw is None else raw, log_z,
-        layout.batch, layout.time, scores.shape[2], KEEP=raw is not None, **_block(scores.shape[2]),
-    )  # fmt: skip
+    _launch(
+        "scan",
+        (layout.batch, 1 if raw is None else 2),
+        scores,
+        potentials.transitions.contiguous(),
+        layout.lengths,
+        log_z if raw is None else raw,
+        log_z,
+        layout.batch,
+        layout.time,
+        scores.shape[2],
+        KEEP=raw is not None,
+        **_block(scores.shape[2]),
+    )
     return log_z
 
 
@@ -81,27 +103,46 @@ class Fused(ForwardBackward):
         return self._pair_sums(weight).sum((0, 1))
 
     def _pair_sums(self, weight: Tensor) -> Tensor:
-        from tagdistill.crf import fused_kernels
-
         batch, time, labels = self.scores.shape
         chunks = max(1, -(-(time - 1) // CHUNK))
         out = self.scores.new_empty((batch, chunks, labels, labels))
-        fused_kernels.pair_sums[(batch, chunks)](
-            self.scores, self.edge, self.layout.lengths, self.raw, self.log_partition,
-            weight.to(self.scores.dtype).contiguous(), out, batch, time, labels, CHUNK, **_block(labels),
-        )  # fmt: skip
+        _launch(
+            "pair_sums",
+            (batch, chunks),
+            self.scores,
+            self.edge,
+            self.layout.lengths,
+            self.raw,
+            self.log_partition,
+            weight.to(self.scores.dtype).contiguous(),
+            out,
+            batch,
+            time,
+            labels,
+            CHUNK,
+            **_block(labels),
+        )
         return out
 
     def adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-        from tagdistill.crf import fused_kernels
-
         batch, time, labels = self.scores.shape
         given = torch.stack([before, after])
         flow, pairs = torch.zeros_like(given), given.new_empty((2, batch, labels, labels))
-        fused_kernels.adjoint[(batch, 2)](
-            self.scores, self.edge, self.layout.lengths, self.raw, given, flow, pairs,
-            batch, time, labels, **_block(labels),
-        )  # fmt: skip
+        _launch(
+            "adjoint",
+            (batch, 2),
+            self.scores,
+            self.edge,
+            self.layout.lengths,
+            self.raw,
+            given,
+            flow,
+            pairs,
+            batch,
+            time,
+            labels,
+            **_block(labels),
+        )
         return flow.sum(0).sub_(after), pairs.sum((0, 1))
 
 
@@ -114,18 +155,34 @@ class _Best(NamedTuple):
 
 
 def _best(potentials: Potentials) -> _Best:
-    from tagdistill.crf import fused_kernels
-
     scores, layout = potentials.scores.contiguous(), potentials.layout
     batch, time, labels = scores.shape
     prefixes, following = scores.new_zeros((time, batch, labels)), viterbi.into(potentials.transitions)
     path = layout.lengths.new_zeros((batch, time))
     block = _block(labels, light=True)
-    fused_kernels.best_prefixes[(batch,)](
-        scores, potentials.transitions.contiguous(), layout.lengths, prefixes, batch, time, labels, **block
+    _launch(
+        "best_prefixes",
+        (batch,),
+        scores,
+        potentials.transitions.contiguous(),
+        layout.lengths,
+        prefixes,
+        batch,
+        time,
+        labels,
+        **block,
     )
-    fused_kernels.backtrace[(batch,)](
-        prefixes, following, layout.lengths, path, batch, time, labels, **block | {"num_warps": 1}
+    _launch(
+        "backtrace",
+        (batch,),
+        prefixes,
+        following,
+        layout.lengths,
+        path,
+        batch,
+        time,
+        labels,
+        **block | {"num_warps": 1},
     )
     return _Best(prefixes, following, path)
 
@@ -140,8 +197,6 @@ def k_best(potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
 
     The whole search is one launch.
     """
-    from tagdistill.crf import fused_kernels
-
     found, lengths = _best(potentials), potentials.layout.lengths
     time, batch, labels = found.prefixes.shape
     paths = lengths.new_zeros((batch, k, time))
@@ -151,8 +206,23 @@ def k_best(potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
     turns, cells = paths.new_zeros((2, batch, k)).unbind(0)
     turns[:, 0] = lengths
     block = _block(labels, light=True)
-    fused_kernels.k_best[(batch,)](
-        found.prefixes, found.following, lengths, paths, score, turns, heads, cells, batch, time, labels,
-        K=k, ROWS=max(1, 1024 // block["BLOCK"]), SLOTS=max(2, 1 << (k - 1).bit_length()), **block,
-    )  # fmt: skip
+    _launch(
+        "k_best",
+        (batch,),
+        found.prefixes,
+        found.following,
+        lengths,
+        paths,
+        score,
+        turns,
+        heads,
+        cells,
+        batch,
+        time,
+        labels,
+        K=k,
+        ROWS=max(1, 1024 // block["BLOCK"]),
+        SLOTS=max(2, 1 << (k - 1).bit_length()),
+        **block,
+    )
     return paths, score
