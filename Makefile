@@ -69,7 +69,7 @@ bench-gpu: setup  ## Measure the CRF kernels on a CUDA device; rewrites docs/ben
 	$(BIN)/python bench/gpu.py --path build/peers-gpu --json build/gpu.json --page docs/benchmarks-gpu.md
 
 paper: setup  ## Rewrite docs/paper.md from the finished experiments of the paper's configs and their variants
-	$(BIN)/tagdistill paper $(sort $(wildcard results/*conll* results/*wikiann results/*ud results/*semeval)) --out docs/paper.md
+	$(BIN)/tagdistill paper $(sort $(wildcard results/*conll* results/*wikiann* results/ud results/*-ud* results/*semeval*)) --out docs/paper.md
 
 results: setup  ## Rewrite docs/results.md from the finished medium experiments
 	$(BIN)/tagdistill results $(sort $(wildcard results/medium-*)) --out docs/results.md

@@ -71,6 +71,7 @@ def test_what_is_no_experiment_of_the_paper_is_refused(tmp_path):
     other = experiment(tmp_path, "demo", "system\n")
     with pytest.raises(DataError, match="no experiment of the paper"):
         write_paper([other], tmp_path / "x.md")
+    assert "config/medium/ud-gpu.yaml" in paper_page([experiment(tmp_path, "medium-ud-gpu", "system\ten\n")])
     with pytest.raises(DataError, match="not finished"):
         write_paper([tmp_path / "none-ud"], tmp_path / "x.md")
 

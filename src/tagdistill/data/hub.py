@@ -76,7 +76,9 @@ def join(parts: list[Path], out: Path) -> None:
 
 def _listed(dataset: str, revision: str, scratch: Path) -> dict[str, dict[str, Any]]:
     url = f"{base_url('hub')}/api/datasets/{dataset}/revision/{revision}?blobs=true"
-    answer = scratch / f"{dataset.replace('/', '--')}-{revision}.json"
+    answer = (
+        scratch / f"{dataset.replace('/', '--')}-{revision}.{os.getpid()}.json"
+    )  # other splits ask at the same time
     try:
         download(url, answer, _token())
         siblings = json.loads(answer.read_text(encoding="utf-8"))["siblings"]

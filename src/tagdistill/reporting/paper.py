@@ -87,9 +87,8 @@ def paper_page(experiments: Sequence[Path]) -> str:
 
 def _families(name: str) -> list[str]:
     """Return the numbers of the tables that an experiment is of."""
-    base = name.rpartition("-")[2]
-    family = VARIANTS.get(base, base)
-    return [number for number, (owner, _) in SOURCES.items() if owner == family]
+    parts = {VARIANTS.get(part, part) for part in name.split("-")}
+    return [number for number, (owner, _) in SOURCES.items() if owner in parts]
 
 
 def _ours(table: Printed, folder: Path) -> Mapping[str, str]:
