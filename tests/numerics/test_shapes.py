@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -32,7 +33,8 @@ except TypeCheckError:
 """
 
 
-def test_annotations_are_what_callers_give_and_get() -> None:
-    found = subprocess.run([sys.executable, "-c", CALLS], capture_output=True, text=True, check=False)
+def test_annotations_are_what_callers_give_and_get(cpu_kernel: str) -> None:
+    environment = {**os.environ, "TAGDISTILL_KERNEL": cpu_kernel}
+    found = subprocess.run([sys.executable, "-c", CALLS], capture_output=True, text=True, check=False, env=environment)
     assert found.returncode == 0, found.stderr
     assert found.stdout == "checked\n"  # the annotations were looked at

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tagdistill.crf import library
+from tagdistill.crf import library, paths
 from tagdistill.crf.forward_backward import ForwardBackward
-from tagdistill.crf.paths import check_range, check_shape
 from tagdistill.crf.potentials import Potentials
 
 
@@ -53,11 +52,11 @@ def _chain(potentials: Potentials) -> Any:
     )
 
 
-class Paths:
+class Paths(paths.Paths):
     """Label paths (batch, k, time or more) of a chain; see paths.Paths. Raises ValueError for a label outside."""
 
     def __init__(self, potentials: Potentials, labels: Tensor) -> None:
-        check_shape(labels, potentials.layout)
+        paths.check_shape(labels, potentials.layout)
         self._potentials, self._labels = potentials, labels.to("cpu", torch.int64).contiguous()
         self._run = library.load()
         given = library.Paths(self._labels.data_ptr(), *self._labels.shape[1:])
@@ -65,7 +64,7 @@ class Paths:
         ends = (ctypes.c_int64 * 2)()
         if labels.shape[1]:
             self._run["path_range"](*self._pass, ends)
-        check_range(ends, potentials.scores.shape[2])
+        paths.check_range(ends[0], ends[1], potentials.scores.shape[2])
 
     def score(self, scores: Tensor, transitions: Tensor) -> Tensor:
         out = self._potentials.scores.new_empty(self._labels.shape[:2])

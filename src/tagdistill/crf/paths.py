@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,21 +13,24 @@ from tagdistill.crf.potentials import Layout
 from tagdistill.crf.shapes import Float, Int
 
 
-class Paths(Protocol):
+class Paths(ABC):
     """Label paths of a chain, k a sentence, as its kernel reads them."""
 
+    @abstractmethod
     def score(self, scores: Tensor, transitions: Tensor) -> Tensor:
         """Unnormalised log scores (batch, k)."""
 
+    @abstractmethod
     def add_unary(self, counts: Tensor, weight: Tensor) -> Tensor:
         """Add each path's weight (batch, k) at its labels to counts (batch, time, label), in place."""
 
+    @abstractmethod
     def edge_sum(self, weight: Tensor) -> Tensor:
         """Weighted transition counts of all sentences together, (from, to)."""
 
 
 @dataclass(frozen=True)
-class Cells:
+class Cells(Paths):
     """Label paths as flat positions, with the weight 0 in padding, where they are arbitrary."""
 
     cells: Tensor  # (batch, k, time) positions in (batch, time, label)
@@ -72,9 +75,8 @@ def check_shape(labels: Tensor, layout: Layout) -> None:
         raise ValueError(f"labels: expected {wanted}, found {tuple(labels.shape)}")
 
 
-def check_range(ends: Iterable[int], num_labels: int) -> None:
+def check_range(low: int, high: int, num_labels: int) -> None:
     """Raise ValueError where the least or the largest label is outside the chain's."""
-    low, high = ends
     if low < 0 or high >= num_labels:
         found = low if low < 0 else high
         raise ValueError(f"labels: expected 0 to {num_labels - 1} on every token, found {found}")
@@ -86,7 +88,8 @@ def prepare(labels: Tensor, layout: Layout, num_labels: int) -> Cells:
     inside = layout.mask[:, None]
     rows = labels[..., : layout.time].to(device=inside.device, dtype=torch.int64) * inside
     if not rows.is_cuda and rows.numel():
-        check_range((int(v) for v in rows.aminmax()), num_labels)
+        low, high = rows.aminmax()
+        check_range(int(low), int(high), num_labels)
     size = layout.mask.numel() * num_labels
     start = torch.arange(0, size, num_labels, device=rows.device).view(layout.batch, 1, layout.time)
     edges = torch.add(rows[..., 1:], rows[..., :-1], alpha=num_labels)
