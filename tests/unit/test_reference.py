@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tagdistill.data.catalogue import check_source
 from tagdistill.reference import SECTIONS, config_reference
 from tagdistill.reporting.results import write_results
-from tagdistill.settings import Language
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,17 +23,6 @@ def test_the_page_of_every_key_is_up_to_date():
 @pytest.mark.parametrize("model", [model for _, model, _ in SECTIONS], ids=lambda model: model.__name__)
 def test_every_key_is_described(model):
     assert all(field.description for field in model.model_fields.values())
-
-
-def test_the_example_in_the_readme_is_a_config_that_passes(tmp_path):
-    from tagdistill.config import check_experiment
-
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    example, fetched = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
-    for key, values in yaml.safe_load(fetched)["languages"].items():
-        check_source(Language.model_validate(values), key, ("train", "dev", "test"))
-    experiment = check_experiment(yaml.safe_load(example), "README.md")
-    assert set(experiment.languages) == {"en", "nl"}
 
 
 def test_the_environments_install_the_pinned_torch():

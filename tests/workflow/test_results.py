@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+
+from projects import experiment
 
 from tagdistill.data.corpus import read_corpus
 from tagdistill.evaluation.predictions import read_predictions
+from tagdistill.reporting.figures import FIGURES
 
 
 def test_every_prediction_and_score_is_of_its_own_language(finished):
@@ -37,3 +41,22 @@ def test_targets_and_features_are_of_their_own_corpus(finished):
         assert targets.ids == corpus.ids
     for file in results.glob("features/*/*/*.safetensors"):
         FeatureStore.open(file).matches(read_corpus(results / "data" / file.parts[-2] / f"{file.stem}.parquet"))
+
+
+def test_the_report_of_snakemake_holds_figures_with_captions_and_needs_no_network(finished, tmp_path):
+    page = tmp_path / "report.html"
+    config = finished.write(experiment())
+    nowhere = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+    done = finished.snakemake(config, "--report", str(page), **nowhere)
+    assert done.returncode == 0, done.stdout
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r'<(?:script|link|img|iframe)[^>]*(?:src|href)="https?:', text)
+    categories = json.loads(re.search(r"var categories = (\{.*?\})[;\n]", text)[1])
+    assert set(categories) == {"Report", "Figures", "Tables", "Model cards"}
+    figures = [f"results/tiny/figures/{name}.svg" for name in FIGURES]
+    assert sorted(categories["Figures"]["Other"]) == sorted(figures)
+    for name, file in zip(FIGURES, figures, strict=True):
+        entry = text[text.index(f'"{file}": {{"name"') :][:2000]
+        assert f'"labels": {{"figure": "{name}"}}' in entry
+        caption = re.search(r'"caption": "<p>(.*?)</p>', entry)[1]
+        assert len(caption.split()) > 5
