@@ -115,7 +115,6 @@ class LogHandler(LogHandlerBase):
             "reason": told["reason"],
             "output": [str(file) for file in told["output"]],
             "resources": {n: v if isinstance(v, int) else str(v) for n, v in told["resources"].items()},
-            "local": told["local"],  # of a real run; a dry run does not know
             "benchmark": str(told["benchmark"] or ""),
         }
         with Path(self.settings.file).open("a", encoding="utf-8") as file:  # type: ignore[union-attr]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ class Job:
     reason: str
     output: list[str]
     resources: dict[str, int | str]
-    local: bool  # in a real run; a dry run does not know
 
     def __str__(self) -> str:
         return " ".join([self.rule, *self.wildcards.values()])
@@ -72,6 +71,11 @@ class Project:
             "OMP_NUM_THREADS": "1",
         }
 
+    def offline(self, log: Path) -> dict[str, str]:
+        """Return what keeps the processes of a run from the network, and writes their attempts into a file."""
+        blocker = Path(__file__).parent / "offline"
+        return {"PYTHONPATH": f"{blocker}{os.pathsep}{self.sources}", "OFFLINE_LOG": str(log)}
+
     def command(self, config: Path | None, *arguments: str) -> list[str]:
         chosen = ["--configfile", str(config)] if config else []
         return [sys.executable, "-m", "snakemake", *arguments, *chosen]
@@ -104,10 +108,8 @@ class Project:
             done = self.snakemake(file, *arguments, *logged, "--dry-run")
             assert done.returncode == 0, done.stdout
             lines = jobs.read_text(encoding="utf-8").splitlines() if jobs.exists() else []
-        read = [json.loads(line) for line in lines]
-        assert bool(read) != ("Nothing to be done" in done.stdout), done.stdout
-        keys = ("rule", "wildcards", "reason", "output", "resources", "local")
-        return Jobs([Job(**{key: job[key] for key in keys}) for job in read], done.stdout)
+        assert bool(lines) != ("Nothing to be done" in done.stdout), done.stdout
+        return Jobs(read_jobs(lines), done.stdout)
 
     def run(self, config: dict[str, Any] | Path | None, *arguments: str) -> subprocess.CompletedProcess[str]:
         file = self.write(config) if isinstance(config, dict) else config
@@ -117,6 +119,12 @@ class Project:
         """Return this project with its results in another folder, as `cp -a` would."""
         shutil.copytree(self.path, to, symlinks=True)
         return Project(to, self.sources)
+
+
+def read_jobs(lines: list[str]) -> list[Job]:
+    """Return the jobs that Snakemake's logger `tagdistill` told, a line each."""
+    names = [each.name for each in fields(Job)]
+    return [Job(**{name: job[name] for name in names}) for job in map(json.loads, lines)]
 
 
 def new_project(path: Path) -> Project:

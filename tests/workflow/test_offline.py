@@ -1,0 +1,56 @@
+"""Compute nodes may have no network: what needs it is a local rule, and all the rest has run without one."""
+
+from __future__ import annotations
+
+import re
+
+from projects import ROOT, Project, experiment, read_jobs
+
+NETWORK = {"fetch", "convert_encoder", "convert_vectors"}  # the rules that may touch the network
+
+
+def local_rules() -> set[str]:
+    text = (ROOT / "Snakefile").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^localrules:\n((?:    .*\n)+)", text, flags=re.MULTILINE)
+    return set(re.findall(r"\w+", block))
+
+
+def rules_with_files() -> set[str]:
+    texts = [file.read_text(encoding="utf-8") for file in (ROOT / "workflow/rules").glob("*.smk")]
+    return {name for text in texts for name in re.findall(r"^(?:use rule \w+ as|rule) (\w+)", text, flags=re.MULTILINE)}
+
+
+def test_the_rules_that_may_touch_the_network_are_the_local_rules_that_make_files(fresh: Project):
+    listed = fresh.snakemake(None, "--list-rules", "--quiet", "all").stdout.splitlines()
+    rules = {line.split()[0] for line in listed if line.strip()}
+    assert rules >= local_rules() | rules_with_files()
+    assert local_rules() & rules_with_files() == NETWORK
+
+
+def test_every_other_rule_runs_without_a_network(finished: Project, copied: Project):
+    target = "results/tiny/export/baseline/seed-0"
+    log, jobs = copied.path / "offline.log", copied.path / "jobs"
+    config = copied.write(experiment())
+    logged = ("--logger", "tagdistill", "--logger-tagdistill-file", str(jobs))
+    done = copied.snakemake(config, "--cores", "2", target, *logged, **copied.offline(log))
+    assert done.returncode == 0, done.stdout[-4000:]
+    # Both runs, that of the finished project and this one: they write to the same files.
+    ran = {job.rule for job in read_jobs(jobs.read_text(encoding="utf-8").splitlines()) if job.output}
+    assert ran - NETWORK == rules_with_files() - NETWORK
+    lines = log.read_text(encoding="utf-8").splitlines()
+    started = [line for line in lines if line.startswith("started")]
+    for stage in ("prepare", "encode", "train-student", "score", "evaluate-model", "report", "export"):
+        assert any(f"tagdistill {stage} " in line for line in started), stage
+    assert [line for line in lines if not line.startswith("started")] == []
+
+
+def test_the_network_is_really_off(fresh: Project):
+    log = fresh.path / "offline.log"
+    values = experiment()
+    swedish = {"source": "ud", "treebank": "Swedish-Talbanken", "release": "r2.15", "splits": ["train", "test"]}
+    values["languages"] = {"sv": swedish}
+    values |= {"task": "pos", "labels": "upos", "zero_shot": {}}
+    done = fresh.snakemake(fresh.write(values), "--cores", "1", "teachers", **fresh.offline(log))
+    assert done.returncode == 1
+    assert "Error in rule fetch" in done.stdout and "Traceback" not in done.stdout
+    assert any(line.startswith("attempt") for line in log.read_text(encoding="utf-8").splitlines())
