@@ -36,6 +36,7 @@ Files = Annotated[str, typer.Option("--files", help="input files, as JSON or @FI
 Encoder = Annotated[Optional[Path], typer.Option("--encoder", help="the converted encoder's folder")]  # noqa: UP045
 Threads = Annotated[int, typer.Option(help="threads to compute with")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Gpus = Annotated[int, typer.Option(help="GPUs that share each batch, a process each; 0 and 1: one process")]
 Out = Annotated[Path, typer.Option("--out", help="file or folder to write")]
 ModelOut = Annotated[Path, typer.Option("--model", help="folder to write the model to")]
 LogOut = Annotated[Path, typer.Option("--log", help="training log to write (JSON lines)")]
@@ -190,6 +191,7 @@ def train_teacher(
     checkpoints: Checkpoints,
     encoder: Encoder = None,
     device: Device = "auto",
+    gpus: Gpus = 1,
     threads: Threads = 1,
 ) -> None:
     """Train the teacher of one language."""
@@ -199,7 +201,7 @@ def train_teacher(
     one = (told.language,)
     corpora = {"train": _corpora(one, given, "train"), "dev": _corpora(one, given, "dev") if given.get("dev") else []}
     places = {"model": model, "log": log, "summary": summary, "checkpoints": checkpoints, "encoder_folder": encoder}
-    _train(told, device, threads, **corpora, **places, decoder=told.decoder)
+    _train(told, device, gpus, threads, **corpora, **places, decoder=told.decoder)
 
 
 @app.command()
@@ -212,6 +214,7 @@ def train_student(
     checkpoints: Checkpoints,
     encoder: Encoder = None,
     device: Device = "auto",
+    gpus: Gpus = 1,
     threads: Threads = 1,
 ) -> None:
     """Train one multilingual student with one objective."""
@@ -223,17 +226,23 @@ def train_student(
     corpora = {split: _corpora(names, given, split) for split, names in languages.items()}
     places = {"model": model, "log": log, "summary": summary, "checkpoints": checkpoints, "encoder_folder": encoder}
     learns = {"decoder": decoder_of(told.objective), "objective": told.objective, "distill": told.distill}
-    _train(told, device, threads, **corpora, **places, **learns)
+    _train(told, device, gpus, threads, **corpora, **places, **learns)
 
 
-def _train(told: Any, device: str, threads: int, **rest: Any) -> None:
+def _train(told: Any, device: str, gpus: int, threads: int, **rest: Any) -> None:
     """Run the training of a teacher's or a student's job; `rest` is what the two have each their own of."""
+    from tagdistill.training.processes import Processes, launch
     from tagdistill.training.stages import Run, run_training
 
+    processes = Processes.started()
+    if gpus > 1 and processes.number == 1:
+        launch(gpus, device)
+    if not processes.first:
+        logging.getLogger("tagdistill").setLevel(logging.WARNING)
     same = {name: getattr(told, name) for name in ("task", "labels", "settings", "encoder", "seed")}
     where = _device(device)
     with _kernel(told.kernel, where):
-        run_training(Run(**same, **rest, device=where, threads=threads))
+        run_training(Run(**same, **rest, device=where, threads=threads, processes=processes))
 
 
 @app.command()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -24,9 +21,11 @@ from tiny_runs import (
     TINY,
     files_of,
     make_corpus,
+    start,
     student_run,
     teacher_run,
     tiny_encoder,
+    wait_for_a_checkpoint,
     with_targets,
 )
 
@@ -34,8 +33,7 @@ from tagdistill.config import validate
 from tagdistill.distill.examples import CorpusFiles, Source
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
 from tagdistill.files import read_json, sha256_file
-from tagdistill.jobs import TeacherJob, write_job
-from tagdistill.settings import TeacherSettings, WordEncoder
+from tagdistill.settings import TeacherSettings
 from tagdistill.training import stages, trainer
 from tagdistill.training.checkpoints import COMPLETE, last_checkpoint
 from tagdistill.training.stages import Run, one_teacher_each, run_training
@@ -256,47 +254,17 @@ def test_a_process_that_is_killed_goes_on_where_it_was(data, tmp_path):
             name: tmp_path / "broken" / getattr(whole, name).name for name in ("model", "log", "summary", "checkpoints")
         },
     )
-    process = start(broken, data, TAGDISTILL_CHECKPOINT_SECONDS="0.05")
-    deadline = time.monotonic() + 60
-    while process.poll() is None and not any(number(path) > 20 for path in broken.checkpoints.glob(f"*/{COMPLETE}")):
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    process = start(broken, TAGDISTILL_CHECKPOINT_SECONDS="0.05")
+    wait_for_a_checkpoint(broken, process, after=20)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not broken.model.exists(), "it was faster than the test"
     assert broken.checkpoints.exists()
-    process = start(broken, data)
+    process = start(broken)
     assert process.wait(60) == 0
     said = (tmp_path / "broken" / "log.txt").read_text()
     assert "resuming from checkpoint-" in said
     assert weights(broken) == weights(whole)
-
-
-def number(marker: Path) -> int:
-    return int(marker.parent.name.rpartition("-")[2])
-
-
-def start(run: Run, data: dict[str, CorpusFiles], **environment: str) -> subprocess.Popen:
-    job = TeacherJob(
-        language="aa",
-        task="ner",
-        labels=LABELS,
-        decoder="crf",
-        settings=run.settings,
-        encoder=WordEncoder(**TINY.model_dump()),
-        seed=0,
-    )
-    lists = {"train": [data["aa/train"].corpus], "train_features": [data["aa/train"].features]}
-    lists |= {"dev": [data["aa/dev"].corpus], "dev_features": [data["aa/dev"].features]}
-    files = json.dumps({name: [str(path) for path in paths] for name, paths in lists.items()})
-    command = [sys.executable, "-m", "tagdistill", "train-teacher", "--job", write_job(job), "--files", files]
-    command += ["--model", run.model, "--log", run.log, "--summary", run.summary, "--checkpoints", run.checkpoints]
-    command += ["--device", "cpu"]
-    run.model.parent.mkdir(exist_ok=True)
-    with (run.model.parent / "log.txt").open("w") as log:
-        return subprocess.Popen(
-            [str(part) for part in command], env={**os.environ, **environment}, stdout=log, stderr=log
-        )
 
 
 # ---- checkpoints

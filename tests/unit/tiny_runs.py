@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +21,10 @@ from tagdistill.distill.targets import export_targets
 from tagdistill.encoders.features import encode
 from tagdistill.encoders.providers import convert, encoder_key
 from tagdistill.encoders.store import writing
+from tagdistill.jobs import TeacherJob, write_job
 from tagdistill.settings import Distill, EncoderSettings, StudentSettings, TeacherSettings
+from tagdistill.training.checkpoints import COMPLETE
+from tagdistill.training.processes import torchrun
 from tagdistill.training.stages import Run
 
 TYPES = ("PER", "LOC")
@@ -127,3 +135,37 @@ def with_targets(model: Path, files: CorpusFiles, folder: Path, k: int = 4) -> C
     score_corpus(model, files, scores)
     export_targets(scores, targets, k)
     return CorpusFiles(files.language, files.corpus, files.features, targets, scores)
+
+
+def start(run: Run, *arguments: str, processes: int = 1, **environment: str) -> subprocess.Popen[bytes]:
+    """Start the command that trains a teacher, in a group of its own."""
+    job = TeacherJob(
+        language=run.train[0].language,
+        task=run.task,
+        labels=run.labels,
+        decoder=run.decoder,
+        settings=run.settings,
+        encoder=run.encoder,
+        seed=run.seed,
+    )
+    lists = {}
+    for split, files in (("train", run.train), ("dev", run.dev)):
+        lists |= {split: [str(file.corpus) for file in files], f"{split}_features": [str(f.features) for f in files]}
+    tagdistill = torchrun(processes) if processes > 1 else [sys.executable, "-m", "tagdistill"]
+    command = [*tagdistill, "train-teacher", "--job", write_job(job), "--files", json.dumps(lists), "--device", "cpu"]
+    for name in ("model", "log", "summary", "checkpoints"):
+        command += [f"--{name}", str(getattr(run, name))]
+    command += arguments
+    run.model.parent.mkdir(exist_ok=True)
+    with (run.model.parent / "log.txt").open("w") as log:
+        return subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log, start_new_session=True)
+
+
+def wait_for_a_checkpoint(run: Run, process: subprocess.Popen[bytes], after: int, seconds: float = 60) -> None:
+    """Wait until a run has saved a whole checkpoint after some update."""
+    end = time.monotonic() + seconds
+    while process.poll() is None and not any(
+        int(path.parent.name.rpartition("-")[2]) > after for path in run.checkpoints.glob(f"*/{COMPLETE}")
+    ):
+        assert time.monotonic() < end
+        time.sleep(0.005)

@@ -43,4 +43,5 @@ rule train_teacher:
     shell:
         "tagdistill train-teacher --job {params.job:q} --files {params.files:q} {params.encoder} "
         "--model {output.model:q} --log {output.log:q} --summary {output.summary:q} "
-        "--checkpoints {params.checkpoints:q} --device {resources.device} --threads {threads} > {log:q} 2>&1"
+        "--checkpoints {params.checkpoints:q} --device {resources.device} --gpus {resources.gpu} "
+        "--threads {threads} > {log:q} 2>&1"

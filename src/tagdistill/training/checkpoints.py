@@ -16,6 +16,7 @@ from transformers import TrainerCallback
 
 from tagdistill.files import atomic_path, read_json, write_json
 from tagdistill.models.model import Model
+from tagdistill.training.processes import Processes
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,8 @@ def best_of(folder: Path) -> dict[str, Any]:
 class Checkpoints(TrainerCallback):
     """Save every two minutes of work, and mark a checkpoint as whole only after all of it is on the disk."""
 
-    def __init__(self, spent: float) -> None:
+    def __init__(self, spent: float, processes: Processes) -> None:
+        self.processes = processes
         self.began = time.monotonic() - spent
         self.saved = time.monotonic()
 
@@ -57,11 +59,16 @@ class Checkpoints(TrainerCallback):
         return time.monotonic() - self.began
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if time.monotonic() - self.saved >= SAVE_EVERY and state.global_step < state.max_steps:
+        # The first process's clock decides: all save, or none.
+        due = self.processes.told(time.monotonic() - self.saved >= SAVE_EVERY)
+        if due and state.global_step < state.max_steps:
             control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.saved = time.monotonic()
+        self.processes.wait()  # each has written the state of its own random numbers
+        if not self.processes.first:
+            return
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         sizes = {}
         for file in sorted(folder.iterdir()):

@@ -6,8 +6,8 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from tagdistill.models.tagger import TaggerSpec
 from tagdistill.models.tuned import PieceInputs, load_tuned
 from tagdistill.provenance import code_version, versions
 from tagdistill.settings import Decoder, Distill, EncoderSettings, Training
+from tagdistill.training.checkpoints import last_checkpoint
+from tagdistill.training.processes import Processes
 from tagdistill.training.trainer import Score, train
 from tagdistill.training.updates import Updates, plan
 
@@ -57,6 +59,7 @@ class Run:
     distill: Distill | None = None
     device: str = "cpu"
     threads: int = 1
+    processes: Processes = field(default_factory=Processes)
 
     def fingerprint(self) -> str:
         """Return a hash of all that decides the weights: settings, data, targets, code, seed and libraries."""
@@ -66,7 +69,7 @@ class Run:
                 "settings": self.settings.model_dump(mode="json"),
                 "distill": self.distill.model_dump(mode="json") if self.distill else None,
                 "shape": [self.task, self.labels, self.decoder, self.objective, self.seed],
-                "machine": [self.device, self.threads, kernel()],
+                "machine": [self.device, self.threads, kernel(), self.processes.number],
                 "encoder": [self.encoder.model_dump(mode="json"), self._encoder_sha256()],
                 "files": [sha256_file(path) for path in files],
                 "code": code_version("crf", "data/counts", "data/labels", "models", "distill", "training", "encoders"),
@@ -87,17 +90,29 @@ def run_training(run: Run) -> None:
     """Train and write model, log and summary; a killed run goes on from its last checkpoint.
 
     A lock keeps a process that outlived its workflow from training the same model at the same time; what it wrote
-    while this one waited stands.
+    while this one waited stands. Of several processes that train together the first one holds it, and writes.
     """
     run.checkpoints.parent.mkdir(parents=True, exist_ok=True)
     fingerprint = run.fingerprint()
-    with _alone(run.checkpoints.with_name("training.lock")) as waited:
-        if waited and _is_finished(run, fingerprint):
-            log.info("the other process has trained this very model: nothing is left to do")
-            return
-        run.checkpoints.mkdir(exist_ok=True)
-        _forget_other_runs(run, fingerprint)
-        model, outcome = _train(run)
+    with _alone(run.checkpoints.with_name("training.lock")) if run.processes.first else nullcontext(False) as waited:
+        finished = waited and _is_finished(run, fingerprint)
+        if run.processes.first and not finished:
+            run.checkpoints.mkdir(exist_ok=True)
+            _forget_other_runs(run, fingerprint)
+            last_checkpoint(run.checkpoints)  # removes half-written ones, before the others look
+        run.processes.join(run.device)
+        try:
+            if run.processes.told(finished):
+                log.info("the other process has trained this very model: nothing is left to do")
+            else:
+                _train_and_write(run, fingerprint)
+        finally:
+            run.processes.leave()
+
+
+def _train_and_write(run: Run, fingerprint: str) -> None:
+    model, outcome = _train(run)
+    if run.processes.first:
         _write(run, model, outcome, fingerprint)
         shutil.rmtree(run.checkpoints)
 
@@ -156,7 +171,7 @@ def _train(run: Run) -> tuple[Model, dict[str, Any]]:
     _say(run, objective, labelled, plain, len(updates))
     outcome = train(
         model,
-        Updates(pool, without, updates),
+        Updates(pool, without, updates, run.processes),
         run.settings,
         checkpoints=run.checkpoints,
         seed=run.seed,
@@ -255,6 +270,7 @@ def _write(run: Run, model: Model, outcome: dict[str, Any], fingerprint: str) ->
         "device": run.device,
         "threads": run.threads,
         "kernel": kernel(),
+        "processes": run.processes.number,
         "seed": run.seed,
         "objective": run.objective,
         "fingerprint": fingerprint,

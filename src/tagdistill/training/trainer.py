@@ -24,6 +24,7 @@ from tagdistill.models.inference import on_device
 from tagdistill.models.model import Model
 from tagdistill.settings import Training
 from tagdistill.training.checkpoints import BEST, Checkpoints, best_of, keep_if_best, last_checkpoint, seconds_of
+from tagdistill.training.processes import Processes
 from tagdistill.training.updates import Updates
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Learner(nn.Module):
         self.model, self.objective, self.temperature = model, objective, temperature
 
     def forward(self, **batch: Any) -> dict[str, Tensor]:
+        batch["lengths"] = batch["lengths"].cpu()  # where several GPUs train, the wrapper has sent them off
         chain = self.model(batch)
         teacher = teacher_of(batch) if self.objective is not None else None
         return mixed_loss(
@@ -54,6 +56,7 @@ class TaggerTrainer(Trainer):
     def __init__(
         self, learner: Learner, updates: Updates, settings: Training, score: Score | None, **rest: Any
     ) -> None:
+        self.processes = updates.processes
         self.settings, self.score_dev, self.updates, self.learner = settings, score, updates, learner
         self.parts: dict[str, Any] = {"since": time.monotonic()}
         self.teacher_weight = 0.0  # of the last update with labels: without them it is always 1
@@ -81,14 +84,15 @@ class TaggerTrainer(Trainer):
             if "finite" not in str(error):  # what a chain says of scores that are not
                 raise
             raise self._diverged() from error
-        weight = inputs["teacher_weight"]
+        weight, share = inputs["teacher_weight"], inputs["share"]
         for name, seen in (("gold", weight < 1), ("teacher", weight > 0)):
-            self.parts[name] = self.parts.get(name, 0) + parts[name].detach()
+            self.parts[name] = self.parts.get(name, 0) + share * parts[name].detach()
             self.parts[f"{name}_updates"] = self.parts.get(f"{name}_updates", 0) + seen
-        self.parts["words"] = self.parts.get("words", 0) + int(inputs["lengths"].sum())
+        self.parts["words"] = self.parts.get("words", 0) + int(inputs["lengths"].sum()) * (share > 0)
         if "labels" in inputs:
             self.teacher_weight = weight
-        return parts["loss"]
+        # Gradients are averaged over the processes; the batch's own is their sum, each weighed by its share.
+        return parts["loss"] * (share * self.processes.number)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:
@@ -108,6 +112,8 @@ class TaggerTrainer(Trainer):
         now = time.monotonic()
         parts, self.parts = self.parts, {"since": now}
         seconds = now - parts.get("since", now)
+        summed = self.processes.total([float(parts[name]) for name in ("gold", "teacher", "words")], self.args.device)
+        parts |= dict(zip(("gold", "teacher", "words"), summed, strict=True))
         # Each part's mean is over the updates that had it: with text without labels only some have gold.
         line = {name: float(parts[name]) / max(1, parts[f"{name}_updates"]) for name in ("gold", "teacher")}
         line["teacher_weight"] = float(self.teacher_weight)
@@ -119,10 +125,10 @@ class TaggerTrainer(Trainer):
         """Score dev, keep the weights if they are the best so far, and log the scores."""
         assert self.score_dev is not None
         began = time.monotonic()
-        scores = self.score_dev(self.learner.model)
+        scores = self.processes.told(self.score_dev(self.learner.model) if self.processes.first else None)
         self.learner.train()
         key = "pooled" if self.settings.select == "pooled" else "macro"
-        if self.settings.select != "last":
+        if self.settings.select != "last" and self.processes.first:
             keep_if_best(self.learner.model, Path(str(self.args.output_dir)), scores[key], self.state.global_step)
         self.log({f"dev_{name}": value for name, value in scores.items()})
         if "since" in self.parts:
@@ -152,6 +158,17 @@ def make_optimizer(model: Model, settings: Training) -> torch.optim.Optimizer:
     if settings.optimizer == "sgd":
         return torch.optim.SGD(parameters)
     return torch.optim.AdamW(parameters)
+
+
+class OwnNoise(TrainerCallback):
+    """Let each of several processes draw its own dropout; after a resume the Trainer restores what each had drawn."""
+
+    def __init__(self, seed: int, processes: Processes) -> None:
+        self.seed, self.processes = seed, processes
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.processes.number > 1:
+            torch.manual_seed(self.seed + self.processes.rank)
 
 
 class Say(TrainerCallback):
@@ -186,10 +203,11 @@ def train(
     """
     arguments = training_arguments(settings, len(updates), checkpoints, seed, device, scored=score is not None)
     resumed = last_checkpoint(checkpoints)
-    saving = Checkpoints(seconds_of(resumed) if resumed else 0.0)
+    saving = Checkpoints(seconds_of(resumed) if resumed else 0.0, updates.processes)
     trainer = TaggerTrainer(
         Learner(model, objective, temperature), updates, settings, score, args=arguments, callbacks=[saving]
     )
+    trainer.add_callback(OwnNoise(seed, updates.processes))
     trainer.remove_callback(PrinterCallback)
     if arguments.disable_tqdm:
         trainer.remove_callback(ProgressCallback)
@@ -235,10 +253,13 @@ def training_arguments(
         remove_unused_columns=False,
         disable_tqdm=not sys.stderr.isatty(),
         use_cpu=device == "cpu",
+        # Of the several processes' wrapper: not every update reaches every weight (a softmax head's transitions).
+        ddp_find_unused_parameters=True,
+        ddp_broadcast_buffers=False,
         bf16=device == "cuda" and settings.mode == "finetune",
         seed=seed,
     )
-    # Several GPUs would make the Trainer split batches among them: a job uses one.
+    # A process uses one GPU, however many it sees: of several the Trainer would make threads that split batches.
     arguments._n_gpu = min(1, arguments.n_gpu)
     return arguments
 

@@ -13,6 +13,7 @@ from tagdistill.distill.examples import Batch, Pool
 from tagdistill.errors import DataError
 from tagdistill.models.batches import bucketed, endless
 from tagdistill.settings import Anneal, Training
+from tagdistill.training.processes import Processes
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,16 @@ class Update:
 
 
 class Updates(Dataset):
-    """Item u is the batch of update u: a pure function of the seed, so that a resumed run sees the same batches."""
+    """Item u is the batch of update u: a pure function of the seed, so that a resumed run sees the same batches.
 
-    def __init__(self, labelled: Pool, unlabelled: Pool | None, plan: list[Update]) -> None:
+    Of several processes each gets its own sentences of the batch; `share` says what part of it they are.
+    """
+
+    def __init__(
+        self, labelled: Pool, unlabelled: Pool | None, plan: list[Update], processes: Processes | None = None
+    ) -> None:
         self.labelled, self.unlabelled, self.plan = labelled, unlabelled, plan
+        self.processes = processes or Processes()
 
     def __len__(self) -> int:
         return len(self.plan)
@@ -37,7 +44,8 @@ class Updates(Dataset):
         update = self.plan[number]
         pool = self.labelled if update.labelled else self.unlabelled
         assert pool is not None
-        return {**pool.batch(update.rows), "teacher_weight": update.teacher_weight}
+        rows, share = self.processes.share(update.rows)
+        return {**pool.batch(rows), "teacher_weight": update.teacher_weight, "share": share}
 
 
 def plan(

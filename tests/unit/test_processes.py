@@ -1,0 +1,110 @@
+"""Several processes train one model as one process does: the gradient of an update is that of its whole batch."""
+
+from __future__ import annotations
+
+import subprocess
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_runs import (
+    LABELS,
+    TINY,
+    files_of,
+    make_corpus,
+    start,
+    student_run,
+    teacher_run,
+    wait_for_a_checkpoint,
+    with_targets,
+)
+
+from tagdistill.distill.examples import Pool, read_source
+from tagdistill.distill.objectives import OBJECTIVES
+from tagdistill.errors import ConfigError
+from tagdistill.files import read_json
+from tagdistill.training import stages
+from tagdistill.training.processes import Processes, launch
+from tagdistill.training.stages import run_training
+from tagdistill.training.trainer import Learner
+from tagdistill.training.updates import Update, Updates
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 12])
+def test_the_shares_of_a_batch_are_the_batch(count: int):
+    rows = np.arange(100, 100 + count)
+    shares = [Processes(rank, 3).share(rows) for rank in range(3)]
+    assert sorted(row for own, share in shares if share for row in own) == rows.tolist()
+    assert sum(share for _, share in shares) == pytest.approx(1)
+    assert all(len(own) for own, _ in shares)  # each takes part, with a sentence that weighs nothing if need be
+
+
+@pytest.mark.parametrize("sentences", [2, 7])
+@pytest.mark.parametrize("objective", ["baseline", "posterior", "top_wk", "structural", "scores"])
+def test_the_gradients_of_the_shares_are_that_of_the_batch(objective: str, sentences: int, tmp_path):
+    files = files_of(make_corpus(tmp_path, "aa", "train", 12))
+    teacher = teacher_run(tmp_path / "teacher", files, updates=2)
+    run_training(teacher)
+    run = student_run(
+        tmp_path / "student", [with_targets(teacher.model, files, tmp_path)], objective=objective, dropout=0
+    )
+    source = read_source(run.train[0], LABELS, OBJECTIVES[objective], TINY)
+    torch.manual_seed(0)
+    learner = Learner(stages._model(run, [source])[0], OBJECTIVES[objective], 1.0)
+
+    def gradients(number: int) -> list[torch.Tensor]:
+        learner.zero_grad()
+        for rank in range(number):
+            update = Update(labelled=True, rows=np.arange(sentences), teacher_weight=0.5)
+            batch = Updates(Pool([source]), None, [update], Processes(rank, number))[0]
+            (learner(**batch)["loss"] * batch["share"]).backward()
+        return [p.grad.clone() for p in learner.parameters() if p.grad is not None]
+
+    for whole, summed in zip(gradients(1), gradients(3), strict=True):
+        torch.testing.assert_close(summed, whole, atol=1e-5, rtol=1e-4)
+
+
+def test_two_processes_train_the_model_that_one_trains_and_go_on_after_a_kill(tmp_path):
+    train, dev = (files_of(make_corpus(tmp_path, "aa", split, 40)) for split in ("train", "dev"))
+    settings = {"updates": 300, "dropout": 0.0, "learning_rate": 1e-3, "optimizer": "sgd"}
+    alone = teacher_run(tmp_path / "alone", train, dev, **settings)
+    run_training(alone)
+    both = teacher_run(tmp_path / "both", train, dev, **settings)
+    process = start(both, processes=2, TAGDISTILL_CHECKPOINT_SECONDS="0.2")
+    wait_for_a_checkpoint(both, process, after=20, seconds=120)
+    kill_all(process)
+    assert not both.model.exists(), "it was faster than the test"
+    process = start(both, processes=2)
+    try:
+        assert process.wait(120) == 0, (tmp_path / "both/log.txt").read_text()
+    finally:
+        if process.poll() is None:
+            kill_all(process)
+    said = (tmp_path / "both/log.txt").read_text()
+    assert said.count("resuming from checkpoint-") == 1  # one of them speaks
+    ours, theirs = (load_file(run.model / "model.safetensors") for run in (both, alone))
+    for name, weight in theirs.items():
+        torch.testing.assert_close(ours[name], weight, atol=1e-4, rtol=1e-3)
+    one, two = (read_json(run.summary) for run in (alone, both))
+    assert (one["processes"], two["processes"]) == (1, 2)
+    assert one["dev"] == pytest.approx(two["dev"], abs=0.02)
+    assert {path.name for path in both.model.parent.iterdir()} >= {"model", "metrics.jsonl", "training.json"}
+    assert not both.checkpoints.exists()
+
+
+def kill_all(process: subprocess.Popen[bytes]) -> None:
+    """Kill a launcher and its processes, which it starts in groups of their own."""
+    for each in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+        each.kill()
+    process.wait()
+
+
+def test_more_gpus_than_there_are_is_an_error_in_words(tmp_path):
+    with pytest.raises(ConfigError, match="2 GPUs are asked for, 0 can be seen with device cpu"):
+        launch(2, "cpu")
+    run = teacher_run(tmp_path / "run", files_of(make_corpus(tmp_path, "aa", "train", 4)), updates=2)
+    assert start(run, "--gpus", "2").wait(120) == 1
+    said = (tmp_path / "run/log.txt").read_text()
+    assert said.startswith("error: --gpus") and "Traceback" not in said
