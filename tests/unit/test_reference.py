@@ -56,7 +56,7 @@ def test_an_unfinished_experiment_has_no_results_page(tmp_path):
     assert not (tmp_path / "out.md").exists()
 
 
-@pytest.mark.parametrize("page", ["README.md", "config/README.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("page", ["README.md", "config/README.md", "CHANGELOG.md", "docs/cluster.md"])
 def test_links_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
