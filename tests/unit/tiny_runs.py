@@ -22,7 +22,7 @@ from tagdistill.encoders.features import encode
 from tagdistill.encoders.providers import convert, encoder_key
 from tagdistill.encoders.store import writing
 from tagdistill.jobs import TeacherJob, write_job
-from tagdistill.settings import Distill, EncoderSettings, StudentSettings, TeacherSettings
+from tagdistill.settings import Distill, EncoderSettings, StudentSettings, TeacherSettings, WordEncoder
 from tagdistill.training.checkpoints import COMPLETE
 from tagdistill.training.processes import torchrun
 from tagdistill.training.stages import Run
@@ -145,7 +145,7 @@ def start(run: Run, *arguments: str, processes: int = 1, **environment: str) -> 
         labels=run.labels,
         decoder=run.decoder,
         settings=run.settings,
-        encoder=run.encoder,
+        encoder=WordEncoder(**run.encoder.model_dump()),
         seed=run.seed,
     )
     lists = {}

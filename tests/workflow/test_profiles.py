@@ -10,7 +10,15 @@ import yaml
 from projects import ROOT, Project, experiment
 
 # The settings that decide which jobs run, and what a failure does: only one profile is read.
-SHARED = ("rerun-triggers", "max-checksum-file-size", "keep-going", "rerun-incomplete", "show-failed-logs", "quiet")
+SHARED = (
+    "rerun-triggers",
+    "max-checksum-file-size",
+    "keep-going",
+    "rerun-incomplete",
+    "show-failed-logs",
+    "logger",
+    "quiet",
+)
 MODELS = {"encode", "train_teacher", "score", "train_student", "evaluate_student", "evaluate_teacher"}
 
 
