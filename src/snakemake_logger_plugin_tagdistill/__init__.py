@@ -87,7 +87,8 @@ class LogHandler(LogHandlerBase):
         if event == LogEvent.JOB_INFO and getattr(self.settings, "file", None):
             self._note(record.__dict__)
         # The command line of a failed job, which the message of the job leaves out on purpose.
-        repeats = event == LogEvent.ERROR and getattr(record, "exception", "") == "CalledProcessError"
+        # It comes as a RuleException as well.
+        repeats = event == LogEvent.ERROR and "CalledProcessError in file" in record.getMessage()
         if repeats or not self.text.filter(record):
             return
         if event == LogEvent.PROGRESS and self.text.is_tty:
