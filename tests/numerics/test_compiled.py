@@ -13,7 +13,7 @@ import torch
 from enumeration import Inputs, random_inputs
 from torch import Tensor
 
-from tagdistill.crf import LinearChain, build, kernel, use_kernel
+from tagdistill.crf import LinearChain, build, kernel, library, use_kernel
 from tagdistill.crf.choice import VARIABLE
 from tagdistill.crf.compiled import Compiled
 from tagdistill.errors import TagdistillError
@@ -205,6 +205,20 @@ def test_without_a_compiler_the_error_says_what_to_install(source: Path, monkeyp
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(TagdistillError, match="no-such-compiler"):
         build.build()
+
+
+def test_a_cache_that_cannot_be_written_is_said(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TAGDISTILL_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(TagdistillError, match=r"cannot be written(.|\n)*TAGDISTILL_CACHE"):
+        build.build()
+
+
+def test_a_library_that_cannot_be_loaded_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken.so").write_text("not a library")
+    monkeypatch.setattr(library, "build", lambda: tmp_path / "broken.so")
+    with pytest.raises(TagdistillError, match=r"broken.so: cannot be loaded(.|\n)*built anew"):
+        library.load.__wrapped__()
 
 
 def test_two_builds_at_once_make_one_whole_library(source: Path) -> None:

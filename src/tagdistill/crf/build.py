@@ -62,11 +62,18 @@ def _key(compiler: str) -> str:
 
 
 def _compile(compiler: str, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".kernel-") as scratch:
-        made = Path(scratch) / target.name
-        _run([compiler, *FLAGS, str(FOLDER / SOURCE), "-o", str(made)])
-        made.replace(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".kernel-") as scratch:
+            made = Path(scratch) / target.name
+            _run([compiler, *FLAGS, str(FOLDER / SOURCE), "-o", str(made)])
+            made.replace(target)
+    except OSError as error:
+        raise TagdistillError(
+            f"cannot be written: {error.strerror or error}",
+            where=str(target),
+            hint="Set TAGDISTILL_CACHE to a folder of yours, or use `kernel: torch`.",
+        ) from error
 
 
 def _run(command: list[str]) -> str:

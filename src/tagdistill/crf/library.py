@@ -74,7 +74,9 @@ def load() -> dict[str, Any]:
         library = ctypes.CDLL(str(path))
     except OSError as error:
         raise TagdistillError(
-            f"cannot be loaded: {error}", where=str(path), hint="Delete it: it is built anew."
+            f"cannot be loaded: {error}",
+            where=str(path),
+            hint="Delete it: it is built anew. Or set TAGDISTILL_CACHE to a folder that programs may be loaded from.",
         ) from None
     found = {}
     for name, arguments in ARGUMENTS.items():
