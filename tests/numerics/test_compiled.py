@@ -89,6 +89,26 @@ def test_no_result_depends_on_the_number_of_threads() -> None:
             assert all(torch.equal(value, other[name]) for other in results[1:]), name
 
 
+def test_where_no_thread_can_be_started_the_results_are_the_same() -> None:
+    code = """
+import pathlib, resource, torch
+from tagdistill.crf import LinearChain, use_kernel
+use_kernel("compiled")
+torch.set_num_threads(1)
+torch.manual_seed(0)
+given = torch.randn(256, 64, 32), torch.randn(32, 32), torch.full((256,), 64)
+wanted = LinearChain(*given).log_partition
+torch.set_num_threads(16)  # their stacks take 2 MB each, or more
+pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (24 << 20), resource.RLIM_INFINITY))
+assert torch.equal(LinearChain(*given).log_partition, wanted)
+"""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("the memory of a process is read where Linux has it")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
 def test_each_sentence_is_done_in_the_space_that_is_exact_for_it() -> None:
     tame, wild = random_inputs([30], 9, seed=1), random_inputs([30], 9, seed=2, sd=300.0)
     together = Inputs(torch.cat([tame.emissions, wild.emissions]), *tame.arguments()[1:])
@@ -207,9 +227,12 @@ def test_without_a_compiler_the_error_says_what_to_install(source: Path, monkeyp
         build.build()
 
 
-def test_a_cache_that_cannot_be_written_is_said(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cache", ["file/cache", "x" * 300])  # looking into the second fails, as without permission
+def test_a_cache_that_cannot_be_written_is_said(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str
+) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setenv("TAGDISTILL_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv("TAGDISTILL_CACHE", str(tmp_path / cache))
     with pytest.raises(TagdistillError, match=r"cannot be written(.|\n)*TAGDISTILL_CACHE"):
         build.build()
 

@@ -32,9 +32,16 @@ def build() -> Path:
     """Return the compiled kernel, built now if there is none for this source, compiler and processor."""
     compiler = find_compiler()
     target = cache_folder() / f"tagdistill-kernel-{_key(compiler)}.so"
-    if not target.exists():
-        log.info("building the compiled kernel: %s", target)
-        _compile(compiler, target)
+    try:
+        if not target.exists():  # raises where the folder must not be looked into
+            log.info("building the compiled kernel: %s", target)
+            _compile(compiler, target)
+    except OSError as error:
+        raise TagdistillError(
+            f"cannot be written: {error.strerror or error}",
+            where=str(target),
+            hint="Set TAGDISTILL_CACHE to a folder of yours, or use `kernel: torch`.",
+        ) from error
     return target
 
 
@@ -62,18 +69,11 @@ def _key(compiler: str) -> str:
 
 
 def _compile(compiler: str, target: Path) -> None:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".kernel-") as scratch:
-            made = Path(scratch) / target.name
-            _run([compiler, *FLAGS, str(FOLDER / SOURCE), "-o", str(made)])
-            made.replace(target)
-    except OSError as error:
-        raise TagdistillError(
-            f"cannot be written: {error.strerror or error}",
-            where=str(target),
-            hint="Set TAGDISTILL_CACHE to a folder of yours, or use `kernel: torch`.",
-        ) from error
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".kernel-") as scratch:
+        made = Path(scratch) / target.name
+        _run([compiler, *FLAGS, str(FOLDER / SOURCE), "-o", str(made)])
+        made.replace(target)
 
 
 def _run(command: list[str]) -> str:

@@ -1,7 +1,7 @@
 """Autograd functions: every gradient comes from the one forward-backward pass, none from a tape.
 
-All take the float64 `scores` and `transitions` of a chain. First derivatives only: differentiating twice
-raises PyTorch's "marked with @first_order".
+All take the float64 `scores` and `transitions` of a chain. First derivatives only: `first_order` refuses
+a second one.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def load() -> dict[str, Any]:
 
 def _check(result: int, function: Any, arguments: Any) -> None:
     if result:
-        raise MemoryError("the compiled kernel had no memory, or no thread, left")
+        raise MemoryError("the compiled kernel had no memory left")
 
 
 def kind(*given: torch.dtype | None) -> torch.dtype:

@@ -1,5 +1,5 @@
 // The linear chain on a CPU: log Z, forward-backward, gradients, best paths. Double precision, plain C interface; every
-// function returns 0, or 1 where memory or threads ran out. Tensors are contiguous.
+// function returns 0, or 1 where memory ran out. Tensors are contiguous.
 //
 // A sentence is scanned from both ends. With factor_t(j) what token t alone gives label j, either direction has
 //   raw_t(j)   = sum_i state_(t-1)(i) edge(i, j)       (1 at its first token)

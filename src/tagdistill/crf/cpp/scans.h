@@ -172,7 +172,10 @@ void in_groups(const Chain& chain, Work work) {
         }
     };
     std::vector<std::thread> others;
-    for (int64_t n = 1; n < threads; ++n) others.emplace_back(run);
+    try {
+        for (int64_t n = 1; n < threads; ++n) others.emplace_back(run);
+    } catch (const std::exception&) {  // the system gives no more of them: those that run do all the work
+    }
     run();
     for (std::thread& other : others) other.join();
     if (failure) std::rethrow_exception(failure);
