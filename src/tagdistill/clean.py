@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tagdistill.config import read_experiment
+from tagdistill.data.catalogue import BASES
+from tagdistill.encoders.folder import RECORD
 from tagdistill.errors import ConfigError, TagdistillError
 from tagdistill.files import folder_size
 from tagdistill.plan import DOWNLOADS, VECTORS, Plan
@@ -51,11 +53,26 @@ def unused(configs: Iterable[Path], project: Path, root: str | None = None) -> l
         *_features(plans, project),
         *_left(project),
     ]
-    return [item for item in found if _is_ours(item.path, project)]
+    own = {path for plan in plans for path in _users_own(plan, project)}
+    return [item for item in found if _is_ours(item.path, project) and not _touches(item.path, own)]
 
 
 def _plan(path: Path, project: Path, root: str | None) -> Plan:
     return Plan(read_experiment(path, **({"root": root} if root else {})), project)
+
+
+def _users_own(plan: Plan, project: Path) -> Iterator[Path]:
+    """Yield the files and folders that a config names, wherever they lie: nothing here makes them anew."""
+    pairs = ((language, split) for language in plan.languages for split in plan.splits(language))
+    raw = (plan.raw(*pair) for pair in pairs if plan.languages[pair[0]].given(pair[1]))
+    vectors = (plan.vectors_source(key) for key in plan.vectors_folders())
+    yield from ((project / path).resolve() for path in (*raw, *vectors, *plan.local_encoders()) if path)
+
+
+def _touches(path: Path, own: set[Path]) -> bool:
+    """Return whether a path is, holds or lies in one of the user's own."""
+    full = path.resolve()
+    return any(other.is_relative_to(full) or full.is_relative_to(other) for other in own)
 
 
 def _encoders(plans: list[Plan], project: Path) -> Iterator[Unused]:
@@ -63,7 +80,8 @@ def _encoders(plans: list[Plan], project: Path) -> Iterator[Unused]:
     # A folder that is not there now cannot be converted again: what was made of it stays.
     away = any(not source.exists() for plan in plans for source in plan.local_encoders())
     for path in _children(project / "resources" / "encoders"):
-        if path.name not in used and not path.name.startswith((".", "path-") if away else "."):
+        kept = path.name in used or path.name.startswith((".", "path-") if away else ".")
+        if not kept and (path / RECORD).is_file():  # a model that somebody put there has none
             yield Unused(path, "no config uses this encoder")
 
 
@@ -78,13 +96,18 @@ def _downloads(plans: list[Plan], project: Path) -> Iterator[Unused]:
     names = {vectors.name for plan in plans for vectors in plan.vectors_folders().values() if vectors.name}
     kept |= {path for path in (project / DOWNLOADS / "fasttext").glob("*") if path.name.partition(".vec")[0] in names}
     kept |= {project / DOWNLOADS / "fasttext"} if names else set()
-    yield from _outside(project / DOWNLOADS, kept)
+    for source in sorted(BASES):  # other folders are the user's
+        folder = project / DOWNLOADS / source
+        if folder in kept:
+            yield from _outside(folder, kept)
+        elif folder.is_dir():
+            yield Unused(folder, "no config reads this download")
 
 
 def _vectors(plans: list[Plan], project: Path) -> Iterator[Unused]:
     used = {key for plan in plans for key in plan.vectors_folders()}
     for path in _children(project / VECTORS):
-        if path.name not in used and not path.name.startswith("."):
+        if path.name not in used and not path.name.startswith(".") and (path / RECORD).is_file():
             yield Unused(path, "no config uses these word vectors")
 
 
@@ -134,7 +157,7 @@ def _is_running(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except (PermissionError, OverflowError):  # somebody else's job, or no number of ours
         return True
     return True
 

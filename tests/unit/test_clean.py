@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tagdistill.clean import find_configs, unused
@@ -31,7 +33,7 @@ def test_downloads_beside_one_that_is_read_stay(tmp_path: Path):
         "ud/Swedish-LinES/r2.15/train.conllu",
         "hub/some/set/0123/train.parquet",
         "fasttext/wiki.fr.vec",
-        "../vectors/wiki-nl-1234/vectors.npy",
+        "../vectors/wiki-nl-1234/tagdistill.json",
     ):
         path = data / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,3 +45,35 @@ def test_downloads_beside_one_that_is_read_stay(tmp_path: Path):
         "data/ud/Swedish-LinES",
         "vectors/wiki-nl-1234",
     ]
+
+
+def test_what_the_user_put_there_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Own files below resources/ are not made anew: neither those that a config names, in whatever way, nor others."""
+    monkeypatch.chdir(tmp_path)
+    files = {
+        "train": "resources/data/ud/mine/train.conllu",
+        "dev": "elsewhere/../resources/data/ud/mine2/dev.conllu",
+        "test": str(tmp_path / "resources/data/ud/mine3/test.conllu"),
+    }
+    given = ["resources/encoders/my-bert/config.json", "resources/vectors/mine/my.vec"]
+    for file in [*files.values(), *given, "elsewhere/x", "resources/data/notes/read.me", "resources/vectors/b.vec"]:
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "resources/vectors/mine/tagdistill.json").touch()
+    config = {**CONFIG, "languages": {"fr": {"format": "conllu", **files}}}
+    config["teacher"] = {"updates": 1, "vectors": {"path": given[1]}}
+    config["encoder"] = {"provider": "path", "id": "resources/encoders/my-bert"}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    (tmp_path / "resources/data/ud/old").mkdir()
+    found = unused(find_configs(tmp_path), tmp_path)
+    assert [str(item.path.relative_to(tmp_path)) for item in found] == ["resources/data/ud/old"]
+
+
+def test_a_left_over_name_with_a_number_that_is_no_process_stays(tmp_path: Path):
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
+    path = tmp_path / "results" / f".x.{'9' * 30}.tmp"
+    path.parent.mkdir()
+    path.touch()
+    os.utime(path, (0, 0))
+    assert unused(find_configs(tmp_path), tmp_path) == []

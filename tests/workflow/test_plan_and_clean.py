@@ -84,15 +84,16 @@ def cluttered(copied: Project) -> Project:
     copied.sources = copied.path / "src"
     (copied.path / "study.yaml").write_text(copied.write(experiment()).read_text(encoding="utf-8"), encoding="utf-8")
     for folder in (
-        "resources/encoders/wheel-old-1234",
         "resources/data/ud/French-GSD/r2.1",
-        "resources/vectors/wiki-nl-1234",
         "results/gone/features/old-tap1-mean/en",
         "results/tiny/features/old-tap9-mean/en",
         "results/gone/students/baseline/seed-0/model",
     ):
         (copied.path / folder).mkdir(parents=True)
         (copied.path / folder / "file").write_text("x" * 5000, encoding="utf-8")
+    for folder in ("resources/encoders/wheel-old-1234", "resources/vectors/wiki-nl-1234"):
+        (copied.path / folder).mkdir(parents=True)
+        (copied.path / folder / "tagdistill.json").write_text("{}", encoding="utf-8")
     (copied.path / "resources/data/checksums.sha256").write_text("", encoding="utf-8")
     left = copied.path / "results/tiny/.old.99999999.tmp"
     left.write_text("half", encoding="utf-8")
@@ -123,9 +124,9 @@ def test_clean_lists_what_no_config_uses_and_removes_it_when_told(cluttered: Pro
     assert "removed: " in told(cluttered, "clean", "study.yaml", "config/tiny.yaml", "--yes")
     gone = before - files(cluttered)
     assert gone == {
-        "resources/encoders/wheel-old-1234/file",
+        "resources/encoders/wheel-old-1234/tagdistill.json",
         "resources/data/ud/French-GSD/r2.1/file",
-        "resources/vectors/wiki-nl-1234/file",
+        "resources/vectors/wiki-nl-1234/tagdistill.json",
         "results/gone/features/old-tap1-mean/en/file",
         "results/tiny/features/old-tap9-mean/en/file",
         "results/tiny/.old.99999999.tmp",
