@@ -3,36 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import pytest
 import slurm
-import yaml
-from projects import Project, new_project
-
-from tagdistill.training.checkpoints import COMPLETE
-
-LIMIT = 480.0  # seconds for everything
-RESULTS = "results/tiny"
-TEACHER = f"{RESULTS}/teachers/en/crf/seed-0"
-STUDENT = f"{RESULTS}/students/posterior/seed-0"
-
-
-@dataclass
-class Twice:
-    """The two projects, what Snakemake said on the cluster, and what was done to its jobs."""
-
-    local: Project
-    cluster: Project
-    said: str
-    cancelled: str  # id of the teacher's job
-    requeued: str  # id of the student's job
-    requests: list[dict[str, str]] = field(repr=False)  # what each job asked for
+from projects import new_project
+from runs import STUDENT, TEACHER, Twice, Watched, experiment, start, use_profile
 
 
 @pytest.fixture(scope="session")
@@ -43,26 +19,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm.Slurm]:
         pytest.skip(reason)
     with slurm.running(tmp_path_factory.mktemp("slurm") / "base") as running:
         yield running
-
-
-def experiment() -> dict[str, Any]:
-    """Return config/tiny.yaml with one teacher and one student, who train for some seconds."""
-    values = yaml.safe_load((slurm.ROOT / "config/tiny.yaml").read_text(encoding="utf-8"))
-    values["languages"] = {"en": {"source": "demo", "splits": ["train", "test"]}}
-    values["zero_shot"] = {}
-    values["distill"]["objectives"] = ["posterior"]
-    values["teacher"]["updates"] = 1200
-    values["student"]["updates"] = 600
-    return values
-
-
-def use_profile(project: Project) -> None:
-    """Edit the profile as its user would: no accounting, and this node's small jobs are asked after often."""
-    file = project.path / "workflow/profiles/slurm/config.yaml"
-    profile = yaml.safe_load(file.read_text(encoding="utf-8"))
-    profile |= {"slurm-no-account": True, "slurm-status-command": "squeue", "latency-wait": 15}
-    profile["slurm-init-seconds-before-status-checks"] = 9
-    file.write_text(yaml.safe_dump(profile), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -87,39 +43,3 @@ def twice(cluster: slurm.Slurm, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 os.killpg(process.pid, 9)
                 process.wait(10)
     yield Twice(local, remote, watched.said(), cancelled, requeued, cluster.requests())
-
-
-def start(project: Project, config: Path, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    with log.open("wb") as out:
-        return subprocess.Popen(
-            project.command(config, *arguments),
-            cwd=project.path,
-            env=project.environment() | {"TAGDISTILL_CHECKPOINT_SECONDS": "0.3"},
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
-
-
-class Watched:
-    """A Snakemake on the cluster, with the time that is left for it."""
-
-    def __init__(self, cluster: slurm.Slurm, process: subprocess.Popen[bytes], log: Path) -> None:
-        self.cluster, self.process, self.log = cluster, process, log
-        self.end = time.monotonic() + LIMIT
-
-    @property
-    def left(self) -> float:
-        return max(1.0, self.end - time.monotonic())
-
-    def said(self) -> str:
-        return self.log.read_text(encoding="utf-8") + self.cluster.logs()
-
-    def job_with_a_checkpoint(self, model: Path, rule: str) -> str:
-        """Wait until a training has saved a whole checkpoint, and return the id of its job, which still runs."""
-        while not list(model.glob(f"checkpoints/*/{COMPLETE}")):
-            assert self.process.poll() is None and time.monotonic() < self.end, self.said()
-            time.sleep(0.1)
-        running = [job for job, comment in self.cluster.jobs("R").items() if comment.startswith(rule)]
-        assert len(running) == 1, self.cluster.jobs("all")
-        return running[0]

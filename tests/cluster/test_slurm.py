@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import RESULTS, Twice
+from runs import RESULTS, Twice
 
 from tagdistill.files import sha256_file
 
