@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-from projects import ROOT, Project, experiment, read_jobs
+from projects import ROOT, Project, experiment, new_project, read_jobs
 
 NETWORK = {"fetch", "convert_encoder", "convert_vectors"}  # the rules that may touch the network
 
@@ -44,13 +45,14 @@ def test_every_other_rule_runs_without_a_network(finished: Project, copied: Proj
     assert [line for line in lines if not line.startswith("started")] == []
 
 
-def test_the_network_is_really_off(fresh: Project):
-    log = fresh.path / "offline.log"
+def test_the_network_is_really_off(tmp_path: Path):
+    project = new_project(tmp_path / "project")
+    log = tmp_path / "offline.log"
     values = experiment()
     swedish = {"source": "ud", "treebank": "Swedish-Talbanken", "release": "r2.15", "splits": ["train", "test"]}
     values["languages"] = {"sv": swedish}
     values |= {"task": "pos", "labels": "upos", "zero_shot": {}}
-    done = fresh.snakemake(fresh.write(values), "--cores", "1", "teachers", **fresh.offline(log))
+    done = project.snakemake(project.write(values), "--cores", "1", "teachers", **project.offline(log))
     assert done.returncode == 1
     assert "Error in rule fetch" in done.stdout and "Traceback" not in done.stdout
     assert any(line.startswith("attempt") for line in log.read_text(encoding="utf-8").splitlines())
