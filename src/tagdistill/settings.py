@@ -318,6 +318,8 @@ class Evaluate(Settings):
 def _languages(value: Any) -> Any:
     """YAML reads the key `no:` as the boolean false: it is Norwegian here."""
     if isinstance(value, dict):
+        if False in value and "no" in value:
+            raise ValueError("the key 'no' is written twice, with and without quotes")
         return {"no" if key is False else key: item for key, item in value.items()}
     return value
 

@@ -109,6 +109,18 @@ def test_only_regular_files_of_a_tar_are_read(kind):
         pass
 
 
+def test_a_file_that_a_tar_has_twice_is_refused():
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        for folder, body in (("a", b"one"), ("b", b"two!")):
+            item = tarfile.TarInfo(f"{folder}/train")
+            item.size = len(body)
+            archive.addfile(item, io.BytesIO(body))
+    data.seek(0)
+    with pytest.raises(DataError, match="has 2 files 'train'"), tar_member(data, "train", "x.tar.gz"):
+        pass
+
+
 def test_a_file_of_a_tar_above_the_limit_is_not_read():
     whole = tar(train=(tarfile.REGTYPE, bytes(100)))
     with pytest.raises(DataError, match="no file 'train'"), tar_member(whole, "train", "x.tar.gz", limit=99):

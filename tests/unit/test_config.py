@@ -385,6 +385,13 @@ def test_the_key_no_is_norwegian(group: str, tmp_path: Path):
     assert "no" in getattr(read_experiment(written(tmp_path, text)), group)
 
 
+def test_norwegian_with_and_without_quotes_is_a_key_twice(tmp_path: Path):
+    text = yaml.safe_dump(VALID | {"languages": {"xx": {"train": "a"}, "yy": {"train": "b"}}})
+    text = text.replace("xx:", "no:").replace("yy:", "'no':")
+    with pytest.raises(ConfigError, match="languages: the key 'no' is written twice"):
+        read_experiment(written(tmp_path, text))
+
+
 def test_other_keys_that_yaml_does_not_read_as_text_are_refused(tmp_path: Path):
     for key in ("12", "null", "on"):
         text = yaml.safe_dump(changed("languages.xx", {"train": "a"})).replace("xx:", f"{key}:")

@@ -161,6 +161,12 @@ def test_line_ends_and_a_byte_order_mark(given_file):
     assert notes["byte order mark"] == 1
 
 
+@pytest.mark.parametrize("kind", ["conll", "conllu", "wikiann"])
+def test_a_file_of_old_line_ends_is_not_one_line(given_file, kind):
+    with pytest.raises(DataError, match="end with CR alone"):
+        given_file(b"a O\rb O\r\rc O\r", format=kind)
+
+
 def test_the_encoding_is_not_guessed(given_file):
     data = "ok O\n" * 5000 + "Coruña O\n"
     assert given_file(data.encode("latin-1"), encoding="latin-1")[0].tokens[-1] == "Coruña"
@@ -280,6 +286,13 @@ def test_parquet_rows_are_sentences(given_file, tmp_path):
 def test_parquet_of_another_layout_is_refused(given_file, tmp_path, columns, what):
     with pytest.raises(DataError, match=what):
         given_file(parquet(tmp_path / "p", **columns), format="parquet")
+
+
+def test_two_columns_of_one_name_are_refused(given_file, tmp_path):
+    columns = pa.table([[["a"]], [["b"]], [["O"]]], names=["tokens", "tokens", "tags"])
+    pq.write_table(columns, tmp_path / "p")
+    with pytest.raises(DataError, match="two columns are named 'tokens'"):
+        given_file((tmp_path / "p").read_bytes(), format="parquet")
 
 
 def test_columns_of_a_table_are_chosen_by_name(given_file, tmp_path):

@@ -362,6 +362,12 @@ def test_shards_become_one_file(server, tmp_path):
     assert lock(tmp_path).count("train.parquet.parts/000") == 2
 
 
+def test_one_checksum_for_several_shards_is_refused(server, tmp_path):
+    on_hub(server, **{f"fa/train-0000{n}-of-00002.parquet": table(n + 2) for n in range(2)})
+    with pytest.raises(ConfigError, match=r"languages\.fa\.sha256\.train: the split has 2 files"):
+        sources.fetch(hub(subset="fa", sha256={"train": "0" * 64}), "train", tmp_path, language="fa")
+
+
 def test_the_checksum_that_the_hub_gives_is_enforced(server, tmp_path):
     on_hub(server, **{"fa/train-00000-of-00001.parquet": table(2)})
     server.files[f"/datasets/an/ner/resolve/{COMMIT}/fa/train-00000-of-00001.parquet"] = table(3)

@@ -70,6 +70,19 @@ def test_words_may_hold_anything_but_a_line_end(tmp_path):
     assert converted(tmp_path, b"1 1\n\xff 3\n")(["\ufffd"]).tolist() == [[3]]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_head(tmp_path):
+    assert converted(tmp_path, b"\xef\xbb\xbf2 2\na 1 2\nb 3 4\n").places == {"a": 0, "b": 1}
+
+
+def test_a_damaged_packed_file_is_refused(tmp_path):
+    packed = bytearray(gzip.compress(b"".join(b"w%d %d 2\n" % (n, n * 7919 % 1000) for n in range(50_000))))
+    packed[5000:5003] = (byte ^ 0xFF for byte in packed[5000:5003])
+    source = tmp_path / "p.vec.gz"
+    source.write_bytes(packed)
+    with pytest.raises(DataError, match="cannot be read"):
+        convert_vectors(vectors(source), tmp_path / "out", source)
+
+
 def test_only_the_first_words_are_kept_and_the_first_of_equal_ones_counts(tmp_path):
     words = converted(tmp_path, "a 1\nb 2\na 9\nc 3\nd 4\n", words=3)
     assert words(["a", "b", "c", "d"]).tolist() == [[1], [2], [3], [0]]

@@ -64,9 +64,12 @@ def tar_member(handle: BinaryIO, member: str, where: str, *, limit: int = LIMIT)
     """
     try:
         with tarfile.open(fileobj=handle, mode="r:gz") as archive:
-            files = {PurePosixPath(item.name).name: item for item in archive if item.isreg() and item.size <= limit}
-            if member not in files:
-                raise DataError(f"the archive has no file {member!r}", where=where, hint=nearest(member, files))
-            yield cast(BinaryIO, archive.extractfile(files[member]))
+            files = [item for item in archive if item.isreg() and item.size <= limit]
+            names = [PurePosixPath(item.name).name for item in files]
+            if member not in names:
+                raise DataError(f"the archive has no file {member!r}", where=where, hint=nearest(member, names))
+            if names.count(member) > 1:
+                raise DataError(f"the archive has {names.count(member)} files {member!r}", where=where)
+            yield cast(BinaryIO, archive.extractfile(files[names.index(member)]))
     except BROKEN as error:
         raise DataError(f"not a whole .tar.gz archive: {error}", where=where, hint="Fetch it again.") from error

@@ -10,7 +10,7 @@ from typing import Any
 
 from tagdistill.data.catalogue import Remote, base_url, hub_place, raw_path, terms_beside
 from tagdistill.data.download import NotThere, download
-from tagdistill.errors import DataError, TagdistillError, nearest
+from tagdistill.errors import ConfigError, DataError, TagdistillError, nearest
 from tagdistill.files import atomic_path
 from tagdistill.settings import Language, SplitName
 
@@ -44,6 +44,13 @@ def hub_files(settings: Language, part: SplitName, language: str, scratch: Path)
     whole = raw_path(settings, part, language)
     kept = [whole] if len(chosen) == 1 else [f"{whole}.parts/{number:04d}" for number in range(len(chosen))]
     known = {0: settings.sha256.get(part)} if len(chosen) == 1 else {}
+    if len(chosen) > 1 and part in settings.sha256:
+        hint = "Leave it out: the checksums that the hub gives, or those of the lock file, are enforced for each part."
+        raise ConfigError(
+            f"the split has {len(chosen)} files, and one checksum",
+            where=f"languages.{language}.sha256.{part}",
+            hint=hint,
+        )
     readme = f"datasets/{dataset}/resolve/{revision}/README.md"
     return [
         Remote(

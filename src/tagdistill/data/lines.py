@@ -54,7 +54,11 @@ def numbered(handle: BinaryIO, name: str, encoding: str, notes: Counter[str]) ->
         if number == 1 and line.startswith("\ufeff"):
             notes["byte order mark"] += 1
             line = line[1:]
-        yield number, line.rstrip("\r")
+        line = line.rstrip("\r")
+        if number == 1 and "\r" in line:  # a whole file would pass for one line
+            hint = "Lines end with LF or CR LF: convert it, such as with `tr '\\r' '\\n'`."
+            raise DataError("lines end with CR alone", where=f"{name}:1", hint=hint)
+        yield number, line
 
 
 def _decoded(handle: BinaryIO, name: str, encoding: str) -> Iterator[str]:

@@ -58,6 +58,8 @@ def _layout(schema: pa.Schema, name: str, settings: Language, tagged: bool) -> L
 def _column(schema: pa.Schema, asked: int | str | None, usual: tuple[str, ...], name: str) -> str:
     """Return the column that is asked for by name, else the usual one; two usual ones are for the user to choose."""
     known = list(schema.names)
+    if twice := sorted({column for column in known if known.count(column) > 1}):
+        raise DataError(f"two columns are named {twice[0]!r}", where=name)
     there = [asked] if isinstance(asked, str) else [column for column in usual if column in known]
     key = "token" if usual is TOKENS else "tag"
     if not there or there[0] not in known:

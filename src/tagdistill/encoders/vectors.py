@@ -6,10 +6,12 @@ gets zeros, and is counted. Vectors of parts of words (n-grams) are not made: th
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 import logging
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +61,7 @@ def _read(source: Path, most: int) -> tuple[list[str], NDArray[np.float16]]:
     rows: list[NDArray[np.float16]] = []
     dim = 0
     for number, line in _lines(source):
+        line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
         if number == 1 and (head := HEAD.match(line)):
             dim = int(head[2])
             continue
@@ -96,7 +99,7 @@ def _lines(source: Path) -> Iterator[tuple[int, bytes]]:
             yield from enumerate(file, 1)
     except FileNotFoundError as error:
         raise DataError("no such file", where=str(source), hint="Relative paths start at `root:`.") from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"cannot be read: {error}", where=str(source)) from error
 
 
