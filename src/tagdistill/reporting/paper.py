@@ -77,11 +77,11 @@ def write_paper(experiments: Sequence[Path], out: Path) -> None:
 
 def paper_page(experiments: Sequence[Path]) -> str:
     """Return the page; without experiments it has the published tables alone."""
-    tables = [
-        {"number": table.number, "title": table.title, "published": _markdown(table.columns, table.rows)}
-        | {"ours": [_ours(table, folder) for folder in experiments if table.number in _families(folder.name)]}
-        for table in published()
-    ]
+    tables = []
+    for table in published():
+        ours = [_ours(table, folder) for folder in experiments if table.number in _families(folder.name)]
+        told = {"number": table.number, "title": table.title, "published": _markdown(table.columns, table.rows)}
+        tables.append(told | {"ours": [found for found in ours if found]})
     return render("paper.md.j2", tables=tables)
 
 
@@ -91,10 +91,13 @@ def _families(name: str) -> list[str]:
     return [number for number, (owner, _) in SOURCES.items() if owner in parts]
 
 
-def _ours(table: Printed, folder: Path) -> Mapping[str, str]:
+def _ours(table: Printed, folder: Path) -> Mapping[str, str] | None:
+    """Return our table, None where the experiment has none of the table's languages."""
     found = {row["system"]: row for row in rows_of(folder, SOURCES[table.number][1])}
     names = [*((row[0], SYSTEMS[row[0]]) for row in table.rows), *MORE.items()]
     rows = [(name, *_cells(table.columns, _first(found, ours))) for name, ours in names]
+    if all(cell == MISSING for row in rows for cell in row[1:]):
+        return None
     measured = [row for row in rows if row[0] not in MORE or set(row[1:]) != {MISSING}]
     return {"name": folder.name, "command": command(folder.name), "table": _markdown(table.columns, measured)}
 
