@@ -26,6 +26,7 @@ from tagdistill.distill.objectives import OBJECTIVES
 from tagdistill.errors import ConfigError
 from tagdistill.files import read_json
 from tagdistill.training import stages
+from tagdistill.training.checkpoints import BEST
 from tagdistill.training.processes import Processes, launch
 from tagdistill.training.stages import run_training
 from tagdistill.training.trainer import Learner
@@ -92,6 +93,38 @@ def test_two_processes_train_the_model_that_one_trains_and_go_on_after_a_kill(tm
     assert one["dev"] == pytest.approx(two["dev"], abs=0.02)
     assert {path.name for path in both.model.parent.iterdir()} >= {"model", "metrics.jsonl", "training.json"}
     assert not both.checkpoints.exists()
+
+
+@pytest.mark.parametrize("death", ["a setting", "a signal"])
+def test_what_failed_is_the_end_of_the_log(death: str, tmp_path):
+    train = files_of(make_corpus(tmp_path, "aa", "train", 40))
+    wild = {"learning_rate": 1e30, "learning_rate_transitions": 1e38, "clip": 1e38, "optimizer": "sgd"}
+    settings = {"updates": 30, **wild} if death == "a setting" else {"updates": 100_000}
+    run = teacher_run(tmp_path / "run", train, **settings)
+    process = start(run, processes=2, TAGDISTILL_CHECKPOINT_SECONDS="0.2")
+    if death == "a signal":
+        wait_for_a_checkpoint(run, process, after=0, seconds=120)
+        psutil.Process(process.pid).children()[0].kill()
+    try:
+        assert process.wait(120) == 1
+    finally:
+        if process.poll() is None:
+            kill_all(process)
+    said = (tmp_path / "run/log.txt").read_text()
+    if death == "a setting":
+        assert "Traceback" not in said and "Lower `learning_rate`" in said.splitlines()[-1]
+    else:  # before it the other process tells how it lost the first
+        assert "of the training was ended by SIGKILL" in said.splitlines()[-1]
+
+
+def test_only_the_first_process_reads_what_it_removes_when_it_is_done(tmp_path):
+    """The others may come to it when it is gone."""
+    files = files_of(make_corpus(tmp_path, "aa", "train", 12))
+    run = teacher_run(tmp_path / "run", files, updates=2, processes=Processes(rank=1, number=1))
+    run.checkpoints.mkdir(parents=True)
+    (run.checkpoints / BEST).write_text("half removed")
+    _, outcome = stages._train(run)
+    assert outcome["best"] is None
 
 
 def kill_all(process: subprocess.Popen[bytes]) -> None:

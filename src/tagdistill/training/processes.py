@@ -40,8 +40,8 @@ def launch(gpus: int, device: str) -> NoReturn:
 def torchrun(number: int) -> list[str]:
     """Return the words of a command line that start tagdistill as several processes."""
     # Without the two dashes torchrun would look for options of its own among those that follow.
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={number}", "-m", "--"]
-    return [sys.executable, *launcher, "tagdistill"]
+    options = ["--standalone", f"--nproc-per-node={number}", "-m", "--"]
+    return [sys.executable, "-m", "tagdistill.training.launcher", *options, "tagdistill"]
 
 
 @dataclass(frozen=True)

@@ -216,7 +216,7 @@ def train(
         log.info("resuming from %s", resumed.name)
     trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     best = None
-    if (checkpoints / BEST).exists():
+    if updates.processes.first and (checkpoints / BEST).exists():  # it alone saves the model, and removes this folder
         model.load_own_state(load_file(checkpoints / BEST))
         best = best_of(checkpoints)
     return {"history": history(trainer.state.log_history), "best": best, "seconds": saving.seconds}
