@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP_TORCH := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
 INSTALLED := $(VENV)/installed$(addprefix -,$(TORCH))
 
-.PHONY: help setup demo test test-slurm check bench bench-gpu tiny paper results clean
+.PHONY: help setup demo test test-slurm check bench bench-gpu scaling tiny paper results clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -70,6 +70,9 @@ bench-gpu: setup  ## Measure the CRF kernels on a CUDA device; rewrites docs/ben
 
 paper: setup  ## Rewrite docs/paper.md from the finished experiments of the paper's configs and their variants
 	$(BIN)/tagdistill paper $(sort $(wildcard results/*conll* results/*wikiann* results/ud results/*-ud* results/*semeval*)) --out docs/paper.md
+
+scaling: setup  ## Measure every stage; rewrites docs/scaling.md (some ten minutes)
+	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python bench/scaling.py
 
 results: setup  ## Rewrite docs/results.md from the finished medium experiments
 	$(BIN)/tagdistill results $(sort $(wildcard results/medium-*)) --out docs/results.md
