@@ -86,6 +86,16 @@ def test_known_types_are_means_over_seeds(made):
     assert table.columns[0].note == "without 10 spans" and table.rows[0][1][0].note == f"all: {found[0].main:.2f}"
 
 
+def test_a_split_without_one_span_has_no_tags_for_types():
+    facts = {
+        "en": {"splits": {"test": {"labels": {"spans": {"LOC": 3}, "sentences_without_spans": 1}}}},
+        "no": {"splits": {"test": {"labels": {"spans": {}, "tokens": {"O": 9}, "sentences_without_spans": 2}}}},
+    }
+    table = label_table(facts)
+    assert [head.text for head in table.columns] == ["LOC", "sentences without any"]
+    assert [[field.text for field in fields] for _, fields in table.rows] == [["3", "1"], ["0", "2"]]
+
+
 def test_the_data_of_the_page(made):
     reports = read_data_reports(made, settings())
     labels = label_table(reports)

@@ -101,7 +101,7 @@ class Pair:
             elif _only(rows, "score") is None:
                 refused[language] = "other scores (F1 against accuracy)"
             else:
-                roles = [part["role"].iloc[0] for part in rows]
+                roles = [_role(part) for part in rows]
                 there[language] = roles[0] if roles[0] == roles[1] else "other_role"
         return there, refused
 
@@ -174,6 +174,11 @@ class Pair:
             for d in (*self.averages, *self.single)
         ]
         return pd.DataFrame(rows)
+
+
+def _role(rows: pd.DataFrame) -> str:
+    """Return the role of a language, as the averages of its own report have it: other domains are averaged apart."""
+    return f"{rows['role'].iloc[0]}{'_out_of_domain' if rows['out_of_domain'].astype(str).iloc[0] == 'True' else ''}"
 
 
 def _only(parts: Iterable[pd.DataFrame], column: str) -> str | None:

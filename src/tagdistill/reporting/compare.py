@@ -21,7 +21,13 @@ from tagdistill.reporting.headline import Number, difference
 from tagdistill.reporting.html import Field, Head, Table, plain_table, render
 from tagdistill.reporting.sections import VERDICTS
 
-GROUPS = {"trained": "In-language", "zero_shot": "Zero-shot", "other_role": "Trained in one, zero-shot in the other"}
+GROUPS = {
+    "trained": "In-language",
+    "trained_out_of_domain": "In-language, out of domain",
+    "zero_shot": "Zero-shot",
+    "zero_shot_out_of_domain": "Zero-shot, out of domain",
+    "other_role": "Averaged with others in the two",
+}
 UNTOLD = ("versions", "teachers", "licences", "corpora", "seed", "format", "kind", "spec")  # no settings, or told apart
 
 

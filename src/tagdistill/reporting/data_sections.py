@@ -37,7 +37,7 @@ def label_table(reports: Reports) -> Table | None:
     rows = []
     for language, split, facts in splits(reports):
         if labels := facts.get("labels"):
-            counts = labels.get("spans") or labels.get("tokens") or {}
+            counts = labels.get("spans", labels.get("tokens", {}))  # no span at all is told too
             bare = labels.get("sentences_without_spans")
             rows.append((f"{language} {split}", counts, bare))
     names = sorted({name for _, counts, _ in rows for name in counts})
