@@ -119,3 +119,17 @@ def test_the_fast_kernel_is_chosen_where_nothing_can_underflow(name: str) -> Non
         found = scaled.Scaled(prepare(*CASES[name].arguments()), every)
         assert float(found.scan.state.min()) > 1e-290
         assert float(found.product.min()) > 1e-300
+
+
+def test_a_chain_is_of_the_values_it_was_made_with(kernel: Kernel) -> None:
+    """float64 is what the kernels read: an optimiser's step must not reach into a chain that still answers."""
+    given, wanted = random_inputs([6, 3], 4, seed=1), kernel.chain(random_inputs([6, 3], 4, seed=1))
+    inputs = given.to(kernel.device)
+    c = LinearChain(*inputs.arguments())
+    partition = c.log_partition
+    for x in inputs.leaves():
+        x.mul_(-3.0).add_(1.0)
+    torch.testing.assert_close(partition, wanted.log_partition)
+    torch.testing.assert_close(c.transition_marginals, wanted.transition_marginals)
+    torch.testing.assert_close(c.marginals, wanted.marginals)
+    assert torch.equal(c.argmax, wanted.argmax)
