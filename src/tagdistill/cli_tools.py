@@ -92,7 +92,7 @@ def add_language(
 def plan(
     config: Annotated[OptionalPath, typer.Argument(help="config file; none: the demo")] = None,
     targets: Annotated[list[str] | None, typer.Argument(help="targets or files, such as teachers; none: all")] = None,
-    cores: Annotated[int, typer.Option(help="cores that the run would have")] = os.cpu_count() or 1,
+    cores: Annotated[int, typer.Option(min=1, help="cores that the run would have")] = os.cpu_count() or 1,
     root: Annotated[OptionalText, typer.Option(help="where relative paths start, instead of `root:`")] = None,
 ) -> None:
     """Say what a run would do, why, how long it may take and how much disk. Run it where the Snakefile is."""

@@ -214,3 +214,8 @@ def test_a_defect_of_ours_is_said_to_be_one_in_the_last_line(monkeypatch: pytest
     assert ended.value.code == 1
     assert lines[0].startswith("Traceback")
     assert lines[-2] == "error: ValueError: shapes differ" and "defect of tagdistill" in lines[-1]
+
+
+def test_a_plan_for_no_core_is_refused(main):
+    code, _, told = main("plan", "config/tiny.yaml", "--cores", 0)
+    assert code != 0 and "--cores" in told and "defect" not in told

@@ -105,6 +105,18 @@ def test_nothing_to_compare_is_an_error(old: Path, tmp_path: Path):
         compare(old, old, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [("", "not a table"), ("a\tb\n1\t2\t3\t4\n1\n1\t2\t3\t4\t5\n", "not a table"), ("a\n", "no column")],
+)
+def test_a_spoilt_table_is_named(tmp_path: Path, text: str, what: str):
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables/scores.tsv").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=what) as caught:
+        read_side(tmp_path)
+    assert caught.value.where == str(tmp_path / "tables/scores.tsv")
+
+
 def test_a_score_on_other_sentences_is_found_even_where_the_hash_says_otherwise(old: Path, tmp_path: Path):
     changed = experiment(tmp_path, "changed")
     path = changed / "metrics/students/baseline/seed-0/en.json"

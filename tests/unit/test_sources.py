@@ -154,6 +154,14 @@ def test_a_server_that_is_down_is_named_with_the_way_around_it(monkeypatch, tmp_
     assert "source: path" in caught.value.hint and "mirror" in caught.value.hint and files(tmp_path) == []
 
 
+def test_a_mirror_without_a_scheme_is_named_and_an_empty_one_is_none(monkeypatch):
+    monkeypatch.setenv("TAGDISTILL_UD_URL", "mirror.example/ud")
+    with pytest.raises(ConfigError, match=r"TAGDISTILL_UD_URL: 'mirror\.example/ud' is no address"):
+        catalogue.base_url("ud")
+    monkeypatch.setenv("TAGDISTILL_UD_URL", "")
+    assert catalogue.base_url("ud") == BASES["ud"]
+
+
 # -- Universal Dependencies
 
 

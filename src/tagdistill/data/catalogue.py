@@ -75,8 +75,12 @@ class Remote:
 
 
 def base_url(source: str) -> str:
-    """Return the address of a source: TAGDISTILL_..._URL, or its own."""
-    return os.environ.get(f"TAGDISTILL_{source.upper()}_URL", BASES[source]).rstrip("/")
+    """Return the address of a source: TAGDISTILL_..._URL, or its own. Raises ConfigError for what is no address."""
+    name = f"TAGDISTILL_{source.upper()}_URL"
+    url = os.environ.get(name) or BASES[source]
+    if not url.startswith(("http://", "https://")):
+        raise ConfigError(f"{url!r} is no address", where=name, hint="It begins with http:// or https://.")
+    return url.rstrip("/")
 
 
 def raw_path(settings: Language, split: str, language: str) -> str:

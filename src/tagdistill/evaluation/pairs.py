@@ -16,6 +16,7 @@ import pandas as pd
 from tagdistill.data.counts import Counts
 from tagdistill.errors import DataError, MismatchError
 from tagdistill.evaluation.metrics import read_counts
+from tagdistill.evaluation.scores import COLUMNS
 from tagdistill.evaluation.significance import DRAWS, Bootstrap, Interval, interval, mean_and_sd
 from tagdistill.files import read_json
 
@@ -64,9 +65,14 @@ def read_side(folder: Path, name: str | None = None) -> Side:
     if not path.is_file():
         hint = "Give the folder results/NAME of an experiment whose report is there."
         raise DataError("has no tables/scores.tsv", where=str(folder), hint=hint)
-    frame = pd.read_csv(
-        path, sep="\t", keep_default_na=False, dtype={"language": str, "teacher": str, "objective": str}
-    )
+    try:
+        frame = pd.read_csv(
+            path, sep="\t", keep_default_na=False, dtype={"language": str, "teacher": str, "objective": str}
+        )
+    except ValueError as error:  # the parser's errors are of this kind
+        raise DataError(f"not a table: {str(error).strip()}", where=str(path), hint="Have it made again.") from error
+    if lacking := [name for name in COLUMNS if name not in frame.columns]:
+        raise DataError(f"no column {lacking[0]!r}", where=str(path), hint="Have it made again by this version.")
     frame = frame[frame["main"].astype(str) == "True"]
     own = (frame["kind"] == "student") | (frame["teacher"] == frame["language"])
     frame = frame[own].assign(value=frame["value"].astype(float))
