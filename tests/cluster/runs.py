@@ -38,7 +38,7 @@ def experiment() -> dict[str, Any]:
     values["languages"] = {"en": {"source": "demo", "splits": ["train", "test"]}}
     values["zero_shot"] = {}
     values["distill"]["objectives"] = ["posterior"]
-    values["teacher"]["updates"] = 3000
+    values["teacher"]["updates"] = 2000
     values["student"]["updates"] = 1000
     return values
 
@@ -57,7 +57,7 @@ def start(project: Project, config: Path, log: Path, *arguments: str) -> subproc
         return subprocess.Popen(
             project.command(config, *arguments),
             cwd=project.path,
-            env=project.environment() | {"TAGDISTILL_CHECKPOINT_SECONDS": "0.3"},
+            env=project.environment() | {"TAGDISTILL_CHECKPOINT_SECONDS": "0.7"},
             stdout=out,
             stderr=out,
             start_new_session=True,
