@@ -35,7 +35,15 @@ def add_language(config: Path, key: str, settings: Mapping[str, Any], *, zero_sh
     after = check_experiment({**values, group: {**values.get(group, {}), key: own}}, str(config))
     language = {**after.languages, **after.zero_shot}[key]
     told = [_read(after, key, language, split) for split in SPLITS if language.split(split)]
-    return "\n".join([*told, "", *_lines(config, group, key, own), "", *_next(config, before, zero_shot=zero_shot)])
+    return "\n".join(
+        [
+            *told,
+            "",
+            *_lines(config, group, key, own, new=group not in values),
+            "",
+            *_next(config, before, zero_shot=zero_shot),
+        ]
+    )
 
 
 def _below(path: Path, root: Path) -> str:
@@ -68,11 +76,12 @@ def _labels(labels: list[list[str]] | None) -> str:
     return f", labelled {', '.join(found)}" if found else ""
 
 
-def _lines(config: Path, group: str, key: str, settings: Mapping[str, Any]) -> list[str]:
+def _lines(config: Path, group: str, key: str, settings: Mapping[str, Any], *, new: bool) -> list[str]:
     block = yaml.safe_dump(
         {key: dict(settings)}, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110
     )
-    return [f"Add to {config}, below `{group}:`", "", *(f"  {line}" for line in block.rstrip().splitlines())]
+    head = [f"Add to {config}", "", f"{group}:"] if new else [f"Add to {config}, below `{group}:`", ""]
+    return [*head, *(f"  {line}" for line in block.rstrip().splitlines())]
 
 
 def _next(config: Path, before: Experiment, *, zero_shot: bool) -> list[str]:

@@ -44,12 +44,12 @@ FRENCH = {"format": "conll", "scheme": "BIOES", "separator": "tab"}
 
 
 def pasted(told: str, group: str) -> str:
-    """Return the config with the told lines pasted below their group."""
+    """Return the config with the told lines pasted as they say: below their group, or with it at the end."""
     lines = told.splitlines()
-    start = lines.index(f"Add to study.yaml, below `{group}:`") + 2
-    block = lines[start : lines.index("", start)]
-    text = CONFIG if f"{group}:" in CONFIG else CONFIG + f"{group}:\n"
-    return text.replace(f"{group}:\n", f"{group}:\n" + "\n".join(block) + "\n")
+    there = f"{group}:" in CONFIG
+    start = lines.index(f"Add to study.yaml, below `{group}:`" if there else "Add to study.yaml") + 2
+    block = "\n".join(lines[start : lines.index("", start)]) + "\n"
+    return CONFIG.replace(f"{group}:\n", f"{group}:\n{block}") if there else CONFIG + block
 
 
 def test_the_lines_add_the_language(project: Path):
