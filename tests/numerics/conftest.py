@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 import torch
-from enumeration import Inputs
+from chains import Kernel
 
-from tagdistill.crf import LinearChain, fused, scaled, use_kernel
+from tagdistill.crf import fused, scaled, use_kernel
 from tagdistill.crf.build import find_compiler
 from tagdistill.errors import TagdistillError
 
 torch.set_num_threads(1)  # thousands of small calls: threads only get in each other's way
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is first imported: its kernels then run on the CPU
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """One way to run a chain, and the device of its tensors."""
-
-    name: str
-    device: str = "cpu"
-
-    @property
-    def interpreted(self) -> bool:
-        return self.name == "fused" and self.device == "cpu"
-
-    def chain(self, inputs: Inputs, **options: bool) -> LinearChain:
-        return LinearChain(*inputs.to(self.device).arguments(), **options)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from conftest import Kernel
+from chains import Kernel
 from enumeration import Enumeration, Inputs, random_inputs
 from torch import Tensor
 

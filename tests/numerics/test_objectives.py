@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Kernel
+from chains import Kernel
 from enumeration import Enumeration, Inputs, random_inputs
 from torch import Tensor
 from torch.testing import assert_close

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import Kernel
+from chains import Kernel
 from enumeration import Enumeration, Inputs, looped_log_partition, looped_marginals, random_inputs
 from torch import Tensor
 
