@@ -237,6 +237,14 @@ def test_a_cache_that_cannot_be_written_is_said(
         build.build()
 
 
+def test_the_cache_may_be_the_folder_one_stands_in(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TAGDISTILL_CACHE", ".")
+    assert answer(build.build()) == 41
+
+
 def test_a_library_that_cannot_be_loaded_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken.so").write_text("not a library")
     monkeypatch.setattr(library, "build", lambda: tmp_path / "broken.so")

@@ -31,7 +31,8 @@ FLAGS = (
 def build() -> Path:
     """Return the compiled kernel, built now if there is none for this source, compiler and processor."""
     compiler = find_compiler()
-    target = cache_folder() / f"tagdistill-kernel-{_key(compiler)}.so"
+    # A path in full: of a bare name the loader would look in the system's folders.
+    target = cache_folder().absolute() / f"tagdistill-kernel-{_key(compiler)}.so"
     try:
         if not target.exists():  # raises where the folder must not be looked into
             log.info("building the compiled kernel: %s", target)
