@@ -60,7 +60,7 @@ def pair_sums(
     offsets, valid = _matrix(labels, 0, BLOCK)
     matrix = tl.load(edges + offsets, mask=valid, other=-float("inf")) - tl.load(log_z + sentence)
     last = tl.load(lengths + sentence) - 1
-    other_way = raw + batch * time * labels
+    other_way = raw + tl.num_programs(0).to(tl.int64) * time * labels  # as many programs as sentences
     total = tl.zeros([BLOCK, BLOCK], tl.float64)
     for t in range(part * chunk, tl.minimum((part + 1) * chunk, last)):
         at = (sentence * time + t) * labels + label

@@ -1,8 +1,8 @@
 """SemEval-2016 task 5, subtask 1: reviews in XML, opinion targets given by character offsets.
 
-Words are runs of letters, digits and the combining marks of Latin, Hebrew and Arabic scripts, joined by an apostrophe or
-hyphen between two of them (`don't`, `take-away`); every other character that is not white space is a word of its own.
-The published files are not tokenised.
+Words are runs of letters, digits and the combining marks of Latin, Hebrew and Arabic scripts, joined by an apostrophe
+or hyphen between two of them (`don't`, `take-away`); every other character that is not white space is a word of its
+own. The published files are not tokenised.
 """
 
 from __future__ import annotations
