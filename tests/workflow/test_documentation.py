@@ -11,7 +11,7 @@ import pytest
 import typer
 import yaml
 from documented import ROOT, TOOLS, Command, blocks, commands
-from projects import Project, write_data
+from projects import Project, new_project, write_data
 
 from tagdistill import cli
 from tagdistill.config import check_experiment, read_yaml
@@ -81,17 +81,17 @@ def test_a_command_of_snakemake_has_known_options_and_files(command: Command):
 
 
 @pytest.fixture(scope="module")
-def mine(fresh: Project) -> Project:
-    """The project with the README's own config, and files for it."""
+def mine(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project of its own with the README's own config, and files for it."""
+    project = new_project(tmp_path_factory.mktemp("mine") / "project")
     _, text = next(block for block in blocks("yaml") if "name: mine" in block[1])
-    (fresh.path / "mine.yaml").write_text(text, encoding="utf-8")
-    if not (fresh.path / "data/en").exists():
-        write_data(fresh.path / "data/en")
+    (project.path / "mine.yaml").write_text(text, encoding="utf-8")
+    write_data(project.path / "data/en")
     for language in ("nl", "de"):
-        (fresh.path / "data" / language).mkdir(exist_ok=True)
+        (project.path / "data" / language).mkdir()
         for name in ("train.conll", "test.conll", "plain.txt"):
-            (fresh.path / "data" / language / name).write_text("Ada B-PER\n", encoding="utf-8")
-    return fresh
+            (project.path / "data" / language / name).write_text("Ada B-PER\n", encoding="utf-8")
+    return project
 
 
 def planned(command: Command) -> bool:
