@@ -20,7 +20,7 @@ from tagdistill.encoders import wheel
 from tagdistill.encoders.folder import EncoderInfo
 from tagdistill.encoders.load import load_encoder
 from tagdistill.encoders.pieces import WordPieces
-from tagdistill.encoders.providers import convert, encoder_key, feature_key
+from tagdistill.encoders.providers import card_licence, convert, encoder_key, feature_key
 from tagdistill.encoders.tiny import LAYERS, convert_tiny, tiny_tokenizer
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
 from tagdistill.files import read_json, sha256_file, write_json
@@ -410,3 +410,20 @@ def test_a_folder_without_record_is_refused(tmp_path):
     write_json(tmp_path / "tagdistill.json", {"format": 99})
     with pytest.raises(MismatchError, match="format 99"):
         load_encoder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        (b"---\nlicense: mit\n---\n# A model\n", "mit"),
+        (b"# A model\n", "unknown"),
+        (b"---\nlicense: [mit\n---\n", "unknown"),
+        (b"---\n- mit\n---\n", "unknown"),
+        (b"\xff\xfe\x00", "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_the_licence_is_what_the_card_says_and_else_unknown(card: bytes | None, licence: str, tmp_path: Path) -> None:
+    if card is not None:
+        (tmp_path / "README.md").write_bytes(card)
+    assert card_licence(tmp_path) == licence

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
 from pathlib import Path
@@ -116,12 +115,14 @@ def _positions(config: dict[str, Any], folder: Path) -> int:
 
 
 def card_licence(folder: Path) -> str:
-    """Return the licence a model card names, or 'unknown'."""
+    """Return the licence a model card names, or 'unknown' where it has no readable head."""
+    import yaml
     from huggingface_hub import metadata_load
 
-    with contextlib.suppress(Exception):  # a card is free text: whatever is wrong with it, its licence is not known
+    try:
         return str((metadata_load(folder / "README.md") or {}).get("license") or "unknown")
-    return "unknown"
+    except (OSError, ValueError, yaml.YAMLError):  # no card, no text, or a head that is no mapping
+        return "unknown"
 
 
 def fetch_hub(settings: EncoderSettings) -> Path:
