@@ -78,7 +78,7 @@ def measure(calls: dict[str, Callable[[], Any]], seconds: float) -> dict[str, li
     for name, call in calls.items():
         first = milliseconds(call)
         found[name] = [first] if first > SLOW else []
-        inner[name] = max(1, min(50, int(TURN / first)))
+        inner[name] = 1 if first > TURN else max(1, min(50, int(TURN / milliseconds(call, 3))))
     while open_ := [name for name, times in found.items() if not enough(times, inner[name], seconds)]:
         for name in open_:
             found[name].append(milliseconds(calls[name], inner[name]))

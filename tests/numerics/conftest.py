@@ -9,7 +9,7 @@ import pytest
 import torch
 from chains import Kernel
 
-from tagdistill.crf import fused, scaled, use_kernel
+from tagdistill.crf import fused, rows, scaled, use_kernel
 from tagdistill.crf.build import find_compiler
 from tagdistill.errors import TagdistillError
 
@@ -35,10 +35,11 @@ def cpu_kernel(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
-@pytest.fixture(params=["scaled", "wide", "fused", "compiled"])
+@pytest.fixture(params=["scaled", "scaled in blocks", "wide", "wide in blocks", "fused", "compiled"])
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
     """Run the test with each kernel: in probability space, in log space, the compiled one, and the GPU's.
 
+    "in blocks": sentences leave a scan where they end, as they do in large batches.
     Without a GPU the GPU's own are interpreted.
     """
     if request.param == "compiled":
@@ -48,7 +49,10 @@ def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def _kernel(name: str, monkeypatch: pytest.MonkeyPatch) -> Kernel:
-    if name == "wide":
+    if name.endswith("in blocks"):
+        monkeypatch.setattr(rows, "WORTH", 1)
+        monkeypatch.setattr(rows, "MOST", 2)  # so that some rows are of no token
+    if name.startswith("wide"):
         monkeypatch.setattr(scaled, "rescale_interval", lambda potentials: 0)
     if name != "fused":
         return Kernel(name)

@@ -49,22 +49,37 @@ class ForwardBackward(ABC):
         p is softmax(log_target / heat), log_target (batch, time or more, label) of any floating dtype; q is the
         marginals to the power 1 / heat, normalised in each token.
         """
-        target = self._target(log_target, heat)
-        tempered = self.raw_log_marginals
-        if heat != 1.0:
-            tempered = tempered / heat
-            top = tempered.amax(-1, keepdim=True)  # log_softmax, whose own float64 kernel is slow
-            tempered -= (tempered - top).exp_().sum(-1, keepdim=True).log_().add_(top)
+        target = self._softmax(self.layout.tokens(log_target), heat).mul_(self.layout.weight)
+        tempered = self._tempered(self.raw_log_marginals, heat)
         loss = torch.linalg.vecdot(target.flatten(1), tempered.flatten(1)) * -(heat * heat)
         found = self.marginals if heat == 1.0 else tempered.exp().mul_(self.layout.weight)
         return loss, found - target
 
-    def _target(self, logits: Tensor, heat: float) -> Tensor:
-        """softmax(logits / heat), float64, 0 in padding. The softmax of half precision is done in float32."""
-        rows = self.layout.tokens(logits).to(torch.promote_types(logits.dtype, torch.float32))
+    def posterior_adjoint(self, signed: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of `sum weight * loss / heat` to scores and transitions.
+
+        loss, signed: from `posterior_cross_entropy`; weight: (batch,).
+        """
+        # Signed targets sum to 0 in each token, so log Z has no share in them.
+        given = signed * weight[:, None, None]
+        return self.adjoint(given, given)
+
+    @staticmethod
+    def _tempered(log_found: Tensor, heat: float) -> Tensor:
+        """Log of the marginals to the power 1 / heat, normalised."""
+        if heat == 1.0:
+            return log_found
+        tempered = log_found / heat
+        top = tempered.amax(-1, keepdim=True)  # log_softmax, whose own float64 kernel is slow
+        return tempered.sub_((tempered - top).exp_().sum(-1, keepdim=True).log_().add_(top))
+
+    @staticmethod
+    def _softmax(logits: Tensor, heat: float) -> Tensor:
+        """softmax(logits / heat), float64. That of half precision is done in float32."""
+        rows = logits.to(torch.promote_types(logits.dtype, torch.float32))
         if heat != 1.0:
             rows = rows / heat
-        return rows.softmax(-1).to(torch.float64).mul_(self.layout.weight)
+        return rows.softmax(-1).to(torch.float64)
 
     @abstractmethod
     def pairs(self, first: int, stop: int) -> Tensor:
@@ -104,12 +119,3 @@ class ForwardBackward(ABC):
         pairs, labels = self.layout.time - 1, len(self.potentials.transitions)
         size = max(1, cells // (self.layout.batch * labels * labels))
         return [(t, min(t + size, pairs)) for t in range(0, pairs, size)]
-
-
-def middle(potentials: Potentials) -> tuple[int, Tensor, Tensor]:
-    """Where the two directions of a half pass meet: the steps of the scan, and each sentence's row in either direction.
-
-    The forward scan ends with the middle token's row, the scan from the end covers the rest of the sentence.
-    """
-    left = (potentials.layout.lengths - 1) // 2
-    return potentials.layout.time // 2 + 1, left, potentials.layout.lengths - 1 - left

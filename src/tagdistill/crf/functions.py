@@ -149,6 +149,4 @@ class PosteriorCrossEntropy(torch.autograd.Function):
     @first_order
     def backward(ctx: Any, grad: Tensor) -> Grads:
         (signed,) = ctx.saved_tensors
-        # Signed targets sum to 0 in each token, so log Z has no share in them.
-        signed = signed * (grad * ctx.heat)[:, None, None]
-        return *ctx.passed.adjoint(signed, signed), None, None, None
+        return *ctx.passed.posterior_adjoint(signed, grad * ctx.heat), None, None, None

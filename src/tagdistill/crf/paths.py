@@ -98,7 +98,7 @@ def prepare(labels: Tensor, layout: Layout, num_labels: int) -> Cells:
 
 def _look_up(table: Tensor, position: Tensor, weight: Tensor) -> Tensor:
     values = table.reshape(-1).index_select(0, position.reshape(-1)).view(position.shape)
-    return torch.matmul(values, weight).squeeze(-1)
+    return values.mul_(weight.mT).sum(-1)
 
 
 def _add(counts: Tensor, position: Tensor, weight: Tensor) -> Tensor:

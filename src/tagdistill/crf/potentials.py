@@ -25,25 +25,30 @@ NARROW = 100.0  # a spread of scores that leaves ample room in float64
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the tokens are, and the row numbers that move between sentences and scans.
-
-    A scan array is (time, 2, batch, label): in direction 0 sentences as they are, in direction 1 turned around, so that
-    each starts with its last token. Rows past the end stay where they are in both.
-    """
+    """Where the tokens are in (batch, time)."""
 
     lengths: Tensor  # (batch,) int64, contiguous
     time: int
 
     @cached_property
-    def mask(self) -> Tensor:
-        """(batch, time), True on tokens."""
-        return torch.arange(self.time, device=self.lengths.device) < self.lengths[:, None]
+    def position(self) -> Tensor:
+        """(time,) 0, 1, 2, ..."""
+        return torch.arange(self.time, device=self.lengths.device)
 
     @cached_property
-    def turned(self) -> Tensor:
-        """(batch, time) the position of each token in the sentence turned around."""
-        position = torch.arange(self.time, device=self.lengths.device)
-        return torch.where(self.mask, self.lengths[:, None] - 1 - position, position)
+    def final(self) -> Tensor:
+        """(batch,) position of the last token."""
+        return self.lengths - 1
+
+    @cached_property
+    def reach(self) -> Tensor:
+        """(batch, time) the position of each token, in padding that of the last one."""
+        return torch.minimum(self.position, self.final[:, None])
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """(batch, time), True on tokens."""
+        return self.position < self.lengths[:, None]
 
     @cached_property
     def weight(self) -> Tensor:
@@ -52,65 +57,23 @@ class Layout:
 
     @cached_property
     def first(self) -> Tensor:
-        """(batch, 1) row of each sentence's first token in (batch * time, label)."""
-        return torch.arange(0, self.mask.numel(), self.time, device=self.mask.device)[:, None]
+        """(batch,) row of each sentence's first token in (batch * time, label)."""
+        return self.first_of(self.time)
 
-    @cached_property
-    def last(self) -> Tensor:
-        """(batch,) row of the last token in (batch * time, label)."""
-        return self.first[:, 0] + self.lengths - 1
-
-    @cached_property
-    def stacked(self) -> Tensor:
-        """(time * 2 * batch,) row in (batch * time, label) of each row of a scan array."""
-        position = torch.arange(self.time, device=self.mask.device)
-        straight = self.first + position
-        return torch.stack([straight.t(), (self.first + self.turned).t()], 1).view(-1)
-
-    @cached_property
-    def starts(self) -> Tensor:
-        """(batch * time,) row of each token in direction 0 of a scan array, as (time * 2 * batch, label)."""
-        position = torch.arange(self.time, device=self.mask.device)
-        return (position * (2 * self.batch) + self._sentence).view(-1)
-
-    @cached_property
-    def ends(self) -> Tensor:
-        """The same for direction 1."""
-        return (self.turned * (2 * self.batch) + (self._sentence + self.batch)).view(-1)
-
-    @property
-    def _sentence(self) -> Tensor:
-        return torch.arange(self.batch, device=self.mask.device)[:, None]
+    def first_of(self, time: int) -> Tensor:
+        """The same where there are more time steps."""
+        return torch.arange(0, self.batch * time, time, device=self.lengths.device)
 
     def tokens(self, values: Tensor) -> Tensor:
         """(batch, time or more, label) -> (batch, time, label): padding is replaced by the sentence's last token."""
         batch, time, labels = values.shape
-        inside = torch.arange(self.time, device=self.mask.device).minimum(self.lengths[:, None] - 1)
-        rows = inside + torch.arange(0, batch * time, time, device=inside.device)[:, None]
-        return values.reshape(-1, labels).index_select(0, rows.view(-1)).view(batch, self.time, labels)
+        first = self.first if time == self.time else self.first_of(time)
+        rows = (self.reach + first[:, None]).view(-1)
+        return values.reshape(-1, labels).index_select(0, rows).view(batch, self.time, labels)
 
     @property
     def batch(self) -> int:
         return self.lengths.shape[0]
-
-    def from_start(self, scan: Tensor) -> Tensor:
-        """Direction 0 of a scan array -> (batch, time, label)."""
-        return scan.view(-1, scan.shape[3]).index_select(0, self.starts).view(*self.mask.shape, scan.shape[3])
-
-    def from_end(self, scan: Tensor) -> Tensor:
-        """Direction 1 of a scan array -> (batch, time, label), in the order of the sentence."""
-        return scan.view(-1, scan.shape[3]).index_select(0, self.ends).view(*self.mask.shape, scan.shape[3])
-
-    def both(self, forward: Tensor, backward: Tensor) -> Tensor:
-        """Two (batch, time, label) -> the two directions of a scan array."""
-        shape = (self.time, 2, self.batch, forward.shape[2])
-        if forward is backward:
-            return forward.reshape(-1, shape[3]).index_select(0, self.stacked).view(shape)
-        rows = self.stacked.view(shape[:3])
-        parts = [
-            x.reshape(-1, shape[3]).index_select(0, rows[:, d].reshape(-1)) for d, x in enumerate((forward, backward))
-        ]
-        return torch.stack([x.view(shape[0], *shape[2:]) for x in parts], 1)
 
 
 @dataclass(frozen=True)
@@ -123,6 +86,7 @@ class Potentials:
     top: Tensor  # (batch, time, 1) largest score of each token
     spread: float | None  # bound of the difference of two scores of one token; None where nobody looked
     edge_spread: float | None  # the same of two transitions
+    edge_top: float | None  # the largest transition; None where nobody looked
     compiled: bool = False  # whether the compiled kernel runs on them: it was chosen, and they are on the CPU
 
     @property
@@ -151,10 +115,10 @@ def first_order(backward: Callable[..., tuple[Tensor | None, ...]]) -> Callable[
 def _fold(emissions: Tensor, start: Tensor | None, end: Tensor | None, layout: Layout) -> Tensor:
     scores = layout.tokens(emissions.detach()).to(torch.float64)
     if start is not None:
-        scores[:, 0] += start.detach()
+        scores[:, 0].add_(start.detach())
     if end is not None:
         tails = end.detach().to(torch.float64).expand(layout.batch, -1)
-        scores.view(-1, end.shape[0]).index_add_(0, layout.last, tails)
+        scores.view(-1, end.shape[0]).index_add_(0, layout.first + layout.final, tails)
     return scores
 
 
@@ -183,7 +147,8 @@ class _Fold(torch.autograd.Function):
         if needs[1]:
             start = grad[:, 0].sum(0).to(ctx.dtypes[1])
         if needs[2]:
-            rows = grad.reshape(-1, grad.shape[2]).index_select(0, ctx.layout.last)
+            layout = ctx.layout
+            rows = grad.reshape(-1, grad.shape[2]).index_select(0, layout.first + layout.final)
             end = rows.sum(0).to(ctx.dtypes[2])
         return emissions, start, end, None
 
@@ -211,27 +176,29 @@ def prepare(
     edges = transitions.to(torch.float64, copy=True).contiguous()  # of its own: the caller may write into theirs
     given = (emissions, start, end)
     spreads: tuple[float, float] | None
+    edge_top = None
     compiled = choice.kernel() == "compiled" and emissions.device.type == "cpu"
     if compiled:
         scores, top, spreads = library.fold(*given, edges, layout.lengths, longest)
     else:
         scores = _fold(*given, layout)
         top = scores.amax(-1, keepdim=True)
-        spreads = _spreads(scores, top, edges.detach()) if check else None
+        spreads, edge_top = _spreads(scores, top, edges.detach()) if check else (None, None)
     if spreads and check:
         _check_finite(spreads)
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in given):
         scores = _Fold.apply(*given, (layout, compiled, scores))
     spread, edge_spread = spreads if spreads and check else (None, None)
-    return Potentials(scores, edges, layout, top, spread, edge_spread, compiled)
+    return Potentials(scores, edges, layout, top, spread, edge_spread, edge_top, compiled)
 
 
-def _spreads(scores: Tensor, top: Tensor, edges: Tensor) -> tuple[float, float]:
-    """Return the spread of a token's scores (or a bound of it) and of the transitions."""
-    spread, edge_spread = torch.stack([top.amax() - scores.amin(), edges.amax() - edges.amin()]).tolist()
+def _spreads(scores: Tensor, top: Tensor, edges: Tensor) -> tuple[tuple[float, float], float]:
+    """Return the spread of a token's scores (or a bound of it) and of the transitions, and the largest transition."""
+    low, high, edge_low, edge_high = torch.stack([scores.amin(), top.amax(), *edges.aminmax()]).tolist()
+    spread = high - low
     if spread > NARROW:  # that was over all tokens; the spread within each takes longer to find
         spread = float((top - scores.amin(-1, keepdim=True)).amax())
-    return spread, edge_spread
+    return (spread, edge_high - edge_low), edge_high
 
 
 def _check_finite(spreads: tuple[float, float]) -> None:
@@ -261,7 +228,7 @@ def _check_shapes(
 
 def _check_lengths(lengths: Tensor, time: int) -> int:
     """Return the longest length: the number of time steps to run."""
-    low, high = torch.stack(lengths.aminmax()).tolist()
+    low, high = (int(x) for x in lengths.aminmax())
     if low < 1 or high > time:
         raise ValueError(f"lengths: expected 1 to {time} (the time steps of emissions), found {low} to {high}")
     return high

@@ -1,11 +1,9 @@
 """Forward-backward in probability space: float64 state, rescaled every few tokens.
 
 Both directions run in one loop, the second over the sentences turned around, so a token costs one `bmm` and one
-multiplication. No mask is needed inside: what lies past a sentence's end is computed and never read.
-
-Scan arrays are (time, 2, batch, label). `raw[t]` is the sum over the previous labels, `state[t]` is raw times the
-token's own factor, divided by the scale at rescaling steps. Marginals and edges divide by their own sum, so scales
-cancel in them.
+multiplication; rows.py says where a token's rows are. With `raw` the sum over the previous labels, `state` is raw times
+the token's own factor, which at rescaling steps is divided by the scale. Marginals and edges divide by their own sum,
+so scales cancel in them.
 """
 
 from __future__ import annotations
@@ -16,8 +14,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from tagdistill.crf.forward_backward import ForwardBackward, middle
+from tagdistill.crf.forward_backward import ForwardBackward
 from tagdistill.crf.potentials import Potentials
+from tagdistill.crf.rows import Rows
 
 RESCALE = 32  # tokens between two rescalings, where the range allows it
 RANGE = 650.0  # float64 holds exp(-708): products in this range lose nothing
@@ -37,128 +36,167 @@ def rescale_interval(potentials: Potentials) -> int:
 
 
 class Scan:
-    """The two stacked scans over the first `steps` tokens from either end."""
+    """The two scans, (2, rows, label). `factors`: the tokens' own factors, where `state` does not take their place."""
 
-    def __init__(self, potentials: Potentials, every: int, steps: int, *, keep: bool = True) -> None:
-        layout, labels = potentials.layout, len(potentials.transitions)
-        self.every = every
-        self.edge_top = potentials.transitions.max()
+    def __init__(self, potentials: Potentials, rows: Rows, every: int, factors: Tensor, state: Tensor) -> None:
+        self.rows, self.every, self.factors, self.state = rows, every, factors, state
+        assert potentials.edge_top is not None  # `every` was found from its spread
+        self.edge_top = potentials.edge_top
         self.matrix = (potentials.transitions - self.edge_top).exp_()
-        rows = layout.stacked[: steps * 2 * layout.batch]
-        scores, top = potentials.scores.view(-1, labels), potentials.top.view(-1, 1)
-        if keep:
-            factors = (scores - top).exp_().index_select(0, rows)
-        else:  # each token is in one direction only, and memory is the cost
-            factors = scores.index_select(0, rows).sub_(top.index_select(0, rows)).exp_()
-        self.state = factors.view(steps, 2, layout.batch, labels)
-        # All of `raw` is kept for a full pass; one row of it serves a half pass.
-        self.raw = torch.empty_like(self.state if keep else self.state[:1])
-        self.raw[0] = 1.0
-        self.scale = scores.new_ones((1 + (steps - 1) // every, 2, layout.batch, 1))
-        self._run(steps)
+        rescaled = (rows.longest - 1) // every
+        self.scale = state.new_ones((1 + rescaled, 2, potentials.layout.batch, 1)) if rescaled else None
+        self._run()
 
-    def _run(self, steps: int) -> None:
-        matrix = torch.stack([self.matrix, self.matrix.t()])
-        state, scale, every = self.state.unbind(0), self.scale.unbind(0), self.every
-        raw = self.raw.expand_as(self.state).unbind(0)
-        for t in range(1, steps):
-            torch.bmm(state[t - 1], matrix, out=raw[t])
-            state[t].mul_(raw[t])
-            if t % every == 0:
-                torch.sum(state[t], 2, keepdim=True, out=scale[t // every])
-                state[t].div_(scale[t // every])
+    def _run(self) -> None:
+        matrix, kept = torch.stack([self.matrix, self.matrix.t()]), self.state is not self.factors
+        state = self.rows.each(self.state)
+        factors = self.rows.each(self.factors) if kept else state
+        if kept:
+            state[0].copy_(factors[0])
+        scratch = self.rows.scratch(self.state)
+        steps = zip(self.rows.before(state), scratch[1:], factors[1:], state[1:], strict=True)
+        for t, (before, raw, factor, out) in enumerate(steps, 1):
+            torch.bmm(before, matrix, out=raw)
+            torch.mul(factor, raw, out=out)
+            if self.scale is not None and t % self.every == 0:
+                scale = self.scale[t // self.every, :, : out.shape[1]]
+                out.div_(torch.sum(out, 2, keepdim=True, out=scale))
+                if kept:
+                    factor.div_(scale)
 
-    def log_scale(self, rows: Tensor) -> Tensor:
-        """Log of all scales divided out of state up to rows (2, batch), both directions together."""
-        if len(self.scale) == 1:
-            return torch.zeros_like(self.scale[0, 0, :, 0])
-        total = self.scale[..., 0].log().cumsum(0)
-        return total.gather(0, (rows // self.every)[None])[0].sum(0)
+    def log_partition(self, joint: Tensor, steps: tuple[Tensor | None, Tensor], potentials: Potentials) -> Tensor:
+        """log Z (batch,) from what is left of it after scaling (batch,), by place.
 
-    def log_shift(self, potentials: Potentials) -> Tensor:
-        """What was taken off the scores before exponentiating, per sentence."""
-        layout = potentials.layout
-        return (potentials.top * layout.weight).sum((1, 2)) + (layout.lengths - 1) * self.edge_top
+        steps: (batch,) that it has come to in either direction; None where that is the first one.
+        """
+        log, layout = joint.log(), potentials.layout
+        if self.scale is not None:
+            total = self.scale[..., 0].log().cumsum(0).unbind(1)
+            for direction, step in zip(total, steps, strict=True):
+                if step is not None:
+                    log += direction.gather(0, (step // self.every)[None])[0]
+        shift = (potentials.top * layout.weight).sum((1, 2)).add_(layout.final, alpha=self.edge_top)
+        return self.rows.by_sentence(log) + shift
 
 
 def log_partition(potentials: Potentials, every: int) -> Tensor:
-    """log Z by scans from both ends that meet in the middle of each sentence."""
-    steps, left, right = middle(potentials)
-    scan = Scan(potentials, every, steps, keep=False)
-    rows = torch.stack([left, (right - 1).clamp_min(0)])
-    places = rows * (2 * len(left)) + torch.arange(2 * len(left), device=left.device).view(2, -1)
-    ends = scan.state.view(-1, scan.state.shape[3]).index_select(0, places.view(-1)).view(2, len(left), -1)
-    joint = torch.linalg.vecdot(ends[0] @ scan.matrix, ends[1])
-    joint = torch.where(right > 0, joint, ends[0].sum(-1))  # one token: there is no rest
-    return joint.log() + scan.log_scale(rows) + scan.log_shift(potentials)
+    """log Z by scans from both ends that meet in the middle of each sentence, at the last row of direction 0."""
+    layout, labels = potentials.layout, len(potentials.transitions)
+    rows = Rows(layout, labels, (layout.lengths + 1) // 2, (layout.time + 1) // 2)
+    places = torch.cat([rows.sources(layout.time), rows.sources_from_end(layout.time)])
+    factors = potentials.scores.view(-1, labels).index_select(0, places)
+    factors.sub_(potentials.top.view(-1, 1).index_select(0, places)).exp_()
+    factors = factors.view(2, -1, labels)
+    scan = Scan(potentials, rows, every, factors, factors)
+    left = rows.final // 2
+    right = (rows.final - left - 1).clamp_min(0)
+    first, second = (scan.state[d].index_select(0, rows.at(step)) for d, step in enumerate((left, right)))
+    joint = torch.linalg.vecdot(first @ scan.matrix, second)
+    joint = torch.where(rows.final > 0, joint, first.sum(-1))  # one token: there is no rest
+    return scan.log_partition(joint, (left, right), potentials)
 
 
 class Scaled(ForwardBackward):
-    """The pass in probability space. `every` comes from `rescale_interval`."""
+    """The pass in probability space. `every` comes from `rescale_interval`. What is kept of tokens is (rows, label)."""
 
     def __init__(self, potentials: Potentials, every: int) -> None:
         super().__init__(potentials)
-        layout = self.layout
-        self.scan = scan = Scan(potentials, every, layout.time)
-        self.ending = layout.from_end(scan.state)  # a token's own score and all that follows
-        self.product = layout.from_start(scan.raw).mul_(self.ending)
-        self.total = self.product.sum(-1, keepdim=True)
-        first = self.total[:, 0, 0].log()
-        rows = torch.stack([torch.zeros_like(layout.lengths), layout.lengths - 1])
-        self.log_partition = first + scan.log_scale(rows) + scan.log_shift(potentials)
+        layout, labels = self.layout, len(potentials.transitions)
+        self.rows = rows = Rows(layout, labels, layout.lengths, layout.time)
+        factors = self._factors()
+        self.scan = scan = Scan(potentials, rows, every, factors, torch.empty_like(factors))
+        self.ending = scan.state[1].index_select(0, rows.turned)  # a token's own score and all that follows
+        product = (scan.state[0] / factors[0]).mul_(self.ending)
+        self.total = product.sum(-1, keepdim=True)
+        self.found = product.div_(self.total)  # marginals
+        first = self.total[: layout.batch, 0]
+        self.log_partition = scan.log_partition(first, (None, rows.final), potentials)
 
-    @cached_property
-    def _share(self) -> Tensor:
-        return self.layout.weight / self.total
+    def _factors(self) -> Tensor:
+        potentials, rows = self.potentials, self.rows
+        labels, sources = len(potentials.transitions), rows.sources(self.layout.time)
+        factors = potentials.scores.new_empty((2, rows.count, labels))
+        forward, backward = factors.unbind(0)
+        torch.index_select(potentials.scores.view(-1, labels), 0, sources, out=forward)
+        forward.sub_(potentials.top.view(-1, 1).index_select(0, sources)).exp_()
+        torch.index_select(forward, 0, rows.turned, out=backward)
+        return factors
 
     @cached_property
     def marginals(self) -> Tensor:
-        return self.product * self._share
+        return self.rows.spread(self.found).mul_(self.layout.weight)
 
     def weighted_marginals(self, weight: Tensor) -> Tensor:
-        return self.product * (self._share * weight[:, None, None])
+        return self.rows.spread(self.found).mul_(self.layout.weight * weight[:, None, None])
 
     @cached_property
     def raw_log_marginals(self) -> Tensor:
-        return (self.product / self.total).log_()
+        return self.rows.spread(self.found.log())
+
+    def posterior_cross_entropy(self, log_target: Tensor, heat: float) -> tuple[Tensor, Tensor]:
+        """The same, but the second (rows, label)."""
+        places = self.rows.sources(log_target.shape[1])
+        target = self._softmax(log_target.reshape(-1, log_target.shape[2]).index_select(0, places), heat)
+        target *= self.rows.weight
+        tempered, found = self._tempered(self.found.log(), heat), self.found
+        if heat != 1.0:
+            found = tempered.exp()
+        loss = torch.linalg.vecdot(target, tempered)[:, None] * -(heat * heat)
+        return self.rows.spread(loss).mul_(self.layout.weight).sum((1, 2)), found - target
+
+    def posterior_adjoint(self, signed: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        given = signed * self.rows.weighted(weight)
+        return self._adjoint(given, given)
+
+    def _ending_share(self, weight: Tensor) -> Tensor:
+        """The endings over their total, times weight (rows, 1): times beginnings and the matrix, pair marginals."""
+        return self.ending * (weight / self.total)
 
     @cached_property
-    def _beginning(self) -> Tensor:
-        return self.layout.from_start(self.scan.state)
-
-    def _ending_share(self, weight: Tensor | None = None) -> Tensor:
-        """The endings after a first token, over their total: times `_beginning` and the matrix, pair marginals."""
-        share = self._share if weight is None else self._share * weight[:, None, None]
-        return self.ending * share
+    def _beginning_and_end(self) -> tuple[Tensor, Tensor]:
+        """`state` and `_ending_share` of tokens (batch, time, label)."""
+        return self.rows.spread(self.scan.state[0]), self.rows.spread(self._ending_share(self.rows.weight)).mul_(
+            self.layout.weight
+        )
 
     def pairs(self, first: int, stop: int) -> Tensor:
-        ending = self._ending_share()[:, first + 1 : stop + 1, None, :]
-        return self._beginning[:, first:stop, :, None] * self.scan.matrix * ending
+        beginning, ending = self._beginning_and_end
+        ending = ending[:, first + 1 : stop + 1, None, :]
+        return beginning[:, first:stop, :, None] * self.scan.matrix * ending
 
     @cached_property
     def edges(self) -> Tensor:
-        after = self._ending_share()[:, 1:]
-        return torch.bmm(self._beginning[:, :-1].transpose(1, 2), after).mul_(self.scan.matrix)
+        beginning, ending = self._beginning_and_end
+        return torch.bmm(beginning[:, :-1].mT, ending[:, 1:]).mul_(self.scan.matrix)
 
     def edge_sum(self, weight: Tensor) -> Tensor:
-        after = self._ending_share(weight).transpose(0, 1)[1:]
-        before = self.scan.state[:-1, 0].transpose(1, 2)
-        return torch.bmm(before, after).sum(0).mul_(self.scan.matrix)
+        return self.rows.pair_sum(self.scan.state[0], self._ending_share(self.rows.weighted(weight))).mul_(
+            self.scan.matrix
+        )
 
     def adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-        # With h = (gradient to log state) / raw, either direction is
-        # h[t] = given[t] / raw[t] + factor[t] * (M h[t + 1]), and factor = state / raw holds token and scale.
-        raw, state, layout = self.scan.raw, self.scan.state, self.layout
-        flow = layout.both(before, after).div_(raw)
-        self._run_adjoint(flow, state / raw)
-        outer = torch.matmul(state[:-1].transpose(2, 3), flow[1:]).sum(0)
-        flow *= raw
-        scores = layout.from_start(flow).add_(layout.from_end(flow)).sub_(after)
-        return scores, (outer[0] + outer[1].t()) * self.scan.matrix
+        return self._adjoint(self.rows.gather(before), self.rows.gather(after))
 
-    def _run_adjoint(self, flow: Tensor, factor: Tensor) -> None:
-        matrix = torch.stack([self.scan.matrix.t(), self.scan.matrix])
-        rows, factors, step = flow.unbind(0), factor.unbind(0), torch.empty_like(flow[0])
-        for t in range(len(rows) - 2, -1, -1):
-            torch.bmm(rows[t + 1], matrix, out=step)
-            rows[t].addcmul_(factors[t], step)
+    def _adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+        """`adjoint` of (rows, label), 0 in rows that are of no token."""
+        # With h = (gradient to log state) / raw, either direction is
+        # h[t] = given[t] / raw[t] + factor[t] * (M h[t + 1]), and raw = state / factor.
+        scan, turned = self.scan, self.rows.turned
+        flow = scan.factors / scan.state
+        flow[0].mul_(before)
+        flow[1].mul_(after.index_select(0, turned))
+        self._run_adjoint(flow)
+        outer = self.rows.pair_sum(scan.state, flow)
+        flow.mul_(scan.state).div_(scan.factors)
+        scores = flow[1].index_select(0, turned).add_(flow[0]).sub_(after)
+        return self.rows.spread(scores).mul_(self.layout.weight), (outer[0] + outer[1].t()) * scan.matrix
+
+    def _run_adjoint(self, flow: Tensor) -> None:
+        rows, matrix = self.rows, torch.stack([self.scan.matrix.t(), self.scan.matrix])
+        each = rows.each(flow)
+        steps = zip(
+            each[1:], rows.scratch(flow)[1:], rows.before(rows.each(self.scan.factors)), rows.before(each), strict=True
+        )
+        for after, step, factor, before in reversed(list(steps)):
+            torch.bmm(after, matrix, out=step)
+            before.addcmul_(factor, step)

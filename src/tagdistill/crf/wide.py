@@ -11,36 +11,34 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from tagdistill.crf.forward_backward import ForwardBackward, middle
+from tagdistill.crf.forward_backward import ForwardBackward
 from tagdistill.crf.potentials import Potentials
+from tagdistill.crf.rows import Rows
 
 
 class Scan:
-    """The two stacked scans over the first `steps` tokens from either end; (steps, 2, batch, label)."""
+    """The two scans, (2, rows, label)."""
 
-    def __init__(self, potentials: Potentials, steps: int) -> None:
-        layout, edge = potentials.layout, potentials.transitions
-        self.edges = torch.stack([edge, edge.t()])[:, None]
-        rows = layout.stacked[: steps * 2 * layout.batch]
-        scores = potentials.scores.view(-1, len(edge))
-        self.state = scores.index_select(0, rows).view(steps, 2, layout.batch, len(edge))
+    def __init__(self, potentials: Potentials, rows: Rows) -> None:
+        edge, time = potentials.transitions, potentials.layout.time
+        self.rows, self.edges = rows, torch.stack([edge, edge.t()])[:, None]
+        places = torch.cat([rows.sources(time), rows.sources_from_end(time)])
+        self.state = potentials.scores.view(-1, len(edge)).index_select(0, places).view(2, -1, len(edge))
         self.raw = torch.zeros_like(self.state)
-        raw, state = self.raw.unbind(0), self.state.unbind(0)
-        for t in range(1, steps):
-            torch.logsumexp(state[t - 1][..., None] + self.edges, 2, out=raw[t])
-            state[t].add_(raw[t])
-
-    def weights(self, t: int) -> Tensor:
-        """(2, batch, from, to) shares of the labels at t in the sum for each label at t + 1."""
-        return (self.state[t][..., None] + self.edges - self.raw[t + 1][:, :, None]).exp_()
+        raw, state = rows.each(self.raw), rows.each(self.state)
+        for before, out, found in zip(rows.before(state), raw[1:], state[1:], strict=True):
+            torch.logsumexp(before[..., None] + self.edges, 2, out=out)
+            found.add_(out)
 
 
 def log_partition(potentials: Potentials) -> Tensor:
-    """log Z by scans from both ends that meet in the middle of each sentence."""
-    steps, left, right = middle(potentials)
-    scan = Scan(potentials, steps)
-    sentence = torch.arange(len(left), device=left.device)
-    return (scan.state[left, 0, sentence] + scan.raw[right, 1, sentence]).logsumexp(-1)
+    """log Z by scans from both ends that meet in the middle of each sentence, at the last row of direction 0."""
+    layout = potentials.layout
+    rows = Rows(layout, len(potentials.transitions), layout.lengths // 2 + 1, layout.time // 2 + 1)
+    scan, left = Scan(potentials, rows), rows.final // 2
+    first = scan.state[0].index_select(0, rows.at(left))
+    joint = first + scan.raw[1].index_select(0, rows.at(rows.final - left))
+    return rows.by_sentence(joint.logsumexp(-1))
 
 
 class Wide(ForwardBackward):
@@ -48,9 +46,11 @@ class Wide(ForwardBackward):
 
     def __init__(self, potentials: Potentials) -> None:
         super().__init__(potentials)
-        self.scan = Scan(potentials, self.layout.time)
-        self.ending = self.layout.from_end(self.scan.state)
-        self.joint = self.layout.from_start(self.scan.raw).add_(self.ending)
+        self.rows = Rows(self.layout, len(potentials.transitions), self.layout.lengths, self.layout.time)
+        self.scan = Scan(potentials, self.rows)
+        state, raw = self.scan.state, self.scan.raw
+        self.ending = self.rows.spread(state[1].index_select(0, self.rows.turned))
+        self.joint = self.rows.spread(raw[0]).add_(self.ending)
         self.total = self.joint.logsumexp(-1, keepdim=True)
         self.log_partition = self.total[:, 0, 0]
 
@@ -63,7 +63,7 @@ class Wide(ForwardBackward):
         return self.raw_log_marginals.exp() * self.layout.weight
 
     def pairs(self, first: int, stop: int) -> Tensor:
-        before = self.layout.from_start(self.scan.state)[:, first:stop, :, None]
+        before = self.rows.spread(self.scan.state[0])[:, first:stop, :, None]
         ending = (self.ending - self.total)[:, first + 1 : stop + 1, None, :]
         log = before + self.potentials.transitions + ending
         return log.masked_fill_(~self.layout.mask[:, first + 1 : stop + 1, None, None], -torch.inf).exp_()
@@ -80,11 +80,16 @@ class Wide(ForwardBackward):
         return (self.edges * weight[:, None, None]).sum(0)
 
     def adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-        flow = self.layout.both(before, after)
+        rows, turned = self.rows, self.rows.turned
+        given = (rows.gather(before), rows.gather(after).index_select(0, turned))
+        flow = torch.stack(given)
         outer = torch.zeros_like(self.scan.edges[:, 0])
-        for t in range(self.layout.time - 2, -1, -1):
-            step = self.scan.weights(t).mul_(flow[t + 1][:, :, None])
-            flow[t] += step.sum(3)
-            outer += step.sum(1)
-        scores = self.layout.from_start(flow).add_(self.layout.from_end(flow)).sub_(after)
-        return scores, outer[0] + outer[1].t()
+        each = [rows.each(x) for x in (flow, self.scan.raw)]
+        starts = [rows.before(rows.each(x)) for x in (flow, self.scan.state)]
+        for late, raw, early, state in reversed(list(zip(*(x[1:] for x in each), *starts, strict=True))):
+            # The shares of the labels at t in the sum for each label at t + 1.
+            share = (state[..., None] + self.scan.edges - raw[:, :, None]).exp_().mul_(late[:, :, None])
+            early += share.sum(3)
+            outer += share.sum(1)
+        scores = flow[1].index_select(0, turned).add_(flow[0]).mul_(rows.weight)
+        return rows.spread(scores).mul_(self.layout.weight).sub_(after), outer[0] + outer[1].t()
