@@ -119,7 +119,9 @@ class LinearChain:
     @property
     def marginals(self) -> Float[Tensor, "batch time label"]:
         """`q_t(j) = p(y_t = j)` (batch, time, label), 0 past the end (Wang et al. 2020, eq. 10)."""
-        return self._out(self._marginals)
+        if self._potentials.need_gradient:
+            return self._out(self._marginals)
+        return pad_time(self._pass.marginals_in(self.dtype), self.time)
 
     @property
     def log_marginals(self) -> Float[Tensor, "batch time label"]:

@@ -61,7 +61,7 @@ class Paths(paths.Paths):
         self._run = library.load()
         given = library.Paths(self._labels.data_ptr(), *self._labels.shape[1:])
         self._pass = (_chain(potentials), ctypes.byref(given))
-        ends = (ctypes.c_int64 * 2)()
+        ends = library.Integers()
         if labels.shape[1]:
             self._run["path_range"](*self._pass, ends)
         paths.check_range(ends[0], ends[1], potentials.scores.shape[2])
@@ -97,17 +97,24 @@ class Compiled(ForwardBackward):
 
     @cached_property
     def marginals(self) -> Tensor:
-        return self.weighted_marginals(torch.ones_like(self.log_partition))
+        return self._marginals(torch.float64)
+
+    def marginals_in(self, dtype: torch.dtype) -> Tensor:
+        return self._marginals(library.kind(dtype)).to(dtype)
 
     def weighted_marginals(self, weight: Tensor) -> Tensor:
-        out, weight = torch.empty_like(self.potentials.scores), _plain(weight)
-        self._run["marginals"](*self._pass, weight.data_ptr(), out.data_ptr())
+        return self._marginals(torch.float64, _plain(weight))
+
+    def _marginals(self, dtype: torch.dtype, weight: Tensor | None = None) -> Tensor:
+        out = torch.empty_like(self.potentials.scores, dtype=dtype)
+        given = None if weight is None else weight.data_ptr()
+        self._run["marginals"](*self._pass, given, dtype == torch.float32, out.data_ptr())
         return out
 
     @cached_property
     def raw_log_marginals(self) -> Tensor:
         out = torch.empty_like(self.potentials.scores)
-        self._run["marginals"](*self._pass, None, out.data_ptr())
+        self._run["log_marginals"](*self._pass, out.data_ptr())
         return out
 
     def posterior_cross_entropy(self, log_target: Tensor, heat: float) -> tuple[Tensor, Tensor]:

@@ -29,6 +29,10 @@ class ForwardBackward(ABC):
     def marginals(self) -> Tensor:
         """Probabilities."""
 
+    def marginals_in(self, dtype: torch.dtype) -> Tensor:
+        """Marginals of this dtype, in a tensor of its own."""
+        return self.marginals.to(dtype, copy=True)
+
     def weighted_marginals(self, weight: Tensor) -> Tensor:
         """Marginals times weight (batch,), in a tensor of its own."""
         return self.marginals * weight[:, None, None]

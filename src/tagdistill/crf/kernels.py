@@ -1,8 +1,10 @@
-"""Which kernel runs a chain. A further kernel is one more subclass of `ForwardBackward` and one more line here."""
+"""Which kernel runs a chain. A further kernel is one more subclass of `ForwardBackward` and one more line here.
+
+All of them run on detached tensors: nothing they do is recorded.
+"""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from tagdistill.crf import compiled, fused, paths, scaled, viterbi, wide
@@ -11,7 +13,6 @@ from tagdistill.crf.forward_backward import ForwardBackward
 from tagdistill.crf.potentials import Potentials
 
 
-@torch.no_grad()
 def forward_backward(potentials: Potentials) -> ForwardBackward:
     """Run the fastest kernel that is exact for these potentials."""
     potentials = potentials.detach()
@@ -23,7 +24,6 @@ def forward_backward(potentials: Potentials) -> ForwardBackward:
     return scaled.Scaled(potentials, every) if every else wide.Wide(potentials)
 
 
-@torch.no_grad()
 def log_partition(potentials: Potentials) -> Tensor:
     """Return log Z (batch,) alone: half the steps of a full pass."""
     potentials = potentials.detach()
@@ -35,7 +35,6 @@ def log_partition(potentials: Potentials) -> Tensor:
     return scaled.log_partition(potentials, every) if every else wide.log_partition(potentials)
 
 
-@torch.no_grad()
 def argmax(potentials: Potentials) -> Tensor:
     """Return the best labels (batch, time), 0 in padding."""
     potentials = potentials.detach()
@@ -44,7 +43,6 @@ def argmax(potentials: Potentials) -> Tensor:
     return compiled.argmax(potentials) if potentials.compiled else viterbi.argmax(potentials)
 
 
-@torch.no_grad()
 def k_best(potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
     """Return the k best paths (batch, k, time) and their unnormalised scores (batch, k), -inf in an empty slot."""
     potentials = potentials.detach()

@@ -13,6 +13,8 @@ from tagdistill.crf.build import build
 from tagdistill.errors import TagdistillError
 
 Pointer, Integer = ctypes.c_void_p, ctypes.c_int64
+# Made once: ctypes makes a new type of every `c_double * 2`, in a cycle that only the garbage collector frees.
+Doubles, Integers = ctypes.c_double * 2, ctypes.c_int64 * 2
 
 
 class Chain(ctypes.Structure):
@@ -55,7 +57,8 @@ ARGUMENTS: dict[str, list[Any]] = {
     "path_edges": [Pointer, Pointer, Pointer, Pointer],
     "log_partition": [Pointer, Pointer],
     "forward_backward": [Pointer, Pointer, Pointer],
-    "marginals": [Pointer, Pointer, Pointer, Pointer],
+    "marginals": [Pointer, Pointer, Pointer, Integer, Pointer],
+    "log_marginals": [Pointer, Pointer, Pointer],
     "edges": [Pointer, Pointer, Pointer],
     "edge_sum": [Pointer, Pointer, Pointer, Pointer],
     "pairs": [Pointer, Pointer, Integer, Integer, Pointer],
@@ -109,7 +112,7 @@ def fold(
     scores, top = edges.new_empty((batch, time, labels)), edges.new_empty((batch, time, 1))
     inputs = Inputs(*(x if x is None else x.data_ptr() for x in values), given, dtype == torch.float32)
     chain = Chain(None, None, edges.data_ptr(), lengths.data_ptr(), batch, time, labels, torch.get_num_threads())
-    spreads = (ctypes.c_double * 2)()
+    spreads = Doubles()
     load()["fold"](ctypes.byref(inputs), ctypes.byref(chain), scores.data_ptr(), top.data_ptr(), spreads)
     return scores, top, tuple(spreads)
 

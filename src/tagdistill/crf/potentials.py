@@ -94,6 +94,8 @@ class Potentials:
         return torch.is_grad_enabled() and (self.scores.requires_grad or self.transitions.requires_grad)
 
     def detach(self) -> Potentials:
+        if not (self.scores.requires_grad or self.transitions.requires_grad):
+            return self
         return replace(self, scores=self.scores.detach(), transitions=self.transitions.detach())
 
 

@@ -8,7 +8,7 @@ namespace tagdistill {
 class Decoder {
   public:
     explicit Decoder(const Chain& chain)
-        : chain(chain), rows(chain), edges(chain.labels, rows.width), into(chain.labels + 1, rows.width) {
+        : chain(chain), rows(chain), edges(chain.labels, rows.width, 0.0), into(chain.labels + 1, rows.width, 0.0) {
         for (int64_t i = 0; i < chain.labels; ++i)
             for (int64_t j = 0; j < chain.labels; ++j)
                 edges.row(i)[j] = into.row(j)[i] = chain.transitions[i * chain.labels + j];

@@ -10,13 +10,15 @@ namespace tagdistill {
 // Rows of values that are padded to whole vectors. Many are made for each sentence: a thread keeps their memory.
 class Table {
   public:
-    Table(int64_t rows, int64_t width, double filling = 0.0) : width(width) {
+    // With anything in it.
+    Table(int64_t rows, int64_t width) : size(rows * width), width(width) {
         if (!spare().empty()) {
             cells.swap(spare().back());
             spare().pop_back();
         }
-        cells.assign(rows * width, {all(filling)});
+        if (int64_t(cells.size()) < size) cells.resize(size);
     }
+    Table(int64_t rows, int64_t width, double filling) : Table(rows, width) { std::fill_n(begin(), size, all(filling)); }
     ~Table() {
         if (cells.capacity()) spare().push_back(std::move(cells));
     }
@@ -24,20 +26,23 @@ class Table {
 
     Vector* operator[](int64_t i) { return &cells.data()[i * width].v; }
     const Vector* operator[](int64_t i) const { return &cells.data()[i * width].v; }
+    Vector* begin() { return (*this)[0]; }
+    Vector* end() { return begin() + size; }
     double* row(int64_t i) { return reinterpret_cast<double*>((*this)[i]); }
     const double* row(int64_t i) const { return reinterpret_cast<const double*>((*this)[i]); }
 
     struct alignas(64) Cell {
         Vector v;
     };
-    const int64_t width;
-    std::vector<Cell> cells;
+    const int64_t size, width;  // vectors in all and in a row
 
   private:
     static std::vector<std::vector<Cell>>& spare() {
         thread_local std::vector<std::vector<Cell>> kept;
         return kept;
     }
+
+    std::vector<Cell> cells;
 };
 
 struct Chain {  // what potentials.py prepares; the layout of library.py's Chain
@@ -77,6 +82,14 @@ class Rows {
             std::memcpy(to, row, labels * sizeof(double));
         else
             for (int64_t w = 0; w < width; ++w) reinterpret_cast<Vector*>(to)[w] = row[w];
+    }
+
+    void put(const Vector* row, int64_t room, float* to) const {
+        if (room < width * LANES)
+            for (int64_t j = 0; j < labels; ++j) to[j] = float(reinterpret_cast<const double*>(row)[j]);
+        else
+            for (int64_t w = 0; w < width; ++w)
+                reinterpret_cast<Floats*>(to)[w] = __builtin_convertvector(row[w], Floats);
     }
 
     // Write a (labels, labels) table.

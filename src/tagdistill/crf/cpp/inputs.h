@@ -97,14 +97,12 @@ double compare(const Targets& targets, const Space& space, const Rows& rows, con
         const int64_t room = (s.n - t) * size;
         rows.take(logits.row(0) + t * size, room, -INFINITE, target);
         softmax(target, target, s.width);
-        space.log_marginals(s, t, log_found);
+        space.marginals(s, t, found, log_found);
         double total = 0.0;
-        if (heat == 1.0) {
-            space.marginals(s, t, found);
-        } else {
+        if (heat != 1.0) {
             log_found[s.width - 1] = choose(rows.live, log_found[s.width - 1], all(-INFINITE));
             for (int64_t w = 0; w < s.width; ++w) log_found[w] *= cold;
-            total = softmax(log_found, found, s.width);
+            total = softmax(log_found, found, s.width).log_total();
         }
         for (int64_t w = 0; w < s.width; ++w) {
             const Vector part = target[w] * (log_found[w] - total);

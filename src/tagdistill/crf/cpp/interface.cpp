@@ -27,6 +27,33 @@ int guarded(Work work) {
     }
 }
 
+// Write a row of each token to out (batch, time, labels), 0 in padding; fill(space, sentence, t, row) makes it.
+template <class Real, class Fill>
+void put_rows(const Chain& chain, double* state, Real* out, Fill fill) {
+    const Spaces spaces(chain);
+    const Pass pass(chain, state);
+    const Rows rows(chain);
+    each_sentence(chain, [&](int64_t b) {
+        const Sentence s = pass.of(b);
+        Table row(1, s.width);
+        spaces.with(s, [&](const auto& space) {
+            for (int64_t t = 0; t < s.n; ++t) {
+                fill(space, s, b, t, row[0]);
+                rows.put(row[0], (s.n - t) * rows.labels, out + chain.cell(b, t));
+            }
+        });
+        std::fill_n(out + chain.cell(b, s.n), (chain.time - s.n) * rows.labels, Real(0));
+    });
+}
+
+template <class Real>
+void put_marginals(const Chain& chain, double* state, const double* weight, Real* out) {
+    put_rows(chain, state, out, [&](const auto& space, const Sentence& s, int64_t b, int64_t t, Vector* row) {
+        space.marginals(s, t, row);
+        for (int64_t w = 0; weight && w < s.width; ++w) row[w] *= weight[b];
+    });
+}
+
 }  // namespace
 
 extern "C" {
@@ -118,26 +145,21 @@ int tagdistill_forward_backward(const Chain* chain, double* state, double* log_z
     });
 }
 
-// (batch, time, labels) marginals times weight (batch,), or their logarithms where weight is null; 0 in padding.
-int tagdistill_marginals(const Chain* chain, double* state, const double* weight, double* out) {
+// (batch, time, labels) marginals, 0 in padding, times weight (batch,) where it is not null.
+int tagdistill_marginals(const Chain* chain, double* state, const double* weight, int64_t is_float, void* out) {
     return guarded([&] {
-        const Spaces spaces(*chain);
-        const Pass pass(*chain, state);
-        const Rows rows(*chain);
-        each_sentence(*chain, [&](int64_t b) {
-            const Sentence s = pass.of(b);
-            Table row(1, s.width);
-            spaces.with(s, [&](const auto& space) {
-                for (int64_t t = 0; t < s.n; ++t) {
-                    if (weight)
-                        space.marginals(s, t, row[0]);
-                    else
-                        space.log_marginals(s, t, row[0]);
-                    for (int64_t w = 0; weight && w < s.width; ++w) row[0][w] *= weight[b];
-                    rows.put(row[0], (s.n - t) * rows.labels, out + chain->cell(b, t));
-                }
-            });
-            std::fill_n(out + chain->cell(b, s.n), (chain->time - s.n) * rows.labels, 0.0);
+        if (is_float)
+            put_marginals(*chain, state, weight, static_cast<float*>(out));
+        else
+            put_marginals(*chain, state, weight, static_cast<double*>(out));
+    });
+}
+
+// (batch, time, labels) logarithms of the marginals, 0 in padding.
+int tagdistill_log_marginals(const Chain* chain, double* state, double* out) {
+    return guarded([&] {
+        put_rows(*chain, state, out, [](const auto& space, const Sentence& s, int64_t, int64_t t, Vector* row) {
+            space.log_marginals(s, t, row);
         });
     });
 }
@@ -150,8 +172,8 @@ int tagdistill_edges(const Chain* chain, double* state, double* out) {
         const Rows rows(*chain);
         each_sentence(*chain, [&](int64_t b) {
             const Sentence s = pass.of(b);
-            Table counts(rows.labels, s.width);
-            spaces.with(s, [&](const auto& space) { count_pairs(space, s, 0, s.n - 1, counts); });
+            Table counts(rows.labels, s.width, 0.0);
+            spaces.with(s, [&](const auto& space) { count_pairs(space, s, 0, s.n - 1, 1.0, counts); });
             rows.put(counts, out + b * rows.labels * rows.labels);
         });
     });
@@ -164,9 +186,7 @@ int tagdistill_edge_sum(const Chain* chain, double* state, const double* weight,
         const Pass pass(*chain, state);
         sum_tables(*chain, out, [&](int64_t b, Table& part) {
             const Sentence s = pass.of(b);
-            Table counts(chain->labels, s.width);
-            spaces.with(s, [&](const auto& space) { count_pairs(space, s, 0, s.n - 1, counts); });
-            for (size_t c = 0; c < part.cells.size(); ++c) part.cells[c].v += counts.cells[c].v * weight[b];
+            spaces.with(s, [&](const auto& space) { count_pairs(space, s, 0, s.n - 1, weight[b], part); });
         });
     });
 }
@@ -180,8 +200,8 @@ int tagdistill_pairs(const Chain* chain, double* state, int64_t first, int64_t s
         each_sentence(*chain, [&](int64_t b) {
             const Sentence s = pass.of(b);
             for (int64_t t = first; t < stop; ++t) {
-                Table counts(rows.labels, s.width);
-                if (t + 1 < s.n) spaces.with(s, [&](const auto& space) { count_pairs(space, s, t, t + 1, counts); });
+                Table counts(rows.labels, s.width, 0.0);
+                if (t + 1 < s.n) spaces.with(s, [&](const auto& space) { count_pairs(space, s, t, t + 1, 1.0, counts); });
                 rows.put(counts, out + (b * (stop - first) + t - first) * rows.labels * rows.labels);
             }
         });
@@ -199,7 +219,7 @@ int tagdistill_adjoint(const Chain* chain, double* state, const double* before, 
             const Sentence s = pass.of(b);
             const int64_t place = chain->cell(b, 0);
             spaces.with(s, [&](const auto& space) {
-                adjoint(space, rows, s, before + place, after + place, scores + place, part);
+                Adjoint(space, rows, s).run(before + place, after + place, scores + place, part);
             });
             std::fill_n(scores + chain->cell(b, s.n), (chain->time - s.n) * rows.labels, 0.0);
         });

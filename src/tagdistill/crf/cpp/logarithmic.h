@@ -10,7 +10,7 @@ namespace tagdistill {
 class Logarithmic {
   public:
     explicit Logarithmic(const Chain& chain)
-        : chain(chain), rows(chain), edges{Table(chain.labels, chain.width()), Table(chain.labels, chain.width())} {
+        : chain(chain), rows(chain), edges{Table(chain.labels, chain.width(), 0.0), Table(chain.labels, chain.width(), 0.0)} {
         for (int64_t i = 0; i < chain.labels; ++i)
             for (int64_t j = 0; j < chain.labels; ++j)
                 edges[0].row(i)[j] = edges[1].row(j)[i] = chain.transitions[i * chain.labels + j];
@@ -35,8 +35,9 @@ class Logarithmic {
         }
     }
 
-    void settle(const Vector* raw, const Vector* factor, Vector* state, double*) const {
+    double settle(const Vector* raw, const Vector* factor, double, Vector* state) const {
         for (int64_t w = 0; w < rows.width; ++w) state[w] = raw[w] + factor[w];
+        return 0.0;
     }
 
     void state(const Sentence& s, int direction, int64_t t, Vector* out) const {
@@ -55,9 +56,11 @@ class Logarithmic {
 
     double divided(const double*, int64_t) const { return 0.0; }
 
-    void marginals(const Sentence& s, int64_t t, Vector* out) const {
-        log_marginals(s, t, out);
-        for (int64_t w = 0; w < rows.width; ++w) out[w] = exponential(out[w]);
+    void marginals(const Sentence& s, int64_t t, Vector* out) const { marginals(s, t, out, out); }
+
+    void marginals(const Sentence& s, int64_t t, Vector* out, Vector* logs) const {
+        log_marginals(s, t, logs);
+        for (int64_t w = 0; w < rows.width; ++w) out[w] = exponential(logs[w]);
     }
 
     void log_marginals(const Sentence& s, int64_t t, Vector* out) const {
@@ -66,33 +69,47 @@ class Logarithmic {
         for (int64_t w = 0; w < rows.width; ++w) out[w] += s.raws(1, t)[w] - total;
     }
 
-    void add_pairs(const Sentence& s, int64_t t, Vector* before, Vector* after, Table& counts) const {
-        state(s, 0, t, before);
-        state(s, 1, t + 1, after);
-        const double total = join(s.raws(0, t + 1), after), *from = reinterpret_cast<double*>(before);
+    // Expected counts of the transitions of a sentence, in either direction.
+    struct Pairs {
+        Pairs(int64_t, int64_t labels, int64_t width) : counts{Table(labels, width, 0.0), Table(labels, width, 0.0)} {}
+        Table counts[2];
+    };
+
+    void add_pairs(const Sentence& s, int64_t t, int64_t, Pairs& pairs) const {
+        Table row(2, s.width);
+        state(s, 0, t, row[0]);
+        state(s, 1, t + 1, row[1]);
+        const double total = join(s.raws(0, t + 1), row[1]), *from = row.row(0);
         for (int64_t i = 0; i < rows.labels; ++i)
             for (int64_t w = 0; w < rows.width; ++w)
-                counts[i][w] += exponential((from[i] - total) + edges[0][i][w] + after[w]);
+                pairs.counts[0][i][w] += exponential((from[i] - total) + edges[0][i][w] + row[1][w]);
     }
 
-    void pull(const Sentence& s, int direction, int64_t t, int64_t next, const Vector* flow, Vector* out, Vector* before,
-              Vector*, Table& counts) const {
-        state(s, direction, t, before);
-        const double* from = reinterpret_cast<double*>(before);
+    void prepare(const Sentence&, Table&) const {}
+
+    void pull(const Sentence& s, int direction, int64_t t, int64_t next, const Table&, const Vector* flow, Vector* out,
+              int64_t, Pairs& pairs) const {
+        Table row(1, s.width);
+        state(s, direction, t, row[0]);
+        const double* from = row.row(0);
         const Vector* raw = s.raws(direction, next);
         std::fill_n(out, rows.width, all(0.0));
         for (int64_t i = 0; i < rows.labels; ++i) {
             Vector total = all(0.0);
             for (int64_t w = 0; w < rows.width; ++w) {
                 const Vector share = exponential(from[i] + edges[direction][i][w] - raw[w]) * flow[w];
-                counts[i][w] += share;
+                pairs.counts[direction][i][w] += share;
                 total += share;
             }
             reinterpret_cast<double*>(out)[i] = sum(total);
         }
     }
 
-    void finish(int, const Table&, const Table&, Table&) const {}  // the counts are complete
+    void finish(const Pairs& pairs, int64_t, double weight, Table& counts) const {
+        for (int64_t i = 0; i < rows.labels; ++i)
+            for (int64_t j = 0; j < rows.labels; ++j)
+                counts.row(i)[j] += weight * (pairs.counts[0].row(i)[j] + pairs.counts[1].row(j)[i]);
+    }
 
   private:
     const Chain& chain;

@@ -1,4 +1,4 @@
-// Probability space, rescaled at every token.
+// Probability space, rescaled at every token by what the one before it sums to.
 #pragma once
 
 #include <cmath>
@@ -12,7 +12,7 @@ constexpr double RANGE = 650.0;  // double holds exp(-708): products in this ran
 class Scaled {
   public:
     explicit Scaled(const Chain& chain)
-        : chain(chain), rows(chain), edges{Table(chain.labels, chain.width()), Table(chain.labels, chain.width())} {
+        : chain(chain), rows(chain), edges{Table(chain.labels, chain.width(), 0.0), Table(chain.labels, chain.width(), 0.0)} {
         const double* scores = chain.transitions;
         const auto ends = std::minmax_element(scores, scores + chain.labels * chain.labels);
         edge_top = *ends.second;
@@ -22,13 +22,15 @@ class Scaled {
                 edges[0].row(i)[j] = edges[1].row(j)[i] = scores[i * chain.labels + j] - edge_top;
         // Past the last label edges are 1 (and factors 0): nothing is 0 / 0 there.
         for (Table& table : edges)
-            for (Table::Cell& cell : table.cells) cell.v = exponential(cell.v);
+            for (Vector& cell : table) cell = exponential(cell);
     }
 
     static constexpr double unit = 1.0;
 
     // Fill the factors of a sentence; false where probability space is not exact. From the best label at t any label
-    // at t + 1 can be reached at the cost of both spreads: beyond RANGE, what underflows might be needed later.
+    // at t + 1 can be reached at the cost of both spreads: beyond RANGE, what underflows might be needed later. A state
+    // is small by two steps through the edges, its own and that of its scale, and states of both directions are
+    // multiplied.
     bool fill(const Sentence& s, int64_t sentence) const {
         const double* scores = chain.scores + chain.cell(sentence, 0);
         Vector lowest = all(0.0);
@@ -42,7 +44,7 @@ class Scaled {
             }
             row[s.width - 1] = choose(rows.live, row[s.width - 1], all(0.0));
         }
-        return largest(-lowest) + 2.0 * edge_spread + 2.0 * std::log(double(rows.labels)) < RANGE;
+        return largest(-lowest) + 4.0 * edge_spread + 2.0 * std::log(double(rows.labels)) < RANGE;
     }
 
     // raw of a direction from the state before it.
@@ -55,13 +57,12 @@ class Scaled {
         if (rows.width - w == 1) block<1>(direction, from, w, raw);
     }
 
-    // The state of a token, made to sum to 1, and what it was multiplied by for that.
-    void settle(const Vector* raw, const Vector* factor, Vector* state, double* scale) const {
+    // The state of a token times scale; returns the next token's scale. So states sum to what one step makes of 1, and
+    // no step waits for its own sum.
+    double settle(const Vector* raw, const Vector* factor, double scale, Vector* state) const {
         Vector total = all(0.0);
-        for (int64_t w = 0; w < rows.width; ++w) total += state[w] = raw[w] * factor[w];
-        const double whole = sum(total), inverse = 1.0 / whole;
-        for (int64_t w = 0; w < rows.width; ++w) state[w] *= inverse;
-        *scale = inverse;
+        for (int64_t w = 0; w < rows.width; ++w) total += state[w] = raw[w] * (factor[w] * scale);
+        return 1.0 / sum(total);
     }
 
     // The same state from the rows that were kept.
@@ -99,40 +100,56 @@ class Scaled {
         for (int64_t w = 0; w < rows.width; ++w) out[w] *= share;
     }
 
-    void log_marginals(const Sentence& s, int64_t t, Vector* out) const {
+    void log_marginals(const Sentence& s, int64_t t, Vector* out) const { marginals(s, t, out, out); }
+
+    void marginals(const Sentence& s, int64_t t, Vector* out, Vector* logs) const {
         marginals(s, t, out);
-        for (int64_t w = 0; w < rows.width; ++w) out[w] = logarithm(out[w]);
+        for (int64_t w = 0; w < rows.width; ++w) logs[w] = logarithm(out[w]);
     }
 
-    // The rows whose products are p(y_t = i, y_(t+1) = j) but for the edges; `finish` adds them up.
-    void add_pairs(const Sentence& s, int64_t t, Vector* before, Vector* after, Table&) const {
-        state(s, 0, t, before);
+    // Rows of a sentence; left(i) right(j) edge(i, j), summed over them, is the gradient to the edges or their counts.
+    struct Pairs {
+        Pairs(int64_t count, int64_t, int64_t width) : left(count, width), right(count, width) {}
+        Table left, right;
+    };
+
+    // The row for p(y_t = i, y_(t+1) = j).
+    void add_pairs(const Sentence& s, int64_t t, int64_t row, Pairs& pairs) const {
+        Vector* after = pairs.right[row];
+        state(s, 0, t, pairs.left[row]);
         state(s, 1, t + 1, after);
         const double share = 1.0 / dot(s.raws(0, t + 1), after);
         for (int64_t w = 0; w < rows.width; ++w) after[w] *= share;
     }
 
+    // What `pull` reads, (n, width): both raws are at least exp(-2 edge_spread), so their product is in the range.
+    void prepare(const Sentence& s, Table& inverse) const {
+        const Vector *first = s.raws(0, 0), *second = s.raws(1, 0);
+        for (int64_t c = 0; c < s.n * s.width; ++c) inverse[0][c] = 1.0 / (first[c] * second[c]);
+    }
+
     // One step of the adjoint of a direction, from `next` back to t. flow: gradient to log state at next; out: what that
-    // is to log state at t. before, after: rows whose products are the gradient to the edges, as above.
-    void pull(const Sentence& s, int direction, int64_t t, int64_t next, const Vector* flow, Vector* out, Vector* before,
-              Vector* after, Table&) const {
-        const Vector* raw = s.raws(direction, next);
-        for (int64_t w = 0; w < rows.width; ++w) after[w] = flow[w] * (1.0 / raw[w]);
+    // is to log state at t. It leaves a row of pairs.
+    void pull(const Sentence& s, int direction, int64_t t, int64_t next, const Table& inverse, const Vector* flow,
+              Vector* out, int64_t row, Pairs& pairs) const {
+        Vector *before = direction ? pairs.right[row] : pairs.left[row];
+        Vector *after = direction ? pairs.left[row] : pairs.right[row];
+        const Vector *other = s.raws(1 - direction, next), *share = inverse[next];
+        for (int64_t w = 0; w < rows.width; ++w) after[w] = flow[w] * (share[w] * other[w]);
         state(s, direction, t, before);
         step(1 - direction, after, out);
         for (int64_t w = 0; w < rows.width; ++w) out[w] *= before[w];
     }
 
-    // counts(i, j) = edge(i, j) sum_t before_t(i) after_t(j)
-    void finish(int direction, const Table& before, const Table& after, Table& counts) const {
+    // Add `count` rows of pairs, times weight, to counts (labels, labels).
+    void finish(const Pairs& pairs, int64_t count, double weight, Table& counts) const {
         for (int64_t i = 0; i < rows.labels; i += 4) {
             int64_t w = 0;
-            for (; w + 4 <= rows.width; w += 4) products<4>(before, after, i, w, counts);
-            if (rows.width - w == 3) products<3>(before, after, i, w, counts);
-            if (rows.width - w == 2) products<2>(before, after, i, w, counts);
-            if (rows.width - w == 1) products<1>(before, after, i, w, counts);
+            for (; w + 4 <= rows.width; w += 4) products<4>(pairs, count, weight, i, w, counts);
+            if (rows.width - w == 3) products<3>(pairs, count, weight, i, w, counts);
+            if (rows.width - w == 2) products<2>(pairs, count, weight, i, w, counts);
+            if (rows.width - w == 1) products<1>(pairs, count, weight, i, w, counts);
         }
-        for (size_t c = 0; c < counts.cells.size(); ++c) counts.cells[c].v *= edges[direction].cells[c].v;
     }
 
   private:
@@ -155,16 +172,15 @@ class Scaled {
         return sum(total);
     }
 
-    // Four labels before by N vectors of labels after, which stay in registers over all tokens.
+    // Four labels before by N vectors of labels after, which stay in registers over all rows.
     template <int N>
-    void products(const Table& before, const Table& after, int64_t i, int64_t w, Table& counts) const {
-        const int64_t tokens = int64_t(before.cells.size()) / before.width;
+    void products(const Pairs& pairs, int64_t count, double weight, int64_t i, int64_t w, Table& counts) const {
         Vector total[4][N] = {};
-        for (int64_t t = 0; t < tokens; ++t)
+        for (int64_t t = 0; t < count; ++t)
             for (int q = 0; q < 4; ++q)
-                for (int v = 0; v < N; ++v) total[q][v] += before.row(t)[i + q] * after[t][w + v];
+                for (int v = 0; v < N; ++v) total[q][v] += pairs.left.row(t)[i + q] * pairs.right[t][w + v];
         for (int q = 0; q < 4 && i + q < rows.labels; ++q)
-            for (int v = 0; v < N; ++v) counts[i + q][w + v] = total[q][v];
+            for (int v = 0; v < N; ++v) counts[i + q][w + v] += weight * total[q][v] * edges[0][i + q][w + v];
     }
 
     const Chain& chain;

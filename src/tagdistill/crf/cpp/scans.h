@@ -49,13 +49,15 @@ class Scan {
             std::fill_n(raw, states.width, all(Space::unit));
         else
             space.step(direction, states[direction], raw);
-        space.settle(raw, factor, states[direction], scale);
+        *scale = first ? 1.0 : next[direction];
+        next[direction] = space.settle(raw, factor, *scale, states[direction]);
     }
 
     Table states;
 
   private:
     const Space& space;
+    double next[2];
 };
 
 // Fill all rows of a sentence; returns log Z.
@@ -87,72 +89,60 @@ double scan_half(const Space& space, const Sentence& s, int64_t sentence) {
     return joint + space.divided(s.scale[0], s.n) + space.shift(sentence, s.n);
 }
 
-// Expected counts of the transitions from the tokens `first` to `stop`, into a table of zeros.
+// Add the expected counts of the transitions from the tokens `first` to `stop`, times weight, to counts.
 template <class Space>
-void count_pairs(const Space& space, const Sentence& s, int64_t first, int64_t stop, Table& counts) {
-    Table before(stop - first, s.width), after(stop - first, s.width);
-    for (int64_t t = first; t < stop; ++t) space.add_pairs(s, t, before[t - first], after[t - first], counts);
-    space.finish(0, before, after, counts);
+void count_pairs(const Space& space, const Sentence& s, int64_t first, int64_t stop, double weight, Table& counts) {
+    typename Space::Pairs pairs(stop - first, counts.size / counts.width, s.width);
+    for (int64_t t = first; t < stop; ++t) space.add_pairs(s, t, t - first, pairs);
+    space.finish(pairs, stop - first, weight, counts);
 }
-
-// The adjoint of a direction: with the gradients given to log state (n, labels), those to the edges, into `counts`, and
-// what flows back to each token, added to total (n, width).
-template <class Space>
-class Adjoint {
-  public:
-    Adjoint(const Space& space, const Rows& rows, const Sentence& s, int direction, const double* given, Table& total)
-        : counts(rows.labels, s.width), space(space), rows(rows), s(s), direction(direction), given(given), total(total),
-          flow(2, s.width), before(s.n, s.width), after(s.n, s.width) {
-        take(at(s.n - 1));
-    }
-
-    // Go back from the direction's token k + 1 to its token k.
-    void back(int64_t k) {
-        const int64_t t = at(k);
-        space.pull(s, direction, t, at(k + 1), flow[0], flow[1], before[t], after[t], counts);
-        take(t);
-        for (int64_t w = 0; w < s.width; ++w) {
-            total[t][w] += flow[1][w];
-            flow[0][w] += flow[1][w];
-        }
-    }
-
-    void finish() { space.finish(direction, before, after, counts); }
-
-    Table counts;
-
-  private:
-    int64_t at(int64_t k) const { return direction ? s.n - 1 - k : k; }
-    void take(int64_t t) { rows.take(given + t * rows.labels, (s.n - t) * rows.labels, 0.0, flow[0]); }
-
-    const Space& space;
-    const Rows& rows;
-    const Sentence& s;
-    const int direction;
-    const double* given;
-    Table &total, flow, before, after;
-};
 
 // Gradients of sum before * log state0 + after * log raw1 of a sentence: to its scores, all of them (n, labels), and to
 // the edges, which are added to edges (labels, labels).
 template <class Space>
-void adjoint(const Space& space, const Rows& rows, const Sentence& s, const double* before, const double* after,
-             double* scores, Table& edges) {
-    Table total(s.n, s.width);
-    // What is given to raw1 is no part of the token's own score: only what flows on from it is.
-    for (int64_t t = 0; t < s.n; ++t) rows.take(before + t * rows.labels, (s.n - t) * rows.labels, 0.0, total[t]);
-    Adjoint<Space> forward(space, rows, s, 0, before, total), backward(space, rows, s, 1, after, total);
-    for (int64_t k = s.n - 2; k >= 0; --k) {
-        forward.back(k);
-        backward.back(k);
+class Adjoint {
+  public:
+    Adjoint(const Space& space, const Rows& rows, const Sentence& s)
+        : space(space), rows(rows), s(s), inverse(s.n, s.width), flow(3, s.width), total(s.n, s.width),
+          pairs(2 * s.n, rows.labels, s.width) {
+        space.prepare(s, inverse);
     }
-    forward.finish();
-    backward.finish();
-    for (int64_t t = 0; t < s.n; ++t) rows.put(total[t], (s.n - t) * rows.labels, scores + t * rows.labels);
-    for (int64_t i = 0; i < rows.labels; ++i)
-        for (int64_t j = 0; j < rows.labels; ++j)
-            edges.row(i)[j] += forward.counts.row(i)[j] + backward.counts.row(j)[i];
-}
+
+    void run(const double* before, const double* after, double* scores, Table& edges) {
+        // What is given to raw1 is no part of the token's own score: only what flows on from it is.
+        for (int64_t t = 0; t < s.n; ++t) take(before, t, total[t]);
+        take(before, s.n - 1, flow[0]);
+        take(after, 0, flow[1]);
+        for (int64_t k = s.n - 2; k >= 0; --k) {
+            back(0, k, k + 1, before);
+            back(1, s.n - 1 - k, s.n - 2 - k, after);
+        }
+        space.finish(pairs, 2 * (s.n - 1), 1.0, edges);
+        for (int64_t t = 0; t < s.n; ++t) rows.put(total[t], room(t), scores + t * rows.labels);
+    }
+
+  private:
+    // Go back in a direction from its token `next` to t, which comes before it there.
+    void back(int direction, int64_t t, int64_t next, const double* given) {
+        const int64_t row = 2 * (direction ? next : t) + direction;
+        Vector *sum = flow[direction], *found = flow[2];
+        space.pull(s, direction, t, next, inverse, sum, found, row, pairs);
+        take(given, t, sum);
+        for (int64_t w = 0; w < s.width; ++w) {
+            total[t][w] += found[w];
+            sum[w] += found[w];
+        }
+    }
+
+    int64_t room(int64_t t) const { return (s.n - t) * rows.labels; }
+    void take(const double* given, int64_t t, Vector* row) const { rows.take(given + t * rows.labels, room(t), 0.0, row); }
+
+    const Space& space;
+    const Rows& rows;
+    const Sentence& s;
+    Table inverse, flow, total;
+    typename Space::Pairs pairs;
+};
 
 // Call work(first, stop, group) for every group of sentences, on as many threads as are worth it.
 template <class Work>
@@ -193,7 +183,7 @@ template <class Add>
 void sum_tables(const Chain& chain, double* out, Add add) {
     const int64_t groups = (chain.batch + GROUP - 1) / GROUP, labels = chain.labels;
     std::vector<Table> parts;
-    for (int64_t group = 0; group < groups; ++group) parts.emplace_back(labels, chain.width());
+    for (int64_t group = 0; group < groups; ++group) parts.emplace_back(labels, chain.width(), 0.0);
     in_groups(chain, [&](int64_t first, int64_t stop, int64_t group) {
         for (int64_t b = first; b < stop; ++b) add(b, parts[group]);
     });

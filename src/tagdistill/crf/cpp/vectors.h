@@ -12,6 +12,7 @@ namespace tagdistill {
 constexpr int LANES = 8;
 using Vector = double __attribute__((vector_size(64), aligned(8), may_alias));
 using Bits = long long __attribute__((vector_size(64), aligned(8), may_alias));
+using Floats = float __attribute__((vector_size(32), aligned(4), may_alias));
 using Half = double __attribute__((vector_size(32), aligned(8), may_alias));
 
 constexpr double INFINITE = std::numeric_limits<double>::infinity();
@@ -63,15 +64,21 @@ inline Vector logarithm(Vector x) {
     return power * LN_2_HIGH + (power * LN_2_LOW + 2.0 * (s + s * square * p));
 }
 
-// exp(x - log sum exp(x)) of a row; returns log sum exp(x).
-inline double softmax(const Vector* x, Vector* out, int64_t width) {
+struct Shares {
+    double highest, total;
+
+    double log_total() const { return highest + std::log(total); }
+};
+
+// exp(x - log sum exp(x)) of a row.
+inline Shares softmax(const Vector* x, Vector* out, int64_t width) {
     Vector top = all(-INFINITE), total = all(0.0);
     for (int64_t w = 0; w < width; ++w) top = larger(x[w], top);
     const double highest = largest(top);
     for (int64_t w = 0; w < width; ++w) total += out[w] = exponential(x[w] - highest);
-    const double whole = sum(total);
-    for (int64_t w = 0; w < width; ++w) out[w] *= 1.0 / whole;
-    return highest + std::log(whole);
+    const double whole = sum(total), share = 1.0 / whole;
+    for (int64_t w = 0; w < width; ++w) out[w] *= share;
+    return {highest, whole};
 }
 
 }  // namespace tagdistill
