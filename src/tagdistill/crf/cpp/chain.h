@@ -18,7 +18,9 @@ class Table {
         }
         if (int64_t(cells.size()) < size) cells.resize(size);
     }
-    Table(int64_t rows, int64_t width, double filling) : Table(rows, width) { std::fill_n(begin(), size, all(filling)); }
+    Table(int64_t rows, int64_t width, double filling) : Table(rows, width) {
+        std::fill_n(begin(), size, all(filling));
+    }
     ~Table() {
         if (cells.capacity()) spare().push_back(std::move(cells));
     }

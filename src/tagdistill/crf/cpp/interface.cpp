@@ -201,7 +201,8 @@ int tagdistill_pairs(const Chain* chain, double* state, int64_t first, int64_t s
             const Sentence s = pass.of(b);
             for (int64_t t = first; t < stop; ++t) {
                 Table counts(rows.labels, s.width, 0.0);
-                if (t + 1 < s.n) spaces.with(s, [&](const auto& space) { count_pairs(space, s, t, t + 1, 1.0, counts); });
+                if (t + 1 < s.n)
+                    spaces.with(s, [&](const auto& space) { count_pairs(space, s, t, t + 1, 1.0, counts); });
                 rows.put(counts, out + (b * (stop - first) + t - first) * rows.labels * rows.labels);
             }
         });

@@ -10,7 +10,8 @@ namespace tagdistill {
 class Logarithmic {
   public:
     explicit Logarithmic(const Chain& chain)
-        : chain(chain), rows(chain), edges{Table(chain.labels, chain.width(), 0.0), Table(chain.labels, chain.width(), 0.0)} {
+        : chain(chain), rows(chain),
+          edges{Table(chain.labels, chain.width(), 0.0), Table(chain.labels, chain.width(), 0.0)} {
         for (int64_t i = 0; i < chain.labels; ++i)
             for (int64_t j = 0; j < chain.labels; ++j)
                 edges[0].row(i)[j] = edges[1].row(j)[i] = chain.transitions[i * chain.labels + j];

@@ -12,7 +12,8 @@ constexpr double RANGE = 650.0;  // double holds exp(-708): products in this ran
 class Scaled {
   public:
     explicit Scaled(const Chain& chain)
-        : chain(chain), rows(chain), edges{Table(chain.labels, chain.width(), 0.0), Table(chain.labels, chain.width(), 0.0)} {
+        : chain(chain), rows(chain),
+          edges{Table(chain.labels, chain.width(), 0.0), Table(chain.labels, chain.width(), 0.0)} {
         const double* scores = chain.transitions;
         const auto ends = std::minmax_element(scores, scores + chain.labels * chain.labels);
         edge_top = *ends.second;
@@ -128,8 +129,8 @@ class Scaled {
         for (int64_t c = 0; c < s.n * s.width; ++c) inverse[0][c] = 1.0 / (first[c] * second[c]);
     }
 
-    // One step of the adjoint of a direction, from `next` back to t. flow: gradient to log state at next; out: what that
-    // is to log state at t. It leaves a row of pairs.
+    // One step of the adjoint of a direction, from `next` back to t. flow: gradient to log state at next; out: what
+    // that is to log state at t. It leaves a row of pairs.
     void pull(const Sentence& s, int direction, int64_t t, int64_t next, const Table& inverse, const Vector* flow,
               Vector* out, int64_t row, Pairs& pairs) const {
         Vector *before = direction ? pairs.right[row] : pairs.left[row];

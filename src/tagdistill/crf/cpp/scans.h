@@ -135,7 +135,9 @@ class Adjoint {
     }
 
     int64_t room(int64_t t) const { return (s.n - t) * rows.labels; }
-    void take(const double* given, int64_t t, Vector* row) const { rows.take(given + t * rows.labels, room(t), 0.0, row); }
+    void take(const double* given, int64_t t, Vector* row) const {
+        rows.take(given + t * rows.labels, room(t), 0.0, row);
+    }
 
     const Space& space;
     const Rows& rows;
