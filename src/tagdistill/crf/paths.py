@@ -77,19 +77,29 @@ def check_shape(labels: Tensor, layout: Layout) -> None:
 
 def check_range(low: int, high: int, num_labels: int) -> None:
     """Raise ValueError where the least or the largest label is outside the chain's."""
-    if low < 0 or high >= num_labels:
+    if not _fits((low, high), num_labels):
         found = low if low < 0 else high
         raise ValueError(f"labels: expected 0 to {num_labels - 1} on every token, found {found}")
+
+
+def _fits(ends: tuple[int, int], num_labels: int) -> bool:
+    return ends[0] >= 0 and ends[1] < num_labels
+
+
+def _ends(rows: Tensor) -> tuple[int, int]:
+    """The least and the largest label."""
+    low, high = rows.aminmax() if rows.numel() else (0, 0)
+    return int(low), int(high)
 
 
 def prepare(labels: Tensor, layout: Layout, num_labels: int) -> Cells:
     """Find the cells and edges of (batch, k, time) labels; raise ValueError for a label outside the chain's."""
     check_shape(labels, layout)
-    inside = layout.mask[:, None]
-    rows = labels[..., : layout.time].to(device=inside.device, dtype=torch.int64) * inside
-    if not rows.is_cuda and rows.numel():
-        low, high = rows.aminmax()
-        check_range(int(low), int(high), num_labels)
+    rows = labels[..., : layout.time].to(device=layout.mask.device, dtype=torch.int64)
+    if rows.is_cuda or not _fits(_ends(rows), num_labels):  # else padding may stay: its labels weigh nothing
+        rows = rows * layout.mask[:, None]
+        if not rows.is_cuda:
+            check_range(*_ends(rows), num_labels)
     size = layout.mask.numel() * num_labels
     start = torch.arange(0, size, num_labels, device=rows.device).view(layout.batch, 1, layout.time)
     edges = torch.add(rows[..., 1:], rows[..., :-1], alpha=num_labels)

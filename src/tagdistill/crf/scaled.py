@@ -18,7 +18,7 @@ from tagdistill.crf.forward_backward import ForwardBackward
 from tagdistill.crf.potentials import Potentials
 from tagdistill.crf.rows import Rows
 
-RESCALE = 32  # tokens between two rescalings, where the range allows it
+RESCALE = 40  # tokens between two rescalings, where the range allows it
 RANGE = 650.0  # float64 holds exp(-708): products in this range lose nothing
 
 
