@@ -37,7 +37,7 @@ test: setup  ## Run all tests
 
 test-slurm: setup  ## Run the tests on a Slurm that is started for them (root; installs Debian's packages where there are none)
 	@tests/cluster/install_slurm.sh
-	PATH="$$PWD/$(BIN):$$PATH" TAGDISTILL_SLURM=1 timeout --kill-after=30 600 $(BIN)/python -m pytest tests/cluster $(PYTEST_ARGS)
+	PATH="$$PWD/$(BIN):$$PATH" TAGDISTILL_SLURM=1 timeout --kill-after=30 1000 $(BIN)/python -m pytest tests/cluster $(PYTEST_ARGS)
 
 check: setup  ## Lint and type-check the code and the workflow
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from projects import Project
 
 from tagdistill.training.checkpoints import COMPLETE
 
-LIMIT = 480.0  # seconds for everything
+LIMIT = 840.0  # seconds for everything
 RESULTS = "results/tiny"
 TEACHER = f"{RESULTS}/teachers/en/crf/seed-0"
 STUDENT = f"{RESULTS}/students/posterior/seed-0"

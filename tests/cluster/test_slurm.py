@@ -9,7 +9,7 @@ from runs import RESULTS, Twice
 
 from tagdistill.files import sha256_file
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(520)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
 
 def hashes(project, pattern: str) -> dict[str, str]:
