@@ -6,21 +6,36 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from tagdistill.config import check_experiment, needs_of, read_yaml
 from tagdistill.errors import ConfigError
+from tagdistill.reading import Reading, as_options, in_options
 from tagdistill.settings import SPLITS, Experiment, Language
 
+if TYPE_CHECKING:
+    from tagdistill.data.corpus import Corpus
 
-def add_language(config: Path, key: str, settings: Mapping[str, Any], *, zero_shot: bool = False) -> str:
+SHOWN, LONGEST = 12, 20  # words of the first sentence, characters of a word
+TAKE = 'such as `train: {path: FILE, take: "0:900"}`, `test: {path: FILE, take: "900:"}`'
+
+
+def add_language(
+    config: Path,
+    key: str,
+    files: Mapping[str, Path],
+    reading: Reading,
+    *,
+    unlabelled_format: str | None = None,
+    zero_shot: bool = False,
+) -> str:
     """Return what to tell: what the files hold, the lines to paste, and the command to run.
 
-    `settings` are those of a language in a config (`format`, `train`, ...); its paths start at the working folder.
-    Every file is read whole, as the workflow will read it. Raises TagdistillError with file and line for what it
-    could not read, and ConfigError for a language that is there already.
+    `files` are those of the splits that are given, from the working folder. Every file is read whole, as the workflow
+    will read it. Raises TagdistillError with file and line for what it could not read, and ConfigError for a language
+    that is there already, for what is no file, and for one file in two labelled splits.
     """
     group = "zero_shot" if zero_shot else "languages"
     values = read_yaml(config)
@@ -28,22 +43,42 @@ def add_language(config: Path, key: str, settings: Mapping[str, Any], *, zero_sh
     if key in before.languages or key in before.zero_shot:
         where = "languages" if key in before.languages else "zero_shot"
         raise ConfigError("this language is in the config already", where=f"{config}: {where}.{key}")
-    for split in SPLITS:
-        if settings.get(split) and not Path(settings[split]).is_file():
-            raise ConfigError(f"no such file: {settings[split]}", where=f"--{split}")
-    own = {**settings, **{x: _below(Path(settings[x]), Path(before.root)) for x in SPLITS if settings.get(x)}}
-    after = check_experiment({**values, group: {**values.get(group, {}), key: own}}, str(config))
-    language = {**after.languages, **after.zero_shot}[key]
-    told = [_read(after, key, language, split) for split in SPLITS if language.split(split)]
-    return "\n".join(
-        [
-            *told,
-            "",
-            *_lines(config, group, key, own, new=group not in values),
-            "",
-            *_next(config, before, zero_shot=zero_shot),
-        ]
-    )
+    _check_files(files)
+    with in_options(config=True):
+        own = _settings(files, reading, unlabelled_format, Path(before.root))
+        after = check_experiment({**values, group: {**values.get(group, {}), key: own}}, str(config))
+        language = {**after.languages, **after.zero_shot}[key]
+        told = [_read(after, key, language, split) for split in SPLITS if language.split(split)]
+    block = _lines(config, group, key, own, new=group not in values)
+    return "\n".join([*told, "", *block, "", *_next(config, before, zero_shot=zero_shot)])
+
+
+def _check_files(files: Mapping[str, Path]) -> None:
+    seen: dict[Path, str] = {}
+    for split, path in files.items():
+        if not path.is_file():
+            what = "is a folder, not a file" if path.is_dir() else "no such file"
+            raise ConfigError(f"{what}: {path}", where=f"--{split}")
+        if split == "unlabelled":  # its labels are not read: it may be any text
+            continue
+        if first := seen.get(path.resolve()):
+            hint = f"Scores on it would mean nothing. `take:` cuts a part of a file for each, {TAKE}."
+            raise ConfigError(f"the same file as --{first}: {path}", where=f"--{split}", hint=hint)
+        seen[path.resolve()] = split
+
+
+def _settings(files: Mapping[str, Path], reading: Reading, unlabelled_format: str | None, root: Path) -> dict[str, Any]:
+    """Return the language as the config will have it: the options, and the files relative to `root`."""
+    kinds = dict.fromkeys(files, reading.kind)
+    if "unlabelled" in files:
+        plain = files["unlabelled"].suffix.lower() == ".txt"
+        kinds["unlabelled"] = unlabelled_format or ("text" if plain else reading.kind)
+    in_columns = next((files[split] for split in SPLITS if kinds.get(split) == "conll"), None)
+    places: dict[str, Any] = {split: _below(path, root) for split, path in files.items()}
+    for split, kind in kinds.items():
+        if kind != reading.kind:
+            places[split] = {"path": places[split], "format": kind}
+    return {**reading.settings(reading.kind, in_columns), **places}
 
 
 def _below(path: Path, root: Path) -> str:
@@ -61,14 +96,27 @@ def _read(experiment: Experiment, key: str, language: Language, split: str) -> s
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / f"{split}.parquet"
         source = fetch(language, split, out, language=key, root=Path(experiment.root))
-        prepare(
+        doubts = prepare(
             source, out, language=key, split=split, settings=language, task=experiment.task, labels=experiment.labels
         )
         corpus = read_corpus(out)
     repaired = corpus.metadata["counts"]["repaired"]
     note = f", {repaired} spans repaired (such as {corpus.metadata['repaired_places'][0]})" if repaired else ""
     words = sum(map(len, corpus.tokens))
-    return f"{split}: {len(corpus.tokens)} sentences, {words} words{_labels(corpus.labels)}{note}"
+    head = f"{split}: {len(corpus.tokens)} sentences, {words} words{_labels(corpus.labels)}{note}"
+    return "\n".join([head, f"  first: {_first(corpus)}", *(f"  warning: {as_options(doubt)}" for doubt in doubts)])
+
+
+def _first(corpus: Corpus) -> str:
+    """Return the first sentence, word/label, of a length that fits a line or two."""
+    words = ["".join(c if c.isprintable() else "\ufffd" for c in _shorter(word)) for word in corpus.tokens[0][:SHOWN]]
+    if corpus.labels:
+        words = [f"{word}/{label}" for word, label in zip(words, corpus.labels[0], strict=False)]
+    return " ".join(words) + (" ..." if len(corpus.tokens[0]) > SHOWN else "")
+
+
+def _shorter(word: str) -> str:
+    return word if len(word) <= LONGEST else f"{word[: LONGEST - 3]}..."
 
 
 def _labels(labels: list[list[str]] | None) -> str:

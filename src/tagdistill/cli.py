@@ -9,13 +9,14 @@ import logging
 import os
 import sys
 import traceback
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
 from tagdistill import __version__
+from tagdistill.cli_options import Device, Encoder, Threads, device_of
+from tagdistill.cli_reading import app as reading
 from tagdistill.cli_tools import app as tools
 from tagdistill.errors import TagdistillError
 from tagdistill.files import FULL, disk_is_full
@@ -30,25 +31,16 @@ app = typer.Typer(
     help="Distil many monolingual sequence taggers into one multilingual tagger.",
 )
 app.add_typer(tools)
+app.add_typer(reading)
 
 Job = Annotated[str, typer.Option("--job", help="settings of the job, as JSON or @FILE")]
 Files = Annotated[str, typer.Option("--files", help="input files, as JSON or @FILE: lists in the languages' order")]
-Encoder = Annotated[Optional[Path], typer.Option("--encoder", help="the converted encoder's folder")]  # noqa: UP045
-Threads = Annotated[int, typer.Option(help="threads to compute with")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Gpus = Annotated[int, typer.Option(help="GPUs that share each batch, a process each; 0 and 1: one process")]
 Out = Annotated[Path, typer.Option("--out", help="file or folder to write")]
 ModelOut = Annotated[Path, typer.Option("--model", help="folder to write the model to")]
 LogOut = Annotated[Path, typer.Option("--log", help="training log to write (JSON lines)")]
 SummaryOut = Annotated[Path, typer.Option("--summary", help="summary of the training to write (JSON)")]
 Checkpoints = Annotated[Path, typer.Option(help="folder of the checkpoints, to go on from after a kill")]
-
-
-class InputFormat(StrEnum):
-    auto = "auto"
-    text = "text"
-    conll = "conll"
-    conllu = "conllu"
 
 
 def main() -> None:
@@ -108,7 +100,7 @@ def prepare(
     from tagdistill.jobs import PrepareJob, read_job
 
     told = read_job(PrepareJob, job)
-    prepare(
+    for doubt in prepare(
         source,
         out,
         language=told.language,
@@ -117,7 +109,8 @@ def prepare(
         task=told.task,
         labels=told.labels,
         limit=told.limit,
-    )
+    ):
+        logging.getLogger(__name__).warning("warning: %s", doubt)
 
 
 @app.command()
@@ -178,7 +171,7 @@ def encode(
     corpora, stores = given["corpora"], given["features"]
     names = [path.stem for path in corpora]
     out = dict(zip(names, stores, strict=True))
-    encode(dict(zip(names, corpora, strict=True)), encoder, told.encoder, out, _device(device))
+    encode(dict(zip(names, corpora, strict=True)), encoder, told.encoder, out, device_of(device))
 
 
 @app.command()
@@ -240,7 +233,7 @@ def _train(told: Any, device: str, gpus: int, threads: int, **rest: Any) -> None
     if not processes.first:
         logging.getLogger("tagdistill").setLevel(logging.WARNING)
     same = {name: getattr(told, name) for name in ("task", "labels", "settings", "encoder", "seed")}
-    where = _device(device)
+    where = device_of(device)
     with _kernel(told.kernel, where):
         run_training(Run(**same, **rest, device=where, threads=threads, processes=processes))
 
@@ -262,7 +255,7 @@ def score(
     from tagdistill.distill.score import score_corpus
 
     files = CorpusFiles(read_corpus(corpus).language, corpus, features, vectors=vectors)
-    score_corpus(model, files, out, encoder=encoder, device=_device(device), threads=threads)
+    score_corpus(model, files, out, encoder=encoder, device=device_of(device), threads=threads)
 
 
 @app.command()
@@ -300,7 +293,7 @@ def evaluate_model(
 
     told, given = read_job(EvaluateJob, job), _files(files)
     own = [name for name in (told.own,) if name]
-    where = _device(device)
+    where = device_of(device)
     with _kernel(told.kernel, where):
         evaluate_model(
             model,
@@ -315,61 +308,6 @@ def evaluate_model(
             device=where,
             threads=threads,
         )
-
-
-@app.command()
-def predict(
-    file: Annotated[Path, typer.Argument(help="sentences: CoNLL (a token a line), CoNLL-U, or one sentence a line")],
-    model: Annotated[Path, typer.Option(help="a saved model's folder")],
-    output: Annotated[Path, typer.Option(help="file to write: TAB-separated token, _ and label")],
-    kind: Annotated[InputFormat, typer.Option("--format", help="auto: by the file's ending")] = InputFormat.auto,
-    encoder: Encoder = None,
-    constrained: Annotated[bool, typer.Option(help="allow well-formed spans only")] = False,
-    device: Device = "auto",
-    threads: Threads = 1,
-) -> None:
-    """Label new text with a saved model."""
-    from tagdistill.evaluation.predict import predict_file
-
-    predict_file(
-        model,
-        file,
-        output,
-        kind=kind.value,
-        encoder=encoder,
-        constrained=constrained,
-        device=_device(device),
-        threads=threads,
-    )
-
-
-@app.command()
-def evaluate(
-    file: Annotated[Path, typer.Argument(help="labelled sentences: CoNLL (token first, tag last) or CoNLL-U")],
-    model: Annotated[Path, typer.Option(help="a saved model's folder")],
-    kind: Annotated[InputFormat, typer.Option("--format", help="auto: by the file's ending")] = InputFormat.auto,
-    scheme: Annotated[str, typer.Option(help="how spans are written: IOB1, IOB2 or BIOES")] = "IOB2",
-    separator: Annotated[str, typer.Option(help="what parts the columns of CoNLL: space, tab or auto")] = "auto",
-    encoder: Encoder = None,
-    constrained: Annotated[bool, typer.Option(help="allow well-formed spans only")] = False,
-    device: Device = "auto",
-    threads: Threads = 1,
-) -> None:
-    """Score a saved model on a labelled file and print the scores."""
-    from tagdistill.evaluation.predict import evaluate_file
-
-    scores = evaluate_file(
-        model,
-        file,
-        kind=kind.value,
-        scheme=scheme,
-        separator=separator,
-        encoder=encoder,
-        constrained=constrained,
-        device=_device(device),
-        threads=threads,
-    )
-    typer.echo(scores)
 
 
 @app.command()
@@ -421,19 +359,6 @@ def export(
     from tagdistill.export.bundle import export_student
 
     export_student(model, encoder, card, out)
-
-
-def _device(name: str) -> str:
-    """Return cpu or cuda for the setting auto, cpu or cuda."""
-    if name == "cpu":
-        return name
-    if name not in ("auto", "cuda"):
-        raise TagdistillError(f"cannot be {name!r}", where="--device", hint="Known: auto, cpu, cuda.")
-    import torch
-
-    if name == "cuda" and not torch.cuda.is_available():
-        raise TagdistillError("there is no CUDA device, or this torch has no CUDA", where="device", hint="Use cpu.")
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _kernel(name: str, device: str) -> Any:

@@ -1,16 +1,16 @@
-"""The commands that people call around a run: check a config, list its keys, add a language, plan, clean, compare."""
+"""The commands that people call around a run: check a config, list its keys, plan, clean, compare."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 
-OptionalPath = Optional[Path]  # noqa: UP045 (typer reads these when it starts)
-OptionalText = Optional[str]  # noqa: UP045
-Paths = Optional[list[Path]]  # noqa: UP045
+from tagdistill.cli_options import OptionalPath, OptionalText
+
+Paths = Optional[list[Path]]  # noqa: UP045 (typer reads these when it starts)
 Texts = Optional[list[str]]  # noqa: UP045
 
 app = typer.Typer()
@@ -64,28 +64,6 @@ def kernel_build() -> None:
     from tagdistill.crf.build import build
 
     typer.echo(build())
-
-
-@app.command()
-def add_language(
-    config: Annotated[Path, typer.Argument(help="config file")],
-    key: Annotated[str, typer.Option("--id", help="the language's key, such as fr")],
-    train: Annotated[OptionalPath, typer.Option(help="labelled text to train on")] = None,
-    dev: Annotated[OptionalPath, typer.Option(help="labelled text that chooses the best update")] = None,
-    test: Annotated[OptionalPath, typer.Option(help="labelled text to score on")] = None,
-    unlabelled: Annotated[OptionalPath, typer.Option(help="text without labels, in the same format")] = None,
-    kind: Annotated[str, typer.Option("--format", help="conll, conllu, wikiann or parquet")] = "conll",
-    scheme: Annotated[OptionalText, typer.Option(help="IOB1, IOB2 or BIOES")] = None,
-    separator: Annotated[OptionalText, typer.Option(help="tab or space")] = None,
-    zero_shot: Annotated[bool, typer.Option("--zero-shot", help="score on it only")] = False,
-) -> None:
-    """Read the files of a new language as the workflow will, and print the lines that add it to the config."""
-    from tagdistill.add_language import add_language
-
-    given: dict[str, Any] = {"format": kind, "separator": separator, "scheme": scheme}
-    given |= {"train": train, "dev": dev, "test": test, "unlabelled": unlabelled}
-    settings = {name: value if name == "format" else str(value) for name, value in given.items() if value is not None}
-    typer.echo(add_language(config, key, settings, zero_shot=zero_shot))
 
 
 @app.command()

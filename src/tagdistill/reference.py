@@ -58,9 +58,10 @@ the command line replaces `root:`, and so for every top-level key.
 [default.yaml](default.yaml) holds every key with its default. An editor that knows JSON schemas completes and checks a
 file that begins with `# yaml-language-server: $schema=config/schema.json`.
 
-Formats: `conllu` (the tag is UPOS), `conll` (any columns), `wikiann` (`lang:token TAB tag`), `text` (one sentence a
-line, words parted by white space; for `unlabelled`), `parquet` (list columns of tokens and of tags, as names or as
-class numbers whose names the file has), `semeval_xml` (SemEval-2016 task 5, subtask 1: opinion targets by offsets).
+Formats: `conllu` (the tag is UPOS), `conll` (any columns; the token is the first and the tag the last, unless
+`columns:` says so), `wikiann` (`lang:token TAB tag`), `text` (one sentence a line, words parted by white space; for
+`unlabelled`), `parquet` (list columns of tokens and of tags, as names or as class numbers whose names the file has),
+`semeval_xml` (SemEval-2016 task 5, subtask 1: opinion targets by offsets).
 
 Sources: `path` (files of your own), `ud` (a treebank at a release), `conll2002` (es, nl), `wikiann` (the original
 archives), `hub` (any data set on the Hugging Face hub that has Parquet files, at a commit), `conll2003` and

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tagdistill.add_language import add_language
+from tagdistill.add_language import LONGEST, SHOWN, add_language
 from tagdistill.config import read_experiment
 from tagdistill.data import demo
+from tagdistill.data.readers import read
 from tagdistill.errors import ConfigError, DataError
 from tagdistill.plan import Plan
+from tagdistill.reading import Reading
 
 CONFIG = """\
 name: study
@@ -30,7 +32,7 @@ seeds: [0, 1]
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    Path("study.yaml").write_text(CONFIG, encoding="utf-8")
+    STUDY.write_text(CONFIG, encoding="utf-8")
     Path("data/fr").mkdir(parents=True)
     for split in ("train", "dev", "test"):
         pairs = demo.sentences("es", split)
@@ -39,8 +41,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-FILES = {split: f"data/fr/{split}.conll" for split in ("train", "dev", "test")}
-FRENCH = {"format": "conll", "scheme": "BIOES", "separator": "tab"}
+FILES = {split: Path(f"data/fr/{split}.conll") for split in ("train", "dev", "test")}
+FRENCH = Reading("conll", "tab", scheme="BIOES")
+STUDY = Path("study.yaml")
 
 
 def pasted(told: str, group: str) -> str:
@@ -53,40 +56,122 @@ def pasted(told: str, group: str) -> str:
 
 
 def test_the_lines_add_the_language(project: Path):
-    told = add_language(Path("study.yaml"), "fr", FRENCH | FILES)
+    told = add_language(STUDY, "fr", FILES, FRENCH)
     sentences = len(list(demo.sentences("es", "train")))
     assert told.startswith(f"train: {sentences} sentences, ") and "labelled LOC, ORG, PER" in told
     assert "snakemake --cores 2 --configfile study.yaml" in told
     assert "own teacher and the 4 students; no other teacher is touched" in told
-    Path("study.yaml").write_text(pasted(told, "languages"), encoding="utf-8")
-    experiment = read_experiment(Path("study.yaml"))
+    STUDY.write_text(pasted(told, "languages"), encoding="utf-8")
+    experiment = read_experiment(STUDY)
     assert experiment.languages["fr"].train.path == "fr/train.conll"  # below root
     assert (experiment.languages["fr"].separator, experiment.languages["fr"].scheme) == ("tab", "BIOES")
     Plan(experiment, project).check_files()
 
 
 def test_a_zero_shot_language_needs_its_test_file_alone(project: Path):
-    told = add_language(Path("study.yaml"), "fr", FRENCH | {"test": FILES["test"]}, zero_shot=True)
+    told = add_language(STUDY, "fr", {"test": FILES["test"]}, FRENCH, zero_shot=True)
     assert "No model is trained" in told
     assert set(yaml.safe_load(pasted(told, "zero_shot"))["zero_shot"]) == {"fr"}
     with pytest.raises(ConfigError, match=r"languages\.fr: no 'train' split is given"):
-        add_language(Path("study.yaml"), "fr", FRENCH | {"test": FILES["test"]})
+        add_language(STUDY, "fr", {"test": FILES["test"]}, FRENCH)
 
 
 def test_repaired_spans_are_told(project: Path):
     for file in FILES.values():
-        Path(file).write_text("Ada\tI-PER\nrit\tO\n", encoding="utf-8")
-    told = add_language(Path("study.yaml"), "fr", FRENCH | FILES | {"scheme": "IOB2"})
+        file.write_text("Ada\tI-PER\nrit\tO\n", encoding="utf-8")
+    told = add_language(STUDY, "fr", FILES, Reading("conll", scheme="IOB2"))
     assert "train: 1 sentences, 2 words, labelled PER, 1 spans repaired (such as fr/train.conll:1: 'I-PER' at" in told
+    assert "\n  first: Ada/S-PER rit/O\n" in told
 
 
 def test_what_cannot_be_read_is_told_with_its_line(project: Path):
     Path("data/fr/dev.conll").write_text("Ada\tS-PER\nParis\tS-CITY\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"dev\.conll:2"):
-        add_language(Path("study.yaml"), "fr", FRENCH | FILES)
+        add_language(STUDY, "fr", FILES, FRENCH)
     with pytest.raises(ConfigError, match="--train: no such file"):
-        add_language(Path("study.yaml"), "fr", FRENCH | {"train": "none"})
+        add_language(STUDY, "fr", {"train": Path("none")}, FRENCH)
     with pytest.raises(ConfigError, match=r"study\.yaml: languages\.en: this language is in the config already"):
-        add_language(Path("study.yaml"), "en", FRENCH | FILES)
+        add_language(STUDY, "en", FILES, FRENCH)
     with pytest.raises(ConfigError, match="Did you mean 'conll'"):
-        add_language(Path("study.yaml"), "fr", FRENCH | FILES | {"format": "conl"})
+        add_language(STUDY, "fr", FILES, Reading("conl"))
+
+
+OTHER = """\
+# a comment
+1\tAda\tX\tB-PERSON
+2\tvisits\tX\tO
+3\tTurku\tX\tB-PLACE
+
+"""
+
+
+def test_a_file_of_other_columns_and_names_is_read_and_the_block_says_how(project: Path):
+    for file in FILES.values():
+        file.write_text(OTHER, encoding="utf-8")
+    plain = Path("data/fr/plain.txt")
+    plain.write_text("Ada visits Turku .\nShe sings .\n", encoding="utf-8")
+    reading = Reading("conll", columns="token=1,tag=3", comment="#", label_map="PERSON=PER,PLACE=LOC")
+    told = add_language(STUDY, "fr", {**FILES, "unlabelled": plain}, reading)
+    assert "train: 1 sentences, 3 words, labelled LOC, PER\n  first: Ada/S-PER visits/O Turku/S-LOC\ndev:" in told
+    assert "unlabelled: 2 sentences, 7 words\n  first: Ada visits Turku .\n" in told
+    STUDY.write_text(pasted(told, "languages"), encoding="utf-8")
+    experiment = read_experiment(STUDY)
+    language = experiment.languages["fr"]
+    assert (language.separator, language.comment, language.columns) == ("tab", "#", {"token": 1, "tag": 3})
+    assert language.unlabelled.format == "text"
+    Plan(experiment, project).check_files()
+    (sentence,) = read(Path("data") / language.train.path, language, language.train, name="train")
+    assert sentence.tokens == ["Ada", "visits", "Turku"] and language.label_map[sentence.tags[0][2:]] == "PER"
+    for split in ("train", "unlabelled"):
+        found = list(read(Path("data") / language.split(split).path, language, language.split(split), name=split))
+        assert found[0].tokens[0] == "Ada"
+
+
+def test_the_format_of_text_without_labels_can_be_said(project: Path):
+    Path("data/fr/plain.txt").write_text("Ada\nsings\n", encoding="utf-8")
+    Path("data/fr/plain").write_text("Ada sings\n", encoding="utf-8")
+    cases = (
+        (None, "plain.txt", "2 sentences"),
+        ("conll", "plain.txt", "1 sentences"),
+        ("text", "plain", "1 sentences"),
+    )
+    for kind, name, sentences in cases:
+        files = {**FILES, "unlabelled": Path("data/fr") / name}
+        told = add_language(STUDY, "fr", files, FRENCH, unlabelled_format=kind)
+        assert f"unlabelled: {sentences}, 2 words" in told
+        assert ("format: text}" in told) == (kind != "conll")
+
+
+def test_words_that_are_numbers_are_doubted_with_the_option_to_set(project: Path):
+    FILES["train"].write_text(OTHER.partition("\n")[2] * 7, encoding="utf-8")
+    reading = Reading("conll", label_map="PERSON=PER,PLACE=LOC")
+    told = add_language(STUDY, "fr", {"train": FILES["train"]}, reading).splitlines()
+    assert told[1] == "  first: 1/S-PER 2/O 3/S-LOC"
+    assert told[2].startswith("  warning: ") and "nearly all words are numbers (1 2 3 1 2 3 ...)" in told[2]
+    assert told[2].endswith("`--columns token=1,tag=-1`.")
+
+
+def test_the_first_sentence_is_shortened_and_shows_no_control_character(project: Path):
+    long = "\x1b[31m" + "a" * 50
+    FILES["train"].write_text("".join(f"{long}\tO\n" for _ in range(40)), encoding="utf-8")
+    told = add_language(STUDY, "fr", {"train": FILES["train"]}, FRENCH).splitlines()[1]
+    assert told.count("/O") == SHOWN and told.endswith(" ...") and "\x1b" not in told
+    assert len(told.split()[1]) == LONGEST + len("/O")
+
+
+def test_a_folder_and_one_file_for_two_labelled_splits_are_refused(project: Path):
+    with pytest.raises(ConfigError, match="--train: is a folder, not a file: data"):
+        add_language(STUDY, "fr", {"train": Path("data")}, FRENCH)
+    Path("again.conll").symlink_to(FILES["train"])
+    for second in (FILES["train"], Path("again.conll")):
+        with pytest.raises(ConfigError, match=r"--test: the same file as --train: .*\n  Scores on it .* `take:`"):
+            add_language(STUDY, "fr", {"train": FILES["train"], "test": second}, FRENCH)
+    files = {**FILES, "unlabelled": FILES["test"]}
+    assert "unlabelled: " in add_language(STUDY, "fr", files, FRENCH)
+
+
+def test_errors_of_the_files_name_the_options(project: Path):
+    FILES["train"].write_text(OTHER, encoding="utf-8")
+    with pytest.raises(DataError) as told:
+        add_language(STUDY, "fr", {"train": FILES["train"]}, Reading("conll"))
+    assert "`--comment`" in str(told.value) and "`comment:`" not in str(told.value)

@@ -26,6 +26,7 @@ from tagdistill.models.inference import emissions, tag
 from tagdistill.models.load import load_tagger
 from tagdistill.models.model import Model, load_model, save_model
 from tagdistill.models.tagger import BiLSTM, LockedDropout, TaggerSpec, constrain
+from tagdistill.reading import Reading
 from tagdistill.settings import EncoderSettings
 from tagdistill.training.stages import run_training
 
@@ -379,13 +380,53 @@ def test_scoring_a_file_says_what_does_not_fit(project, tmp_path):
     with pytest.raises(DataError, match=r"x\.conll:2: tag 'X-PER' is not IOB2"):
         evaluate_file(model, file)
     file.write_text("a O\nb B-MISC\n")
-    with pytest.raises(DataError, match=r"label 'S-MISC' is not one of the model's"):
+    with pytest.raises(DataError, match=r"x\.conll:2: label 'MISC' is not in the model's label list"):
         evaluate_file(model, file)
     with pytest.raises(TagdistillError, match="scheme"):
-        evaluate_file(model, file, scheme="IOB9")
+        evaluate_file(model, file, Reading(scheme="IOB9"))
+    file.write_text("a O\nb B-PERSON\nc B-LOC\n")
+    with pytest.raises(DataError) as told:
+        evaluate_file(model, file)
+    hint = (
+        "Did you mean 'PER'? Known: LOC, PER.\n  Found in this file: LOC, PERSON. Rename it: `--label-map PERSON=...`"
+    )
+    assert str(told.value).endswith(f"  {hint}, where spans may also become O.")
     (tmp_path / "x.txt").write_text("a b\n")
-    with pytest.raises(DataError, match="has no labels"):
+    with pytest.raises(DataError, match=r"x\.txt: plain text has no labels to compare with\n  A labelled file has"):
         evaluate_file(model, tmp_path / "x.txt")
+
+
+def test_the_folder_around_a_model_names_the_one_that_is_meant(project, tmp_path):
+    (tmp_path / "x.txt").write_text("a b\n")
+    (tmp_path / "seed-0").mkdir()
+    (tmp_path / "seed-0" / "model").symlink_to(model_of(project, "frozen"))
+    with pytest.raises(TagdistillError, match=r"holds no saved model itself\n  Give --model .*/seed-0/model\."):
+        predict_file(tmp_path / "seed-0", tmp_path / "x.txt", tmp_path / "y")
+    with pytest.raises(TagdistillError, match=r"holds no saved model\n"):
+        predict_file(tmp_path, tmp_path / "x.txt", tmp_path / "y")
+
+
+def test_a_file_of_other_columns_and_names_is_scored_and_labelled_as_a_plain_one(project, tmp_path, caplog):
+    corpus, model = read_corpus(project / "test" / "test.parquet"), model_of(project, "frozen")
+    (tmp_path / "plain.conll").write_text(as_conll(corpus, " "))
+    lines = ["# from elsewhere"]
+    for number, line in enumerate(as_conll(corpus, "\t").replace("-PER", "-PERSON").split("\n"), 1):
+        lines.append("\t".join([str(number), *line.split("\t"), "_"]) if line else "")
+    (tmp_path / "other.conll").write_text("\n".join(lines) + "\n")
+    reading = Reading(columns="token=1,tag=2", comment="#", label_map="PERSON=PER")
+    other = evaluate_file(model, tmp_path / "other.conll", reading)
+    assert json.loads(other)["f1"] > 30 and other == evaluate_file(model, tmp_path / "plain.conll")
+    predict_file(model, tmp_path / "other.conll", tmp_path / "y", Reading(columns="token=1", comment="#"))
+    assert read_predictions(tmp_path / "y")[0] == corpus.tokens
+    assert "numbers" not in caplog.text
+    predict_file(model, tmp_path / "other.conll", tmp_path / "y", Reading(comment="#"))
+    assert "other.conll: nearly all words are numbers (1 2 3" in caplog.text
+    assert "`--columns token=1,tag=-1`" in caplog.text
+    caplog.clear()
+    evaluate_file(
+        model, tmp_path / "other.conll", Reading(columns="token=0,tag=2", comment="#", label_map="PERSON=PER")
+    )
+    assert "nearly all words are numbers" in caplog.text
 
 
 def test_a_model_refuses_a_corpus_of_other_labels(project, tmp_path):

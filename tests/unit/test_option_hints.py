@@ -9,12 +9,13 @@ import pytest
 
 from tagdistill.data.labels import to_bioes
 from tagdistill.data.readers import read
-from tagdistill.errors import DataError
-from tagdistill.evaluation.predict import in_options
+from tagdistill.errors import ConfigError, DataError
+from tagdistill.reading import Reading, in_options
 from tagdistill.settings import Language
 
 KEY = re.compile(r"`\w+:")
 FILES: dict[str, tuple[dict[str, str], bytes]] = {
+    "a comment": ({"format": "conll", "separator": "tab"}, b"# text\nAda\tB-PER\n"),
     "one column": ({"format": "conll"}, b"Ada\nsings\n"),
     "uneven columns": ({"format": "conll"}, b"Ada B-PER\nsings\n"),
     "an empty token": ({"format": "conll", "separator": "tab"}, b"\tB-PER\n"),
@@ -37,12 +38,15 @@ def test_a_file_that_cannot_be_read_is_told_without_keys(case: str, tmp_path: Pa
     assert told.value.where == before.value.where
     assert not KEY.search(str(told.value))
     assert bool(told.value.hint) == bool(before.value.hint)
+    assert not str(told.value).endswith(";")
 
 
 def test_a_file_that_is_not_there_has_no_root():
-    with pytest.raises(DataError) as told, in_options():
-        list(read(Path("none.conll"), Language.model_validate({"format": "conll"}), name="test"))
-    assert str(told.value) == "none.conll: no such file"
+    for separator in ("auto", "tab"):
+        with pytest.raises(DataError) as told, in_options():
+            file = Path("none.conll")
+            list(read(file, Reading(separator=separator).language(file), name="test"))
+        assert str(told.value) == "none.conll: no such file"
 
 
 def test_a_scheme_is_named_as_the_option():
@@ -52,3 +56,49 @@ def test_a_scheme_is_named_as_the_option():
         except Exception as error:
             raise DataError("tag", hint=error.hint) from error  # type: ignore[attr-defined]
     assert told.value.hint == "Use `--scheme BIOES` for this file."
+
+
+def test_keys_become_options_and_with_a_config_the_rest_stays():
+    error = DataError("x", hint="Set `columns: {token: 1, tag: -1}`; or rename it: `label_map: {A: ...}`; see `root:`.")
+    wanted = "Set `--columns token=1,tag=-1`; or rename it: `--label-map A=...`"
+    for config, end in ((False, "."), (True, "; see `root:`.")):
+        with pytest.raises(DataError) as told, in_options(config=config):
+            raise error
+        assert told.value.hint == wanted + end
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("columns", "3", "--columns: '3' is not NAME=VALUE\n  Such as --columns token=1,tag=3."),
+        ("columns", "", "--columns: '' is not NAME=VALUE"),
+        ("columns", "token=1,token=2", "--columns: 'token=2' is given twice"),
+        ("columns", "tokn=1", "--columns: cannot be 'tokn'\n  Did you mean 'token'? Known: tag, token."),
+        ("label_map", "PERSON:PER", "--label-map: 'PERSON:PER' is not NAME=VALUE\n  Such as --label-map PERSON=PER"),
+        ("scheme", "IOB9", "--scheme: cannot be 'IOB9'\n  Did you mean 'IOB2'?"),
+        ("separator", "comma", "--separator: cannot be 'comma'"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_named(option: str, value: str, message: str, tmp_path: Path):
+    file = tmp_path / "x.conll"
+    file.write_text("Ada B-PER\n")
+    with pytest.raises(ConfigError) as told, in_options():
+        Reading(**{option: value}).language(file)
+    assert str(told.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "comment", "separator"),
+    [
+        ("Ada B-PER\n", None, "space"),
+        ("\n\nAda\tB-PER\n", None, "tab"),
+        ("# sent 1\nAda\tB-PER\n", "#", "tab"),
+        ("\ufeff# sent 1\nAda\tB-PER\n", "#", "tab"),
+        ("-DOCSTART- -X-\n\nAda\tB-PER\n", None, "tab"),
+        ("# O\n", None, "space"),
+        ("", None, "space"),
+    ],
+)
+def test_the_separator_is_that_of_the_first_line_with_a_token(text: str, comment: str, separator: str, tmp_path: Path):
+    (tmp_path / "x.conll").write_text(text, encoding="utf-8")
+    assert Reading(comment=comment).language(tmp_path / "x.conll").separator == separator

@@ -11,6 +11,7 @@ import pytest
 from tagdistill.data import demo
 from tagdistill.data.corpus import read_corpus
 from tagdistill.data.labels import UPOS, is_well_formed
+from tagdistill.data.oddities import warnings
 from tagdistill.data.prepare import prepare, report
 from tagdistill.errors import ConfigError, DataError
 from tagdistill.settings import Language
@@ -215,3 +216,27 @@ def test_a_split_that_is_not_given_never_becomes_the_demo(prepared, tmp_path):
     with pytest.raises(ConfigError, match="no 'test' split is given"):
         prepared(None, split="test", source="path", labels=("PER", "LOC", "ORG"), train={"path": "x"})
     assert not (tmp_path / "test.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("1 2 3 4 5 6 7 8 9 10", True),
+        ("1-2 1 2 3.1 4 1,000 7 8 9 10", True),
+        ("1 2 3 4 5 6 7 8 9 ten", False),  # one in ten is a word
+        ("1990 1991 Ada", False),
+        ("\u0661 \u0662 \u0663 \u0664", True),
+    ],
+)
+def test_words_that_are_all_numbers_are_doubted(words, told, prepared, tmp_path):
+    text = "\n".join(f"{word} O" for word in words.split()) + "\n\n"
+    prepared(text * 7)
+    report({"train": tmp_path / "train.parquet"}, tmp_path / "r.json")
+    found = json.loads((tmp_path / "r.json").read_text())["splits"]["train"]["warnings"]
+    first = " ".join((words.split() * 7)[:6])
+    assert bool(found) == told
+    assert not told or found[0].startswith(f"data/raw.txt: nearly all words are numbers ({first} ...). If the token")
+
+
+def test_few_numbers_are_no_reason_for_doubt():
+    assert warnings([["1", "2"]] * 9, "x") == [] != warnings([["1", "2"]] * 10, "x")

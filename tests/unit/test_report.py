@@ -224,7 +224,12 @@ def test_whatever_comes_from_data_is_escaped(tmp_path):
     results, benchmarks = build(tmp_path)
     path = results / "data" / "nl" / "report.json"
     report = json.loads(path.read_text())
-    report["splits"]["train"] |= {"licence": ATTACK, "source": ATTACK, "repaired_places": [ATTACK]}
+    report["splits"]["train"] |= {
+        "licence": ATTACK,
+        "source": ATTACK,
+        "repaired_places": [ATTACK],
+        "warnings": [ATTACK],
+    }
     write_json(path, report)
     (benchmarks / "<b>stage.tsv").write_text("s\tmax_rss\n1.0\t2.0\n")
     summary = results / "students/posterior/seed-0/training.json"
@@ -236,6 +241,7 @@ def test_whatever_comes_from_data_is_escaped(tmp_path):
     parsed = Page(text)
     assert parsed.open == [] and not parsed.tags & {"script", "img", "b>stage"}
     assert all(reference.startswith("#") for reference in parsed.references)
+    assert "<strong>Warning:</strong> &lt;script&gt;alert(1)" in text.replace("\n", "")
     assert text.count("&lt;script&gt;alert(1)") >= 6 and "<b>stage" not in text
 
 

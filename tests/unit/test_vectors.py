@@ -224,11 +224,11 @@ def test_a_teacher_reads_word_vectors_beside_the_encoder_s(tmp_path, corpora, ca
         with pytest.raises(MismatchError, match=what):
             score_corpus(made, wrong, tmp_path / "x.parquet")
     (tmp_path / "text.txt").write_text("b-per1 e-per2 o0\n")
-    predict_file(model, tmp_path / "text.txt", tmp_path / "out.tsv", kind="text")
+    predict_file(model, tmp_path / "text.txt", tmp_path / "out.tsv")
     assert read_predictions(tmp_path / "out.tsv")[2] == [["B-PER", "E-PER", "O"]]
     folder.rename(tmp_path / "elsewhere")
     with pytest.raises(TagdistillError, match="the word vectors 'telling-vec"):
-        predict_file(model, tmp_path / "text.txt", tmp_path / "out.tsv", kind="text")
+        predict_file(model, tmp_path / "text.txt", tmp_path / "out.tsv")
 
 
 def test_vectors_of_another_file_are_refused(tmp_path, corpora):

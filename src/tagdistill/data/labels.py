@@ -152,13 +152,15 @@ def _check_tag(tag: str, scheme: str, position: int) -> None:
     raise BadTag(position, f"tag {tag!r} is not {scheme} ({known})", hint)
 
 
-def unknown_label(label: str, known: Sequence[str], found: Sequence[str], where: str) -> DataError:
+def unknown_label(
+    label: str, known: Sequence[str], found: Sequence[str], where: str, whose: str = "the label space"
+) -> DataError:
     """Return the error for a label or type outside the label space: what, where, the nearest name, all that occur."""
     return DataError(
-        f"label {label!r} is not in the label space",
+        f"label {label!r} is not in {whose}",
         where=where,
         hint=f"{nearest(label, known)}\n  Found in this file: {', '.join(sorted(found))}. "
-        f"Add it to `labels:`, or rename it: `label_map: {{{label}: ...}}`, where spans may also become O.",
+        f"Rename it: `label_map: {{{label}: ...}}`, where spans may also become O; or add it to `labels:`.",
     )
 
 

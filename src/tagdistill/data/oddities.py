@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Mapping
-from itertools import chain, combinations
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, combinations, islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,20 @@ CHARACTERS: dict[str, Callable[[str], bool]] = {
     "replacement_character": lambda token: "\ufffd" in token,
     "not_nfc": lambda token: not unicodedata.is_normalized("NFC", token),
 }
+
+NUMBER = re.compile(r"[+-]?\d+(?:[.,:-]\d+)*\Z")
+FEWEST, LOOKED_AT, NEARLY_ALL = 20, 10_000, 0.95  # words: too few to judge by, enough to; share that is suspicious
+
+
+def warnings(tokens: Iterable[Sequence[str]], name: str) -> list[str]:
+    """Return what makes one doubt that the file `name` was read as meant: words that are nearly all numbers."""
+    words = list(islice(chain.from_iterable(tokens), LOOKED_AT))
+    if len(words) < FEWEST or sum(bool(NUMBER.match(word)) for word in words) < NEARLY_ALL * len(words):
+        return []
+    return [
+        f"{name}: nearly all words are numbers ({' '.join(words[:6])} ...). If the token is in another column, say "
+        "which, counted from 0: `columns: {token: 1, tag: -1}`."
+    ]
 
 
 def report(corpora: Mapping[str, Path], out: Path) -> None:
@@ -59,6 +74,7 @@ def describe(corpus: Corpus) -> dict[str, Any]:
         "repeated_sentences": len(corpus) - len(set(map(tuple, corpus.tokens))),
         "conflicting_labels": _conflicts(corpus),
         "left_out_or_repaired": story.get("counts", {}),
+        "warnings": warnings(corpus.tokens, str(story.get("source"))),
         "repaired_places": story.get("repaired_places", []),
         "source": story.get("source"),
         "source_sha256": story.get("source_sha256"),

@@ -10,7 +10,7 @@ from tagdistill.data import demo
 from tagdistill.data.corpus import write_corpus
 from tagdistill.data.labels import BadTag, Scheme, label_list, prefix_and_type, to_bioes, types_of, unknown_label
 from tagdistill.data.lines import Sentence
-from tagdistill.data.oddities import report
+from tagdistill.data.oddities import report, warnings
 from tagdistill.data.readers import format_of, read, selected
 from tagdistill.data.sources import licence, source_name
 from tagdistill.errors import ConfigError, DataError
@@ -31,8 +31,8 @@ def prepare(
     task: str,
     labels: str | Sequence[str],
     limit: int | None = None,
-) -> None:
-    """Write the corpus of one split.
+) -> list[str]:
+    """Write the corpus of one split, and return what makes one doubt that it was read as meant.
 
     `source` is the raw file as `sources.fetch` returns it, None for the demo; `limit` is the experiment's cap, after
     the split's own `take` and `limit`. Raises DataError with file and line for what the format, the scheme (with
@@ -47,7 +47,7 @@ def prepare(
         _check_format(format_of(settings, settings.split(split)), task, source, language, split)
     scheme: Scheme = _scheme(source, split, settings)
     place = str(source or name)
-    written, repaired = _convert(sentences, space, settings, scheme, task, place) if tagged else (None, [])
+    written, repaired = convert(sentences, space, settings, scheme, task, place) if tagged else (None, [])
     tokens = [sentence.tokens for sentence in sentences]
     write_corpus(
         out,
@@ -70,6 +70,7 @@ def prepare(
             "repaired_places": [_place(sentences[n], position, name) for n, position in repaired[:PLACES]],
         },
     )
+    return warnings(tokens, place)
 
 
 def _scheme(source: Path | None, split: str, settings: Language) -> Scheme:
@@ -116,13 +117,24 @@ def _check_format(kind: str, task: str, source: Path | None, language: str, spli
         raise ConfigError(f"the demo is labelled for the task 'ner', not {task!r}", where=where)
 
 
-def _convert(
-    sentences: list[Sentence], space: tuple[str, ...], settings: Language, scheme: Scheme, task: str, name: str
+def convert(
+    sentences: list[Sentence],
+    space: tuple[str, ...],
+    settings: Language,
+    scheme: Scheme,
+    task: str,
+    name: str,
+    *,
+    whose: str = "the label space",
 ) -> tuple[list[list[str]], list[tuple[int, int]]]:
-    """Return the labels of each sentence, and the repaired tags as (sentence, position)."""
+    """Return the labels of each sentence, and the repaired tags as (sentence, position).
+
+    `name` is the file and `whose` the label list `space` in errors. Raises DataError, with the line, for a tag that is
+    not of the scheme (or breaks it, with `strict`), and for a label that the list does not hold.
+    """
     if task == "pos":
         written = [[settings.label_map.get(tag, tag) for tag in sentence.tags or []] for sentence in sentences]
-        _check_known(sentences, written, space, name)
+        _check_known(sentences, written, space, name, whose)
         return written, []
     written, repaired = [], []
     for number, sentence in enumerate(sentences):
@@ -134,6 +146,7 @@ def _convert(
         [[prefix_and_type(label)[1] or None for label in labels] for labels in written],
         types_of(space),
         name,
+        whose,
     )
     return written, repaired
 
@@ -160,11 +173,11 @@ def _broken(tags: list[str], position: int, scheme: Scheme, where: str) -> DataE
 
 
 def _check_known(
-    sentences: list[Sentence], rows: Sequence[Sequence[str | None]], known: Sequence[str], name: str
+    sentences: list[Sentence], rows: Sequence[Sequence[str | None]], known: Sequence[str], name: str, whose: str
 ) -> None:
-    """Refuse the first label (of spans: type, None outside) that the label space does not hold."""
+    """Refuse the first label (of spans: type, None outside) that the label list does not hold."""
     for sentence, row in zip(sentences, rows, strict=True):
         for position, label in enumerate(row):
             if label is not None and label not in known:
                 found = {label for row in rows for label in row if label is not None}
-                raise unknown_label(label, known, sorted(found), sentence.where(name, position))
+                raise unknown_label(label, known, sorted(found), sentence.where(name, position), whose)

@@ -3,41 +3,40 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from tagdistill.config import validate
-from tagdistill.data.labels import BadTag, to_bioes
-from tagdistill.data.lines import Sentence, opened
+from tagdistill.data.lines import Sentence
+from tagdistill.data.oddities import warnings
+from tagdistill.data.prepare import convert
 from tagdistill.data.readers import read
 from tagdistill.distill.examples import word_vectors
 from tagdistill.encoders.features import encode_pieces
 from tagdistill.encoders.load import load_encoder
 from tagdistill.encoders.pieces import WordPieces
-from tagdistill.errors import DataError, nearest
+from tagdistill.errors import DataError, TagdistillError
 from tagdistill.evaluation.metrics import score
 from tagdistill.evaluation.predictions import write_predictions
 from tagdistill.models.batches import gather
 from tagdistill.models.inference import MakeBatch, tag
 from tagdistill.models.load import Loaded, find_encoder, find_vectors, load_tagger
 from tagdistill.models.tuned import PieceInputs
-from tagdistill.settings import Language
+from tagdistill.reading import AUTO, Reading, as_options, in_options
 
-ENDINGS = {".conllu": "conllu", ".conll": "conll", ".tsv": "conll", ".bio": "conll", ".iob": "conll", ".txt": "text"}
+LABELLED = "A labelled file has a token and its tag a line (`--format conll`); `tagdistill predict` labels plain text."
+log = logging.getLogger(__name__)
 
 
 def predict_file(
     model: Path,
     file: Path,
     output: Path,
+    reading: Reading = AUTO,
     *,
-    kind: str = "auto",
     encoder: Path | None = None,
     constrained: bool = False,
     device: str = "cpu",
@@ -49,21 +48,20 @@ def predict_file(
     White space inside a token is written as an escape, such as \\u0020.
     """
     torch.set_num_threads(threads)
-    settings = _as_language(_kind(file, kind), separator=_separator(file))
     with in_options():
-        sentences = [s.tokens for s in read(file, settings, name="unlabelled")]
-    loaded = load_tagger(model, encoder, device)
-    found = label(loaded, sentences, find_encoder(model, loaded.config, encoder), device, constrained=constrained)
-    write_predictions(output, sentences, None, found)
+        sentences = list(read(file, reading.language(file), name="unlabelled"))
+    _doubt(sentences, file)
+    tokens = [sentence.tokens for sentence in sentences]
+    loaded = _load(model, encoder, device)
+    found = label(loaded, tokens, find_encoder(model, loaded.config, encoder), device, constrained=constrained)
+    write_predictions(output, tokens, None, found)
 
 
 def evaluate_file(
     model: Path,
     file: Path,
+    reading: Reading = AUTO,
     *,
-    kind: str = "auto",
-    scheme: str = "IOB2",
-    separator: str = "auto",
     encoder: Path | None = None,
     constrained: bool = False,
     device: str = "cpu",
@@ -71,14 +69,18 @@ def evaluate_file(
 ) -> str:
     """Return the scores of a model on a labelled file, as JSON for a person to read."""
     torch.set_num_threads(threads)
-    loaded = load_tagger(model, encoder, device)
-    settings = _as_language(_kind(file, kind), scheme=scheme, separator=_separator(file, separator))
+    loaded = _load(model, encoder, device)
     with in_options():
+        settings = reading.language(file)
+        if settings.format == "text":
+            raise DataError("plain text has no labels to compare with", where=str(file), hint=LABELLED)
         sentences = list(read(file, settings, name="test"))
-        gold = [_gold(sentence, loaded, scheme, file) for sentence in sentences]
+        task, whose = loaded.config["task"], "the model's label list"
+        gold, _ = convert(sentences, loaded.labels, settings, settings.scheme, task, str(file), whose=whose)
+    _doubt(sentences, file)
     tokens = [sentence.tokens for sentence in sentences]
     found = label(loaded, tokens, find_encoder(model, loaded.config, encoder), device, constrained=constrained)
-    scores: dict[str, Any] = score(loaded.config["task"], gold, found, loaded.labels)
+    scores: dict[str, Any] = score(task, gold, found, loaded.labels)
     return json.dumps({key: value for key, value in scores.items() if key != "sentence_counts"}, indent=2)
 
 
@@ -116,54 +118,13 @@ def _frozen(loaded: Loaded, sentences: list[list[str]], folder: Path, device: st
     return lambda rows: {"vectors": gather(vectors, pieces.sentences, rows, torch.float32)}
 
 
-OPTION = re.compile(r"`(format|scheme|separator):(?: (\w+))?`")
+def _load(folder: Path, encoder: Path | None, device: str) -> Loaded:
+    inside = folder / "model"
+    if not (folder / "config.json").exists() and (inside / "config.json").exists():
+        raise TagdistillError("holds no saved model itself", where=str(folder), hint=f"Give --model {inside}.")
+    return load_tagger(folder, encoder, device)
 
 
-@contextmanager
-def in_options() -> Iterator[None]:
-    """Word the hints of the readers for the command line: there is no config here, and not every key has an option."""
-    try:
-        yield
-    except DataError as error:
-        what, hint = (OPTION.sub(_option, text or "") for text in (error.what, error.hint))
-        told = [part for part in re.split(r"(?<=[.;]) ", hint) if not re.search(r"`(\w+:|unlabelled`)", part)]
-        if hint and not told and "no such file" not in what:
-            told = ["The token is the first column, the tag the last, and the text UTF-8."]
-        raise DataError(what, where=error.where, hint=" ".join(told) or None) from error
-
-
-def _option(match: re.Match[str]) -> str:
-    return f"`--{match[1]}{' ' + match[2] if match[2] else ''}`"
-
-
-def _kind(file: Path, kind: str) -> str:
-    if kind != "auto":
-        return kind
-    if file.suffix.lower() not in ENDINGS:
-        hint = f"Say it with --format. {nearest(file.suffix, ENDINGS)}"
-        raise DataError(f"the ending {file.suffix!r} does not tell the format", where=str(file), hint=hint)
-    return ENDINGS[file.suffix.lower()]
-
-
-def _separator(file: Path, separator: str = "auto") -> str:
-    """Return what parts the columns of CoNLL: TABs if the first line with text has one."""
-    if separator != "auto":
-        return separator
-    with opened(file) as handle:
-        first = next((line for line in handle if line.strip()), b"")
-    return "tab" if b"\t" in first.strip() else "space"
-
-
-def _as_language(kind: str, **rest: Any) -> Language:
-    return validate(Language, {"format": kind, **rest}, "options")
-
-
-def _gold(sentence: Sentence, loaded: Loaded, scheme: Any, file: Path) -> list[str]:
-    tags = list(sentence.tags or [])
-    try:
-        gold = tags if loaded.config["task"] == "pos" else to_bioes(tags, scheme)[0]
-    except BadTag as error:
-        raise DataError(error.what, where=sentence.where(str(file), error.position), hint=error.hint) from None
-    if unknown := sorted(set(gold) - set(loaded.labels)):
-        raise DataError(f"label {unknown[0]!r} is not one of the model's", where=f"{file}:{sentence.line}")
-    return gold
+def _doubt(sentences: list[Sentence], file: Path) -> None:
+    for told in warnings((sentence.tokens for sentence in sentences), str(file)):
+        log.warning("warning: %s", as_options(told))

@@ -133,6 +133,7 @@ def _page(
         "data": sections.data_table(reports, piece_counts(results, experiment)),
         "label_counts": data_sections.label_table(reports),
         "characters": data_sections.character_table(reports),
+        "doubts": [told for report in reports.values() for told in sections.data_warnings(report)],
         "repairs": [place for report in reports.values() for place in sections.repaired_places(report)],
         "licences": sections.licence_table(licence),
         "restricted": [language for language, text in licence.items() if non_commercial(text)],

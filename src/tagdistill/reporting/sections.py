@@ -140,6 +140,11 @@ def repaired_places(report: Mapping[str, Any]) -> list[str]:
     return [str(place) for split in report.get("splits", {}).values() for place in split.get("repaired_places") or []]
 
 
+def data_warnings(report: Mapping[str, Any]) -> list[str]:
+    """Return what makes one doubt that the files of a language were read as meant."""
+    return [str(told) for split in report.get("splits", {}).values() for told in split.get("warnings") or []]
+
+
 def corpora_table(reports: Mapping[str, Mapping[str, Any]]) -> Table | None:
     """Return where every corpus comes from and its hash."""
     rows = [
