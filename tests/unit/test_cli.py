@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 import tagdistill
 from tagdistill import cli
 from tagdistill.jobs import EncodeJob, EvaluateJob, PrepareJob, read_job, write_job
+from tagdistill.reading import Reading
 from tagdistill.settings import EncoderSettings, Language
 
 HEAVY = ("torch", "transformers", "pandas", "altair", "pyarrow", "snakemake")
@@ -200,6 +201,29 @@ def test_a_file_of_numbers_is_a_warning_in_the_log_of_prepare(tmp_path):
     done = run("prepare", *arguments)
     assert (done.returncode, (tmp_path / "o.parquet").exists()) == (0, True)
     assert "warning: " in done.stderr and "raw.conll: nearly all words are numbers (0 1 2 3 4 5 ...)" in done.stderr
+
+
+READ = {"kind": "conll", "separator": "tab", "columns": "token=1,tag=3", "comment": "#"}
+
+
+@pytest.mark.parametrize(
+    ("command", "function", "more"),
+    [
+        ("predict", "tagdistill.evaluation.predict.predict_file", {}),
+        ("evaluate", "tagdistill.evaluation.predict.evaluate_file", {"label_map": "A=B", "scheme": "BIOES"}),
+        ("add-language", "tagdistill.add_language.add_language", {"label_map": "A=B", "scheme": "BIOES"}),
+    ],
+)
+def test_the_reading_options_of_every_command_reach_the_reader(command, function, more, monkeypatch):
+    given = []
+    monkeypatch.setattr(function, lambda *told, **_: given.extend(told) or "")
+    own = {"predict": ["f", "--model", "m", "--output", "o"], "evaluate": ["f", "--model", "m"]}
+    arguments = own.get(command, ["config.yaml", "--id", "fr"])
+    for name, value in {**READ, **more}.items():
+        arguments += [f"--{name.replace('kind', 'format').replace('_', '-')}", value]
+    done = CliRunner().invoke(cli.app, [command, *arguments])
+    assert done.exit_code == 0, done.output
+    assert Reading(**READ, **more) in given
 
 
 def test_an_interrupt_is_no_traceback(main, monkeypatch):
