@@ -154,17 +154,22 @@ class Scaled {
     }
 
   private:
+    // N vectors of raw, in four sums, none of which waits for another.
     template <int N>
     void block(int direction, const double* from, int64_t w, Vector* raw) const {
         const Table& edge = edges[direction];
-        Vector part[4][N] = {};  // four sums, none of which waits for another
+        Sums<N> a, b, c, d;
         int64_t i = 0;
-        for (; i + 4 <= rows.labels; i += 4)
-            for (int q = 0; q < 4; ++q)
-                for (int v = 0; v < N; ++v) part[q][v] += from[i + q] * edge[i + q][w + v];
-        for (; i < rows.labels; ++i)
-            for (int v = 0; v < N; ++v) part[i % 4][v] += from[i] * edge[i][w + v];
-        for (int v = 0; v < N; ++v) raw[w + v] = (part[0][v] + part[1][v]) + (part[2][v] + part[3][v]);
+        for (; i + 4 <= rows.labels; i += 4) {
+            a.add(from[i], edge[i] + w);
+            b.add(from[i + 1], edge[i + 1] + w);
+            c.add(from[i + 2], edge[i + 2] + w);
+            d.add(from[i + 3], edge[i + 3] + w);
+        }
+        if (i < rows.labels) a.add(from[i], edge[i] + w);
+        if (i + 1 < rows.labels) b.add(from[i + 1], edge[i + 1] + w);
+        if (i + 2 < rows.labels) c.add(from[i + 2], edge[i + 2] + w);
+        a.put(b, c, d, raw + w);
     }
 
     double dot(const Vector* a, const Vector* b) const {
@@ -176,12 +181,22 @@ class Scaled {
     // Four labels before by N vectors of labels after, which stay in registers over all rows.
     template <int N>
     void products(const Pairs& pairs, int64_t count, double weight, int64_t i, int64_t w, Table& counts) const {
-        Vector total[4][N] = {};
-        for (int64_t t = 0; t < count; ++t)
-            for (int q = 0; q < 4; ++q)
-                for (int v = 0; v < N; ++v) total[q][v] += pairs.left.row(t)[i + q] * pairs.right[t][w + v];
-        for (int q = 0; q < 4 && i + q < rows.labels; ++q)
-            for (int v = 0; v < N; ++v) counts[i + q][w + v] += weight * total[q][v] * edges[0][i + q][w + v];
+        Sums<N> a, b, c, d;
+        for (int64_t t = 0; t < count; ++t) {
+            const double* left = pairs.left.row(t) + i;
+            const Vector* right = pairs.right[t] + w;
+            a.add(left[0], right);
+            b.add(left[1], right);
+            c.add(left[2], right);
+            d.add(left[3], right);
+        }
+        const auto add = [&](const Sums<N>& sums, int64_t i) {
+            if (i < rows.labels) sums.add_scaled(weight, edges[0][i] + w, counts[i] + w);
+        };
+        add(a, i);
+        add(b, i + 1);
+        add(c, i + 2);
+        add(d, i + 3);
     }
 
     const Chain& chain;

@@ -64,6 +64,33 @@ inline Vector logarithm(Vector x) {
     return power * LN_2_HIGH + (power * LN_2_LOW + 2.0 * (s + s * square * p));
 }
 
+// N sums that stay in registers: an array of them would lie in memory.
+template <int N>
+struct Sums {
+    Vector first = all(0.0);
+    Sums<N - 1> rest;
+
+    void add(double x, const Vector* row) {
+        first += x * row[0];
+        rest.add(x, row + 1);
+    }
+    void put(const Sums& b, const Sums& c, const Sums& d, Vector* to) const {
+        to[0] = (first + b.first) + (c.first + d.first);
+        rest.put(b.rest, c.rest, d.rest, to + 1);
+    }
+    void add_scaled(double weight, const Vector* factor, Vector* to) const {
+        to[0] += weight * first * factor[0];
+        rest.add_scaled(weight, factor + 1, to + 1);
+    }
+};
+
+template <>
+struct Sums<0> {
+    void add(double, const Vector*) {}
+    void put(const Sums&, const Sums&, const Sums&, Vector*) const {}
+    void add_scaled(double, const Vector*, Vector*) const {}
+};
+
 struct Shares {
     double highest, total;
 
