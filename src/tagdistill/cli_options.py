@@ -20,9 +20,13 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Separator = Annotated[str, typer.Option(help="what parts the columns of CoNLL: space, tab, or auto: see the file")]
 Columns = Annotated[
     OptionalText,
-    typer.Option(help="columns of CoNLL, from 0 or from -1 at the end, such as token=1,tag=3; else token=0,tag=-1"),
+    typer.Option(
+        help="columns of CoNLL, from 0 or from -1 at the end, such as token=1,tag=3; else token=0,tag=-1 "
+        "(of parquet: their names)"
+    ),
 ]
 Comment = Annotated[OptionalText, typer.Option(help="lines of CoNLL that start so are left out")]
+Encoding = Annotated[OptionalText, typer.Option(help="encoding of the file, if not utf-8")]
 LabelMap = Annotated[OptionalText, typer.Option(help="other names of labels, such as PERSON=PER,PLACE=LOC")]
 
 

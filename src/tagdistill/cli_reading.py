@@ -13,6 +13,7 @@ from tagdistill.cli_options import (
     Comment,
     Device,
     Encoder,
+    Encoding,
     LabelMap,
     OptionalPath,
     OptionalText,
@@ -29,6 +30,8 @@ class InputFormat(StrEnum):
     text = "text"
     conll = "conll"
     conllu = "conllu"
+    wikiann = "wikiann"
+    parquet = "parquet"
 
 
 Kind = Annotated[InputFormat, typer.Option("--format", help="auto: by the file's ending")]
@@ -52,6 +55,7 @@ def add_language(
     separator: Separator = "auto",
     columns: Columns = None,
     comment: Comment = None,
+    encoding: Encoding = None,
     label_map: LabelMap = None,
     zero_shot: Annotated[bool, typer.Option("--zero-shot", help="score on it only")] = False,
 ) -> None:
@@ -59,7 +63,7 @@ def add_language(
     from tagdistill.add_language import add_language
     from tagdistill.reading import Reading
 
-    reading = Reading(kind, separator, columns, comment, label_map, scheme)
+    reading = Reading(kind, separator, columns, comment, label_map, scheme, encoding)
     given = {"train": train, "dev": dev, "test": test, "unlabelled": unlabelled}
     files = {split: path for split, path in given.items() if path is not None}
     typer.echo(add_language(config, key, files, reading, unlabelled_format=unlabelled_format, zero_shot=zero_shot))
@@ -67,13 +71,14 @@ def add_language(
 
 @app.command()
 def predict(
-    file: Annotated[Path, typer.Argument(help="sentences: CoNLL (a token a line), CoNLL-U, or one sentence a line")],
+    file: Annotated[Path, typer.Argument(help="sentences: CoNLL (a token a line), CoNLL-U, one sentence a line, ...")],
     model: ModelFolder,
     output: Annotated[Path, typer.Option(help="file to write: TAB-separated token, _ and label")],
     kind: Kind = InputFormat.auto,
     separator: Separator = "auto",
     columns: Columns = None,
     comment: Comment = None,
+    encoding: Encoding = None,
     encoder: Encoder = None,
     constrained: Constrained = False,
     device: Device = "auto",
@@ -83,20 +88,23 @@ def predict(
     from tagdistill.evaluation.predict import predict_file
     from tagdistill.reading import Reading
 
-    reading = Reading(kind.value, separator, columns, comment)
+    reading = Reading(kind.value, separator, columns, comment, encoding=encoding)
     on = device_of(device)
     predict_file(model, file, output, reading, encoder=encoder, constrained=constrained, device=on, threads=threads)
 
 
 @app.command()
 def evaluate(
-    file: Annotated[Path, typer.Argument(help="labelled sentences: CoNLL (token first, tag last) or CoNLL-U")],
+    file: Annotated[
+        Path, typer.Argument(help="labelled sentences: CoNLL (token first, tag last), CoNLL-U, WikiAnn or Parquet")
+    ],
     model: ModelFolder,
     kind: Kind = InputFormat.auto,
     scheme: Annotated[str, typer.Option(help="how spans are written: IOB1, IOB2 or BIOES")] = "IOB2",
     separator: Separator = "auto",
     columns: Columns = None,
     comment: Comment = None,
+    encoding: Encoding = None,
     label_map: LabelMap = None,
     encoder: Encoder = None,
     constrained: Constrained = False,
@@ -107,7 +115,7 @@ def evaluate(
     from tagdistill.evaluation.predict import evaluate_file
     from tagdistill.reading import Reading
 
-    reading = Reading(kind.value, separator, columns, comment, label_map, scheme)
+    reading = Reading(kind.value, separator, columns, comment, label_map, scheme, encoding)
     on = device_of(device)
     told = evaluate_file(model, file, reading, encoder=encoder, constrained=constrained, device=on, threads=threads)
     typer.echo(told)

@@ -15,8 +15,11 @@ from tagdistill.data.lines import opened
 from tagdistill.errors import ConfigError, DataError, TagdistillError, nearest
 from tagdistill.settings import Language
 
-ENDINGS = {".conllu": "conllu", ".conll": "conll", ".tsv": "conll", ".bio": "conll", ".iob": "conll", ".txt": "text"}
-KEYS = "format|scheme|separator|columns|comment|label_map"
+ENDINGS = {
+    **dict.fromkeys((".conll", ".tsv", ".bio", ".iob"), "conll"),
+    **{".conllu": "conllu", ".txt": "text", ".parquet": "parquet"},
+}
+KEYS = "format|scheme|separator|columns|comment|label_map|encoding"
 OPTION = re.compile(rf"`({KEYS}):(?: ([^`]+))?`")
 PLACE = re.compile(rf"(?:options: )?({KEYS})(?:\.\w+)?\Z")
 NUMBER = re.compile(r"-?[0-9]+\Z")
@@ -32,6 +35,7 @@ class Reading:
     comment: str | None = None
     label_map: str | None = None  # PERSON=PER,PLACE=LOC
     scheme: str | None = None
+    encoding: str | None = None
 
     def settings(self, kind: str, file: Path | None) -> dict[str, Any]:
         """Return the keys of a language in a config that say the same; `file` tells the separator where no one did.
@@ -45,6 +49,7 @@ class Reading:
             "separator": separator,
             "columns": {name: int(x) if NUMBER.match(x) else x for name, x in columns.items()} or None,
             "scheme": self.scheme,
+            "encoding": self.encoding,
             "comment": self.comment,
             "label_map": label_map or None,
         }
@@ -77,7 +82,7 @@ def in_options(*, config: bool = False) -> Iterator[None]:
         where = f"--{place[1].replace('_', '-')}" if place else error.where
         told = [part for part in re.split(r"(?<=[.;]) ", hint) if config or not re.search(r"`(\w+:|unlabelled`)", part)]
         if hint and not told and "no such file" not in what:
-            told = ["The token is the first column and the tag the last, unless --columns says so; the text is UTF-8."]
+            told = ["The token is the first column and the tag the last, unless --columns says so."]
         end = re.sub(r";\Z", ".", " ".join(told))
         raise type(error)(what, where=where, hint=end or None) from error
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -168,6 +171,19 @@ def test_a_folder_and_one_file_for_two_labelled_splits_are_refused(project: Path
             add_language(STUDY, "fr", {"train": FILES["train"], "test": second}, FRENCH)
     files = {**FILES, "unlabelled": FILES["test"]}
     assert "unlabelled: " in add_language(STUDY, "fr", files, FRENCH)
+
+
+def test_the_block_holds_the_encoding_and_the_columns_of_parquet(project: Path):
+    FILES["train"].write_bytes("Zoë\tS-PER\n".encode("latin-1"))
+    told = add_language(STUDY, "fr", {"train": FILES["train"]}, replace(FRENCH, encoding="latin-1"))
+    assert "  first: Zoë/S-PER\n" in told and "encoding: latin-1" in told
+    table = pa.table({"words": [["Zoë", "sings"]], "tokens": [["x", "x"]], "tags": [["B-PER", "O"]]})
+    pq.write_table(table, "data/fr/t.parquet")
+    reading = Reading("parquet", columns="token=words,tag=tags")
+    told = add_language(STUDY, "fr", {"train": Path("data/fr/t.parquet")}, reading)
+    assert "  first: Zoë/S-PER sings/O\n" in told
+    language = yaml.safe_load(pasted(told, "languages"))["languages"]["fr"]
+    assert language == {"format": "parquet", "columns": {"token": "words", "tag": "tags"}, "train": "fr/t.parquet"}
 
 
 def test_errors_of_the_files_name_the_options(project: Path):

@@ -203,7 +203,7 @@ def test_a_file_of_numbers_is_a_warning_in_the_log_of_prepare(tmp_path):
     assert "warning: " in done.stderr and "raw.conll: nearly all words are numbers (0 1 2 3 4 5 ...)" in done.stderr
 
 
-READ = {"kind": "conll", "separator": "tab", "columns": "token=1,tag=3", "comment": "#"}
+READ = {"kind": "conll", "separator": "tab", "columns": "token=1,tag=3", "comment": "#", "encoding": "latin-1"}
 
 
 @pytest.mark.parametrize(

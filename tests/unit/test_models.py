@@ -396,6 +396,18 @@ def test_scoring_a_file_says_what_does_not_fit(project, tmp_path):
         evaluate_file(model, tmp_path / "x.txt")
 
 
+def test_other_formats_are_labelled_and_scored_as_columns_are(project, tmp_path):
+    corpus, model = read_corpus(project / "test" / "test.parquet"), model_of(project, "frozen")
+    (tmp_path / "x.conll").write_text(as_conll(corpus, "\t"))
+    lines = as_conll(corpus, "\t").split("\n")
+    (tmp_path / "x.wiki").write_text("\n".join(f"aa:{line}" if line else "" for line in lines))
+    wanted = evaluate_file(model, tmp_path / "x.conll")
+    assert evaluate_file(model, tmp_path / "x.wiki", Reading("wikiann")) == wanted
+    assert evaluate_file(model, project / "test" / "test.parquet", Reading(scheme="BIOES")) == wanted
+    predict_file(model, project / "test" / "test.parquet", tmp_path / "y", Reading(columns="token=tokens"))
+    assert read_predictions(tmp_path / "y")[0] == corpus.tokens
+
+
 def test_the_folder_around_a_model_names_the_one_that_is_meant(project, tmp_path):
     (tmp_path / "x.txt").write_text("a b\n")
     (tmp_path / "seed-0").mkdir()

@@ -41,6 +41,16 @@ def test_a_file_that_cannot_be_read_is_told_without_keys(case: str, tmp_path: Pa
     assert not str(told.value).endswith(";")
 
 
+def test_a_file_in_another_encoding_is_read_as_it_is_told(tmp_path: Path):
+    file = tmp_path / "x.conll"
+    file.write_bytes("café O\n".encode("latin-1"))
+    with pytest.raises(DataError) as told, in_options():
+        list(read(file, Reading().language(file)))
+    assert told.value.hint.endswith("such as `--encoding latin-1`.")
+    (sentence,) = read(file, Reading(encoding="latin-1").language(file))
+    assert sentence.tokens == ["café"]
+
+
 def test_a_file_that_is_not_there_has_no_root():
     for separator in ("auto", "tab"):
         with pytest.raises(DataError) as told, in_options():
@@ -76,6 +86,7 @@ def test_keys_become_options_and_with_a_config_the_rest_stays():
         ("columns", "tokn=1", "--columns: cannot be 'tokn'\n  Did you mean 'token'? Known: tag, token."),
         ("label_map", "PERSON:PER", "--label-map: 'PERSON:PER' is not NAME=VALUE\n  Such as --label-map PERSON=PER"),
         ("scheme", "IOB9", "--scheme: cannot be 'IOB9'\n  Did you mean 'IOB2'?"),
+        ("encoding", "latin-99", "--encoding: no text encoding 'latin-99'"),
         ("separator", "comma", "--separator: cannot be 'comma'"),
     ],
 )
@@ -83,7 +94,7 @@ def test_an_option_that_cannot_be_used_is_named(option: str, value: str, message
     file = tmp_path / "x.conll"
     file.write_text("Ada B-PER\n")
     with pytest.raises(ConfigError) as told, in_options():
-        Reading(**{option: value}).language(file)
+        list(read(file, Reading(**{option: value}).language(file)))
     assert str(told.value).startswith(message)
 
 
