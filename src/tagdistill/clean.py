@@ -41,6 +41,16 @@ def find_configs(folder: Path) -> list[Path]:
     return sorted([*(folder / "config").rglob("*.y*ml"), *folder.glob("*.yaml"), *folder.glob("*.yml")])
 
 
+def configs_in_use(named: Iterable[Path], project: Path) -> tuple[list[Path], str]:
+    """Return the config files of a project and those named beside them, each once, and words that say which."""
+    own = find_configs(project)
+    known = {path.resolve() for path in own}
+    more = list({path.resolve(): path for path in named if path.resolve() not in known}.values())
+    beside = ", ".join(map(str, more)) or "none elsewhere (name those that lie elsewhere: `tagdistill clean FILE`)"
+    count = "1 config" if len(own) == 1 else f"{len(own)} configs"
+    return [*own, *more], f"looked at {count} in config/ and beside it, and {beside}"
+
+
 def unused(configs: Iterable[Path], project: Path, root: str | None = None) -> list[Unused]:
     """Return what none of the configs uses. Raises ConfigError for one that cannot be read: it might use anything."""
     plans = [_plan(path, project, root) for path in configs]
@@ -132,7 +142,7 @@ def _features(plans: list[Plan], project: Path) -> Iterator[Unused]:
     for experiment in _children(project / "results"):
         for store in _children(experiment / "features"):
             if experiment.name not in keys:
-                yield Unused(store, f"no config is named {experiment.name!r}")
+                yield Unused(store, f"no config looked at is named {experiment.name!r}")
             elif store.name not in keys[experiment.name]:
                 yield Unused(store, f"the config {experiment.name!r} reads other layers or another encoder")
             else:

@@ -89,16 +89,21 @@ def plan(
 
 @app.command()
 def clean(
-    configs: Annotated[Paths, typer.Argument(help="the configs in use; none: config/ and ./*.yaml")] = None,
+    configs: Annotated[Paths, typer.Argument(help="configs in use that lie elsewhere than config/ and ./*.yaml")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="remove it; without this it is only listed")] = False,
     root: Annotated[OptionalText, typer.Option(help="where relative paths start, instead of `root:`")] = None,
 ) -> None:
-    """List caches that no config uses: encoders, downloads, feature stores. Run it where the Snakefile is."""
-    from tagdistill.clean import find_configs, remove, unused
+    """List caches that no config uses: encoders, downloads, feature stores. Run it where the Snakefile is.
+
+    Looked at are all configs below config/ and beside the Snakefile, and those that are named.
+    """
+    from tagdistill.clean import configs_in_use, remove, unused
     from tagdistill.units import disk
 
     here = Path.cwd()
-    found = unused(configs or find_configs(here), here, root)
+    in_use, told = configs_in_use(configs or (), here)
+    found = unused(in_use, here, root)
+    typer.echo(told)
     for item in found:
         typer.echo(f"{disk(item.size):>9}  {item.path.relative_to(here)}  ({item.why})")
     total = disk(sum(item.size for item in found))

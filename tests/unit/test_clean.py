@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tagdistill.clean import find_configs, unused
+from tagdistill.clean import configs_in_use, find_configs, unused
+from tagdistill.config import read_experiment
+from tagdistill.plan import Plan
 
 CONFIG = {
     "name": "study",
@@ -77,3 +79,21 @@ def test_a_left_over_name_with_a_number_that_is_no_process_stays(tmp_path: Path)
     path.touch()
     os.utime(path, (0, 0))
     assert unused(find_configs(tmp_path), tmp_path) == []
+
+
+def test_a_config_that_is_named_is_looked_at_beside_those_of_the_project_never_instead(tmp_path: Path):
+    """A config elsewhere has a feature store here, and so has the project's own: both are in use."""
+    project = tmp_path / "project"
+    (project / "config").mkdir(parents=True)
+    (project / "config/study.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(yaml.safe_dump({**CONFIG, "name": "mine"}), encoding="utf-8")
+    key = next(iter(Plan(read_experiment(mine), project).encoders()))
+    for name in ("mine", "study", "gone"):
+        (project / f"results/{name}/features/{key}/fr").mkdir(parents=True)
+    unnamed, told = configs_in_use([], project)
+    assert [x.path.parts[-3:-1] for x in unused(unnamed, project)] == [("gone", "features"), ("mine", "features")]
+    assert told.startswith("looked at 1 config in config/ and beside it, and none elsewhere (name those")
+    both, told = configs_in_use([mine, project / "config/../config/study.yaml"], project)
+    assert [x.path.parts[-3] for x in unused(both, project)] == ["gone"]
+    assert told == f"looked at 1 config in config/ and beside it, and {mine}"

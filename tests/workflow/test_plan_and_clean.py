@@ -84,7 +84,7 @@ def cluttered(copied: Project) -> Project:
     copied.sources = copied.path / "src"
     (copied.path / "study.yaml").write_text(copied.write(experiment()).read_text(encoding="utf-8"), encoding="utf-8")
     for folder in (
-        "resources/data/ud/French-GSD/r2.1",
+        "resources/data/ud/Old-GSD/r2.1",
         "results/gone/features/old-tap1-mean/en",
         "results/tiny/features/old-tap9-mean/en",
         "results/gone/students/baseline/seed-0/model",
@@ -111,8 +111,10 @@ def files(project: Project) -> set[str]:
 
 def test_clean_lists_what_no_config_uses_and_removes_it_when_told(cluttered: Project):
     before = files(cluttered)
-    listed = told(cluttered, "clean", "study.yaml", "config/tiny.yaml")
-    assert [line.split()[2] for line in listed.splitlines()[:-1]] == [
+    listed = told(cluttered, "clean", "config/tiny.yaml")  # it is looked at once, and study.yaml unnamed
+    count = len([*(cluttered.path / "config").rglob("*.yaml"), "study.yaml"])
+    assert listed.startswith(f"looked at {count} configs in config/ and beside it, and none elsewhere")
+    assert [line.split()[2] for line in listed.splitlines()[1:-1]] == [
         "resources/encoders/wheel-old-1234",
         "resources/data/ud",
         "resources/vectors/wiki-nl-1234",
@@ -121,11 +123,11 @@ def test_clean_lists_what_no_config_uses_and_removes_it_when_told(cluttered: Pro
         "results/tiny/.old.99999999.tmp",
     ]
     assert files(cluttered) == before
-    assert "removed: " in told(cluttered, "clean", "study.yaml", "config/tiny.yaml", "--yes")
+    assert "removed: " in told(cluttered, "clean", "--yes")
     gone = before - files(cluttered)
     assert gone == {
         "resources/encoders/wheel-old-1234/tagdistill.json",
-        "resources/data/ud/French-GSD/r2.1/file",
+        "resources/data/ud/Old-GSD/r2.1/file",
         "resources/vectors/wiki-nl-1234/tagdistill.json",
         "results/gone/features/old-tap1-mean/en/file",
         "results/tiny/features/old-tap9-mean/en/file",
@@ -133,7 +135,7 @@ def test_clean_lists_what_no_config_uses_and_removes_it_when_told(cluttered: Pro
     }
     assert (cluttered.path / "data/en/train.conll").exists()  # behind a link
     assert cluttered.plan(experiment()).jobs == []
-    assert "Nothing: every encoder" in told(cluttered, "clean", "study.yaml", "config/tiny.yaml")
+    assert "Nothing: every encoder" in told(cluttered, "clean")
 
 
 def test_clean_removes_nothing_while_a_run_is_going_on_or_a_config_is_broken(cluttered: Project):
