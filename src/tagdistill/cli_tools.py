@@ -24,14 +24,21 @@ app.add_typer(kernel_app, name="kernel")
 def config_check(
     file: Annotated[Path, typer.Argument(help="config file")],
     root: Annotated[OptionalText, typer.Option(help="where relative paths start, instead of `root:`")] = None,
+    data: Annotated[bool, typer.Option(help="read the data too, as far as it is here")] = True,
 ) -> None:
-    """Check a config file and the files it names, and say what it would train. Run it where the Snakefile is."""
+    """Check a config file and the data it names, and say what it would train. Run it where the Snakefile is."""
     from tagdistill.config import describe_experiment, read_experiment
     from tagdistill.plan import Plan
 
     experiment = read_experiment(file, **({"root": root} if root else {}))
-    Plan(experiment, Path.cwd()).check_files(str(file))
-    typer.echo(describe_experiment(experiment, str(file)))
+    plan = Plan(experiment, Path.cwd())
+    plan.check_files(str(file))
+    told = []
+    if data:
+        from tagdistill.check_data import check_data
+
+        told = check_data(plan, str(file))
+    typer.echo("\n".join([describe_experiment(experiment, str(file)), *told]))
 
 
 @config_app.command("default")
@@ -89,7 +96,9 @@ def plan(
 
 @app.command()
 def clean(
-    configs: Annotated[Paths, typer.Argument(help="configs in use that lie elsewhere than config/ and ./*.yaml")] = None,
+    configs: Annotated[
+        Paths, typer.Argument(help="configs in use that lie elsewhere than config/ and ./*.yaml")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="remove it; without this it is only listed")] = False,
     root: Annotated[OptionalText, typer.Option(help="where relative paths start, instead of `root:`")] = None,
 ) -> None:

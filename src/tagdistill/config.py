@@ -22,6 +22,7 @@ from tagdistill.settings import (
     Training,
     expand_preset,
 )
+from tagdistill.units import count
 
 Model = TypeVar("Model", bound=BaseModel)
 # Which of a teacher's files each objective reads; the registry of losses says the same (a test compares them).
@@ -251,11 +252,12 @@ def describe_experiment(experiment: Experiment, name: str) -> str:
     """Return one paragraph for a person: what a config file would train."""
     objectives = experiment.distill.objectives
     decoders = sorted({decoder_of(objective) for objective in objectives if needs_of(objective)})
+    trained, unseen = (", ".join(languages) for languages in (experiment.languages, experiment.zero_shot))
     teachers = len(experiment.languages) * len(experiment.teacher.seeds) * len(decoders)
+    students, seeds = len(objectives) * len(experiment.seeds), ", ".join(map(str, experiment.seeds))
     return (
-        f"{name}: fine. {experiment.name}: {experiment.task}, {len(experiment.languages)} trained languages "
-        f"({', '.join(experiment.languages)}), {len(experiment.zero_shot)} zero-shot"
-        f"{' (' + ', '.join(experiment.zero_shot) + ')' if experiment.zero_shot else ''}; {teachers} teachers, "
-        f"{len(objectives) * len(experiment.seeds)} students ({', '.join(objectives)}; "
-        f"seeds {', '.join(map(str, experiment.seeds))})."
+        f"{name}: fine. {experiment.name}: {experiment.task}, {count(len(experiment.languages), 'trained language')} "
+        f"({trained}), {len(experiment.zero_shot)} zero-shot{f' ({unseen})' if unseen else ''}; "
+        f"{count(teachers, 'teacher')}, {count(students, 'student')} ({', '.join(objectives)}; "
+        f"{'seed' if len(experiment.seeds) == 1 else 'seeds'} {seeds})."
     )

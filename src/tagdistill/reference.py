@@ -51,9 +51,10 @@ HEAD = """\
 
 <!-- Written by `tagdistill config reference`; a test compares. -->
 
-A config file stands alone: nothing of the demo leaks into another experiment. An unknown key, language, label or file
-stops the run before anything is planned. Check a file with `tagdistill config check FILE`. `--config root=FOLDER` on
-the command line replaces `root:`, and so for every top-level key.
+A config file stands alone: nothing of the demo leaks into another experiment. An unknown key, language or file
+stops the run before anything is planned. `tagdistill config check FILE` finds these, and reads the data that is here:
+columns, tags, labels and cuts that cannot be stop it too. `--config root=FOLDER` on the command line replaces `root:`,
+and so for every top-level key.
 
 [default.yaml](default.yaml) holds every key with its default. An editor that knows JSON schemas completes and checks a
 file that begins with `# yaml-language-server: $schema=config/schema.json`.

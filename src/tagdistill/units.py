@@ -1,6 +1,11 @@
-"""Seconds and bytes as a person says them."""
+"""Counts, seconds and bytes as a person says them."""
 
 from __future__ import annotations
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number of things: 1 split, 1,234 splits."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

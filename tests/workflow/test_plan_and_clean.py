@@ -116,7 +116,7 @@ def test_clean_lists_what_no_config_uses_and_removes_it_when_told(cluttered: Pro
     assert listed.startswith(f"looked at {count} configs in config/ and beside it, and none elsewhere")
     assert [line.split()[2] for line in listed.splitlines()[1:-1]] == [
         "resources/encoders/wheel-old-1234",
-        "resources/data/ud",
+        "resources/data/ud/Old-GSD",
         "resources/vectors/wiki-nl-1234",
         "results/gone/features/old-tap1-mean",
         "results/tiny/features/old-tap9-mean",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tagdistill.data import demo
 from tagdistill.data.corpus import write_corpus
@@ -34,20 +35,11 @@ def prepare(
 ) -> list[str]:
     """Write the corpus of one split, and return what makes one doubt that it was read as meant.
 
-    `source` is the raw file as `sources.fetch` returns it, None for the demo; `limit` is the experiment's cap, after
-    the split's own `take` and `limit`. Raises DataError with file and line for what the format, the scheme (with
-    `strict`) or the label space does not allow.
+    The arguments and errors are those of `read_split`.
     """
-    space = label_list(task, labels)
+    found = read_split(source, language=language, split=split, settings=settings, task=task, labels=labels, limit=limit)
+    sentences, written, repaired, notes, doubts = found
     name = source_name(settings, split, source)
-    notes: Counter[str] = Counter()
-    sentences = _sentences(source, language, split, settings, limit, notes)
-    tagged = split != "unlabelled"
-    if tagged:
-        _check_format(format_of(settings, settings.split(split)), task, source, language, split)
-    scheme: Scheme = _scheme(source, split, settings)
-    place = str(source or name)
-    written, repaired = convert(sentences, space, settings, scheme, task, place) if tagged else (None, [])
     tokens = [sentence.tokens for sentence in sentences]
     write_corpus(
         out,
@@ -61,7 +53,7 @@ def prepare(
             "language": language,
             "split": split,
             "task": task,
-            "labels": list(space),
+            "labels": list(label_list(task, labels)),
             "scheme": "tags" if task == "pos" else "BIOES",
             "source": name,
             "source_sha256": sha256_file(source) if source else sha256_json(tokens),
@@ -70,7 +62,48 @@ def prepare(
             "repaired_places": [_place(sentences[n], position, name) for n, position in repaired[:PLACES]],
         },
     )
-    return warnings(tokens, place)
+    return doubts
+
+
+class Read(NamedTuple):
+    """What a split holds: its sentences, their labels, repaired tags as (sentence, position), counts of the rest.
+
+    `doubts` are warnings: what makes one doubt that it was read as meant.
+    """
+
+    sentences: list[Sentence]
+    labels: list[list[str]] | None  # in the label space; None for text without labels
+    repaired: list[tuple[int, int]]
+    notes: Counter[str]
+    doubts: list[str]
+
+
+def read_split(
+    source: Path | None,
+    *,
+    language: str,
+    split: str,
+    settings: Language,
+    task: str,
+    labels: str | Sequence[str],
+    limit: int | None = None,
+) -> Read:
+    """Read one split into the label space of the experiment.
+
+    `source` is the raw file as `sources.fetch` returns it, None for the demo; `limit` is the experiment's cap, after
+    the split's own `take` and `limit`. Raises DataError with file and line for what the format, the scheme (with
+    `strict`) or the label space does not allow.
+    """
+    space = label_list(task, labels)
+    place = str(source or source_name(settings, split, source))
+    notes: Counter[str] = Counter()
+    sentences = _sentences(source, language, split, settings, limit, notes)
+    doubts = warnings([sentence.tokens for sentence in sentences], place)
+    if split == "unlabelled":
+        return Read(sentences, None, [], notes, doubts)
+    _check_format(format_of(settings, settings.split(split)), task, source, language, split)
+    written, repaired = convert(sentences, space, settings, _scheme(source, split, settings), task, place)
+    return Read(sentences, written, repaired, notes, doubts)
 
 
 def _scheme(source: Path | None, split: str, settings: Language) -> Scheme:

@@ -1,0 +1,96 @@
+"""What is wrong with the data of a config is found before anything is planned, by the readers of the workflow."""
+
+from __future__ import annotations
+
+import io
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tagdistill import cli
+
+TRAIN = "1\tKone\tX\tB-PERSON\n2\tlives\tX\tO\n\n1\tRome\tX\tB-ORG\n"  # columns: number, word, part of speech, tag
+FRENCH: dict[str, Any] = {
+    **{"format": "conll", "separator": "tab", "columns": {"token": 1, "tag": 3}},
+    **{"label_map": {"PERSON": "PER"}, "train": "fr.conll", "test": "fr-test.conll"},
+}
+
+
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Return a function that checks a config with some keys of its language replaced, and says what it printed."""
+    monkeypatch.chdir(tmp_path)
+    Path("fr.conll").write_text(TRAIN, encoding="utf-8")
+    Path("fr-test.conll").write_text("1\tAna\tX\tI-PER\n", encoding="utf-8")
+
+    def run(*options: str, status: int = 0, **language: Any) -> str:
+        values: dict[str, Any] = {"name": "study", "task": "ner", "labels": language.pop("labels", ["PER", "ORG"])}
+        values["languages"] = {**language.pop("others", {}), "fr": {**FRENCH, **language}}
+        values |= {"teacher": {"updates": 1}, "student": {"updates": 1}}
+        Path("study.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+        monkeypatch.setattr(sys, "argv", ["tagdistill", "config", "check", "study.yaml", *options])
+        try:
+            cli.main()
+        except SystemExit as stop:
+            assert (stop.code or 0) == status
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return said.err if status else said.out
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"columns": {"token": 1, "tag": 7}}, "fr.conll:1: no column 7: the line has 4 columns, parted by tab"),
+        ({"columns": {"token": 1, "tag": 2}}, "fr.conll:1: tag 'X' is not IOB2"),
+        ({"label_map": {"PERSN": "PER"}}, "fr.conll:1: label 'PERSON' is not in the label space\n  Did you mean 'PER'"),
+        ({"labels": ["PER", "LOC"]}, "fr.conll:4: label 'ORG' is not in the label space"),
+        ({"train": {"path": "fr.conll", "take": "100:200"}}, "fr.conll: `take: 100:200` leaves no sentence"),
+        ({"encoding": "utf-16"}, "fr.conll: not utf-16"),
+        ({"strict": True, "train": "fr-test.conll"}, "fr-test.conll:1: tag 'I-PER' at the start of the sentence"),
+        ({"columns": {"token": "form"}}, "study.yaml: languages.fr.columns.token: 'form' is not a number"),
+        ({"format": "conllu"}, "fr.conll:1: "),
+    ],
+)
+def test_a_mistake_in_the_data_is_told_by_file_and_line(check, changes: dict[str, Any], says: str):
+    said = check(status=1, **changes)
+    assert said.startswith(f"error: {says}")
+    assert check("--no-data", **changes).startswith("study.yaml: fine.")
+
+
+def test_what_was_read_and_what_was_not_is_said(check):
+    assert check().splitlines()[1:] == [
+        "Data: 3 sentences in 2 splits read without a fault; 1 badly started span will be repaired."
+    ]
+    others = {"es": {"source": "conll2002"}, "it": {"source": "demo"} | {"code": "es", "splits": ["train", "test"]}}
+    last = check(others=others, labels=["PER", "ORG", "LOC"]).splitlines()[-1]
+    assert "in 4 splits read" in last and last.endswith("; 3 downloads were not looked at.")
+    assert len(check("--no-data").splitlines()) == 1
+    said = check(others={"it": {"source": "demo", "code": "es"}}, status=1)  # the demo has LOC too
+    assert said.startswith("error: study.yaml: languages.it: demo train: sentence 4: label 'LOC' is not in")
+
+
+def test_the_same_sentences_in_two_labelled_splits_are_a_warning_and_two_parts_of_a_file_are_none(check):
+    said = check(test="fr.conll").splitlines()
+    assert said[-1] == "warning: fr.train and fr.test are the same sentences, 1 to 2 of fr.conll"
+    parts = {x: {"path": "./fr.conll", "take": take} for x, take in (("train", ":1"), ("dev", "1:"), ("test", "1:2"))}
+    said = check(**parts).splitlines()
+    assert said[2:] == ["warning: fr.dev and fr.test are the same sentences, 2 to 2 of ./fr.conll"]
+    assert "warning" not in check(unlabelled="fr.conll")
+
+
+def test_two_members_of_an_archive_are_two_files(check, tmp_path: Path):
+    with tarfile.open(tmp_path / "fr.tar.gz", "w:gz") as archive:
+        for name in ("train", "test"):
+            data = b"fr:Ana\tB-PER\n"
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    files = {"format": "wikiann", "train": "fr.tar.gz", "test": "fr.tar.gz", "columns": {"token": 0, "tag": -1}}
+    assert "warning" not in check(**files)
