@@ -41,7 +41,8 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> Confi
     # An unknown key is the likeliest cause of every other complaint (a mistyped `updates` is also a missing one).
     details = error.errors()
     first = next((d for d in details if d["type"] == "extra_forbidden"), details[0])
-    keys = tuple(part for part in first["loc"] if _is_key(part))
+    unknown = first["loc"][-1:] if first["type"] == "extra_forbidden" else ()  # it may look like anything
+    keys = (*(part for part in first["loc"][: len(first["loc"]) - len(unknown)] if _is_key(part)), *unknown)
     place = f"{where}{'.'.join(map(str, keys))}".rstrip(": .")
     if first["type"] == "extra_forbidden":
         owner, _ = _owner(model, keys[:-1])

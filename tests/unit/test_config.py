@@ -102,6 +102,11 @@ def test_an_unknown_key_is_named_before_the_key_that_it_was_meant_to_be():
     assert "study.yaml: student.updats: unknown key" in refusal(values)
 
 
+@pytest.mark.parametrize("key", ["(", "[", "a[b", "int"])
+def test_an_unknown_key_may_look_like_anything(key: str):
+    assert f"study.yaml: {key}: unknown key" in refusal(changed(key, None))
+
+
 @pytest.mark.parametrize(
     ("key", "value", "close"),
     [
