@@ -8,6 +8,7 @@ Snakemake finds its plug-ins by the name of their package, and reads the types o
 """
 
 import json
+import re
 import sys
 from dataclasses import dataclass, field
 from logging import LogRecord
@@ -21,6 +22,9 @@ from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 from tqdm import tqdm
 
 LINES = 15  # of the log of a job that failed
+# How Python tells of a command that SIGINT or SIGTERM ended.
+ASKED = re.compile(r"returned non-zero exit status (130|143)\.|died with <Signals\.SIG(INT|TERM): ")
+STOPPED = "Terminating processes on user request"  # how Snakemake begins to end: Ctrl-C, or a signal
 
 
 @dataclass
@@ -36,6 +40,8 @@ class Formatter(DefaultFormatter):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.jobs: dict[int, str] = {}  # what the rules say of their jobs: an error names a number alone
+        self.stopped = False  # on request: jobs that end after that did not fail
+        self.asked: list[str] = []  # the command lines of jobs that a signal asked to end
 
     def format_job_info(self, msg: dict[str, Any]) -> str:
         self.jobs[msg["jobid"]] = msg["rule_msg"]
@@ -45,19 +51,26 @@ class Formatter(DefaultFormatter):
         what = self.jobs.get(msg["jobid"]) or f"job {msg['jobid']}"
         told = [f"Error in rule {msg['rule_name']}: {what}"]
         told += [f"    {msg['rule_msg']}"] if msg["rule_msg"] else []
+        stopped = self.stopped
         for log in msg["log"]:
-            told += [f"    {log} ends:", *(f"    | {line}" for line in end_of(Path(log)))]
+            stopped |= any(str(log) in command for command in self.asked)
+            told += [f"    {log} ends:", *(f"    | {line}" for line in end_of(Path(log), stopped))]
         if not msg["log"]:
             told.append(f"    {msg['shellcmd']}")
         told += [f"    {name}: {value}" for name, value in (msg.get("aux") or {}).items()]
-        return [*told, "    Put it right and give the same command again: what is finished stays."]
+        way = "Give" if stopped else "Put it right and give"
+        return [*told, f"    {way} the same command again: what is finished stays."]
 
 
-def end_of(log: Path) -> list[str]:
-    """Return the last lines of a log, or what it means that there are none."""
+def end_of(log: Path, stopped: bool = False) -> list[str]:
+    """Return the last lines of a log, and what it means that they tell no error; `stopped`: on request, as the run."""
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     lines = text.rstrip().splitlines()
-    if not any("error" in line.lower() for line in lines):
+    if stopped:
+        lines.append("(stopped on request, by Ctrl-C or a signal)")
+    elif not lines:
+        lines.append("(nothing: the job did not start, or was ended before it wrote a line)")
+    elif not any("error" in line.lower() for line in lines):
         lines.append("(no error is told: the job was killed, perhaps because it took more memory than there is)")
     return lines[-LINES:]
 
@@ -74,16 +87,18 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         common: Any = self.common_settings
         self.bar: tqdm[Any] | None = None
+        self.messages = Formatter(common.quiet, common.show_failed_logs)
         self.text = ColorizingTextHandler(
             nocolor=common.nocolor,
             stream=sys.stdout if common.stdout else sys.stderr,
-            formatter=Formatter(common.quiet, common.show_failed_logs),
+            formatter=self.messages,
         )
         quiet = (common.quiet, common.debug_dag, common.verbose, common.dryrun, common.printshellcmds)
         self.text.addFilter(DefaultFilter(*quiet))
 
     def emit(self, record: LogRecord) -> None:
         event = getattr(record, "event", None)
+        self._look_for_a_stop(record.getMessage())
         if event == LogEvent.JOB_INFO and getattr(self.settings, "file", None):
             self._note(record.__dict__)
         # The command line of a failed job, which the message of the job leaves out on purpose.
@@ -96,6 +111,11 @@ class LogHandler(LogHandlerBase):
             return
         with tqdm.external_write_mode(file=self.text.stream):  # the bar steps aside
             self.text.emit(record)
+
+    def _look_for_a_stop(self, message: str) -> None:
+        self.messages.stopped |= message.startswith(STOPPED)
+        if ASKED.search(message):
+            self.messages.asked.append(message)
 
     def close(self) -> None:
         if self.bar is not None:

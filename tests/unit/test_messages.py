@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from pathlib import Path
+from subprocess import CalledProcessError
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,9 +75,44 @@ def test_a_failed_job_shows_the_end_of_its_log_and_no_command(tmp_path: Path, mo
 
 
 def test_a_job_without_an_error_in_its_log_was_killed(tmp_path: Path):
-    assert "killed" in end_of(tmp_path / "none.log")[-1]
     (tmp_path / "half.log").write_text("update 3 of 10\n")
-    assert end_of(tmp_path / "half.log")[0] == "update 3 of 10" and "killed" in end_of(tmp_path / "half.log")[-1]
+    assert end_of(tmp_path / "half.log")[0] == "update 3 of 10" and "memory" in end_of(tmp_path / "half.log")[-1]
+
+
+def test_a_job_that_wrote_nothing_is_not_said_to_have_been_killed_for_memory(tmp_path: Path):
+    (tmp_path / "empty.log").touch()
+    for name in ("none.log", "empty.log"):  # such as one that the cluster refused
+        assert end_of(tmp_path / name) == ["(nothing: the job did not start, or was ended before it wrote a line)"]
+
+
+def test_jobs_of_a_run_that_was_stopped_did_not_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "half.log").write_text("update 3 of 10\n")
+    screen = Screen(False)
+    out = handler(screen, monkeypatch)
+    out.emit(record(None, "Terminating processes on user request, this might take some time."))
+    out.emit(failure(tmp_path / "half.log"))
+    lines = screen.getvalue().rstrip().splitlines()
+    assert lines[-3:-1] == ["    | update 3 of 10", "    | (stopped on request, by Ctrl-C or a signal)"]
+    assert lines[-1] == "    Give the same command again: what is finished stays."
+
+
+@pytest.mark.parametrize(
+    ("status", "says"), [(143, "on request"), (130, "on request"), (-15, "on request"), (137, "memory")]
+)
+def test_a_job_that_was_asked_to_end_was_not_killed_for_memory(
+    status: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    logs = [tmp_path / f"{name}.log" for name in ("this", "other")]
+    for log in logs:
+        log.write_text("update 3 of 10\n")
+    screen = Screen(False)
+    out = handler(screen, monkeypatch)
+    said = f"CalledProcessError in file x:\n{CalledProcessError(status, f'tagdistill > {logs[0]} 2>&1')}"
+    out.emit(record(LogEvent.ERROR, said, exception="CalledProcessError"))
+    out.emit(failure(logs[0]))
+    assert says in screen.getvalue() and "exit status" not in screen.getvalue()
+    out.emit(failure(logs[1]))
+    assert "memory" in screen.getvalue()
 
 
 def test_other_errors_are_shown(monkeypatch: pytest.MonkeyPatch):
