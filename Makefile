@@ -21,6 +21,7 @@ help:  ## List the targets
 setup: $(INSTALLED)  ## Create .venv and install tagdistill with the pinned versions
 
 $(INSTALLED): pyproject.toml constraints.txt
+	@echo 'Installing the pinned packages into $(VENV): some minutes, without a word until they are there.'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_TORCH) "$$(grep '^torch==' constraints.txt)"
@@ -29,8 +30,6 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: setup  ## Run the whole workflow on the embedded demo data; prints where the report is
 	PATH="$$PWD/$(BIN):$$PATH" snakemake --cores $(CORES)
-	@echo
-	@echo "The report: $$PWD/results/demo/report/index.html"
 
 test: setup  ## Run all tests
 	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses $(CORES) --dist worksteal $(PYTEST_ARGS)

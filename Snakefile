@@ -1,5 +1,6 @@
 """tagdistill: from data sets to one multilingual tagger. `snakemake --cores N [--configfile config/small/ud.yaml]`."""
 
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -71,3 +72,8 @@ rule export:
     """All students, each in a folder that stands alone."""
     input:
         [f"{PLAN.results}/{model.replace('students', 'export')}" for model in PLAN.models() if "students/" in model],
+
+
+onsuccess:
+    if any(job.rule.name == "report" for job in workflow.dag.jobs):
+        logger.info(f"The report: {Path(rules.report.output.page).resolve()}")

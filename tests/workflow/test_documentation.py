@@ -11,7 +11,7 @@ import pytest
 import typer
 import yaml
 from documented import ROOT, TOOLS, Command, blocks, commands
-from projects import Project, new_project, write_data
+from projects import Project, new_project
 
 from tagdistill import cli
 from tagdistill.config import check_experiment, read_yaml
@@ -86,10 +86,9 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = new_project(tmp_path_factory.mktemp("mine") / "project")
     _, text = next(block for block in blocks("yaml") if "name: mine" in block[1])
     (project.path / "mine.yaml").write_text(text, encoding="utf-8")
-    write_data(project.path / "data/en")
-    for language in ("nl", "de"):
-        (project.path / "data" / language).mkdir()
-        for name in ("train.conll", "test.conll", "plain.txt"):
+    for language in ("en", "nl", "de"):
+        (project.path / "data" / language).mkdir(parents=True)
+        for name in ("train.conll", "dev.conll", "test.conll", "plain.txt"):
             (project.path / "data" / language / name).write_text("Ada B-PER\n", encoding="utf-8")
     return project
 
