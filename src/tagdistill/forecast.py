@@ -21,7 +21,7 @@ from statistics import fmean
 
 from tagdistill.errors import TagdistillError
 from tagdistill.files import folder_size
-from tagdistill.reasons import explain
+from tagdistill.reasons import NOT_THERE, explain
 from tagdistill.units import disk, duration
 
 STAGES = (
@@ -29,6 +29,7 @@ STAGES = (
     *("export_targets", "train_student", "evaluate_student", "evaluate_teacher", "report", "export_student"),
 )
 NAMED = 4  # jobs of a group that are named; the rest are counted
+ALIEN = ("encoder", "features", "raw", "vectors")  # wildcards: what another value of them made says little of the size
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,20 @@ def groups(jobs: Sequence[Job]) -> list[Group]:
     found: dict[tuple[str, str], Group] = {}
     for job in jobs:
         if job.output:  # the others are names for several files
-            why = explain(job.reason, job.rule)
+            why = _why(job)
             found.setdefault((job.rule, why), Group(job.rule, why)).jobs.append(job)
     order = {rule: number for number, rule in enumerate(STAGES)}
     return sorted(found.values(), key=lambda group: order.get(group.rule, len(order)))
+
+
+def _why(job: Job) -> str:
+    """Return why a job runs; where some of its files are there, such as scores in other languages, which are not."""
+    why = explain(job.reason, job.rule)
+    missing = sorted({Path(file).stem for file in job.output if not Path(file).exists()})
+    if why != NOT_THERE or len(missing) == len({Path(file).stem for file in job.output}):
+        return why
+    more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+    return f"{NOT_THERE}: {', '.join(missing[:NAMED])}{more}"
 
 
 # -- how long and how much
@@ -121,18 +132,25 @@ def seconds(job: Job) -> tuple[float | None, bool]:
     return (fmean(others), True) if others else (None, False)
 
 
-def size(job: Job) -> int | None:
-    """Return the bytes that a job may add: those of like results, less those of its own that it replaces."""
-    total = 0
+def size(job: Job) -> tuple[int | None, bool]:
+    """Return the bytes that a job may add, and whether they are those of another encoder or download: a guess.
+
+    They are those of like results, less those of its own that it replaces.
+    """
+    total, guess = 0, False
     for file in job.output:
         if Path(file).exists():
             continue
         pattern = _pattern(file, job.wildcards)
-        sizes = _like(pattern) or _like(str(Path(pattern).with_name(f"*{Path(file).suffix}")))
+        near = _pattern(file, {name: value for name, value in job.wildcards.items() if name not in ALIEN})
+        sizes = _like(near)
         if not sizes:
-            return None
+            guess |= near != pattern
+            sizes = _like(pattern) or _like(str(Path(pattern).with_name(f"*{Path(file).suffix}")))
+        if not sizes:
+            return None, False
         total += round(fmean(sizes))
-    return total
+    return total, guess
 
 
 def _pattern(file: str, wildcards: Mapping[str, str]) -> str:
@@ -140,7 +158,7 @@ def _pattern(file: str, wildcards: Mapping[str, str]) -> str:
     parts = Path(file).parts
     values = set(wildcards.values())
     stars = [_star(part, values) for part in parts[2:]]
-    return str(Path(parts[0], "*", *stars))
+    return str(Path(parts[0], "*" if parts[0] == "results" else parts[1], *stars))
 
 
 def _star(part: str, values: set[str]) -> str:
@@ -190,10 +208,12 @@ def _time(jobs: Sequence[Job]) -> str:
 
 
 def _disk(jobs: Sequence[Job]) -> str:
-    told = [x for x in map(size, jobs) if x is not None]
+    known = [size(job) for job in jobs]
+    told = [x for x, _ in known if x is not None]
     if not told:
         return "unknown"
-    return f"{'' if len(told) == len(jobs) else 'over '}{disk(sum(told))}" if sum(told) else "none"
+    mark = "*" if any(guess for _, guess in known) else ""
+    return f"{'' if len(told) == len(jobs) else 'over '}{disk(sum(told))}{mark}" if sum(told) else "none"
 
 
 def _total(jobs: Sequence[Job], cores: int) -> list[str]:
@@ -204,7 +224,8 @@ def _total(jobs: Sequence[Job], cores: int) -> list[str]:
     for job in jobs:
         longest[job.rule] = max(longest.get(job.rule, 0.0), times[id(job)][0] or 0.0)
     wall = max(work / cores, sum(longest.values()))
-    bytes_ = [x for x in map(size, jobs) if x is not None]
+    sizes = [size(job) for job in jobs]
+    bytes_ = [x for x, _ in sizes if x is not None]
     free = shutil.disk_usage(Path()).free
     unknown = len(jobs) - len(known)
     text = "1 job" if len(jobs) == 1 else f"{len(jobs)} jobs"
@@ -218,4 +239,6 @@ def _total(jobs: Sequence[Job], cores: int) -> list[str]:
         lines.append("THE DISK IS TOO SMALL: free some space first (`tagdistill clean` lists what nobody uses)")
     if any(foreign for _, foreign in times.values()):
         lines.append("* from other experiments' benchmarks: other settings take other times")
+    if any(guess for _, guess in sizes):
+        lines.append("* on the disk: as much as another encoder, or another download, takes")
     return [line for line in lines if line]

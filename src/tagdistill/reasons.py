@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 FOLLOWS = "follows from the above"
+NOT_THERE = "not there yet"
 ALONE = {"export_targets": "distill.k"}  # rules whose one setting is no JSON
 REASONS = (
     ("Params have changed", None),
     ("Updated input files", "its input changed"),
-    ("Missing output files", "not there yet"),
+    ("Missing output files", NOT_THERE),
     ("Incomplete output files", "was interrupted"),
     ("Set of input files has changed", "reads other files than before"),
     ("Software environment", "the software environment changed"),

@@ -26,7 +26,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Projec
             offline = project.offline(path / "offline.log")
             done = project.snakemake(project.write(experiment()), *arguments, **offline)
             assert done.returncode == 0, done.stdout[-8000:]
-            (path / "done").touch()
+            (path / "done").write_text(done.stdout, encoding="utf-8")
     return Project(path, path / "src")
 
 

@@ -44,7 +44,8 @@ def test_a_plan_says_what_runs_why_how_long_and_how_much(finished: Project):
     assert "settings.updates: 6 → 7 (es crf 0)" in text
     assert "follows from the above (es crf 0 train, es crf 0 unlabelled)" in text
     assert 'languages: ["en", "es"] → ["en", "es", "hi"] (baseline 0)' in text
-    assert "unknown" in row(text, "report") and "unknown" not in row(text, "encode")  # a report has no benchmark
+    assert "unknown" not in text
+    assert "not there yet: hi (en crf 0)" in row(text, "evaluate_teacher")  # scored on the others before
     assert "of work, on 2 cores about" in text and "more on the disk, of" in text
     assert "*" not in text  # every time is from this experiment
 
@@ -76,7 +77,10 @@ def test_a_plan_without_anything_to_do_or_with_a_mistake_says_so(finished: Proje
 def test_times_of_other_experiments_are_marked(finished: Project):
     text = told(finished, "plan", str(finished.write(experiment() | {"name": "other"})))
     assert row(text, "prepare").split()[2:4] == [row(text, "prepare").split()[2], "s*"]
-    assert "* from other experiments' benchmarks" in text
+    assert "* from other experiments' benchmarks" in text and "* on the disk" not in text
+    text = told(finished, "plan", str(finished.write(experiment() | {"encoder": {"provider": "wheel"}})))
+    assert "B*" in row(text, "convert_encoder") and "B*" in row(text, "encode")  # of the random encoder
+    assert "* on the disk: as much as another encoder" in text
 
 
 @pytest.fixture

@@ -29,6 +29,12 @@ def test_every_prediction_and_score_is_of_its_own_language(finished):
         assert metrics["role"] == ("zero_shot" if file.stem == "de" else "trained")
 
 
+def test_a_run_ends_with_the_place_of_its_report(finished):
+    line = f"The report: {finished.path.resolve() / 'results/tiny/report/index.html'}"
+    assert (finished.path / "done").read_text(encoding="utf-8").count(line) == 1
+    assert "The report:" not in finished.plan(experiment(), "--forceall").text  # a dry run made none
+
+
 def test_targets_and_features_are_of_their_own_corpus(finished):
     from tagdistill.distill.targets import read_targets
     from tagdistill.encoders.store import FeatureStore

@@ -71,6 +71,8 @@ rule report:
         ),
     log:
         f"logs/{PLAN.name}/report.log",
+    benchmark:
+        f"benchmarks/{PLAN.name}/report/report.tsv"
     conda:
         "../../envs/cpu.yaml"
     resources:

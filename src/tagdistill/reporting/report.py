@@ -49,7 +49,7 @@ def build_report(
     """
     analysis = Analysis(read_scores(results, experiment), draws=draws)
     runs = read_runs(results, [*students(experiment), *teachers(experiment)])
-    stages = read_stages(benchmarks)
+    stages = [stage for stage in read_stages(benchmarks) if stage.name != "report"]  # that is the report before this
     about = _about_encoder(encoder)
     reports = read_data_reports(results, experiment)
     others = variants(analysis, reports)
