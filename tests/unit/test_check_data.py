@@ -94,3 +94,10 @@ def test_two_members_of_an_archive_are_two_files(check, tmp_path: Path):
             archive.addfile(member, io.BytesIO(data))
     files = {"format": "wikiann", "train": "fr.tar.gz", "test": "fr.tar.gz", "columns": {"token": 0, "tag": -1}}
     assert "warning" not in check(**files)
+
+
+def test_words_that_are_numbers_are_a_warning(check, tmp_path: Path):
+    (tmp_path / "fr.conll").write_text("".join(f"{n}\tKone\tX\tO\n" for n in range(1, 60)), encoding="utf-8")
+    assert "warning" not in check()
+    said = check(columns={"token": 0, "tag": 3}).splitlines()
+    assert said[2].startswith("warning: fr.conll: nearly all words are numbers (1 2 3")
