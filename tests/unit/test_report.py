@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -13,15 +14,17 @@ import yaml
 from synthetic_results import TRAINED, WRONG, build, settings
 
 from tagdistill.errors import DataError
+from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.metrics import metrics_record, score
-from tagdistill.evaluation.scores import students
-from tagdistill.evaluation.tables import TABLES
+from tagdistill.evaluation.scores import read_scores, students
+from tagdistill.evaluation.tables import TABLES, in_language
 from tagdistill.files import write_json, write_text
 from tagdistill.parquet import write_table
+from tagdistill.reporting import headline
 from tagdistill.reporting.card import model_card
 from tagdistill.reporting.facts import non_commercial, read_runs, read_stages
 from tagdistill.reporting.figures import FIGURES, duration
-from tagdistill.reporting.html import Field, Head, Table
+from tagdistill.reporting.html import Field, Head, Table, grid_table
 from tagdistill.reporting.report import build_report, read_metrics
 
 ATTACK = "<script>alert(1)</script><img src=http://evil.example/x onerror=alert(1)>\"'&"
@@ -381,3 +384,40 @@ def test_what_the_tokenizer_could_not_take_is_in_the_data_table():
     table = data_table(reports, {("fr", "test"): {"words with an unknown piece": 2}})
     assert "words with an unknown piece 2" in str(table)
     assert "unknown piece" not in str(data_table(reports))
+
+
+def test_the_note_on_demonstration_data_is_of_the_languages_that_are():
+    def note(**changes) -> str:
+        analysis = SimpleNamespace(results=SimpleNamespace(experiment=settings(**changes), missing=[]))
+        found = headline.notes(analysis, [])
+        return next((text for text in found if "demonstration data" in text), "")
+
+    demo = {name: {"source": "demo"} for name in ("en", "es")}
+    unseen = {"de": {"source": "demo"}}
+    assert note() == ""
+    assert note(zero_shot=unseen).startswith("Part of this is demonstration data, written for this project (de): its")
+    assert note(languages=demo, zero_shot=unseen).startswith("This is demonstration data")
+    assert "docs/results.md" in note(languages=demo, zero_shot=unseen)
+
+
+def test_a_licence_that_nobody_states_is_listed(page):
+    told = Page(page)
+    licences = next(table for table in told.tables if table[0] == ["language", "licence"])
+    assert licences[1:] == [
+        ["en", "CC BY-SA 4.0"],
+        ["fr", "LGPL-LR"],
+        ["nl", "CC BY-NC-SA 4.0"],
+        *([name, "not stated"] for name in ("de", "ar", "xx")),
+    ]
+
+
+def test_where_all_students_are_alike_none_is_the_best(tmp_path):
+    alike = {model: dict.fromkeys(languages, 1000) for model, languages in WRONG.items() if "students" in model}
+    results, _ = build(tmp_path, WRONG | alike)
+    analysis = Analysis(read_scores(results, settings()), draws=5)
+    assert [number.title for number in headline.numbers(analysis)[:2]] == [
+        "In-language: all alike",
+        "Zero-shot: all alike",
+    ]
+    assert headline.findings(analysis)[0] == "In-language: every student averages 0.00: none is better than another."
+    assert not any(field.best for _, row in grid_table(in_language(analysis)).rows for field in row)

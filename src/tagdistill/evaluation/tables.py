@@ -99,7 +99,7 @@ def _over(group: Group, most: int = 5) -> str:
 
 def _cells(column: Sequence[tuple[Value | None, str]], systems: Sequence[System]) -> list[Cell]:
     shown = [v.mean for (v, _), s in zip(column, systems, strict=True) if v and s.kind == "student"]
-    top = f"{max(shown):.2f}" if len(shown) > 1 else None
+    top = f"{max(shown):.2f}" if len({f"{mean:.2f}" for mean in shown}) > 1 else None
     return [
         Cell(value, best=value is not None and system.kind == "student" and f"{value.mean:.2f}" == top, note=note)
         for (value, note), system in zip(column, systems, strict=True)

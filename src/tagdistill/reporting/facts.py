@@ -84,14 +84,13 @@ def read_data_reports(results: Path, experiment: Experiment) -> dict[str, dict[s
     return {language: read_json(path) for language, path in paths.items() if path.exists()}
 
 
-def licences(experiment: Experiment, reports: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return the licence of each language's data as far as it is known: from the settings, or from the data report."""
-    found = {}
+def licences(experiment: Experiment, reports: Mapping[str, Mapping[str, Any]]) -> dict[str, str | None]:
+    """Return the licence of each language's data, from the settings or the data report; None where nothing says it."""
+    found: dict[str, str | None] = {}
     for language, settings in {**experiment.languages, **experiment.zero_shot}.items():
         told = [split.get("licence") for split in reports.get(language, {}).get("splits", {}).values()]
         known = list(dict.fromkeys(str(x) for x in ([settings.licence] if settings.licence else told) if x))
-        if known:
-            found[language] = "; ".join(known)
+        found[language] = "; ".join(known) or None
     return found
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from tagdistill.evaluation.analysis import Analysis, Comparison, Group, System, Value
 from tagdistill.evaluation.significance import Interval
 from tagdistill.reporting.facts import Run
+from tagdistill.settings import Experiment
+from tagdistill.units import count
 
 TASKS = {"pos": "part-of-speech tagging", "ner": "named entity recognition", "aspect": "aspect extraction"}
 
@@ -26,11 +28,11 @@ def trained(analysis: Analysis) -> str:
     """Say what was trained, in one sentence."""
     experiment = analysis.results.experiment
     languages = ", ".join(experiment.languages)
-    unseen = f", tested zero-shot on {_count(len(experiment.zero_shot), 'more')}" if experiment.zero_shot else ""
+    unseen = f", tested zero-shot on {len(experiment.zero_shot)} more" if experiment.zero_shot else ""
     return (
-        f"One multilingual student for {TASKS[experiment.task]} in {_count(len(experiment.languages), 'language')} "
-        f"({languages}){unseen}; {_count(len(experiment.distill.objectives), 'objective')}, "
-        f"{_count(len(experiment.seeds), 'seed')} each."
+        f"One multilingual student for {TASKS[experiment.task]} in {count(len(experiment.languages), 'language')} "
+        f"({languages}){unseen}; {count(len(experiment.distill.objectives), 'objective')}, "
+        f"{count(len(experiment.seeds), 'seed')} each."
     )
 
 
@@ -45,6 +47,8 @@ def _best_number(analysis: Analysis, group: Group) -> Number | None:
     if best is None:
         return None
     system, value = best
+    if all_equal(analysis, group):
+        return Number(f"{group.title}: all alike", score(value), "no student is better than another")
     title = f"{group.title}: best is {system.title}"
     comparison = _comparison(analysis, system.key, group)
     if comparison is None:
@@ -80,6 +84,8 @@ def _finding(analysis: Analysis, group: Group) -> str | None:
     system, value = best
     others = [c for c in analysis.comparisons if c.group == group.key and analysis.student(c.system)]
     better, worse = ([c for c in others if c.verdict == verdict] for verdict in ("better", "worse"))
+    if all_equal(analysis, group):
+        return f"{group.title}: every student averages {value.mean:.2f}: none is better than another."
     text = f"{group.title}: the highest average is {system.title} with {score(value)}."
     if others and not better:
         text += " No objective is clearly better than its reference."
@@ -117,17 +123,30 @@ def _gap_findings(analysis: Analysis) -> list[str]:
 def notes(analysis: Analysis, runs: Sequence[Run]) -> list[str]:
     """Return what a reader must know before trusting the numbers."""
     experiment, found = analysis.results.experiment, []
-    if any(x.source == "demo" for x in {**experiment.languages, **experiment.zero_shot}.values()):
-        found.append(
-            "This is demonstration data, written for this project: the numbers show that the steps work, no more."
-        )
+    found += _demonstration(experiment)
     if len(experiment.seeds) == 1:
         found.append("One seed: how much the scores vary with the seed is not known.")
     if missing := analysis.results.missing:
-        found.append(f"{_count(len(missing), 'result')} missing (shown as –): {_some(missing)}.")
+        found.append(f"{count(len(missing), 'result')} missing (shown as –): {_some(missing)}.")
     if unequal := _unequal(runs):
         found.append(f"Not all students had the same number of updates: {unequal}. Compare at equal updates.")
     return found
+
+
+def _demonstration(experiment: Experiment) -> list[str]:
+    every = {**experiment.languages, **experiment.zero_shot}
+    made_up = [name for name, language in every.items() if language.source == "demo"]
+    if not made_up:
+        return []
+    if len(made_up) < len(every):
+        return [
+            f"Part of this is demonstration data, written for this project ({', '.join(made_up)}): "
+            "its numbers show that the steps work, no more."
+        ]
+    return [
+        "This is demonstration data, written for this project: the numbers show that the steps work, no more. "
+        "docs/results.md, in the project's folder, has results on real data."
+    ]
 
 
 def _unequal(runs: Sequence[Run]) -> str:
@@ -147,6 +166,12 @@ def best_of(analysis: Analysis, group: Group) -> tuple[System, Value] | None:
     return max(whole, key=lambda pair: pair[1].mean, default=None)
 
 
+def all_equal(analysis: Analysis, group: Group) -> bool:
+    """Return whether several students were compared and all show the same average."""
+    found = [analysis.average(system, group) for system in analysis.students]
+    return len(found) > 1 and len({f"{value.mean:.2f}" for value in found if value is not None}) == 1
+
+
 def _comparison(analysis: Analysis, system: str, group: Group) -> Comparison | None:
     return next((c for c in analysis.comparisons if (c.system, c.group) == (system, group.key)), None)
 
@@ -164,10 +189,6 @@ def difference(found: Interval) -> str:
 def per_cent(found: Interval) -> str:
     """Write a share with its 95 % interval."""
     return f"{found.value:.0f} % [{found.low:.0f}, {found.high:.0f}]"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 or noun == "more" else f"{number} {noun}s"
 
 
 def _some(names: Sequence[str], most: int = 6) -> str:

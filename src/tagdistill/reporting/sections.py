@@ -217,9 +217,12 @@ def version_table(runs: Sequence[Run]) -> Table | None:
     return plain_table(["library", "this report", "training"], rows, words=True)
 
 
-def licence_table(licences: Mapping[str, str]) -> Table | None:
-    """Return the licence of each language's data, those that forbid commercial use marked."""
-    rows = [(x, Field(text, tone="warn" if non_commercial(text) else "")) for x, text in licences.items()]
+def licence_table(licences: Mapping[str, str | None]) -> Table | None:
+    """Return the licence of each language's data, those that forbid commercial use and those not stated marked."""
+    rows = [
+        (x, Field(text or "not stated", tone="warn" if non_commercial(text) or not text else ""))
+        for x, text in licences.items()
+    ]
     return plain_table(["language", "licence"], rows, words=True)
 
 
