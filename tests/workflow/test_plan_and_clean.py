@@ -45,7 +45,7 @@ def test_a_plan_says_what_runs_why_how_long_and_how_much(finished: Project):
     assert "follows from the above (es crf 0 train, es crf 0 unlabelled)" in text
     assert 'languages: ["en", "es"] → ["en", "es", "hi"] (baseline 0)' in text
     assert "unknown" not in text
-    assert "not there yet: hi (en crf 0)" in text  # scored on the others before
+    assert "not there yet: hi (en crf 0, es crf 0)" in text  # scored on the others before
     assert "of work, on 2 cores about" in text and "more on the disk, of" in text
     assert "*" not in text  # every time is from this experiment
 
