@@ -106,6 +106,23 @@ def test_two_closed_blocks_of_labels_are_both_remembered() -> None:
     assert c.marginals[0, :, :2].sum() > 399
 
 
+@pytest.mark.parametrize("spread", [250.0, 450.0, 600.0, 640.0])
+@pytest.mark.parametrize("labels", [9, 64])
+def test_sums_that_grow_do_not_push_small_factors_out_of_range(labels: int, spread: float, kernel: Kernel) -> None:
+    """Between two rescalings many labels that are as good as each other sum to labels^tokens."""
+    if kernel.interpreted:
+        pytest.skip("interpreting the GPU's kernels takes too long; a GPU runs this")
+    time = 90
+    emissions = torch.zeros(1, time, labels, dtype=torch.float64)
+    emissions[..., 0] = -spread
+    nothing = torch.zeros(labels, dtype=torch.float64)
+    edges = torch.zeros(labels, labels, dtype=torch.float64)
+    c = kernel.chain(Inputs(emissions, edges, torch.tensor([time]), nothing, nothing))
+    wanted = emissions.log_softmax(-1)  # without transitions tokens are independent
+    torch.testing.assert_close(c.log_marginals.cpu(), wanted, rtol=0, atol=1e-9)
+    torch.testing.assert_close(c.marginals.cpu(), wanted.exp(), rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_fast_kernel_is_chosen_where_nothing_can_underflow(name: str) -> None:
     every = scaled.rescale_interval(prepare(*CASES[name].arguments()))

@@ -28,11 +28,13 @@ def rescale_interval(potentials: Potentials) -> int:
     Nothing can underflow while the spread of one token's scores and of the transitions stays in the range of float64:
     from the best label at t any label at t + 1 can be reached at the cost of both. Forbidden transitions (-10000) do
     not fit: what underflowed might be needed later. Nor does what nobody looked at (`check` of LinearChain).
+    Sums over labels may grow by their number at each token, and a token's own factors are divided by such a sum.
     """
     if potentials.spread is None or potentials.edge_spread is None:
         return 0
-    room = RANGE - potentials.spread - 2.0 * math.log(len(potentials.transitions))
-    return max(0, min(RESCALE, int(room / (2.0 * potentials.edge_spread + 1e-9)) - 1))
+    growth = math.log(len(potentials.transitions))
+    room = RANGE - potentials.spread - 2.0 * growth
+    return max(0, min(RESCALE, int(room / (max(2.0 * potentials.edge_spread, growth) + 1e-9)) - 1))
 
 
 class Scan:
