@@ -178,9 +178,13 @@ class LinearChain:
 
     # -- best paths
 
-    @cached_property
+    @property
     def argmax(self) -> Int[Tensor, "batch time"]:
         """Best labels (batch, time), 0 past the end. Ties go to the lowest label, decided from the last token back."""
+        return self._argmax.clone()
+
+    @cached_property
+    def _argmax(self) -> Tensor:
         return self._labels_out(argmax(self._potentials))
 
     def top_k(self, k: int) -> TopK:

@@ -174,8 +174,9 @@ def prepare(
     _check_shapes(emissions, transitions, lengths, start, end)
     check = not emissions.is_cuda if check is None else check
     longest = _check_lengths(lengths, emissions.shape[1]) if check or not lengths.is_cuda else emissions.shape[1]
-    layout = Layout(lengths.to(device=emissions.device, dtype=torch.int64).contiguous(), longest)
-    edges = transitions.to(torch.float64, copy=True).contiguous()  # of its own: the caller may write into theirs
+    # Copies: the caller may write into theirs.
+    layout = Layout(lengths.to(device=emissions.device, dtype=torch.int64, copy=True).contiguous(), longest)
+    edges = transitions.to(torch.float64, copy=True).contiguous()
     given = (emissions, start, end)
     spreads: tuple[float, float] | None
     edge_top = None
