@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
-from tagdistill.crf import LinearChain
+from tagdistill.crf import LinearChain, rows
 
 pytestmark = pytest.mark.usefixtures("cpu_kernel")
 
@@ -49,6 +51,24 @@ def test_bad_inputs(message: str) -> None:
         LinearChain(*BAD[message])
     if not isinstance(refused.value, TypeCheckError):
         refused.match(message)
+
+
+class OnGpu(torch.Tensor):
+    """Says that it is on a GPU until it is asked to move."""
+
+    is_cuda = True  # type: ignore[assignment]
+
+    def to(self, *where: Any, **how: Any) -> torch.Tensor:
+        return self.as_subclass(torch.Tensor).to(*where, **how)
+
+
+def test_lengths_from_a_gpu_are_looked_at_where_the_emissions_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong one would be a place outside the memory of the compiled kernel."""
+    monkeypatch.setattr(rows, "WORTH", 1)
+    c = LinearChain(E, A, torch.tensor([2, 1]).as_subclass(OnGpu), check=False)  # shorter than the emissions
+    assert c.marginals.shape == E.shape
+    with pytest.raises(ValueError, match=r"lengths: expected 1 to 4 .* found 2 to 99"):
+        LinearChain(E, A, torch.tensor([99, 2]).as_subclass(OnGpu), check=False)
 
 
 def test_labels_outside_the_chain() -> None:

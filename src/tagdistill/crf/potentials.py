@@ -173,7 +173,8 @@ def prepare(
     """Check the inputs and bring them into the kernels' form; `check` as in LinearChain. Raises ValueError."""
     _check_shapes(emissions, transitions, lengths, start, end)
     check = not emissions.is_cuda if check is None else check
-    longest = _check_lengths(lengths, emissions.shape[1]) if check or not lengths.is_cuda else emissions.shape[1]
+    on_gpu = emissions.is_cuda and lengths.is_cuda  # elsewhere a wrong length reads or writes what is not its own
+    longest = emissions.shape[1] if on_gpu and not check else _check_lengths(lengths, emissions.shape[1])
     # Copies: the caller may write into theirs.
     layout = Layout(lengths.to(device=emissions.device, dtype=torch.int64, copy=True).contiguous(), longest)
     edges = transitions.to(torch.float64, copy=True).contiguous()
