@@ -1,8 +1,8 @@
 """What the kernels read: float64, with start and end scores added to the first and last token.
 
 With the two vectors folded in, a sentence's score is `sum_t scores[t, y_t] + sum_t transitions[y_(t-1), y_t]`, and
-every kernel has two inputs instead of four. Padding repeats the last token's
-scores, so nothing a caller leaves there can reach a result.
+every kernel has two inputs instead of four. Padding repeats the last token's scores, so nothing a caller leaves there
+can reach a result.
 """
 
 from __future__ import annotations

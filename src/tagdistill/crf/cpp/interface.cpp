@@ -27,7 +27,7 @@ int guarded(Work work) {
     }
 }
 
-// Write a row of each token to out (batch, time, labels), 0 in padding; fill(space, sentence, t, row) makes it.
+// Write a row of each token to out (batch, time, labels), 0 in padding; fill(space, s, b, t, row) makes it.
 template <class Real, class Fill>
 void put_rows(const Chain& chain, double* state, Real* out, Fill fill) {
     const Spaces spaces(chain);

@@ -29,9 +29,9 @@ class Scaled {
     static constexpr double unit = 1.0;
 
     // Fill the factors of a sentence; false where probability space is not exact. From the best label at t any label
-    // at t + 1 can be reached at the cost of both spreads: beyond RANGE, what underflows might be needed later. A state
-    // is small by two steps through the edges, its own and that of its scale, and states of both directions are
-    // multiplied.
+    // at t + 1 can be reached at the cost of both spreads: beyond RANGE, what underflows might be needed later. A raw is
+    // small by two steps through the edges, its own and the one that made the sum of the state before small, and raws
+    // of both directions are multiplied.
     bool fill(const Sentence& s, int64_t sentence) const {
         const double* scores = chain.scores + chain.cell(sentence, 0);
         Vector lowest = all(0.0);
