@@ -137,7 +137,7 @@ def _next(config: Path, before: Experiment, *, zero_shot: bool) -> list[str]:
     if zero_shot:
         trains = "No model is trained: all are scored on it."
     elif any(needs_of(objective) for objective in before.distill.objectives):
-        trains = f"It trains the language's own teacher and the {students} students; no other teacher is touched."
+        trains = f"It trains the language's own teacher and the {students} students; no other teacher is trained again."
     else:
         trains = f"It trains the {students} students."
     return ["and run", "", f"  snakemake --cores 2 --configfile {config}", "", trains]

@@ -63,7 +63,7 @@ def test_the_lines_add_the_language(project: Path):
     sentences = len(list(demo.sentences("es", "train")))
     assert told.startswith(f"train: {sentences} sentences, ") and "labelled LOC, ORG, PER" in told
     assert "snakemake --cores 2 --configfile study.yaml" in told
-    assert "own teacher and the 4 students; no other teacher is touched" in told
+    assert "own teacher and the 4 students; no other teacher is trained again" in told
     STUDY.write_text(pasted(told, "languages"), encoding="utf-8")
     experiment = read_experiment(STUDY)
     assert experiment.languages["fr"].train.path == "fr/train.conll"  # below root
