@@ -123,6 +123,19 @@ def test_sums_that_grow_do_not_push_small_factors_out_of_range(labels: int, spre
     torch.testing.assert_close(c.marginals.cpu(), wanted.exp(), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("forbidden", [0.0, FORBIDDEN])
+def test_what_is_added_to_all_scores_of_a_token_costs_no_digits(forbidden: float, kernel: Kernel) -> None:
+    if kernel.name == "fused":
+        pytest.skip("the GPU's kernels keep the scores as they are")
+    given = random_inputs([6, 4, 3], 3, seed=1)
+    emissions, edges = (given.emissions + 1e6) - 1e6, given.transitions.clone()  # rounded as the higher ones are
+    edges[0, 1] += forbidden
+    exact = Enumeration(Inputs(emissions, edges, *given.arguments()[2:]))
+    c = kernel.chain(Inputs(emissions + 1e6, edges, *given.arguments()[2:]))
+    torch.testing.assert_close(c.marginals, exact.marginals, rtol=0, atol=1e-10)
+    torch.testing.assert_close(c.entropy(), exact.entropy(), rtol=0, atol=1e-7)  # two sums of 1e7 cancel
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_fast_kernel_is_chosen_where_nothing_can_underflow(name: str) -> None:
     every = scaled.rescale_interval(prepare(*CASES[name].arguments()))

@@ -23,7 +23,9 @@ class Scan:
         edge, time = potentials.transitions, potentials.layout.time
         self.rows, self.edges = rows, torch.stack([edge, edge.t()])[:, None]
         places = torch.cat([rows.sources(time), rows.sources_from_end(time)])
-        self.state = potentials.scores.view(-1, len(edge)).index_select(0, places).view(2, -1, len(edge))
+        self.state = potentials.scores.view(-1, len(edge)).index_select(0, places)
+        # Without the best score of each token sums of many stay small, and lose fewer digits.
+        self.state = self.state.sub_(potentials.top.view(-1, 1).index_select(0, places)).view(2, -1, len(edge))
         self.raw = torch.zeros_like(self.state)
         raw, state = rows.each(self.raw), rows.each(self.state)
         for before, out, found in zip(rows.before(state), raw[1:], state[1:], strict=True):
@@ -38,7 +40,12 @@ def log_partition(potentials: Potentials) -> Tensor:
     scan, left = Scan(potentials, rows), rows.final // 2
     first = scan.state[0].index_select(0, rows.at(left))
     joint = first + scan.raw[1].index_select(0, rows.at(rows.final - left))
-    return rows.by_sentence(joint.logsumexp(-1))
+    return rows.by_sentence(joint.logsumexp(-1)) + shift(potentials)
+
+
+def shift(potentials: Potentials) -> Tensor:
+    """What was taken off the scores of each sentence (batch,)."""
+    return (potentials.top * potentials.layout.weight).sum((1, 2))
 
 
 class Wide(ForwardBackward):
@@ -52,7 +59,7 @@ class Wide(ForwardBackward):
         self.ending = self.rows.spread(state[1].index_select(0, self.rows.turned))
         self.joint = self.rows.spread(raw[0]).add_(self.ending)
         self.total = self.joint.logsumexp(-1, keepdim=True)
-        self.log_partition = self.total[:, 0, 0]
+        self.log_partition = self.total[:, 0, 0] + shift(potentials)
 
     @cached_property
     def raw_log_marginals(self) -> Tensor:

@@ -1,6 +1,7 @@
 // What is computed on: the scores of a batch of sentences, and the rows that a pass keeps of each.
 #pragma once
 
+#include <numeric>
 #include <vector>
 
 #include "vectors.h"
@@ -57,6 +58,11 @@ struct Chain {  // what potentials.py prepares; the layout of library.py's Chain
     int64_t width() const { return (labels + LANES - 1) / LANES; }
     int64_t at(int64_t sentence, int64_t t) const { return sentence * time + t; }
     int64_t cell(int64_t sentence, int64_t t) const { return at(sentence, t) * labels; }
+
+    // Sum of the largest scores of a sentence's tokens, n of them.
+    double tops(int64_t sentence, int64_t n) const {
+        return std::accumulate(top + at(sentence, 0), top + at(sentence, n), 0.0);
+    }
 };
 
 // Moves rows of labels between tensors, where they follow each other, and whole vectors. A vector must not be read

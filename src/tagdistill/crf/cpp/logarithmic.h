@@ -21,8 +21,12 @@ class Logarithmic {
 
     void fill(const Sentence& s, int64_t sentence) const {
         const double* scores = chain.scores + chain.cell(sentence, 0);
-        for (int64_t t = 0; t < s.n; ++t)
-            rows.take(scores + t * rows.labels, (s.n - t) * rows.labels, -INFINITE, s.factors(t));
+        for (int64_t t = 0; t < s.n; ++t) {
+            const double top = chain.top[chain.at(sentence, t)];
+            Vector* row = s.factors(t);
+            rows.take(scores + t * rows.labels, (s.n - t) * rows.labels, -INFINITE, row);
+            for (int64_t w = 0; w < s.width; ++w) row[w] -= top;  // sums of many that are small lose fewer digits
+        }
     }
 
     void step(int direction, const Vector* state, Vector* raw) const {
@@ -53,7 +57,7 @@ class Logarithmic {
         return highest + std::log(sum(total));
     }
 
-    double shift(int64_t, int64_t) const { return 0.0; }
+    double shift(int64_t sentence, int64_t n) const { return chain.tops(sentence, n); }
 
     double divided(const double*, int64_t) const { return 0.0; }
 

@@ -78,9 +78,7 @@ class Scaled {
 
     // What was taken off the scores before they were exponentiated.
     double shift(int64_t sentence, int64_t n) const {
-        double total = double(n - 1) * edge_top;
-        for (int64_t t = 0; t < n; ++t) total += chain.top[chain.at(sentence, t)];
-        return total;
+        return double(n - 1) * edge_top + chain.tops(sentence, n);
     }
 
     // Logarithm of all that states were divided by.
