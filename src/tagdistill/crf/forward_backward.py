@@ -48,8 +48,9 @@ class ForwardBackward(ABC):
         return self.raw_log_marginals * self.layout.weight
 
     def posterior_cross_entropy(self, log_target: Tensor, heat: float) -> tuple[Tensor, Tensor]:
-        """Return `-heat^2 sum_t sum_j p_t(j) log q_t(j)` (batch,) and q - p (batch, time, label).
+        """Return `-heat^2 sum_t sum_j p_t(j) log q_t(j)` (batch,) and q - p, for `posterior_adjoint`.
 
+        q - p is (batch, time, label) here; a kernel that overrides both methods may keep it in a form of its own.
         p is softmax(log_target / heat), log_target (batch, time or more, label) of any floating dtype; q is the
         marginals to the power 1 / heat, normalised in each token.
         """

@@ -93,6 +93,10 @@ class Potentials:
     def need_gradient(self) -> bool:
         return torch.is_grad_enabled() and (self.scores.requires_grad or self.transitions.requires_grad)
 
+    def tops(self) -> Tensor:
+        """(batch,) the sum of the largest scores of a sentence's tokens."""
+        return (self.top * self.layout.weight).sum((1, 2))
+
     def detach(self) -> Potentials:
         if not (self.scores.requires_grad or self.transitions.requires_grad):
             return self
@@ -232,7 +236,8 @@ def _check_shapes(
 
 def _check_lengths(lengths: Tensor, time: int) -> int:
     """Return the longest length: the number of time steps to run."""
-    low, high = (int(x) for x in lengths.aminmax())
+    ends = lengths.aminmax()
+    low, high = torch.stack(ends).tolist() if lengths.is_cuda else map(int, ends)  # from a GPU in one transfer
     if low < 1 or high > time:
         raise ValueError(f"lengths: expected 1 to {time} (the time steps of emissions), found {low} to {high}")
     return high

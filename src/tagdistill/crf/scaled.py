@@ -71,13 +71,13 @@ class Scan:
 
         steps: (batch,) that it has come to in either direction; None where that is the first one.
         """
-        log, layout = joint.log(), potentials.layout
+        log = joint.log()
         if self.scale is not None:
             total = self.scale[..., 0].log().cumsum(0).unbind(1)
             for direction, step in zip(total, steps, strict=True):
                 if step is not None:
                     log += direction.gather(0, (step // self.every)[None])[0]
-        shift = (potentials.top * layout.weight).sum((1, 2)).add_(layout.final, alpha=self.edge_top)
+        shift = potentials.tops().add_(potentials.layout.final, alpha=self.edge_top)
         return self.rows.by_sentence(log) + shift
 
 

@@ -40,12 +40,7 @@ def log_partition(potentials: Potentials) -> Tensor:
     scan, left = Scan(potentials, rows), rows.final // 2
     first = scan.state[0].index_select(0, rows.at(left))
     joint = first + scan.raw[1].index_select(0, rows.at(rows.final - left))
-    return rows.by_sentence(joint.logsumexp(-1)) + shift(potentials)
-
-
-def shift(potentials: Potentials) -> Tensor:
-    """What was taken off the scores of each sentence (batch,)."""
-    return (potentials.top * potentials.layout.weight).sum((1, 2))
+    return rows.by_sentence(joint.logsumexp(-1)) + potentials.tops()
 
 
 class Wide(ForwardBackward):
@@ -59,7 +54,7 @@ class Wide(ForwardBackward):
         self.ending = self.rows.spread(state[1].index_select(0, self.rows.turned))
         self.joint = self.rows.spread(raw[0]).add_(self.ending)
         self.total = self.joint.logsumexp(-1, keepdim=True)
-        self.log_partition = self.total[:, 0, 0] + shift(potentials)
+        self.log_partition = self.total[:, 0, 0] + potentials.tops()
 
     @cached_property
     def raw_log_marginals(self) -> Tensor:
