@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from tagdistill.data.corpus import read_corpus
 from tagdistill.evaluation.predictions import read_predictions
@@ -20,20 +21,21 @@ CORES = "1" if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1 else "2
 pytestmark = pytest.mark.skipif(not REAL_DATA, reason="TAGDISTILL_REAL_DATA names no folder with the real files")
 
 
-def run(name: str, folder: Path, *more: str) -> str:
+def run(config: Path, folder: Path, *more: str) -> str:
     """Run a small experiment in a folder of its own and return what Snakemake said."""
     command = ["snakemake", "--snakefile", str(PROJECT / "Snakefile"), "--directory", str(folder), "--cores", CORES]
-    command += ["--configfile", str(PROJECT / f"config/small/{name}.yaml"), "--config", f"root={REAL_DATA}", *more]
+    command += ["--configfile", str(config), "--config", f"root={REAL_DATA}", *more]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=1500)
     said = ended.stdout + ended.stderr
     assert ended.returncode == 0, said[-8000:]
     return said
 
 
-def finished(name: str, folder: Path) -> tuple[Path, pd.DataFrame]:
+def finished(name: str, folder: Path, config: Path | None = None) -> tuple[Path, pd.DataFrame]:
     """Run a small experiment from the raw files to the report; return its results and its main scores."""
-    run(name, folder)
-    assert "Nothing to be done" in run(name, folder, "--dry-run")
+    config = config or PROJECT / f"config/small/{name}.yaml"
+    run(config, folder)
+    assert "Nothing to be done" in run(config, folder, "--dry-run")
     results = folder / "results" / f"small-{name}"
     page = (results / "report" / "index.html").read_text(encoding="utf-8")
     assert all(objective in page for objective in ("baseline", "posterior", "structural"))
@@ -58,11 +60,25 @@ def students(main: pd.DataFrame, role: str) -> pd.DataFrame:
     return main[(main["kind"] == "student") & (main["role"] == role)]
 
 
+@pytest.mark.parametrize("name", ["ud", "wikiann", "conll2002", "semeval"])
+def test_every_file_of_a_small_config_is_read(name, tmp_path):
+    settings = yaml.safe_load((PROJECT / f"config/small/{name}.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings | {"root": REAL_DATA}), encoding="utf-8")
+    command = ["tagdistill", "config", "check", str(tmp_path / "config.yaml")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "not looked at" not in ended.stdout and "fine" in ended.stdout
+
+
 @pytest.mark.timeout(1800)
 def test_universal_dependencies_end_with_a_report(tmp_path):
-    results, main = finished("ud", tmp_path)
+    # Six of the zero-shot languages, to save minutes; all files are read by the test of `config check` above.
+    settings = yaml.safe_load((PROJECT / "config/small/ud.yaml").read_text(encoding="utf-8"))
+    settings["zero_shot"] = {x: settings["zero_shot"][x] for x in ("ar", "hi", "th", "zh", "ko", "de")}
+    (tmp_path / "ud.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
+    results, main = finished("ud", tmp_path, tmp_path / "ud.yaml")
     assert len(students(main, "trained")) == 3 * 8
-    assert len(students(main, "zero_shot")) == 3 * 14
+    assert len(students(main, "zero_shot")) == 3 * 6
     # Sixty sentences a language teach something: well above the share of the commonest tag.
     assert students(main, "trained")["value"].astype(float).mean() > 60
     assert set(main[main["out_of_domain"].astype(str) == "True"]["language"]) == {"he", "ja", "sl", "fa"}
