@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import time
 
 import numpy as np
 import psutil
@@ -101,16 +103,13 @@ def test_what_failed_is_the_end_of_the_log(death: str, tmp_path):
     wild = {"learning_rate": 1e30, "learning_rate_transitions": 1e38, "clip": 1e38, "optimizer": "sgd"}
     settings = {"updates": 30, **wild} if death == "a setting" else {"updates": 100_000}
     run = teacher_run(tmp_path / "run", train, **settings)
-    process = start(run, processes=2, TAGDISTILL_CHECKPOINT_SECONDS="0.2")
+    process = start(run, processes=2, TAGDISTILL_CHECKPOINT_SECONDS="0.2", PYTHONFAULTHANDLER="1")
     if death == "a signal":
         wait_for_a_checkpoint(run, process, after=0, seconds=120)
         psutil.Process(process.pid).children()[0].kill()
-    try:
-        assert process.wait(120) == 1
-    finally:
-        if process.poll() is None:
-            kill_all(process)
+    ended = ended_within(process, 120)
     said = (tmp_path / "run/log.txt").read_text()
+    assert ended == 1, said
     if death == "a setting":
         assert "Traceback" not in said and "Lower `learning_rate`" in said.splitlines()[-1]
     else:  # before it the other process tells how it lost the first
@@ -125,6 +124,18 @@ def test_only_the_first_process_reads_what_it_removes_when_it_is_done(tmp_path):
     (run.checkpoints / BEST).write_text("half removed")
     _, outcome = stages._train(run)
     assert outcome["best"] is None
+
+
+def ended_within(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """Return the exit status; None where it is still running, which is then killed, its stacks in its log."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            child.send_signal(signal.SIGABRT)  # PYTHONFAULTHANDLER
+        time.sleep(2)
+        kill_all(process)
+        return None
 
 
 def kill_all(process: subprocess.Popen[bytes]) -> None:

@@ -101,13 +101,11 @@ def run_training(run: Run) -> None:
             _forget_other_runs(run, fingerprint)
             last_checkpoint(run.checkpoints)  # removes half-written ones, before the others look
         run.processes.join(run.device)
-        try:
-            if run.processes.told(finished):
-                log.info("the other process has trained this very model: nothing is left to do")
-            else:
-                _train_and_write(run, fingerprint)
-        finally:
-            run.processes.leave()
+        if run.processes.told(finished):
+            log.info("the other process has trained this very model: nothing is left to do")
+        else:
+            _train_and_write(run, fingerprint)
+        run.processes.leave()  # not after an error: it might wait for the others, who wait for this one
 
 
 def _train_and_write(run: Run, fingerprint: str) -> None:
