@@ -19,6 +19,7 @@ from tagdistill.encoders.folder import RECORD
 from tagdistill.errors import ConfigError, TagdistillError
 from tagdistill.files import folder_size
 from tagdistill.plan import DOWNLOADS, VECTORS, Plan
+from tagdistill.units import count
 
 OLD = 24 * 3600  # seconds
 LEFT = re.compile(r"\..+\.(\d+)\.(tmp|old)\Z")  # `files.atomic_path` writes beside its target, under such a name
@@ -47,8 +48,7 @@ def configs_in_use(named: Iterable[Path], project: Path) -> tuple[list[Path], st
     known = {path.resolve() for path in own}
     more = list({path.resolve(): path for path in named if path.resolve() not in known}.values())
     beside = ", ".join(map(str, more)) or "none elsewhere (name those that lie elsewhere: `tagdistill clean FILE`)"
-    count = "1 config" if len(own) == 1 else f"{len(own)} configs"
-    return [*own, *more], f"looked at {count} in config/ and beside it, and {beside}"
+    return [*own, *more], f"looked at {count(len(own), 'config')} in config/ and beside it, and {beside}"
 
 
 def unused(configs: Iterable[Path], project: Path, root: str | None = None) -> list[Unused]:

@@ -97,6 +97,11 @@ class Potentials:
         """(batch,) the sum of the largest scores of a sentence's tokens."""
         return (self.top * self.layout.weight).sum((1, 2))
 
+    def relative(self, places: Tensor, out: Tensor | None = None) -> Tensor:
+        """(n, label) scores less the largest of their token, at n rows of (batch * time, label)."""
+        scores = torch.index_select(self.scores.view(-1, self.scores.shape[2]), 0, places, out=out)
+        return scores.sub_(self.top.view(-1, 1).index_select(0, places))
+
     def detach(self) -> Potentials:
         if not (self.scores.requires_grad or self.transitions.requires_grad):
             return self

@@ -115,14 +115,16 @@ class Rows:
     @cached_property
     def _offset(self) -> Tensor:
         """(longest,) the first row of each step."""
-        parts = [torch.arange(b.start, b.stop, b.sentences, device=self.final.device) for b in self.blocks]
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
+        return torch.cat([torch.arange(b.start, b.stop, b.sentences, device=self.final.device) for b in self.blocks])
 
     def at(self, steps: Tensor) -> Tensor:
         """(..., batch) the rows of these steps, by place."""
-        if self.order is None:
-            return torch.add(self._place, steps, alpha=self.layout.batch)
-        return self._offset.index_select(0, steps.reshape(-1)).view(steps.shape) + self._place
+        return self._rows(steps, self._place)
+
+    def _rows(self, steps: Tensor, place: Tensor) -> Tensor:
+        if self.order is None:  # all steps have rows for all
+            return torch.add(place, steps, alpha=self.layout.batch)
+        return self._offset.index_select(0, steps.reshape(-1)).view(steps.shape) + place
 
     def _packed(self, table: Tensor) -> Tensor:
         """(longest, batch), by place -> (rows,)."""
@@ -157,11 +159,7 @@ class Rows:
     @cached_property
     def tokens(self) -> Tensor:
         """(batch * time,) the row of each token in direction 0; in padding that of the last one."""
-        steps = self.layout.reach
-        if self.order is None:
-            return torch.add(self._place[:, None], steps, alpha=self.layout.batch).view(-1)
-        place = self.by_sentence(self._place)[:, None]
-        return (self._offset.index_select(0, steps.view(-1)).view(steps.shape) + place).view(-1)
+        return self._rows(self.layout.reach, self.by_sentence(self._place)[:, None]).view(-1)
 
     def gather(self, values: Tensor) -> Tensor:
         """(batch, time, label) -> (rows, label), 0 in rows that nobody reads."""

@@ -86,9 +86,7 @@ def log_partition(potentials: Potentials, every: int) -> Tensor:
     layout, labels = potentials.layout, len(potentials.transitions)
     rows = Rows(layout, labels, (layout.lengths + 1) // 2, (layout.time + 1) // 2)
     places = torch.cat([rows.sources(layout.time), rows.sources_from_end(layout.time)])
-    factors = potentials.scores.view(-1, labels).index_select(0, places)
-    factors.sub_(potentials.top.view(-1, 1).index_select(0, places)).exp_()
-    factors = factors.view(2, -1, labels)
+    factors = potentials.relative(places).exp_().view(2, -1, labels)
     scan = Scan(potentials, rows, every, factors, factors)
     left = rows.final // 2
     right = (rows.final - left - 1).clamp_min(0)
@@ -116,11 +114,9 @@ class Scaled(ForwardBackward):
 
     def _factors(self) -> Tensor:
         potentials, rows = self.potentials, self.rows
-        labels, sources = len(potentials.transitions), rows.sources(self.layout.time)
-        factors = potentials.scores.new_empty((2, rows.count, labels))
+        factors = potentials.scores.new_empty((2, rows.count, len(potentials.transitions)))
         forward, backward = factors.unbind(0)
-        torch.index_select(potentials.scores.view(-1, labels), 0, sources, out=forward)
-        forward.sub_(potentials.top.view(-1, 1).index_select(0, sources)).exp_()
+        potentials.relative(rows.sources(self.layout.time), out=forward).exp_()
         torch.index_select(forward, 0, rows.turned, out=backward)
         return factors
 
@@ -157,9 +153,8 @@ class Scaled(ForwardBackward):
     @cached_property
     def _beginning_and_end(self) -> tuple[Tensor, Tensor]:
         """`state` and `_ending_share` of tokens (batch, time, label)."""
-        return self.rows.spread(self.scan.state[0]), self.rows.spread(self._ending_share(self.rows.weight)).mul_(
-            self.layout.weight
-        )
+        ending = self.rows.spread(self._ending_share(self.rows.weight)).mul_(self.layout.weight)
+        return self.rows.spread(self.scan.state[0]), ending
 
     def pairs(self, first: int, stop: int) -> Tensor:
         beginning, ending = self._beginning_and_end
@@ -172,9 +167,8 @@ class Scaled(ForwardBackward):
         return torch.bmm(beginning[:, :-1].mT, ending[:, 1:]).mul_(self.scan.matrix)
 
     def edge_sum(self, weight: Tensor) -> Tensor:
-        return self.rows.pair_sum(self.scan.state[0], self._ending_share(self.rows.weighted(weight))).mul_(
-            self.scan.matrix
-        )
+        ending = self._ending_share(self.rows.weighted(weight))
+        return self.rows.pair_sum(self.scan.state[0], ending).mul_(self.scan.matrix)
 
     def adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
         return self._adjoint(self.rows.gather(before), self.rows.gather(after))
@@ -195,10 +189,8 @@ class Scaled(ForwardBackward):
 
     def _run_adjoint(self, flow: Tensor) -> None:
         rows, matrix = self.rows, torch.stack([self.scan.matrix.t(), self.scan.matrix])
-        each = rows.each(flow)
-        steps = zip(
-            each[1:], rows.scratch(flow)[1:], rows.before(rows.each(self.scan.factors)), rows.before(each), strict=True
-        )
+        each, factors = rows.each(flow), rows.before(rows.each(self.scan.factors))
+        steps = zip(each[1:], rows.scratch(flow)[1:], factors, rows.before(each), strict=True)
         for after, step, factor, before in reversed(list(steps)):
             torch.bmm(after, matrix, out=step)
             before.addcmul_(factor, step)

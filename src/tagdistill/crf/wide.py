@@ -23,9 +23,8 @@ class Scan:
         edge, time = potentials.transitions, potentials.layout.time
         self.rows, self.edges = rows, torch.stack([edge, edge.t()])[:, None]
         places = torch.cat([rows.sources(time), rows.sources_from_end(time)])
-        self.state = potentials.scores.view(-1, len(edge)).index_select(0, places)
         # Without the best score of each token sums of many stay small, and lose fewer digits.
-        self.state = self.state.sub_(potentials.top.view(-1, 1).index_select(0, places)).view(2, -1, len(edge))
+        self.state = potentials.relative(places).view(2, -1, len(edge))
         self.raw = torch.zeros_like(self.state)
         raw, state = rows.each(self.raw), rows.each(self.state)
         for before, out, found in zip(rows.before(state), raw[1:], state[1:], strict=True):
