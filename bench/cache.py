@@ -24,8 +24,8 @@ from machine import machine
 from numpy.typing import NDArray
 from student_data import sentence_lengths
 
-from tagdistill.distill.examples import Pool, Source
-from tagdistill.distill.targets import LEAST, Targets, read_targets, write_targets
+from tagdistill.distill.dataset import Pool, Source
+from tagdistill.distill.target_table import LEAST, Targets, read_targets, write_targets
 from tagdistill.models.batches import bucketed
 
 BATCH_WORDS = 2000

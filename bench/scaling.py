@@ -25,9 +25,9 @@ from typing import Any
 
 import yaml
 
+from tagdistill.artifacts.files import folder_size
 from tagdistill.data import demo
-from tagdistill.files import folder_size
-from tagdistill.units import duration
+from tagdistill.formatting import duration
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "workflow", "config", "envs", "profiles")

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tagdistill.distill.examples import Pool, Source
-from tagdistill.distill.scores import Scores
-from tagdistill.distill.targets import targets_of
+from tagdistill.distill.dataset import Pool, Source
+from tagdistill.distill.score_table import Scores
+from tagdistill.distill.target_table import targets_of
 from tagdistill.models.batches import bucketed
 
 

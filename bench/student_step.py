@@ -30,12 +30,12 @@ from torch import Tensor, nn
 from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from tagdistill.distill.examples import Pool
-from tagdistill.distill.objectives import OBJECTIVES
+from tagdistill.distill.dataset import Pool
+from tagdistill.distill.losses import OBJECTIVES
 from tagdistill.models.inference import tag
 from tagdistill.models.model import Model
 from tagdistill.models.tagger import TaggerSpec
-from tagdistill.settings import Training
+from tagdistill.settings.training import Training
 from tagdistill.training.trainer import Learner, TaggerTrainer, training_arguments
 from tagdistill.training.updates import Update, Updates
 

@@ -1,5 +1,5 @@
 """`python -m tagdistill` is `tagdistill`."""
 
-from tagdistill.cli import main
+from tagdistill.cli.main import main
 
 main()

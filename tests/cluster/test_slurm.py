@@ -7,7 +7,7 @@ import re
 import pytest
 from runs import RESULTS, Twice
 
-from tagdistill.files import sha256_file
+from tagdistill.artifacts.files import sha256_file
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 

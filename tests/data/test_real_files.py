@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from seqeval.metrics.sequence_labeling import get_entities
 
+from tagdistill.artifacts.files import read_json
 from tagdistill.data.corpus import read_corpus
 from tagdistill.data.labels import is_well_formed, spans
 from tagdistill.data.prepare import prepare, report
-from tagdistill.data.readers import read
+from tagdistill.data.readers.read import read
 from tagdistill.errors import DataError
-from tagdistill.files import read_json
-from tagdistill.settings import Language
+from tagdistill.settings.language import Language
 
 ROOT = Path(os.environ.get("TAGDISTILL_REAL_DATA", "no such folder"))
 ROW = re.compile(r"\| (\S+\.(?:conllu|conll)) \|.*?\| \d+ / \d+ \| (\d+) / (\d+) \| (?:\d+ types?: ([^|]*?)|[^|]*?) \|")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tagdistill.artifacts.files import sha256_file
 from tagdistill.encoders import wheel
 from tagdistill.encoders.features import encode_pieces
 from tagdistill.encoders.folder import EncoderInfo
@@ -14,8 +15,7 @@ from tagdistill.encoders.load import load_encoder
 from tagdistill.encoders.pieces import WordPieces
 from tagdistill.encoders.providers import convert
 from tagdistill.errors import TagdistillError
-from tagdistill.files import sha256_file
-from tagdistill.settings import EncoderSettings
+from tagdistill.settings.encoder import EncoderSettings
 
 WHEEL = EncoderSettings()
 SAME = {

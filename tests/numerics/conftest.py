@@ -9,8 +9,10 @@ import pytest
 import torch
 from chains import Kernel
 
-from tagdistill.crf import fused, rows, scaled, use_kernel
-from tagdistill.crf.build import find_compiler
+from tagdistill.crf import use_kernel
+from tagdistill.crf.kernels import rows, scaled
+from tagdistill.crf.kernels.cpp.build import find_compiler
+from tagdistill.crf.kernels.triton import kernel as fused
 from tagdistill.errors import TagdistillError
 
 torch.set_num_threads(1)  # thousands of small calls: threads only get in each other's way

@@ -13,9 +13,11 @@ import torch
 from enumeration import Inputs, random_inputs
 from torch import Tensor
 
-from tagdistill.crf import LinearChain, build, kernel, library, use_kernel
-from tagdistill.crf.choice import VARIABLE
-from tagdistill.crf.compiled import Compiled
+from tagdistill.crf import LinearChain, kernel, use_kernel
+from tagdistill.crf.kernels.cpp import bindings as library
+from tagdistill.crf.kernels.cpp import build
+from tagdistill.crf.kernels.cpp.kernel import Compiled
+from tagdistill.crf.kernels.selection import VARIABLE
 from tagdistill.errors import TagdistillError
 
 pytestmark = pytest.mark.usefixtures("compiler")
@@ -254,7 +256,7 @@ def test_a_library_that_cannot_be_loaded_is_said(tmp_path: Path, monkeypatch: py
 
 def test_two_builds_at_once_make_one_whole_library(source: Path) -> None:
     code = (
-        "import pathlib; from tagdistill.crf import build\n"
+        "import pathlib; from tagdistill.crf.kernels.cpp import build\n"
         f"build.FOLDER = pathlib.Path({str(source)!r}); print(build.build())"
     )
     running = [

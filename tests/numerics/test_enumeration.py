@@ -10,7 +10,8 @@ from chains import Kernel
 from enumeration import Enumeration, Inputs, random_inputs
 from torch import Tensor
 
-from tagdistill.crf import LinearChain, count, fused
+from tagdistill.crf import LinearChain, count
+from tagdistill.crf.kernels.triton import kernel as fused
 
 TIME, LABELS = 5, 3
 INPUTS = random_inputs([5, 1, 3, 2], LABELS, seed=1)

@@ -14,14 +14,15 @@ from enumeration import Enumeration, Inputs, random_inputs
 from torch import Tensor
 from torch.testing import assert_close
 
-from tagdistill.config import NEEDS
 from tagdistill.crf import LinearChain
-from tagdistill.distill.objectives import OBJECTIVES, Teacher, mixed_loss
-from tagdistill.distill.scores import Scores
-from tagdistill.distill.targets import expected_counts, read_targets, targets_of, write_targets
+from tagdistill.distill.losses import OBJECTIVES
+from tagdistill.distill.score_table import Scores
+from tagdistill.distill.target_table import expected_counts, read_targets, targets_of, write_targets
+from tagdistill.distill.teacher_values import Teacher
 from tagdistill.models.batches import gather
-from tagdistill.plan import TEMPERED
-from tagdistill.settings import OBJECTIVES as NAMES
+from tagdistill.settings.objectives import NEEDS, TEMPERED
+from tagdistill.settings.objectives import OBJECTIVES as NAMES
+from tagdistill.training.loss import mixed_loss
 
 LABELS, K = 3, 5
 LENGTHS = [4, 1, 3, 2]  # a sentence of one token has 3 sequences: fewer than K

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from tagdistill.crf import LinearChain, rows
+from tagdistill.crf import LinearChain
+from tagdistill.crf.kernels import rows
 
 pytestmark = pytest.mark.usefixtures("cpu_kernel")
 

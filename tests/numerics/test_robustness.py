@@ -8,7 +8,8 @@ from chains import Kernel
 from enumeration import Enumeration, Inputs, looped_log_partition, looped_marginals, random_inputs
 from torch import Tensor
 
-from tagdistill.crf import LinearChain, scaled
+from tagdistill.crf import LinearChain
+from tagdistill.crf.kernels import scaled
 from tagdistill.crf.potentials import prepare
 
 FORBIDDEN = -1e4

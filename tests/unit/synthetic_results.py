@@ -4,12 +4,12 @@ import json
 import random
 from pathlib import Path
 
-from tagdistill.config import check_experiment
+from tagdistill.artifacts.files import write_json, write_text
 from tagdistill.data.labels import UPOS
 from tagdistill.evaluation.metrics import metrics_record, score
 from tagdistill.evaluation.predictions import write_predictions
-from tagdistill.files import write_json, write_text
-from tagdistill.settings import Experiment
+from tagdistill.experiment.config import check_experiment
+from tagdistill.settings.experiment import Experiment
 
 SENTENCES, WORDS = 100, 10
 TRAINED, ZERO_SHOT = ("en", "fr", "nl"), ("de", "ar", "xx")

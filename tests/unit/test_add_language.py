@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tagdistill.add_language import LONGEST, SHOWN, add_language
-from tagdistill.config import read_experiment
 from tagdistill.data import demo
-from tagdistill.data.readers import read
+from tagdistill.data.readers.options import Reading
+from tagdistill.data.readers.read import read
 from tagdistill.errors import ConfigError, DataError
-from tagdistill.plan import Plan
-from tagdistill.reading import Reading
+from tagdistill.experiment.add_language import LONGEST, SHOWN, add_language
+from tagdistill.experiment.config import read_experiment
+from tagdistill.experiment.plan import Plan
 
 CONFIG = """\
 name: study

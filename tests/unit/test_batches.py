@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tagdistill.distill.examples import NO_LABEL, Pool, Source, mean_and_std, teacher_of
+from tagdistill.distill.dataset import NO_LABEL, Pool, Source, mean_and_std, teacher_of
 from tagdistill.models.batches import bucketed, endless, gather, pad
 
 

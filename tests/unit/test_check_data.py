@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tagdistill import cli
+from tagdistill.cli import main as cli
 
 TRAIN = "1\tKone\tX\tB-PERSON\n2\tlives\tX\tO\n\n1\tRome\tX\tB-ORG\n"  # columns: number, word, part of speech, tag
 FRENCH: dict[str, Any] = {

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tagdistill.clean import configs_in_use, find_configs, unused
-from tagdistill.config import read_experiment
-from tagdistill.plan import Plan
+from tagdistill.experiment.config import read_experiment
+from tagdistill.experiment.plan import Plan
+from tagdistill.workflow.cleanup import configs_in_use, find_configs, unused
 
 CONFIG = {
     "name": "study",

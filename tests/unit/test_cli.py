@@ -16,10 +16,11 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import tagdistill
-from tagdistill import cli
-from tagdistill.jobs import EncodeJob, EvaluateJob, PrepareJob, read_job, write_job
-from tagdistill.reading import Reading
-from tagdistill.settings import EncoderSettings, Language
+from tagdistill.cli import main as cli
+from tagdistill.data.readers.options import Reading
+from tagdistill.experiment.jobs import EncodeJob, EvaluateJob, PrepareJob, read_job, write_job
+from tagdistill.settings.encoder import EncoderSettings
+from tagdistill.settings.language import Language
 
 HEAVY = ("torch", "transformers", "pandas", "altair", "pyarrow", "snakemake")
 COMMANDS = sorted(get_command(cli.app).commands)
@@ -58,7 +59,8 @@ def test_help_and_version_are_quick(option):
 
 
 @pytest.mark.parametrize(
-    "code", ["import tagdistill.cli", "from tagdistill.cli import app; app(['--version'], standalone_mode=False)"]
+    "code",
+    ["import tagdistill.cli.main", "from tagdistill.cli.main import app; app(['--version'], standalone_mode=False)"],
 )
 def test_nothing_heavy_is_imported_for_it(code):
     done = run_code(f"{code}\nimport sys; print([name for name in {HEAVY} if name in sys.modules])")
@@ -68,7 +70,7 @@ def test_nothing_heavy_is_imported_for_it(code):
 def test_a_job_without_a_transformer_imports_none(tmp_path):
     """Reading a job and asking for targets: no model zoo."""
     done = run_code(
-        "import tagdistill.distill.targets, tagdistill.jobs, sys; print('transformers' in sys.modules)",
+        "import tagdistill.distill.target_table, tagdistill.experiment.jobs, sys; print('transformers' in sys.modules)",
     )
     assert done.strip() == "False"
 
@@ -211,7 +213,7 @@ READ = {"kind": "conll", "separator": "tab", "columns": "token=1,tag=3", "commen
     [
         ("predict", "tagdistill.evaluation.predict.predict_file", {}),
         ("evaluate", "tagdistill.evaluation.predict.evaluate_file", {"label_map": "A=B", "scheme": "BIOES"}),
-        ("add-language", "tagdistill.add_language.add_language", {"label_map": "A=B", "scheme": "BIOES"}),
+        ("add-language", "tagdistill.experiment.add_language.add_language", {"label_map": "A=B", "scheme": "BIOES"}),
     ],
 )
 def test_the_reading_options_of_every_command_reach_the_reader(command, function, more, monkeypatch):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from synthetic_results import WRONG, build, settings
 
+from tagdistill.artifacts.files import write_json
 from tagdistill.errors import DataError, MismatchError, TagdistillError
-from tagdistill.evaluation.pairs import Pair, read_side
-from tagdistill.files import write_json
+from tagdistill.evaluation.comparison import Pair, read_side
 from tagdistill.reporting.compare import compare
 from tagdistill.reporting.report import build_report
 

@@ -12,19 +12,19 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tagdistill import cli
-from tagdistill.config import (
-    NEEDS,
+from tagdistill.cli import main as cli
+from tagdistill.errors import ConfigError
+from tagdistill.experiment.config import (
     check_experiment,
-    decoder_of,
     describe_experiment,
     read_experiment,
     read_yaml,
     teacher_settings,
 )
-from tagdistill.errors import ConfigError
-from tagdistill.plan import Plan
-from tagdistill.settings import OBJECTIVES, PAPER, Experiment
+from tagdistill.experiment.plan import Plan
+from tagdistill.settings.experiment import Experiment
+from tagdistill.settings.objectives import NEEDS, OBJECTIVES, decoder_of
+from tagdistill.settings.training import PAPER
 
 VALID: dict[str, Any] = {
     "name": "study",

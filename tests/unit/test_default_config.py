@@ -13,22 +13,15 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from tagdistill.config import check_experiment
-from tagdistill.default_config import default_config
-from tagdistill.schema import config_schema
-from tagdistill.settings import (
-    Anneal,
-    Distill,
-    EncoderSettings,
-    Evaluate,
-    Experiment,
-    Language,
-    Limit,
-    Settings,
-    Split,
-    StudentSettings,
-    TeacherSettings,
-)
+from tagdistill.experiment.config import check_experiment
+from tagdistill.settings.base import Settings
+from tagdistill.settings.distill import Anneal, Distill
+from tagdistill.settings.encoder import EncoderSettings
+from tagdistill.settings.example import default_config
+from tagdistill.settings.experiment import Evaluate, Experiment, Limit
+from tagdistill.settings.language import Language, Split
+from tagdistill.settings.schema import config_schema
+from tagdistill.settings.training import StudentSettings, TeacherSettings
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "config").rglob("*.yaml"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from web import serving
 
-from tagdistill.data import download as downloads
-from tagdistill.data.download import NotThere, download
+from tagdistill.data.sources import download as downloads
+from tagdistill.data.sources.download import NotThere, download
 from tagdistill.errors import TagdistillError
 
 BODY = bytes(range(256)) * 64

@@ -16,15 +16,16 @@ import pytest
 import torch
 import transformers
 
+from tagdistill.artifacts.files import read_json, sha256_file, write_json
 from tagdistill.encoders import wheel
 from tagdistill.encoders.folder import EncoderInfo
+from tagdistill.encoders.keys import encoder_key, feature_key
 from tagdistill.encoders.load import load_encoder
 from tagdistill.encoders.pieces import WordPieces
-from tagdistill.encoders.providers import card_licence, convert, encoder_key, feature_key
+from tagdistill.encoders.providers import card_licence, convert
 from tagdistill.encoders.tiny import LAYERS, convert_tiny, tiny_tokenizer
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
-from tagdistill.files import read_json, sha256_file, write_json
-from tagdistill.settings import EncoderSettings
+from tagdistill.settings.encoder import EncoderSettings
 
 TINY = EncoderSettings(provider="tiny", tap=2)
 TEXT = [["Hello", "world", "!"], ["日本語", "の", "テスト"], ["नमस्ते"], ["x" * 30, "y"]]
@@ -166,7 +167,7 @@ HUB_JOB = """
 from pathlib import Path
 from tagdistill.encoders.providers import convert
 from tagdistill.errors import TagdistillError
-from tagdistill.settings import EncoderSettings
+from tagdistill.settings.encoder import EncoderSettings
 try:
     convert(EncoderSettings(provider="hub", id="org/model", revision=REVISION), Path("out"))
 except TagdistillError as error:

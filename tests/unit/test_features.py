@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from tagdistill.artifacts.files import sha256_file
 from tagdistill.data.corpus import read_corpus, write_corpus
 from tagdistill.encoders import features as module
 from tagdistill.encoders.features import FeatureStore, batch_states, cache_states, encode, encode_pieces
@@ -16,8 +17,7 @@ from tagdistill.encoders.load import load_encoder
 from tagdistill.encoders.pieces import WordPieces
 from tagdistill.encoders.providers import convert
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
-from tagdistill.files import sha256_file
-from tagdistill.settings import EncoderSettings
+from tagdistill.settings.encoder import EncoderSettings
 
 TINY = EncoderSettings(provider="tiny", tap=2)
 TEXT = [["A", "short", "one"], ["x"], ["ένα", "δύο", "τρία", "日本語"], ["word"] * 120, ["end", "."]]

@@ -8,14 +8,14 @@ import pytest
 from tiny_runs import files_of, make_corpus, teacher_run, with_targets
 from typer.testing import CliRunner
 
-from tagdistill import cli
+from tagdistill.artifacts.files import read_json
+from tagdistill.cli import main as cli
 from tagdistill.crf import kernel, use_kernel
-from tagdistill.crf.build import find_compiler
-from tagdistill.distill.examples import CorpusFiles
-from tagdistill.distill.targets import read_targets
+from tagdistill.crf.kernels.cpp.build import find_compiler
+from tagdistill.distill.dataset import CorpusFiles
+from tagdistill.distill.target_table import read_targets
 from tagdistill.errors import TagdistillError
 from tagdistill.evaluation.evaluate import evaluate_model
-from tagdistill.files import read_json
 from tagdistill.training.stages import Run, run_training
 
 

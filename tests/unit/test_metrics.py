@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagdistill.data.counts import f1, sentence_counts
+from tagdistill.artifacts.files import write_json
 from tagdistill.data.labels import spans
+from tagdistill.data.span_counts import f1, sentence_counts
 from tagdistill.errors import DataError, MismatchError
 from tagdistill.evaluation import metrics
 from tagdistill.evaluation.metrics import metrics_record, read_counts, score
 from tagdistill.evaluation.predictions import escape, read_predictions, unescape, write_predictions
-from tagdistill.files import write_json
 
 NER = ("O", *(f"{prefix}-{kind}" for kind in ("PER", "LOC") for prefix in "BIES"))
 

@@ -12,22 +12,22 @@ import pytest
 import torch
 from tiny_runs import LABELS, TINY, encoded, make_corpus, student_run, teacher_run, tiny_encoder
 
+from tagdistill.artifacts.files import read_json, write_json
 from tagdistill.data.corpus import read_corpus
 from tagdistill.data.labels import is_well_formed
-from tagdistill.distill.examples import CorpusFiles, Pool, read_source
-from tagdistill.distill.score import inputs_of, score_corpus
-from tagdistill.distill.scores import read_scores
+from tagdistill.data.readers.options import Reading
+from tagdistill.distill.dataset import CorpusFiles, Pool, read_source
+from tagdistill.distill.score_corpus import inputs_of, score_corpus
+from tagdistill.distill.score_table import read_scores
 from tagdistill.errors import DataError, MismatchError, TagdistillError
 from tagdistill.evaluation.evaluate import evaluate_model
 from tagdistill.evaluation.predict import evaluate_file, predict_file
 from tagdistill.evaluation.predictions import read_predictions
-from tagdistill.files import read_json, write_json
 from tagdistill.models.inference import emissions, tag
 from tagdistill.models.load import load_tagger
 from tagdistill.models.model import Model, load_model, save_model
 from tagdistill.models.tagger import BiLSTM, LockedDropout, TaggerSpec, constrain
-from tagdistill.reading import Reading
-from tagdistill.settings import EncoderSettings
+from tagdistill.settings.encoder import EncoderSettings
 from tagdistill.training.stages import run_training
 
 MODES = ("frozen", "finetune")

@@ -12,7 +12,7 @@ from tagdistill.data.corpus import read_corpus
 from tagdistill.data.labels import is_well_formed, spans
 from tagdistill.data.prepare import prepare, report
 from tagdistill.errors import DataError, TagdistillError
-from tagdistill.settings import Language
+from tagdistill.settings.language import Language
 
 FOUR = ("PER", "LOC", "ORG", "MISC")
 

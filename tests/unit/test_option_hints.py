@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tagdistill.data.labels import to_bioes
-from tagdistill.data.readers import read
+from tagdistill.data.readers.options import Reading, in_options
+from tagdistill.data.readers.read import read
 from tagdistill.errors import ConfigError, DataError
-from tagdistill.reading import Reading, in_options
-from tagdistill.settings import Language
+from tagdistill.settings.language import Language
 
 KEY = re.compile(r"`\w+:")
 FILES: dict[str, tuple[dict[str, str], bytes]] = {

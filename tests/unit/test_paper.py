@@ -7,8 +7,8 @@ from statistics import fmean
 
 import pytest
 
+from tagdistill.artifacts.files import write_text
 from tagdistill.errors import DataError
-from tagdistill.files import write_text
 from tagdistill.reporting.paper import MORE, SYSTEMS, paper_page, published, write_paper
 
 ROOT = Path(__file__).parents[2]

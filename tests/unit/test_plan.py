@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from tagdistill import plan as plan_module
-from tagdistill.config import check_experiment
+from tagdistill.artifacts.files import sha256_file
 from tagdistill.errors import ConfigError
-from tagdistill.files import sha256_file
-from tagdistill.jobs import EncodeJob, EvaluateJob, PrepareJob, StudentJob, TeacherJob, read_job, write_job
-from tagdistill.plan import TEACHERS_ON_ALL, TEMPERED, Plan
-from tagdistill.settings import OBJECTIVES
+from tagdistill.experiment import plan as plan_module
+from tagdistill.experiment.config import check_experiment
+from tagdistill.experiment.jobs import EncodeJob, EvaluateJob, PrepareJob, StudentJob, TeacherJob, read_job, write_job
+from tagdistill.experiment.plan import TEACHERS_ON_ALL, Plan
+from tagdistill.settings.objectives import OBJECTIVES, TEMPERED
 
 BASE: dict[str, Any] = {
     "name": "study",

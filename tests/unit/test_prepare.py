@@ -11,10 +11,10 @@ import pytest
 from tagdistill.data import demo
 from tagdistill.data.corpus import read_corpus
 from tagdistill.data.labels import UPOS, is_well_formed
-from tagdistill.data.oddities import warnings
 from tagdistill.data.prepare import prepare, report
+from tagdistill.data.report import warnings
 from tagdistill.errors import ConfigError, DataError
-from tagdistill.settings import Language
+from tagdistill.settings.language import Language
 
 
 @pytest.fixture

@@ -23,10 +23,10 @@ from tiny_runs import (
     with_targets,
 )
 
-from tagdistill.distill.examples import Pool, read_source
-from tagdistill.distill.objectives import OBJECTIVES
+from tagdistill.artifacts.files import read_json
+from tagdistill.distill.dataset import Pool, read_source
+from tagdistill.distill.losses import OBJECTIVES
 from tagdistill.errors import ConfigError
-from tagdistill.files import read_json
 from tagdistill.training import stages
 from tagdistill.training.checkpoints import BEST
 from tagdistill.training.processes import Processes, launch

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tagdistill.config import validate
-from tagdistill.data.readers import read
+from tagdistill.data.readers.read import read
 from tagdistill.errors import ConfigError, DataError, TagdistillError
-from tagdistill.settings import Language, Split
+from tagdistill.settings.language import Language, Split
+from tagdistill.settings.validation import validate
 
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tagdistill.reference import SECTIONS, config_reference
 from tagdistill.reporting.results import write_results
+from tagdistill.settings.reference import SECTIONS, config_reference
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,13 +13,14 @@ import pytest
 import yaml
 from synthetic_results import TRAINED, WRONG, build, settings
 
+from tagdistill.artifacts.files import write_json, write_text
+from tagdistill.artifacts.parquet import write_table
 from tagdistill.errors import DataError
 from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.metrics import metrics_record, score
-from tagdistill.evaluation.scores import read_scores, students
+from tagdistill.evaluation.scores import read_scores
 from tagdistill.evaluation.tables import TABLES, in_language
-from tagdistill.files import write_json, write_text
-from tagdistill.parquet import write_table
+from tagdistill.experiment.runs import students
 from tagdistill.reporting import headline
 from tagdistill.reporting.card import model_card
 from tagdistill.reporting.facts import non_commercial, read_runs, read_stages

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tagdistill.resources import DAY, gpus, memory, minutes
+from tagdistill.workflow.resources import DAY, gpus, memory, minutes
 
 
 def test_memory_grows_with_the_input_and_doubles_with_each_attempt():

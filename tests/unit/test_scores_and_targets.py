@@ -11,15 +11,22 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from tagdistill.artifacts.files import sha256_file
+from tagdistill.artifacts.parquet import ROW_GROUP, check_belongs, read_table, write_table
 from tagdistill.crf import LinearChain
 from tagdistill.data.corpus import read_corpus, write_corpus
-from tagdistill.distill.examples import CorpusFiles, read_source
-from tagdistill.distill.objectives import OBJECTIVES
-from tagdistill.distill.scores import Scores, read_scores, write_scores
-from tagdistill.distill.targets import Targets, expected_counts, export_targets, read_targets, targets_of, write_targets
+from tagdistill.distill.dataset import CorpusFiles, read_source
+from tagdistill.distill.losses import OBJECTIVES
+from tagdistill.distill.score_table import Scores, read_scores, write_scores
+from tagdistill.distill.target_table import (
+    Targets,
+    expected_counts,
+    export_targets,
+    read_targets,
+    targets_of,
+    write_targets,
+)
 from tagdistill.errors import DataError, MismatchError
-from tagdistill.files import sha256_file
-from tagdistill.parquet import ROW_GROUP, check_belongs, read_table, write_table
 
 LABELS = ["O", "B-X", "I-X"]
 SHAPES = {"one word": [1], "few": [3, 1, 7, 2], "long": [700, 1], "row groups": [1, 2, 3] * (ROW_GROUP // 2)}

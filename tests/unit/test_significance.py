@@ -7,14 +7,7 @@ import numpy as np
 import pytest
 
 from tagdistill.errors import MismatchError
-from tagdistill.evaluation.significance import (
-    Bootstrap,
-    clearly_better,
-    interval,
-    mean_and_sd,
-    resample,
-    share,
-)
+from tagdistill.evaluation.significance import Bootstrap, clearly_better, interval, mean_and_sd, resample, share
 
 
 def tags(correct: list[int], words: int = 10) -> np.ndarray:

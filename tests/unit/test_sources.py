@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from web import serving
 
-from tagdistill.data import catalogue, download, sources
-from tagdistill.data.catalogue import BASES, WHERE_TO_ASK
-from tagdistill.data.readers import read
-from tagdistill.data.treebanks import CODES, Treebank
+from tagdistill.data.readers.read import read
+from tagdistill.data.sources import catalogue, download
+from tagdistill.data.sources import fetch as sources
+from tagdistill.data.sources.catalogue import BASES, WHERE_TO_ASK
+from tagdistill.data.sources.universal_dependencies import CODES, Treebank
 from tagdistill.errors import ConfigError, DataError, TagdistillError
-from tagdistill.settings import Language
+from tagdistill.settings.language import Language
 
 GOOD = b"# sent_id = 1\n1\tOui\t_\tINTJ\t_\t_\t0\troot\t_\t_\n\n"
 FRENCH = "/UD_French-Sequoia/r2.15/fr_sequoia-ud-train.conllu"

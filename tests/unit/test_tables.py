@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 from synthetic_results import TRAINED, WRONG, build, settings
 
+from tagdistill.artifacts.files import write_json
 from tagdistill.errors import DataError, MismatchError
 from tagdistill.evaluation.analysis import Analysis
-from tagdistill.evaluation.scores import metrics_path, read_scores, students, targets, teachers
+from tagdistill.evaluation.scores import metrics_path, read_scores
 from tagdistill.evaluation.tables import TABLES, gap_frame, in_language, matrix_frame, write_tables, zero_shot
-from tagdistill.files import write_json
+from tagdistill.experiment.runs import students, targets, teachers
 
 
 @pytest.fixture(scope="module")

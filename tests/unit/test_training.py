@@ -29,11 +29,11 @@ from tiny_runs import (
     with_targets,
 )
 
-from tagdistill.config import validate
-from tagdistill.distill.examples import CorpusFiles, Source
+from tagdistill.artifacts.files import read_json, sha256_file
+from tagdistill.distill.dataset import CorpusFiles, Source
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
-from tagdistill.files import read_json, sha256_file
-from tagdistill.settings import TeacherSettings
+from tagdistill.settings.training import TeacherSettings
+from tagdistill.settings.validation import validate
 from tagdistill.training import stages, trainer
 from tagdistill.training.checkpoints import COMPLETE, last_checkpoint
 from tagdistill.training.stages import Run, one_teacher_each, run_training
@@ -349,7 +349,7 @@ def test_checkpoints_of_an_unknown_run_are_dropped(stopped, caplog):
 
 
 def test_other_code_drops_checkpoints_too(stopped, monkeypatch, caplog):
-    monkeypatch.setattr(stages, "code_version", lambda *rooms: "other")
+    monkeypatch.setattr(stages, "code_key", lambda *modules: "other")
     with caplog.at_level(logging.INFO):
         run_training(stopped)
     assert "starting anew" in caplog.text

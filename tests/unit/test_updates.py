@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tagdistill.distill.examples import Pool
+from tagdistill.distill.dataset import Pool
 from tagdistill.errors import DataError
 from tagdistill.models.batches import bucketed
-from tagdistill.settings import Anneal, StudentSettings
+from tagdistill.settings.distill import Anneal
+from tagdistill.settings.training import StudentSettings
 from tagdistill.training.updates import Update, Updates, plan
 
 GOLD = np.random.default_rng(0).integers(1, 20, 120)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from synthetic_results import SENTENCES, WRONG, build, settings
 
-from tagdistill.data.counts import f1
+from tagdistill.artifacts.files import read_json, write_json
+from tagdistill.data.span_counts import f1
 from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.metrics import score
 from tagdistill.evaluation.scores import read_scores
 from tagdistill.evaluation.variants import repeated_sentences, variants
-from tagdistill.files import read_json, write_json
 from tagdistill.reporting.data_sections import character_table, data_figure, label_table, variant_table
 from tagdistill.reporting.facts import read_data_reports
 from tagdistill.reporting.figures import svg

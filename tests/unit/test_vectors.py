@@ -15,19 +15,19 @@ import torch
 from tiny_runs import LABELS, TINY, encoded, make_corpus, teacher_run, tiny_encoder
 from web import serving
 
-from tagdistill import cli
-from tagdistill.config import check_experiment
-from tagdistill.data import download
-from tagdistill.distill.examples import read_source
-from tagdistill.distill.score import score_corpus
+from tagdistill.artifacts.files import read_json
+from tagdistill.cli import main as cli
+from tagdistill.data.sources import download
+from tagdistill.distill.dataset import read_source
+from tagdistill.distill.score_corpus import score_corpus
 from tagdistill.encoders.vectors import WordVectors, convert_vectors, fetch_vectors, vectors_key
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
 from tagdistill.evaluation.predict import predict_file
 from tagdistill.evaluation.predictions import read_predictions
-from tagdistill.files import read_json
-from tagdistill.jobs import TeacherJob, VectorsJob, read_job, write_job
-from tagdistill.plan import Plan
-from tagdistill.settings import Vectors, WordEncoder
+from tagdistill.experiment.config import check_experiment
+from tagdistill.experiment.jobs import TeacherJob, VectorsJob, read_job, write_job
+from tagdistill.experiment.plan import Plan
+from tagdistill.settings.encoder import Vectors, WordEncoder
 from tagdistill.training.stages import run_training
 
 TEXT = "5 2\nHaus 1 2\nhaus 3 4\n## 5 6 \n00 7 8\na\u00a0b 0.5 -1e-3\n"

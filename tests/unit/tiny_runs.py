@@ -15,14 +15,17 @@ import numpy as np
 
 from tagdistill.data.corpus import read_corpus, write_corpus
 from tagdistill.data.labels import label_list
-from tagdistill.distill.examples import CorpusFiles
-from tagdistill.distill.score import score_corpus
-from tagdistill.distill.targets import export_targets
+from tagdistill.distill.dataset import CorpusFiles
+from tagdistill.distill.score_corpus import score_corpus
+from tagdistill.distill.target_table import export_targets
 from tagdistill.encoders.features import encode
-from tagdistill.encoders.providers import convert, encoder_key
+from tagdistill.encoders.keys import encoder_key
+from tagdistill.encoders.providers import convert
 from tagdistill.encoders.store import writing
-from tagdistill.jobs import TeacherJob, write_job
-from tagdistill.settings import Distill, EncoderSettings, StudentSettings, TeacherSettings, WordEncoder
+from tagdistill.experiment.jobs import TeacherJob, write_job
+from tagdistill.settings.distill import Distill
+from tagdistill.settings.encoder import EncoderSettings, WordEncoder
+from tagdistill.settings.training import StudentSettings, TeacherSettings
 from tagdistill.training.checkpoints import COMPLETE
 from tagdistill.training.processes import torchrun
 from tagdistill.training.stages import Run

@@ -13,8 +13,8 @@ import yaml
 from documented import ROOT, TOOLS, Command, blocks, commands
 from projects import Project, new_project
 
-from tagdistill import cli
-from tagdistill.config import check_experiment, read_yaml
+from tagdistill.cli import main as cli
+from tagdistill.experiment.config import check_experiment, read_yaml
 
 COMMANDS = commands()
 # Console lines of other tools, each looked at by a person.

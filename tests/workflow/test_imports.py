@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from projects import Project, experiment
 
-from tagdistill.config import check_experiment
-from tagdistill.plan import Plan
+from tagdistill.experiment.config import check_experiment
+from tagdistill.experiment.plan import Plan
 
 RUNNER = """
 import json, sys
-from tagdistill import cli
+from tagdistill.cli import main as cli
 sys.argv = ["tagdistill", *sys.argv[1:]]
 try:
     cli.main()
@@ -70,7 +70,7 @@ def test_targets(finished: Project, jobs: Plan, tmp_path: Path):
 
 def test_fetch(finished: Project, tmp_path: Path):
     # A treebank file that is there already with its checksum is not downloaded: the stage runs without a network.
-    from tagdistill.files import sha256_file
+    from tagdistill.artifacts.files import sha256_file
 
     out = tmp_path / "ud/Swedish-Talbanken/r2.15/train.conllu"
     out.parent.mkdir(parents=True)
@@ -83,7 +83,7 @@ def test_fetch(finished: Project, tmp_path: Path):
 
 
 def test_the_plan_itself(finished: Project):
-    code = "import sys, json, tagdistill.plan; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    code = "import sys, json, tagdistill.experiment.plan; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
     done = subprocess.run(
         [sys.executable, "-c", code], env=finished.environment(), capture_output=True, text=True, check=True
     )

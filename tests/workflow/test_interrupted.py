@@ -15,7 +15,7 @@ import psutil
 import pytest
 from projects import Project, experiment
 
-from tagdistill.files import sha256_file
+from tagdistill.artifacts.files import sha256_file
 from tagdistill.training.checkpoints import COMPLETE
 
 STUDENTS = "results/tiny/students"

@@ -313,7 +313,7 @@ def edited(project: Project, module: str, tmp_path: Path) -> Project:
     shutil.copytree(project.sources, sources)
     file = sources / "tagdistill" / module
     assert file.exists()
-    file.write_text(file.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
+    file.write_text(file.read_text(encoding="utf-8") + "\nEDITED = True\n", encoding="utf-8")
     return Project(project.path, sources)
 
 
@@ -324,11 +324,11 @@ def edited(project: Project, module: str, tmp_path: Path) -> Project:
         ("evaluation/tables.py", {"report"}, {"evaluate_student", "train_student"}),
         ("evaluation/metrics.py", {"evaluate_student", "evaluate_teacher", "report"}, {"train_student", "score"}),
         ("crf/chain.py", {"train_teacher", "score", "export_targets", "train_student"}, {"prepare", "encode"}),
-        ("distill/targets.py", {"export_targets", "train_student"}, {"train_teacher", "score"}),
+        ("distill/target_table.py", {"export_targets", "train_student"}, {"train_teacher", "score"}),
         ("training/trainer.py", {"train_teacher", "train_student"}, {"prepare", "encode"}),
         ("encoders/features.py", {"encode", "train_teacher", "train_student"}, {"prepare", "data_report"}),
-        ("data/readers.py", {"prepare", "encode", "train_teacher"}, set()),
-        ("cli.py", set(), {"prepare", "train_teacher", "train_student", "report"}),
+        ("data/readers/read.py", {"prepare", "encode", "train_teacher"}, set()),
+        ("cli/main.py", set(), {"prepare", "train_teacher", "train_student", "report"}),
     ],
 )
 def test_an_edit_of_the_code_reruns_the_stages_that_run_it(

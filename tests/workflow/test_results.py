@@ -36,7 +36,7 @@ def test_a_run_ends_with_the_place_of_its_report(finished):
 
 
 def test_targets_and_features_are_of_their_own_corpus(finished):
-    from tagdistill.distill.targets import read_targets
+    from tagdistill.distill.target_table import read_targets
     from tagdistill.encoders.store import FeatureStore
 
     results = finished.path / "results" / "tiny"

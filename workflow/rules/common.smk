@@ -5,11 +5,12 @@ from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 
-from tagdistill.config import check_experiment, read_yaml
+from tagdistill.experiment.config import check_experiment, read_yaml
 from tagdistill.errors import TagdistillError
-from tagdistill.plan import DOWNLOADS, VECTORS, Plan, files_json
-from tagdistill.provenance import code_version
-from tagdistill.resources import gpus, memory, minutes
+from tagdistill.experiment.layout import DOWNLOADS, VECTORS
+from tagdistill.experiment.plan import Plan, files_json
+from tagdistill.artifacts.code_key import code_key
+from tagdistill.workflow.resources import gpus, memory, minutes
 
 PROJECT = Path(workflow.basedir)
 

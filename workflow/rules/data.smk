@@ -37,7 +37,7 @@ rule prepare:
         job=lambda w: PLAN.prepare_job(w.lang, w.split),
         source=lambda w, input: option("--source", input),
         sha256=lambda w: PLAN.raw_sha256(w.lang, w.split),
-        code=code_version("data"),
+        code=code_key("tagdistill.data.prepare"),
     message:
         "Read the {wildcards.split} text of {wildcards.lang}"
     shell:
@@ -60,7 +60,7 @@ rule data_report:
         mem_mb=memory(1000),
         runtime=minutes(30),
     params:
-        code=code_version("data"),
+        code=code_key("tagdistill.data.report"),
     message:
         "Count the data of {wildcards.lang}"
     shell:

@@ -13,9 +13,7 @@ rule convert_encoder:
         source=lambda w: option("--source", PLAN.encoder_source(w.encoder)),
     params:
         job=lambda w: PLAN.convert_job(w.encoder),
-        code=code_version(
-            "encoders/folder", "encoders/pretrained", "encoders/providers", "encoders/tiny", "encoders/wheel"
-        ),
+        code=code_key("tagdistill.encoders.providers"),
     message:
         "Convert the encoder {wildcards.encoder}"
     shell:
@@ -35,7 +33,7 @@ rule convert_vectors:
     params:
         job=lambda w: PLAN.vectors_job(w.vectors),
         data=DOWNLOADS,
-        code=code_version("encoders/vectors"),
+        code=code_key("tagdistill.encoders.vectors"),
     message:
         "Read the word vectors {wildcards.vectors}"
     shell:
@@ -64,7 +62,7 @@ rule encode:
     params:
         job=lambda w: PLAN.encode_job(w.features),
         files=lambda w, input, output: files_json({"corpora": [input.corpora], "features": [output.features]}),
-        code=code_version("encoders"),
+        code=code_key("tagdistill.encoders.features"),
     message:
         "Compute the word vectors of {wildcards.lang}, {wildcards.split}"
     shell:

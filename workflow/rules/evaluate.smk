@@ -1,17 +1,6 @@
 """Every model on every language it is tested on: one job a model."""
 
-EVALUATION = code_version(
-    "crf",
-    "models",
-    "encoders",
-    "data/counts",
-    "data/labels",
-    "distill/examples",
-    "distill/score",
-    "evaluation/evaluate",
-    "evaluation/metrics",
-    "evaluation/predictions",
-)
+EVALUATION = code_key("tagdistill.evaluation.evaluate")
 
 
 rule evaluate_student:

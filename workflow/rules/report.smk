@@ -82,7 +82,7 @@ rule report:
         config=PLAN.experiment.model_dump_json(),
         results=lambda w, output: str(Path(output.page).parents[1]),
         benchmarks=f"benchmarks/{PLAN.name}",
-        code=code_version("reporting", "evaluation"),
+        code=code_key("tagdistill.reporting.report"),
     message:
         "Write tables, figures and the report"
     shell:
@@ -108,7 +108,7 @@ rule export_student:
         mem_mb=memory(4000),
         runtime=minutes(30),
     params:
-        code=code_version("export", "models/model", "encoders"),
+        code=code_key("tagdistill.export.bundle"),
     message:
         "Write the student {wildcards.objective}, seed {wildcards.seed}, into a folder that stands alone"
     shell:

@@ -28,7 +28,7 @@ rule train_student:
         files=lambda w, input: files_json(named(input)),
         encoder=encoder_option,
         checkpoints=f"{STUDENT}/checkpoints",
-        code=code_version("crf", "data/counts", "data/labels", "models", "encoders", "training", "distill"),
+        code=code_key("tagdistill.training.stages"),
     message:
         "Train the student {wildcards.objective}, seed {wildcards.seed}"
     shell:

@@ -26,7 +26,7 @@ rule score:
         features=lambda w, input: option("--features", input.features),
         vectors=lambda w, input: option("--vectors", input.vectors),
         encoder=encoder_option,
-        code=code_version("crf", "models", "encoders", "distill/examples", "distill/score", "distill/scores"),
+        code=code_key("tagdistill.distill.score_corpus"),
     message:
         "Score the {wildcards.corpus} text of {wildcards.lang} with its {wildcards.decoder} teacher"
     shell:
@@ -52,7 +52,7 @@ rule export_targets:
     params:
         k=PLAN.experiment.distill.k,
         kernel=PLAN.experiment.kernel,
-        code=code_version("crf", "distill/targets", "distill/scores"),
+        code=code_key("tagdistill.distill.target_table"),
     message:
         "Write the {wildcards.decoder} targets of {wildcards.lang}, {wildcards.corpus}"
     shell:

@@ -28,16 +28,7 @@ rule train_teacher:
         files=lambda w, input: files_json(named(input)),
         encoder=encoder_option,
         checkpoints=f"{TEACHER}/checkpoints",
-        code=code_version(
-            "crf",
-            "data/counts",
-            "data/labels",
-            "models",
-            "encoders",
-            "training",
-            "distill/examples",
-            "distill/objectives",
-        ),
+        code=code_key("tagdistill.training.stages"),
     message:
         "Train the {wildcards.decoder} teacher of {wildcards.lang}, seed {wildcards.seed}"
     shell:

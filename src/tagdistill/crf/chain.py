@@ -8,9 +8,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from tagdistill.crf import functions
-from tagdistill.crf.forward_backward import ForwardBackward
-from tagdistill.crf.kernels import argmax, forward_backward, k_best, log_partition, paths_of
+from tagdistill.crf import autograd as functions
+from tagdistill.crf.kernels.base import ForwardBackward
+from tagdistill.crf.kernels.dispatch import argmax, forward_backward, k_best, log_partition, paths_of
 from tagdistill.crf.paths import PathCounts
 from tagdistill.crf.potentials import pad_time, prepare
 from tagdistill.crf.shapes import Bool, Float, Int

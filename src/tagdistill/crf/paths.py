@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tagdistill.crf.potentials import Layout
+from tagdistill.crf.layout import Layout
 from tagdistill.crf.shapes import Float, Int
 
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
+from tagdistill.artifacts.files import atomic_path
 from tagdistill.errors import DataError, nearest
-from tagdistill.files import atomic_path
 
 LIMIT = 2 << 30  # bytes of one member: an archive that unpacks to more is not a data set of ours
 BROKEN = (

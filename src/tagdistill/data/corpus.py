@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tagdistill.artifacts.files import atomic_path, sha256_json
 from tagdistill.errors import DataError, MismatchError
-from tagdistill.files import atomic_path, sha256_json
 
 FORMAT, KIND = 1, "corpus"
 KEY = b"tagdistill"

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tagdistill.artifacts.files import sha256_file, sha256_json
 from tagdistill.data import demo
 from tagdistill.data.corpus import write_corpus
 from tagdistill.data.labels import BadTag, Scheme, label_list, prefix_and_type, to_bioes, types_of, unknown_label
-from tagdistill.data.lines import Sentence
-from tagdistill.data.oddities import report, warnings
-from tagdistill.data.readers import format_of, read, selected
-from tagdistill.data.sources import licence, source_name
+from tagdistill.data.readers.lines import Sentence
+from tagdistill.data.readers.read import format_of, read, selected
+from tagdistill.data.report import report, warnings
+from tagdistill.data.sources.fetch import licence, source_name
 from tagdistill.errors import ConfigError, DataError
-from tagdistill.files import sha256_file, sha256_json
-from tagdistill.settings import Language
+from tagdistill.settings.language import Language
 
 __all__ = ["prepare", "report"]
 PLACES = 5  # repaired spans that are named; the rest are counted

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.encoders.folder import EncoderInfo
+from tagdistill.encoders.keys import encoder_key
 from tagdistill.encoders.pieces import Batch, Pieces, WordPieces
-from tagdistill.encoders.providers import encoder_key
 from tagdistill.encoders.store import FeatureStore, read_metadata, writing
 from tagdistill.errors import TagdistillError
-from tagdistill.settings import EncoderSettings
+from tagdistill.settings.encoder import EncoderSettings
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tagdistill.artifacts.files import read_json, sha256_file, sha256_json, write_json
 from tagdistill.errors import DataError, MismatchError
-from tagdistill.files import read_json, sha256_file, sha256_json, write_json
 
 if TYPE_CHECKING:
     import numpy as np

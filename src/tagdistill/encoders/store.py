@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from tagdistill.artifacts.files import atomic_path
 from tagdistill.errors import DataError, MismatchError
-from tagdistill.files import atomic_path
 
 if TYPE_CHECKING:
     from torch import Tensor

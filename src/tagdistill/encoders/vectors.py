@@ -20,9 +20,9 @@ from typing import IO, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tagdistill.artifacts.files import atomic_path, read_json, sha256_file, sha256_json, write_json
 from tagdistill.errors import DataError, MismatchError
-from tagdistill.files import atomic_path, read_json, sha256_file, sha256_json, write_json
-from tagdistill.settings import Vectors
+from tagdistill.settings.encoder import Vectors
 
 log = logging.getLogger(__name__)
 FORMAT = 1
@@ -151,8 +151,8 @@ class WordVectors:
 def fetch_vectors(name: str, folder: Path) -> Path:
     """Return one of fastText's own files, downloaded below `folder` unless it is there."""
     from tagdistill.data.archives import extract
-    from tagdistill.data.catalogue import fasttext_file
-    from tagdistill.data.sources import obtain
+    from tagdistill.data.sources.catalogue import fasttext_file
+    from tagdistill.data.sources.fetch import obtain
 
     remote, member = fasttext_file(name)
     packed = obtain(remote, folder)

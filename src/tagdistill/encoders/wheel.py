@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tagdistill.artifacts.files import atomic_path, cache_folder, sha256_file
 from tagdistill.encoders.folder import SPECIALS, bert_config, bert_names, bert_shapes, write_bert
 from tagdistill.errors import DataError, MismatchError, TagdistillError
-from tagdistill.files import atomic_path, cache_folder, sha256_file
 
 if TYPE_CHECKING:
     import numpy as np

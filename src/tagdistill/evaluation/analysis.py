@@ -7,15 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
 
-from tagdistill.evaluation.scores import Results, Target, targets, teacher_decoder
+from tagdistill.evaluation.scores import Results
 from tagdistill.evaluation.significance import DRAWS, Bootstrap, Draws, Interval, interval, mean_and_sd, share
-
-REFERENCES = {"softmax": "softmax", "token": "softmax"}  # all others: baseline
-
-
-def reference_of(objective: str) -> str:
-    """Return what an objective is compared with: the student of the same decoder that has no teachers."""
-    return REFERENCES.get(objective, "baseline")
+from tagdistill.experiment.runs import Target, targets, teacher_decoder
+from tagdistill.settings.objectives import reference_of
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from typing import Literal
 import numpy as np
 import torch
 
+from tagdistill.artifacts.files import write_json
 from tagdistill.crf import kernel
 from tagdistill.data.corpus import read_corpus
-from tagdistill.distill.examples import CorpusFiles, Pool, read_source
-from tagdistill.distill.score import inputs_of
+from tagdistill.distill.dataset import CorpusFiles, Pool, read_source
+from tagdistill.distill.score_corpus import inputs_of
 from tagdistill.errors import DataError
 from tagdistill.evaluation.metrics import Role, metrics_record, score
 from tagdistill.evaluation.predictions import write_predictions
-from tagdistill.files import write_json
 from tagdistill.models.inference import batches, tag
 from tagdistill.models.load import Loaded, load_tagger
 

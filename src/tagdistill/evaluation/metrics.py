@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from tagdistill import __version__
-from tagdistill.data.counts import Counts, Sentences, sentence_counts
 from tagdistill.data.labels import spans
+from tagdistill.data.span_counts import Counts, Sentences, sentence_counts
 from tagdistill.errors import DataError, MismatchError
 
 Role = Literal["trained", "zero_shot"]

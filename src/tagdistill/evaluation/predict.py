@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from tagdistill.data.lines import Sentence
-from tagdistill.data.oddities import warnings
 from tagdistill.data.prepare import convert
-from tagdistill.data.readers import read
-from tagdistill.distill.examples import word_vectors
+from tagdistill.data.readers.lines import Sentence
+from tagdistill.data.readers.options import AUTO, Reading, as_options, in_options
+from tagdistill.data.readers.read import read
+from tagdistill.data.report import warnings
+from tagdistill.distill.dataset import word_vectors
 from tagdistill.encoders.features import encode_pieces
 from tagdistill.encoders.load import load_encoder
 from tagdistill.encoders.pieces import WordPieces
@@ -22,10 +23,9 @@ from tagdistill.errors import DataError, TagdistillError
 from tagdistill.evaluation.metrics import score
 from tagdistill.evaluation.predictions import write_predictions
 from tagdistill.models.batches import gather
+from tagdistill.models.finetuned import PieceInputs
 from tagdistill.models.inference import MakeBatch, tag
 from tagdistill.models.load import Loaded, find_encoder, find_vectors, load_tagger
-from tagdistill.models.tuned import PieceInputs
-from tagdistill.reading import AUTO, Reading, as_options, in_options
 
 LABELLED = "A labelled file has a token and its tag a line (`--format conll`); `tagdistill predict` labels plain text."
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tagdistill.artifacts.files import atomic_path
 from tagdistill.errors import DataError
-from tagdistill.files import atomic_path
 
 NO_GOLD = "_"  # the gold column of text without labels
 UNSAFE = re.compile(r"\s|\\(?=u[0-9a-fA-F]{4})")  # a backslash only where it would read as an escape

@@ -9,49 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
-from tagdistill.config import available_splits, decoder_of, teacher_settings
-from tagdistill.data.counts import Counts
+from tagdistill.artifacts.files import read_json
+from tagdistill.data.span_counts import Counts
 from tagdistill.errors import MismatchError
 from tagdistill.evaluation.metrics import FORMAT, read_counts
-from tagdistill.files import read_json
-from tagdistill.settings import TEACHERS_ON_ALL, Experiment
+from tagdistill.experiment.runs import Model, Target, _planned
+from tagdistill.settings.experiment import Experiment
 
-WITHOUT_TEACHERS = ("baseline", "softmax")
 COLUMNS = [
     *("model", "kind", "objective", "teacher", "decoder", "seed", "language", "role", "out_of_domain", "leave_out"),
     *("label", "score", "value", "support", "main", "sentences", "words", "corpus_sha256"),
 ]
 SCORES = ("accuracy", "precision", "recall", "f1")
-
-
-@dataclass(frozen=True)
-class Model:
-    """One trained model: a student (its objective) or a teacher (its language)."""
-
-    kind: Literal["student", "teacher"]
-    name: str  # its folder below results/NAME, and below predictions/ and metrics/
-    decoder: str
-    seed: int
-    objective: str | None = None
-    teacher: str | None = None
-
-
-@dataclass(frozen=True)
-class Target:
-    """One language that models are tested on."""
-
-    language: str
-    role: Literal["trained", "zero_shot"]
-    out_of_domain: bool
-    leave_out: str | None
-
-    @property
-    def averaged(self) -> bool:
-        return self.leave_out is None
 
 
 @dataclass(frozen=True)
@@ -69,42 +42,6 @@ class Results:
     def main(self) -> pd.DataFrame:
         """The main score alone: one row a model and language."""
         return self.frame[self.frame["main"]]
-
-
-def teacher_decoder(objective: str) -> str | None:
-    """Return which teachers an objective learns from: `token` from softmax teachers, the others from CRFs."""
-    return None if objective in WITHOUT_TEACHERS else decoder_of(objective)
-
-
-def students(experiment: Experiment) -> list[Model]:
-    """Return the students that the settings call for, in config order."""
-    return [
-        Model("student", f"students/{name}/seed-{seed}", decoder_of(name), seed, objective=name)
-        for name in experiment.distill.objectives
-        for seed in experiment.seeds
-    ]
-
-
-def teachers(experiment: Experiment) -> list[Model]:
-    """Return the teachers that the objectives ask for, in config order."""
-    asked = {teacher_decoder(objective) for objective in experiment.distill.objectives}
-    return [
-        Model("teacher", f"teachers/{language}/{decoder}/seed-{seed}", decoder, seed, teacher=language)
-        for decoder in ("crf", "softmax")
-        if decoder in asked
-        for language in experiment.languages
-        for seed in teacher_settings(experiment, language).seeds
-    ]
-
-
-def targets(experiment: Experiment) -> list[Target]:
-    """Return the languages that have a test set: trained ones, then zero-shot ones."""
-    found = []
-    for role, languages in (("trained", experiment.languages), ("zero_shot", experiment.zero_shot)):
-        for key, language in languages.items():
-            if "test" in available_splits(key, language, trained=role == "trained"):
-                found.append(Target(key, role, language.out_of_domain, language.leave_out))  # type: ignore[arg-type]
-    return found
 
 
 def metrics_path(results: Path, model: Model, language: str) -> Path:
@@ -136,17 +73,6 @@ def read_scores(results: Path, experiment: Experiment) -> Results:
             calibration[model.name] = record["calibration"]
     frame = pd.DataFrame(rows, columns=COLUMNS).astype({"main": bool, "out_of_domain": bool, "value": float})
     return Results(experiment, frame, counts, calibration, missing, known_types)
-
-
-def _planned(experiment: Experiment) -> Iterator[tuple[Model, Target, bool]]:
-    """Yield model, language, and whether the metrics must be there: `auto` leaves teachers elsewhere open."""
-    everywhere = experiment.evaluate.teachers
-    few = len(experiment.languages) + len(experiment.zero_shot) <= TEACHERS_ON_ALL
-    for model in [*teachers(experiment), *students(experiment)]:
-        for target in targets(experiment):
-            own = model.kind == "student" or model.teacher == target.language
-            if own or everywhere == "all" or (everywhere == "auto" and few):
-                yield model, target, own or everywhere == "all"
 
 
 def read_record(path: Path, model: Model, language: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from statistics import fmean, stdev
 import numpy as np
 from numpy.typing import NDArray
 
-from tagdistill.data.counts import Counts, f1
+from tagdistill.data.span_counts import Counts, f1
 from tagdistill.errors import MismatchError
 
 DRAWS = 1000

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from tagdistill.artifacts.files import atomic_path
 from tagdistill.evaluation.analysis import Analysis, Group, System, Value
 from tagdistill.evaluation.variants import Variant
-from tagdistill.files import atomic_path
 
 TABLES = ("scores", "in_language", "zero_shot", "teachers", "gap", "significance", "variants", "missing")
 MISSING = "–"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tagdistill.data.counts import f1
+from tagdistill.data.span_counts import f1
 from tagdistill.evaluation.analysis import Analysis, System
 from tagdistill.evaluation.significance import mean_and_sd
 

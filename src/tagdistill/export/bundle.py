@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
+from tagdistill.artifacts.files import atomic_path
 from tagdistill.encoders.folder import EncoderInfo, weights_sha256
 from tagdistill.encoders.load import load_encoder
 from tagdistill.encoders.pretrained import quiet_transformers
-from tagdistill.files import atomic_path
 from tagdistill.models.model import read_config
-from tagdistill.settings import EncoderSettings
+from tagdistill.settings.encoder import EncoderSettings
 
 
 def export_student(model: Path, encoder: Path, card: Path, out: Path) -> None:

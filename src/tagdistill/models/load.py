@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from tagdistill.encoders.folder import RECORD, EncoderInfo
+from tagdistill.encoders.keys import encoder_key
 from tagdistill.encoders.pieces import WordPieces
-from tagdistill.encoders.providers import encoder_key
 from tagdistill.encoders.vectors import vectors_key
 from tagdistill.errors import MismatchError, TagdistillError
+from tagdistill.models.finetuned import load_tuned
 from tagdistill.models.model import Model, load_model, read_config
-from tagdistill.models.tuned import load_tuned
-from tagdistill.settings import EncoderSettings, Vectors, WordEncoder
+from tagdistill.settings.encoder import EncoderSettings, Vectors, WordEncoder
 
 
 @dataclass(frozen=True)

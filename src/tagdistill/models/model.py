@@ -11,11 +11,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from tagdistill.artifacts.files import atomic_path, read_json, write_json
 from tagdistill.crf import LinearChain
 from tagdistill.errors import MismatchError, TagdistillError
-from tagdistill.files import atomic_path, read_json, write_json
+from tagdistill.models.finetuned import TunedLayers
 from tagdistill.models.tagger import Tagger, TaggerSpec, constrain
-from tagdistill.models.tuned import TunedLayers
 
 FORMAT = 2  # 2: the BiLSTM is one LSTM in each direction
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tagdistill.crf import LinearChain
-from tagdistill.settings import Decoder, Settings
+from tagdistill.settings.base import Decoder, Settings
 
 FORBIDDEN = -1e4  # score of a transition that constrained decoding rules out
 

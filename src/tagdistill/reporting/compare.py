@@ -11,11 +11,11 @@ import altair as alt
 from markupsafe import Markup
 
 from tagdistill import __version__
+from tagdistill.artifacts.files import atomic_path, read_json, write_text
 from tagdistill.errors import TagdistillError
-from tagdistill.evaluation.pairs import Difference, Pair, read_side
+from tagdistill.evaluation.comparison import Difference, Pair, read_side
 from tagdistill.evaluation.significance import DRAWS
 from tagdistill.evaluation.tables import MISSING
-from tagdistill.files import atomic_path, read_json, write_text
 from tagdistill.reporting.figures import BLUE, GREY, ROW, WIDTH, svg
 from tagdistill.reporting.headline import Number, difference
 from tagdistill.reporting.html import Field, Head, Table, plain_table, render

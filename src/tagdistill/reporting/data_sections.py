@@ -10,7 +10,7 @@ import altair as alt
 from tagdistill.evaluation.tables import MISSING
 from tagdistill.evaluation.variants import Variant, repeated_sentences
 from tagdistill.reporting.html import Field, Head, Table, plain_table
-from tagdistill.settings import SPLITS
+from tagdistill.settings.language import SPLITS
 
 CHARACTERS = {
     "zero_width": "with a zero-width character",

@@ -15,11 +15,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tagdistill.artifacts.files import folder_size, read_json, sha256_file
 from tagdistill.encoders.store import read_metadata
 from tagdistill.errors import DataError
-from tagdistill.evaluation.scores import Model
-from tagdistill.files import folder_size, read_json, sha256_file
-from tagdistill.settings import CORPORA, Experiment
+from tagdistill.experiment.runs import Model
+from tagdistill.settings.experiment import Experiment
+from tagdistill.settings.language import CORPORA
 
 NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|research use", re.IGNORECASE)
 HASHED_BELOW = 256 * 2**20  # bytes: fine-tuned encoders are not read through for a report

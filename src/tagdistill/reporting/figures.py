@@ -10,11 +10,11 @@ from typing import Any
 
 import altair as alt
 
+from tagdistill.artifacts.files import write_text
 from tagdistill.evaluation.analysis import Analysis, Group
-from tagdistill.files import write_text
+from tagdistill.formatting import duration
 from tagdistill.reporting.data_sections import Reports, data_figure
 from tagdistill.reporting.facts import Run, Stage
-from tagdistill.units import duration
 
 FIGURES = ("in_language", "zero_shot", "gap_closed", "training", "teachers", "data", "time")
 WIDTH, HALF, ROW = 560, 400, 28  # HALF: two beside each other on a page

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from tagdistill.evaluation.analysis import Analysis, Comparison, Group, System, Value
 from tagdistill.evaluation.significance import Interval
+from tagdistill.formatting import count
 from tagdistill.reporting.facts import Run
-from tagdistill.settings import Experiment
-from tagdistill.units import count
+from tagdistill.settings.experiment import Experiment
 
 TASKS = {"pos": "part-of-speech tagging", "ner": "named entity recognition", "aspect": "aspect extraction"}
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tagdistill.artifacts.files import write_text
 from tagdistill.errors import DataError
-from tagdistill.files import write_text
 from tagdistill.reporting.html import render
 from tagdistill.reporting.results import command, rows_of
 

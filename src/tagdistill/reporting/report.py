@@ -10,13 +10,14 @@ import yaml
 from markupsafe import Markup
 
 from tagdistill import __version__
+from tagdistill.artifacts.files import read_json, write_text
 from tagdistill.errors import DataError
 from tagdistill.evaluation.analysis import Analysis
-from tagdistill.evaluation.scores import Model, metrics_path, read_record, read_scores, students, targets, teachers
+from tagdistill.evaluation.scores import metrics_path, read_record, read_scores
 from tagdistill.evaluation.significance import DRAWS
 from tagdistill.evaluation.tables import in_language, write_tables, zero_shot
 from tagdistill.evaluation.variants import KINDS, Variant, variants
-from tagdistill.files import read_json, write_text
+from tagdistill.experiment.runs import Model, students, targets, teachers
 from tagdistill.reporting import data_sections, headline, sections
 from tagdistill.reporting.card import model_card
 from tagdistill.reporting.facts import (
@@ -31,7 +32,7 @@ from tagdistill.reporting.facts import (
 )
 from tagdistill.reporting.figures import draw_figures
 from tagdistill.reporting.html import grid_table, plain_table, render
-from tagdistill.settings import Experiment
+from tagdistill.settings.experiment import Experiment
 
 
 def build_report(

@@ -6,10 +6,10 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from tagdistill.artifacts.files import read_json, write_text
 from tagdistill.errors import DataError
-from tagdistill.files import read_json, write_text
+from tagdistill.formatting import duration
 from tagdistill.reporting.facts import read_stages
-from tagdistill.units import duration
 
 HEAD = """\
 # Measured results

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tagdistill.artifacts.provenance import versions
 from tagdistill.evaluation.analysis import Analysis, Gap
 from tagdistill.evaluation.tables import MISSING, matrix_frame
-from tagdistill.provenance import versions
+from tagdistill.formatting import duration
 from tagdistill.reporting.facts import Run, Stage, feature_sizes, non_commercial, target_sizes
 from tagdistill.reporting.html import Field, Head, Table, plain_table
-from tagdistill.settings import SPLITS
-from tagdistill.units import duration
+from tagdistill.settings.language import SPLITS
 
 VERDICTS = {"better": "good", "worse": "bad", "no difference shown": "plain"}
 TEXTS = {"train": "own training text", "test": "unseen text"}

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import TrainerCallback
 
-from tagdistill.files import atomic_path, read_json, write_json
+from tagdistill.artifacts.files import atomic_path, read_json, write_json
 from tagdistill.models.model import Model
 from tagdistill.training.processes import Processes
 

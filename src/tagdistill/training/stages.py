@@ -14,21 +14,25 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from tagdistill.artifacts.code_key import code_key
+from tagdistill.artifacts.files import read_json, sha256_file, sha256_json, write_json, write_text
+from tagdistill.artifacts.provenance import versions
 from tagdistill.crf import kernel
 from tagdistill.data.corpus import read_corpus
-from tagdistill.data.counts import f1, sentence_counts
-from tagdistill.distill.examples import CorpusFiles, MakeInputs, Pool, Source, mean_and_std, read_source
-from tagdistill.distill.objectives import OBJECTIVES, Objective
+from tagdistill.data.span_counts import f1, sentence_counts
+from tagdistill.distill.dataset import CorpusFiles, MakeInputs, Pool, Source, mean_and_std, read_source
+from tagdistill.distill.losses import OBJECTIVES, Objective
 from tagdistill.encoders.folder import EncoderInfo
 from tagdistill.encoders.pieces import WordPieces
 from tagdistill.errors import ConfigError, DataError, MismatchError
-from tagdistill.files import read_json, sha256_file, sha256_json, write_json, write_text
+from tagdistill.models.finetuned import PieceInputs, load_tuned
 from tagdistill.models.inference import tag
 from tagdistill.models.model import Model, save_model
 from tagdistill.models.tagger import TaggerSpec
-from tagdistill.models.tuned import PieceInputs, load_tuned
-from tagdistill.provenance import code_version, versions
-from tagdistill.settings import Decoder, Distill, EncoderSettings, Training
+from tagdistill.settings.base import Decoder
+from tagdistill.settings.distill import Distill
+from tagdistill.settings.encoder import EncoderSettings
+from tagdistill.settings.training import Training
 from tagdistill.training.checkpoints import last_checkpoint
 from tagdistill.training.processes import Processes
 from tagdistill.training.trainer import Score, train
@@ -72,7 +76,7 @@ class Run:
                 "machine": [self.device, self.threads, kernel(), self.processes.number],
                 "encoder": [self.encoder.model_dump(mode="json"), self._encoder_sha256()],
                 "files": [sha256_file(path) for path in files],
-                "code": code_version("crf", "data/counts", "data/labels", "models", "distill", "training", "encoders"),
+                "code": code_key(__name__),
                 "versions": versions(),
             }
         )

@@ -17,13 +17,14 @@ from torch.utils.data import DataLoader, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from tagdistill.distill.examples import Batch, teacher_of
-from tagdistill.distill.objectives import Objective, mixed_loss
+from tagdistill.distill.dataset import Batch, teacher_of
+from tagdistill.distill.losses import Objective
 from tagdistill.errors import ConfigError, TagdistillError
 from tagdistill.models.inference import on_device
 from tagdistill.models.model import Model
-from tagdistill.settings import Training
+from tagdistill.settings.training import Training
 from tagdistill.training.checkpoints import BEST, Checkpoints, best_of, keep_if_best, last_checkpoint, seconds_of
+from tagdistill.training.loss import mixed_loss
 from tagdistill.training.processes import Processes
 from tagdistill.training.updates import Updates
 

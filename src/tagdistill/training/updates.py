@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from tagdistill.distill.examples import Batch, Pool
+from tagdistill.distill.dataset import Batch, Pool
 from tagdistill.errors import DataError
 from tagdistill.models.batches import bucketed, endless
-from tagdistill.settings import Anneal, Training
+from tagdistill.settings.distill import Anneal
+from tagdistill.settings.training import Training
 from tagdistill.training.processes import Processes
 
 

@@ -1,0 +1,123 @@
+"""The code that a result depends on: a hash of the modules that a job imports.
+
+Snakemake cannot see our sources. A rule that carries this hash as a parameter runs again when the code that it uses
+changes, and only then: comments, docstrings and formatting do not count, nor does a module that the job never imports.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import tagdistill
+
+PACKAGE = "tagdistill"
+ROOT = Path(tagdistill.__file__).parent
+# Tables of all that there is. A job's own settings hold the row that it uses, so a new row changes no other job.
+TABLES = frozenset({"tagdistill.settings.objectives"})
+NO_DATA = frozenset({"py.typed"})
+
+
+@dataclass(frozen=True)
+class _Module:
+    digest: str
+    imports: frozenset[str]
+
+
+def code_key(*modules: str) -> str:
+    """Return a hash of the code of some modules of the package and of all that they import.
+
+    Modules that are loaded by name (readers, losses, encoder providers, kernels) are not seen in the code: they must be
+    given too. Raises ValueError for a module that the package does not have.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(import_closure(modules)):
+        digest.update(f"{name} {_module(name).digest}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def import_closure(modules: Iterable[str]) -> frozenset[str]:
+    """Return the modules of the package that importing `modules`, and calling what they hold, may load.
+
+    Imports inside functions count, those for type checkers do not.
+    """
+    found: set[str] = set()
+    waiting = [parent for name in modules for parent in _with_parents(name)]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name not in TABLES:
+            found.add(name)
+            waiting += _module(name).imports
+    return frozenset(found)
+
+
+def _with_parents(name: str) -> Iterator[str]:
+    """Yield a module and the packages above it, whose code runs when it is imported."""
+    parts = name.split(".")
+    return (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+
+
+@cache
+def _module(name: str) -> _Module:
+    file = _source(name)
+    if file is None:
+        raise ValueError(f"the package has no module {name!r}")
+    tree = ast.parse(file.read_bytes())
+    imports = {parent for found in _imported(tree) for parent in _with_parents(found)}
+    digest = hashlib.sha256(ast.dump(_without_docstrings(tree)).encode())
+    if file.name == "__init__.py":
+        for data in _data_files(file.parent):
+            digest.update(data.relative_to(ROOT).as_posix().encode() + b"\0" + data.read_bytes())
+    return _Module(digest.hexdigest(), frozenset(imports))
+
+
+def _source(name: str) -> Path | None:
+    place = ROOT.joinpath(*name.split(".")[1:])
+    files = (place / "__init__.py", place.with_suffix(".py"))
+    return next((file for file in files if file.is_file()), None) if name.split(".")[0] == PACKAGE else None
+
+
+def _data_files(folder: Path) -> list[Path]:
+    """Return the files of a package that are no Python, such as templates; those of packages below are their own."""
+    found: list[Path] = []
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and path.name != "__pycache__" and not (path / "__init__.py").exists():
+            found += _data_files(path)
+        elif path.is_file() and path.suffix != ".py" and path.name not in NO_DATA:
+            found.append(path)
+    return found
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    """Yield the modules of the package that the statements of a module import."""
+    for node in _executed(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if _source(alias.name))
+        elif isinstance(node, ast.ImportFrom) and node.module and _source(node.module):
+            yield node.module
+            yield from (name for alias in node.names if _source(name := f"{node.module}.{alias.name}"))
+
+
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield all nodes below one, without blocks that only type checkers read."""
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING"):
+            yield child
+            yield from _executed(child)
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:]
+    return tree

@@ -1,0 +1,1 @@
+"""The kernels: one family of implementations of the same chain."""

@@ -1,0 +1,154 @@
+"""The compiled kernel behind the same seams as PyTorch's: cpp/interface.cpp says how it computes."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tagdistill.crf import paths
+from tagdistill.crf.kernels.base import ForwardBackward
+from tagdistill.crf.kernels.cpp import bindings as library
+from tagdistill.crf.potentials import Potentials
+
+
+def log_partition(potentials: Potentials) -> Tensor:
+    """log Z (batch,) alone: half the work of a full pass."""
+    out = potentials.scores.new_empty(len(potentials.scores))
+    library.load()["log_partition"](_chain(potentials), out.data_ptr())
+    return out
+
+
+def argmax(potentials: Potentials) -> Tensor:
+    """Best labels (batch, time), 0 in padding."""
+    out = potentials.scores.new_empty(potentials.scores.shape[:2], dtype=torch.int64)
+    library.load()["argmax"](_chain(potentials), out.data_ptr())
+    return out
+
+
+def k_best(potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
+    """Labels (batch, k, time) and unnormalised scores (batch, k), -inf in an empty slot."""
+    batch, time, _ = potentials.scores.shape
+    labels = potentials.scores.new_empty((batch, k, time), dtype=torch.int64)
+    score = potentials.scores.new_empty((batch, k))
+    library.load()["k_best"](_chain(potentials), k, labels.data_ptr(), score.data_ptr())
+    return labels, score
+
+
+def _chain(potentials: Potentials) -> Any:
+    """Point at the tensors of `potentials`, which must outlive the result."""
+    scores = potentials.scores
+    return ctypes.byref(
+        library.Chain(
+            scores.data_ptr(),
+            potentials.top.data_ptr(),
+            potentials.transitions.data_ptr(),
+            potentials.layout.lengths.data_ptr(),
+            *scores.shape,
+            torch.get_num_threads(),
+        )
+    )
+
+
+class Paths(paths.Paths):
+    """Label paths (batch, k, time or more) of a chain; see paths.Paths. Raises ValueError for a label outside."""
+
+    def __init__(self, potentials: Potentials, labels: Tensor) -> None:
+        paths.check_shape(labels, potentials.layout)
+        self._potentials, self._labels = potentials, labels.to("cpu", torch.int64).contiguous()
+        self._run = library.load()
+        given = library.Paths(self._labels.data_ptr(), *self._labels.shape[1:])
+        self._pass = (_chain(potentials), ctypes.byref(given))
+        ends = library.Integers()
+        if labels.shape[1]:
+            self._run["path_range"](*self._pass, ends)
+        paths.check_range(ends[0], ends[1], potentials.scores.shape[2])
+
+    def score(self, scores: Tensor, transitions: Tensor) -> Tensor:
+        out = self._potentials.scores.new_empty(self._labels.shape[:2])
+        self._run["path_scores"](*self._pass, out.data_ptr())
+        return out
+
+    def add_unary(self, counts: Tensor, weight: Tensor) -> Tensor:
+        weight = _plain(weight)
+        self._run["path_counts"](*self._pass, weight.data_ptr(), counts.data_ptr())
+        return counts
+
+    def edge_sum(self, weight: Tensor) -> Tensor:
+        out, weight = torch.empty_like(self._potentials.transitions), _plain(weight)
+        self._run["path_edges"](*self._pass, weight.data_ptr(), out.data_ptr())
+        return out
+
+
+class Compiled(ForwardBackward):
+    """A pass in probability space or log space, whichever is exact for each sentence."""
+
+    def __init__(self, potentials: Potentials) -> None:
+        super().__init__(potentials)
+        self._run = library.load()
+        self._chain = _chain(potentials)
+        scores = potentials.scores
+        self._state = scores.new_empty(self._run["state_size"](self._chain))
+        self._pass = (self._chain, self._state.data_ptr())
+        self.log_partition = scores.new_empty(len(scores))
+        self._run["forward_backward"](*self._pass, self.log_partition.data_ptr())
+
+    @cached_property
+    def marginals(self) -> Tensor:
+        return self._marginals(torch.float64)
+
+    def marginals_in(self, dtype: torch.dtype) -> Tensor:
+        return self._marginals(library.kind(dtype)).to(dtype)
+
+    def weighted_marginals(self, weight: Tensor) -> Tensor:
+        return self._marginals(torch.float64, _plain(weight))
+
+    def _marginals(self, dtype: torch.dtype, weight: Tensor | None = None) -> Tensor:
+        out = torch.empty_like(self.potentials.scores, dtype=dtype)
+        given = None if weight is None else weight.data_ptr()
+        self._run["marginals"](*self._pass, given, dtype == torch.float32, out.data_ptr())
+        return out
+
+    @cached_property
+    def raw_log_marginals(self) -> Tensor:
+        out = torch.empty_like(self.potentials.scores)
+        self._run["log_marginals"](*self._pass, out.data_ptr())
+        return out
+
+    def posterior_cross_entropy(self, log_target: Tensor, heat: float) -> tuple[Tensor, Tensor]:
+        logits = log_target.to(library.kind(log_target.dtype)).contiguous()
+        loss, signed = torch.empty_like(self.log_partition), torch.empty_like(self.potentials.scores)
+        given = library.Targets(logits.data_ptr(), logits.shape[1], logits.dtype == torch.float32, heat)
+        self._run["posterior"](*self._pass, ctypes.byref(given), loss.data_ptr(), signed.data_ptr())
+        return loss, signed
+
+    def pairs(self, first: int, stop: int) -> Tensor:
+        batch, _, labels = self.potentials.scores.shape
+        out = self.log_partition.new_empty((batch, stop - first, labels, labels))
+        self._run["pairs"](*self._pass, first, stop, out.data_ptr())
+        return out
+
+    @cached_property
+    def edges(self) -> Tensor:
+        batch, _, labels = self.potentials.scores.shape
+        out = self.log_partition.new_empty((batch, labels, labels))
+        self._run["edges"](*self._pass, out.data_ptr())
+        return out
+
+    def edge_sum(self, weight: Tensor) -> Tensor:
+        out, weight = torch.empty_like(self.potentials.transitions), _plain(weight)
+        self._run["edge_sum"](*self._pass, weight.data_ptr(), out.data_ptr())
+        return out
+
+    def adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+        before, after = _plain(before), _plain(after)
+        scores, edges = torch.empty_like(before), torch.empty_like(self.potentials.transitions)
+        self._run["adjoint"](*self._pass, before.data_ptr(), after.data_ptr(), scores.data_ptr(), edges.data_ptr())
+        return scores, edges
+
+
+def _plain(values: Tensor) -> Tensor:
+    return values.to(torch.float64).contiguous()

@@ -1,0 +1,196 @@
+"""Forward-backward in probability space: float64 state, rescaled every few tokens.
+
+Both directions run in one loop, the second over the sentences turned around, so a token costs one `bmm` and one
+multiplication; rows.py says where a token's rows are. With `raw` the sum over the previous labels, `state` is raw times
+the token's own factor, which at rescaling steps is divided by the scale. Marginals and edges divide by their own sum,
+so scales cancel in them.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from tagdistill.crf.kernels.base import ForwardBackward
+from tagdistill.crf.kernels.rows import Rows
+from tagdistill.crf.potentials import Potentials
+
+RESCALE = 40  # tokens between two rescalings, where the range allows it
+RANGE = 650.0  # float64 holds exp(-708): products in this range lose nothing
+
+
+def rescale_interval(potentials: Potentials) -> int:
+    """Return how many tokens may pass between rescalings, 0 where this kernel is not exact.
+
+    Nothing can underflow while the spread of one token's scores and of the transitions stays in the range of float64:
+    from the best label at t any label at t + 1 can be reached at the cost of both. Forbidden transitions (-10000) do
+    not fit: what underflowed might be needed later. Nor does what nobody looked at (`check` of LinearChain).
+    Sums over labels may grow by their number at each token, and a token's own factors are divided by such a sum.
+    """
+    if potentials.spread is None or potentials.edge_spread is None:
+        return 0
+    growth = math.log(len(potentials.transitions))
+    room = RANGE - potentials.spread - 2.0 * growth
+    return max(0, min(RESCALE, int(room / (max(2.0 * potentials.edge_spread, growth) + 1e-9)) - 1))
+
+
+class Scan:
+    """The two scans, (2, rows, label). `factors`: the tokens' own factors, where `state` does not take their place."""
+
+    def __init__(self, potentials: Potentials, rows: Rows, every: int, factors: Tensor, state: Tensor) -> None:
+        self.rows, self.every, self.factors, self.state = rows, every, factors, state
+        assert potentials.edge_top is not None  # `every` was found from its spread
+        self.edge_top = potentials.edge_top
+        self.matrix = (potentials.transitions - self.edge_top).exp_()
+        rescaled = (rows.longest - 1) // every
+        self.scale = state.new_ones((1 + rescaled, 2, potentials.layout.batch, 1)) if rescaled else None
+        self._run()
+
+    def _run(self) -> None:
+        matrix, kept = torch.stack([self.matrix, self.matrix.t()]), self.state is not self.factors
+        state = self.rows.each(self.state)
+        factors = self.rows.each(self.factors) if kept else state
+        if kept:
+            state[0].copy_(factors[0])
+        scratch = self.rows.scratch(self.state)
+        steps = zip(self.rows.before(state), scratch[1:], factors[1:], state[1:], strict=True)
+        for t, (before, raw, factor, out) in enumerate(steps, 1):
+            torch.bmm(before, matrix, out=raw)
+            torch.mul(factor, raw, out=out)
+            if self.scale is not None and t % self.every == 0:
+                scale = self.scale[t // self.every, :, : out.shape[1]]
+                out.div_(torch.sum(out, 2, keepdim=True, out=scale))
+                if kept:
+                    factor.div_(scale)
+
+    def log_partition(self, joint: Tensor, steps: tuple[Tensor | None, Tensor], potentials: Potentials) -> Tensor:
+        """log Z (batch,) from what is left of it after scaling (batch,), by place.
+
+        steps: (batch,) that it has come to in either direction; None where that is the first one.
+        """
+        log = joint.log()
+        if self.scale is not None:
+            total = self.scale[..., 0].log().cumsum(0).unbind(1)
+            for direction, step in zip(total, steps, strict=True):
+                if step is not None:
+                    log += direction.gather(0, (step // self.every)[None])[0]
+        shift = potentials.tops().add_(potentials.layout.final, alpha=self.edge_top)
+        return self.rows.by_sentence(log) + shift
+
+
+def log_partition(potentials: Potentials, every: int) -> Tensor:
+    """log Z by scans from both ends that meet in the middle of each sentence, at the last row of direction 0."""
+    layout, labels = potentials.layout, len(potentials.transitions)
+    rows = Rows(layout, labels, (layout.lengths + 1) // 2, (layout.time + 1) // 2)
+    places = torch.cat([rows.sources(layout.time), rows.sources_from_end(layout.time)])
+    factors = potentials.relative(places).exp_().view(2, -1, labels)
+    scan = Scan(potentials, rows, every, factors, factors)
+    left = rows.final // 2
+    right = (rows.final - left - 1).clamp_min(0)
+    first, second = (scan.state[d].index_select(0, rows.at(step)) for d, step in enumerate((left, right)))
+    joint = torch.linalg.vecdot(first @ scan.matrix, second)
+    joint = torch.where(rows.final > 0, joint, first.sum(-1))  # one token: there is no rest
+    return scan.log_partition(joint, (left, right), potentials)
+
+
+class Scaled(ForwardBackward):
+    """The pass in probability space. `every` comes from `rescale_interval`. What is kept of tokens is (rows, label)."""
+
+    def __init__(self, potentials: Potentials, every: int) -> None:
+        super().__init__(potentials)
+        layout, labels = self.layout, len(potentials.transitions)
+        self.rows = rows = Rows(layout, labels, layout.lengths, layout.time)
+        factors = self._factors()
+        self.scan = scan = Scan(potentials, rows, every, factors, torch.empty_like(factors))
+        self.ending = scan.state[1].index_select(0, rows.turned)  # a token's own score and all that follows
+        product = (scan.state[0] / factors[0]).mul_(self.ending)
+        self.total = product.sum(-1, keepdim=True)
+        self.found = product.div_(self.total)  # marginals
+        first = self.total[: layout.batch, 0]
+        self.log_partition = scan.log_partition(first, (None, rows.final), potentials)
+
+    def _factors(self) -> Tensor:
+        potentials, rows = self.potentials, self.rows
+        factors = potentials.scores.new_empty((2, rows.count, len(potentials.transitions)))
+        forward, backward = factors.unbind(0)
+        potentials.relative(rows.sources(self.layout.time), out=forward).exp_()
+        torch.index_select(forward, 0, rows.turned, out=backward)
+        return factors
+
+    @cached_property
+    def marginals(self) -> Tensor:
+        return self.rows.spread(self.found).mul_(self.layout.weight)
+
+    def weighted_marginals(self, weight: Tensor) -> Tensor:
+        return self.rows.spread(self.found).mul_(self.layout.weight * weight[:, None, None])
+
+    @cached_property
+    def raw_log_marginals(self) -> Tensor:
+        return self.rows.spread(self.found.log())
+
+    def posterior_cross_entropy(self, log_target: Tensor, heat: float) -> tuple[Tensor, Tensor]:
+        """The same, but the second (rows, label)."""
+        places = self.rows.sources(log_target.shape[1])
+        target = self._softmax(log_target.reshape(-1, log_target.shape[2]).index_select(0, places), heat)
+        target *= self.rows.weight
+        tempered, found = self._tempered(self.found.log(), heat), self.found
+        if heat != 1.0:
+            found = tempered.exp()
+        loss = torch.linalg.vecdot(target, tempered)[:, None] * -(heat * heat)
+        return self.rows.spread(loss).mul_(self.layout.weight).sum((1, 2)), found - target
+
+    def posterior_adjoint(self, signed: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        given = signed * self.rows.weighted(weight)
+        return self._adjoint(given, given)
+
+    def _ending_share(self, weight: Tensor) -> Tensor:
+        """The endings over their total, times weight (rows, 1): times beginnings and the matrix, pair marginals."""
+        return self.ending * (weight / self.total)
+
+    @cached_property
+    def _beginning_and_end(self) -> tuple[Tensor, Tensor]:
+        """`state` and `_ending_share` of tokens (batch, time, label)."""
+        ending = self.rows.spread(self._ending_share(self.rows.weight)).mul_(self.layout.weight)
+        return self.rows.spread(self.scan.state[0]), ending
+
+    def pairs(self, first: int, stop: int) -> Tensor:
+        beginning, ending = self._beginning_and_end
+        ending = ending[:, first + 1 : stop + 1, None, :]
+        return beginning[:, first:stop, :, None] * self.scan.matrix * ending
+
+    @cached_property
+    def edges(self) -> Tensor:
+        beginning, ending = self._beginning_and_end
+        return torch.bmm(beginning[:, :-1].mT, ending[:, 1:]).mul_(self.scan.matrix)
+
+    def edge_sum(self, weight: Tensor) -> Tensor:
+        ending = self._ending_share(self.rows.weighted(weight))
+        return self.rows.pair_sum(self.scan.state[0], ending).mul_(self.scan.matrix)
+
+    def adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+        return self._adjoint(self.rows.gather(before), self.rows.gather(after))
+
+    def _adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+        """`adjoint` of (rows, label), 0 in rows that are of no token."""
+        # With h = (gradient to log state) / raw, either direction is
+        # h[t] = given[t] / raw[t] + factor[t] * (M h[t + 1]), and raw = state / factor.
+        scan, turned = self.scan, self.rows.turned
+        flow = scan.factors / scan.state
+        flow[0].mul_(before)
+        flow[1].mul_(after.index_select(0, turned))
+        self._run_adjoint(flow)
+        outer = self.rows.pair_sum(scan.state, flow)
+        flow.mul_(scan.state).div_(scan.factors)
+        scores = flow[1].index_select(0, turned).add_(flow[0]).sub_(after)
+        return self.rows.spread(scores).mul_(self.layout.weight), (outer[0] + outer[1].t()) * scan.matrix
+
+    def _run_adjoint(self, flow: Tensor) -> None:
+        rows, matrix = self.rows, torch.stack([self.scan.matrix.t(), self.scan.matrix])
+        each, factors = rows.each(flow), rows.before(rows.each(self.scan.factors))
+        steps = zip(each[1:], rows.scratch(flow)[1:], factors, rows.before(each), strict=True)
+        for after, step, factor, before in reversed(list(steps)):
+            torch.bmm(after, matrix, out=step)
+            before.addcmul_(factor, step)

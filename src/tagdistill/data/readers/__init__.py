@@ -1,0 +1,1 @@
+"""Read files of labelled or plain sentences."""

@@ -1,0 +1,88 @@
+"""CoNLL-U: syntactic words and their UPOS, with the surface of multiword tokens."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from conllu.exceptions import ParseException
+from conllu.parser import parse_comment_line, parse_id_value
+
+from tagdistill.data.readers.lines import Line, Sentence, blocks
+from tagdistill.errors import DataError
+from tagdistill.settings.language import Language
+
+WIDTH = 10
+FORM, UPOS = 1, 3
+
+
+def read_conllu(
+    lines: Iterable[Line], name: str, settings: Language, tagged: bool, notes: Counter[str]
+) -> Iterator[Sentence]:
+    """Yield the words of each sentence: ranges are kept as multiword surface, empty nodes (`8.1`) are skipped.
+
+    Ids and comments are read by the conllu library. Its line splitter is not used: it also splits at two spaces, and
+    a FORM may hold spaces. `_` is a real token, or a part of a multiword token without a form of its own.
+    """
+    for block in blocks(lines):
+        if (sentence := _sentence(block, name, tagged, notes)).tokens:
+            yield sentence
+
+
+def _sentence(block: list[Line], name: str, tagged: bool, notes: Counter[str]) -> Sentence:
+    tokens: list[str] = []
+    tags: list[str] = []
+    places: list[int] = []
+    ranges: list[tuple[int, int, str]] = []
+    source_id = ""
+    for number, line in block:
+        if line.startswith("#"):
+            source_id = dict(parse_comment_line(line)).get("sent_id") or source_id
+            continue
+        where = f"{name}:{number}"
+        fields = _fields(line, where)
+        first, last = _ids(fields[0], len(tokens), where, notes)
+        if last > first:
+            if ranges and first <= ranges[-1][1]:
+                raise DataError(f"range {fields[0]} overlaps the one before", where=where)
+            ranges.append((first, last, fields[FORM]))
+        elif last == first:
+            tokens.append(fields[FORM])
+            tags.append(fields[UPOS])
+            places.append(number)
+    if ranges and ranges[-1][1] > len(tokens):
+        raise DataError(f"a range ends at word {ranges[-1][1]} of {len(tokens)}", where=f"{name}:{block[-1][0]}")
+    multiword = tuple((first - 1, last, form) for first, last, form in ranges)
+    return Sentence(tokens, tags if tagged else None, places, source_id, multiword)
+
+
+def _fields(line: str, where: str) -> list[str]:
+    fields = line.split("\t")
+    if len(fields) != WIDTH:
+        raise DataError(
+            f"{len(fields)} columns parted by TAB, CoNLL-U has {WIDTH}",
+            where=where,
+            hint="Another column layout is `format: conll` with `columns:` and `separator:`.",
+        )
+    if not fields[FORM]:
+        raise DataError("empty FORM", where=where, hint="CoNLL-U writes `_` where there is no form.")
+    return fields
+
+
+def _ids(text: str, words: int, where: str, notes: Counter[str]) -> tuple[int, int]:
+    """Return first and last word of the line's id; (0, -1) for an empty node. Words must count 1, 2, 3..."""
+    try:
+        value = parse_id_value(text)
+    except (ParseException, ValueError):
+        value = None
+    if isinstance(value, tuple) and value[1] == ".":
+        notes["empty nodes"] += 1
+        return 0, -1
+    first, last = (value[0], value[2]) if isinstance(value, tuple) else (value or 0, value or 0)
+    if first != words + 1:
+        raise DataError(
+            f"id {text!r} where word {words + 1} should begin",
+            where=where,
+            hint="Words count from 1 in each sentence; an empty line parts sentences.",
+        )
+    return first, last

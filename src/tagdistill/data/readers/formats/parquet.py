@@ -1,0 +1,121 @@
+"""Parquet with one sentence a row: a list column of tokens and one of labels, as names or as numbers of classes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tagdistill.data.readers.lines import Sentence
+from tagdistill.errors import DataError, nearest
+from tagdistill.settings.language import Language
+
+TOKENS = ("tokens", "words", "form")
+TAGS = ("labels", "tags", "ner_tags", "upos", "pos_tags")
+IDS = ("id", "source_id", "sent_id")
+ROWS = 1024
+
+
+class Layout(NamedTuple):
+    """The columns that are read, and the names of classes where labels are numbers."""
+
+    tokens: str
+    tags: str | None
+    source_id: str | None
+    names: tuple[str, ...]
+
+
+def read_table(handle: BinaryIO, name: str, settings: Language, tagged: bool) -> Iterator[Sentence]:
+    """Yield the rows. The names of class numbers are those that the file's own features have, else `names:`."""
+    number = 0
+    try:
+        file = pq.ParquetFile(handle)
+        layout = _layout(file.schema_arrow, name, settings, tagged)
+        for batch in file.iter_batches(ROWS, columns=[c for c in layout[:3] if c]):
+            for row in batch.to_pylist():
+                number += 1
+                yield _sentence(row, layout, f"{name}: sentence {number}", number)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"not readable as Parquet: {str(error).splitlines()[0]}", where=name) from error
+
+
+def _layout(schema: pa.Schema, name: str, settings: Language, tagged: bool) -> Layout:
+    tokens = _column(schema, settings.columns.get("token"), TOKENS, name)
+    if not _is_text(schema, tokens):
+        raise DataError(f"column {tokens!r} is {schema.field(tokens).type}, not a list of strings", where=name)
+    tags: str | None = None
+    names: tuple[str, ...] = ()
+    if tagged:
+        tags = _column(schema, settings.columns.get("tag"), TAGS, name)
+        names = () if _is_text(schema, tags) else _names(schema, tags, settings, name)
+    ids = (c for c in IDS if c in schema.names and pa.types.is_string(schema.field(c).type))
+    return Layout(tokens, tags, next(ids, None), names)
+
+
+def _column(schema: pa.Schema, asked: int | str | None, usual: tuple[str, ...], name: str) -> str:
+    """Return the column that is asked for by name, else the usual one; two usual ones are for the user to choose."""
+    known = list(schema.names)
+    if twice := sorted({column for column in known if known.count(column) > 1}):
+        raise DataError(f"two columns are named {twice[0]!r}", where=name)
+    there = [asked] if isinstance(asked, str) else [column for column in usual if column in known]
+    key = "token" if usual is TOKENS else "tag"
+    if not there or there[0] not in known:
+        wanted = there[0] if there else usual[0]
+        hint = f"{nearest(wanted, known)} Say which: `columns: {{{key}: NAME}}`."
+        raise DataError(f"no column {wanted!r}", where=name, hint=hint)
+    if len(there) > 1:
+        hint = f"Say which: `columns: {{{key}: NAME}}`."
+        raise DataError(f"several columns of {key}s: {', '.join(there)}", where=name, hint=hint)
+    return there[0]
+
+
+def _is_text(schema: pa.Schema, column: str) -> bool:
+    kind = schema.field(column).type
+    return _is_list(kind) and (pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+
+
+def _names(schema: pa.Schema, column: str, settings: Language, name: str) -> tuple[str, ...]:
+    kind = schema.field(column).type
+    if not (_is_list(kind) and pa.types.is_integer(kind.value_type)):
+        raise DataError(f"column {column!r} is {kind}, not a list of strings or of class numbers", where=name)
+    names = _own_names(schema.metadata, column) or settings.names
+    if not names:
+        raise DataError(
+            f"column {column!r} holds class numbers, and the file does not name the classes",
+            where=name,
+            hint="Give their names in order: `names: [O, B-PER, ...]`.",
+        )
+    return names
+
+
+def _own_names(metadata: Mapping[bytes, bytes] | None, column: str) -> tuple[str, ...]:
+    """Return the names of classes in what the library `datasets` writes into a file: features of lists of classes."""
+    try:
+        feature: Any = json.loads((metadata or {})[b"huggingface"])["info"]["features"][column]
+        while isinstance(feature, dict | list) and "names" not in feature:
+            feature = feature[0] if isinstance(feature, list) else feature["feature"]
+        names = feature["names"]
+    except (KeyError, IndexError, TypeError, ValueError):
+        return ()
+    texts = isinstance(names, list) and all(isinstance(text, str) and text for text in names)
+    return tuple(names) if texts else ()
+
+
+def _sentence(row: dict[str, Any], layout: Layout, where: str, number: int) -> Sentence:
+    tokens, tags, source_id = (row[column] if column else None for column in layout[:3])
+    if not tokens or not all(tokens):
+        raise DataError("no token, or an empty one", where=where)
+    if layout.tags and (not tags or any(tag is None or tag == "" for tag in tags) or len(tags) != len(tokens)):
+        raise DataError(f"{len(tags or [])} labels for {len(tokens)} tokens, or an empty one", where=where)
+    if layout.names and tags:
+        if wrong := [tag for tag in tags if not 0 <= tag < len(layout.names)]:
+            raise DataError(f"class {wrong[0]}, but {len(layout.names)} are named", where=where)
+        tags = [layout.names[tag] for tag in tags]
+    return Sentence(tokens, tags, [], source_id or "", number=number)

@@ -1,0 +1,122 @@
+"""How a file is read where options say so and no config: by `add-language`, `predict` and `evaluate`."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tagdistill.data.readers.lines import opened
+from tagdistill.errors import ConfigError, DataError, TagdistillError, nearest
+from tagdistill.settings.language import Language
+from tagdistill.settings.validation import validate
+
+ENDINGS = {
+    **dict.fromkeys((".conll", ".tsv", ".bio", ".iob"), "conll"),
+    **{".conllu": "conllu", ".txt": "text", ".parquet": "parquet"},
+}
+KEYS = "format|scheme|separator|columns|comment|label_map|encoding"
+OPTION = re.compile(rf"`({KEYS}):(?: ([^`]+))?`")
+PLACE = re.compile(rf"(?:options: )?({KEYS})(?:\.\w+)?\Z")
+NUMBER = re.compile(r"-?[0-9]+\Z")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The reading options of a command as they were given; None is the default of a config."""
+
+    kind: str = "auto"  # by the file's ending
+    separator: str = "auto"  # TABs if the first line has one
+    columns: str | None = None  # token=1,tag=3
+    comment: str | None = None
+    label_map: str | None = None  # PERSON=PER,PLACE=LOC
+    scheme: str | None = None
+    encoding: str | None = None
+
+    def settings(self, kind: str, file: Path | None) -> dict[str, Any]:
+        """Return the keys of a language in a config that say the same; `file` tells the separator where no one did.
+
+        Raises ConfigError for an option that is not made of NAME=VALUE.
+        """
+        separator = self.separator if self.separator != "auto" else _separator(file, self.comment) if file else None
+        columns, label_map = _pairs("--columns", self.columns), _pairs("--label-map", self.label_map)
+        keys = {
+            "format": kind,
+            "separator": separator,
+            "columns": {name: int(x) if NUMBER.match(x) else x for name, x in columns.items()} or None,
+            "scheme": self.scheme,
+            "encoding": self.encoding,
+            "comment": self.comment,
+            "label_map": label_map or None,
+        }
+        return {key: value for key, value in keys.items() if value is not None}
+
+    def language(self, file: Path) -> Language:
+        """Return the settings by which `file` is read."""
+        kind = _kind(file, self.kind)
+        return validate(Language, self.settings(kind, file if kind == "conll" else None), "options")
+
+
+AUTO = Reading()
+
+
+def as_options(text: str) -> str:
+    """Name options of the command line where a text names keys of a config."""
+    return OPTION.sub(_option, text)
+
+
+@contextmanager
+def in_options(*, config: bool = False) -> Iterator[None]:
+    """Word the errors of the readers for the command line: not every key has an option.
+
+    Without a `config` what only a key could do is left out.
+    """
+    try:
+        yield
+    except TagdistillError as error:
+        what, hint, place = as_options(error.what), as_options(error.hint or ""), PLACE.match(error.where or "")
+        where = f"--{place[1].replace('_', '-')}" if place else error.where
+        told = [part for part in re.split(r"(?<=[.;]) ", hint) if config or not re.search(r"`(\w+:|unlabelled`)", part)]
+        if hint and not told and "no such file" not in what:
+            told = ["The token is the first column and the tag the last, unless --columns says so."]
+        end = re.sub(r";\Z", ".", " ".join(told))
+        raise type(error)(what, where=where, hint=end or None) from error
+
+
+def _option(match: re.Match[str]) -> str:
+    value = (match[2] or "").strip("{}").replace(": ", "=").replace(", ", ",")
+    return f"`--{match[1].replace('_', '-')}{' ' + value if value else ''}`"
+
+
+def _kind(file: Path, kind: str) -> str:
+    if kind != "auto":
+        return kind
+    if file.suffix.lower() not in ENDINGS:
+        hint = f"Say it with --format. {nearest(file.suffix, ENDINGS)}"
+        raise DataError(f"the ending {file.suffix!r} does not tell the format", where=str(file), hint=hint)
+    return ENDINGS[file.suffix.lower()]
+
+
+def _separator(file: Path, comment: str | None) -> str:
+    """Return what parts the columns of CoNLL: TABs if the first line with a token has one."""
+    passed_over = (b"-DOCSTART-", *([comment.encode()] if comment else []))
+    with opened(file) as handle:
+        lines = (line.removeprefix(codecs.BOM_UTF8) for line in handle)
+        first = next((line for line in lines if line.strip() and not line.startswith(passed_over)), b"")
+    return "tab" if b"\t" in first.strip() else "space"
+
+
+def _pairs(option: str, text: str | None) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in (text or "").split(",") if text is not None else ():
+        name, _, value = (piece.strip() for piece in part.partition("="))
+        if not name or not value or name in found:
+            what = "is given twice" if name in found else "is not NAME=VALUE"
+            example = "token=1,tag=3" if option == "--columns" else "PERSON=PER,PLACE=LOC"
+            raise ConfigError(f"{part!r} {what}", where=option, hint=f"Such as {option} {example}.")
+        found[name] = value
+    return found

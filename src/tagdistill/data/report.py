@@ -1,0 +1,125 @@
+"""The data report: what the corpora of a language hold, what was repaired, what repeats."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, combinations, islice
+from pathlib import Path
+from typing import Any
+
+from tagdistill.artifacts.files import write_json
+from tagdistill.data.corpus import Corpus, read_corpus
+from tagdistill.data.labels import has_spans, spans
+from tagdistill.settings.language import SPLITS
+
+BINS = (1, 5, 10, 20, 40, 80, 128, 256, 512)  # upper bounds of the histogram of lengths
+# Kept as they are: some spell words (ZWNJ in Persian), and a word that holds nothing else has no piece to encode.
+ZERO_WIDTH = frozenset("\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff")
+NO_BREAK = frozenset("\u00a0\u2007\u202f")
+CHARACTERS: dict[str, Callable[[str], bool]] = {
+    "zero_width": lambda token: not ZERO_WIDTH.isdisjoint(token),
+    "only_zero_width": lambda token: ZERO_WIDTH.issuperset(token),
+    "no_break_space": lambda token: not NO_BREAK.isdisjoint(token),
+    "other_white_space": lambda token: any(c.isspace() and c not in NO_BREAK for c in token),
+    "replacement_character": lambda token: "\ufffd" in token,
+    "not_nfc": lambda token: not unicodedata.is_normalized("NFC", token),
+}
+
+NUMBER = re.compile(r"[+-]?\d+(?:[.,:-]\d+)*\Z")
+FEWEST, LOOKED_AT, NEARLY_ALL = 20, 10_000, 0.95  # words: too few to judge by, enough to; share that is suspicious
+
+
+def warnings(tokens: Iterable[Sequence[str]], name: str) -> list[str]:
+    """Return what makes one doubt that the file `name` was read as meant: words that are nearly all numbers."""
+    words = list(islice(chain.from_iterable(tokens), LOOKED_AT))
+    if len(words) < FEWEST or sum(bool(NUMBER.match(word)) for word in words) < NEARLY_ALL * len(words):
+        return []
+    return [
+        f"{name}: nearly all words are numbers ({' '.join(words[:6])} ...). If the token is in another column, say "
+        "which, counted from 0: `columns: {token: 1, tag: -1}`."
+    ]
+
+
+def report(corpora: Mapping[str, Path], out: Path) -> None:
+    """Write `data/{lang}/report.json` from the corpus of each split (at least one)."""
+    read = {split: read_corpus(corpora[split]) for split in SPLITS if split in corpora}
+    facts = {
+        "format": 1,
+        "kind": "data report",
+        "language": next(iter(read.values())).language,
+        "splits": {split: describe(corpus) for split, corpus in read.items()},
+        "repeats": {f"{later} in {first}": _shared(read[later], read[first]) for first, later in combinations(read, 2)},
+    }
+    write_json(out, facts)
+
+
+def describe(corpus: Corpus) -> dict[str, Any]:
+    """Return the facts of one split; `characters` counts tokens that hold something worth knowing."""
+    story, lengths = corpus.metadata, corpus.lengths
+    words = list(chain.from_iterable(corpus.tokens))
+    kinds = Counter(words)
+    found = {name: sum(n for word, n in kinds.items() if test(word)) for name, test in CHARACTERS.items()}
+    return {
+        "sentences": len(corpus),
+        "tokens": len(words),
+        "lengths": {"max": max(lengths), "mean": round(len(words) / len(corpus), 3), "histogram": _histogram(lengths)},
+        "longest_token": max(map(len, kinds)),
+        "labels": _labels(corpus),
+        "multiword": sum(map(len, corpus.multiword)),
+        "characters": found,
+        "repeated_sentences": len(corpus) - len(set(map(tuple, corpus.tokens))),
+        "conflicting_labels": _conflicts(corpus),
+        "left_out_or_repaired": story.get("counts", {}),
+        "warnings": warnings(corpus.tokens, str(story.get("source"))),
+        "repaired_places": story.get("repaired_places", []),
+        "source": story.get("source"),
+        "source_sha256": story.get("source_sha256"),
+        "corpus_sha256": corpus.sha256,
+        "licence": story.get("licence"),
+    }
+
+
+def _labels(corpus: Corpus) -> dict[str, Any] | None:
+    if corpus.labels is None:
+        return None
+    tags = Counter(chain.from_iterable(corpus.labels))
+    facts: dict[str, Any] = {"tokens": {label: tags[label] for label in corpus.label_list}}
+    if has_spans(corpus.label_list):
+        found = [spans(labels) for labels in corpus.labels]
+        facts["spans"] = dict(sorted(Counter(kind for row in found for kind, _, _ in row).items()))
+        facts["sentences_without_spans"] = sum(not row for row in found)
+    return facts
+
+
+def _histogram(lengths: list[int]) -> dict[str, list[Any]]:
+    """Count sentences by length: `up_to` holds the bins' upper bounds, the last has none."""
+    counts = [0] * (len(BINS) + 1)
+    for length in lengths:
+        counts[bisect_left(BINS, length)] += 1
+    return {"up_to": [*BINS, None], "sentences": counts}
+
+
+def _conflicts(corpus: Corpus) -> int | None:
+    """Count the distinct sentences that occur with more than one labelling."""
+    if corpus.labels is None:
+        return None
+    seen: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    for tokens, labels in zip(corpus.tokens, corpus.labels, strict=True):
+        seen.setdefault(tuple(tokens), set()).add(tuple(labels))
+    return sum(len(labellings) > 1 for labellings in seen.values())
+
+
+def _shared(left: Corpus, right: Corpus) -> dict[str, Any]:
+    """Count the distinct sentences of the left corpus that the right one holds too.
+
+    Of a test set `places` says which of its sentences these are, from 0: the report scores it without them too.
+    """
+    mine, other = set(map(tuple, left.tokens)), set(map(tuple, right.tokens))
+    found: dict[str, Any] = {"shared": len(mine & other), "distinct": len(mine)}
+    if left.split == "test":
+        found["places"] = [place for place, tokens in enumerate(left.tokens) if tuple(tokens) in other]
+    return found

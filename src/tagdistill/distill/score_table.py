@@ -1,0 +1,76 @@
+"""Teacher scores in Parquet: what the expensive forward pass gives, kept once (DESIGN: Parquet contracts)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tagdistill.artifacts.parquet import read_table, write_table
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Emissions of every sentence of one corpus and the chain's other scores.
+
+    emissions: float32 [words, labels], sentences one after the other; offsets: int64 [sentences + 1];
+    transitions: float32 [labels, labels] as [from, to]; start, end: float32 [labels].
+    """
+
+    ids: list[str]
+    offsets: NDArray[np.int64]
+    emissions: NDArray[np.float32]
+    transitions: NDArray[np.float32]
+    start: NDArray[np.float32]
+    end: NDArray[np.float32]
+    metadata: dict[str, Any]
+
+    @property
+    def labels(self) -> list[str]:
+        return self.metadata["labels"]
+
+
+def write_scores(path: Path, scores: Scores) -> None:
+    """Write scores.parquet: a row a sentence in corpus order, the chain's own scores in the metadata."""
+    chain = {name: getattr(scores, name).tolist() for name in ("transitions", "start", "end")}
+    columns = {
+        "id": pa.array(scores.ids, pa.string()),
+        "length": pa.array(np.diff(scores.offsets), pa.int32()),
+        "emissions": flat_list(scores.emissions, scores.offsets),
+    }
+    write_table(path, columns, {**scores.metadata, **chain, "kind": "scores"}, split=["emissions.list.element"])
+
+
+def read_scores(path: Path) -> Scores:
+    """Read scores.parquet; refuse another format."""
+    table, metadata = read_table(path, "scores")
+    labels = len(metadata["labels"])
+    chain = {name: np.asarray(metadata.pop(name), np.float32) for name in ("transitions", "start", "end")}
+    return Scores(
+        ids=table["id"].to_pylist(),
+        offsets=offsets_of(table),
+        emissions=flat_values(table["emissions"]).reshape(-1, labels),
+        metadata=metadata,
+        **chain,
+    )
+
+
+def flat_list(values: NDArray[Any], offsets: NDArray[np.int64]) -> pa.ListArray:
+    """Return [words, width] rows as one flat list a sentence, without a copy a word."""
+    width = values.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets * width, pa.int32()), pa.array(values.reshape(-1)))
+
+
+def flat_values(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Return all values of a list column as one array."""
+    chunks = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    return np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
+
+
+def offsets_of(table: pa.Table) -> NDArray[np.int64]:
+    """Return where each sentence starts, and the end of the last."""
+    return np.concatenate([[0], np.cumsum(table["length"].to_numpy(), dtype=np.int64)])

@@ -1,0 +1,204 @@
+"""Two experiments side by side, where they were scored on the same test sentences.
+
+Everything is read from finished results (tables/scores.tsv and metrics/), so that the configs need not be at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tagdistill.artifacts.files import read_json
+from tagdistill.data.span_counts import Counts
+from tagdistill.errors import DataError, MismatchError
+from tagdistill.evaluation.metrics import read_counts
+from tagdistill.evaluation.scores import COLUMNS
+from tagdistill.evaluation.significance import DRAWS, Bootstrap, Interval, interval, mean_and_sd
+
+
+@dataclass(frozen=True)
+class Side:
+    """One experiment: its name, its folder, and a row for each model and language."""
+
+    name: str
+    folder: Path
+    scores: pd.DataFrame
+
+    def models(self, system: str, language: str) -> list[str]:
+        found = self.scores[(self.scores["system"] == system) & (self.scores["language"] == language)]
+        return list(found["model"])
+
+    def values(self, system: str, language: str) -> list[float]:
+        found = self.scores[(self.scores["system"] == system) & (self.scores["language"] == language)]
+        return list(found["value"])
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One system in both experiments, in one language or averaged over several; the second less the first."""
+
+    system: str
+    group: str
+    languages: tuple[str, ...]
+    first: float
+    second: float
+    first_sd: float
+    second_sd: float
+    runs: tuple[int, int]
+    difference: Interval
+
+    @property
+    def verdict(self) -> str:
+        if self.difference.above_zero:
+            return "better"
+        return "worse" if self.difference.below_zero else "no difference shown"
+
+
+def read_side(folder: Path, name: str | None = None) -> Side:
+    """Read the scores of a finished experiment. Raises DataError where its report was not written."""
+    path = folder / "tables" / "scores.tsv"
+    if not path.is_file():
+        hint = "Give the folder results/NAME of an experiment whose report is there."
+        raise DataError("has no tables/scores.tsv", where=str(folder), hint=hint)
+    try:
+        frame = pd.read_csv(
+            path, sep="\t", keep_default_na=False, dtype={"language": str, "teacher": str, "objective": str}
+        )
+    except ValueError as error:  # the parser's errors are of this kind
+        raise DataError(f"not a table: {str(error).strip()}", where=str(path), hint="Have it made again.") from error
+    if lacking := [name for name in COLUMNS if name not in frame.columns]:
+        raise DataError(f"no column {lacking[0]!r}", where=str(path), hint="Have it made again by this version.")
+    frame = frame[frame["main"].astype(str) == "True"]
+    own = (frame["kind"] == "student") | (frame["teacher"] == frame["language"])
+    frame = frame[own].assign(value=frame["value"].astype(float))
+    system = frame["objective"].where(frame["kind"] == "student", "teachers (" + frame["decoder"] + ")")
+    return Side(name or folder.resolve().name, folder, frame.assign(system=system))
+
+
+class Pair:
+    """Two experiments: what they share, what cannot be compared and why, and every difference."""
+
+    def __init__(self, first: Side, second: Side, *, draws: int = DRAWS, seed: int = 0) -> None:
+        self.first, self.second, self.draws, self.seed = first, second, draws, seed
+        self.systems = [x for x in first.scores["system"].unique() if x in set(second.scores["system"])]
+        self.languages, self.refused = self._languages()
+        if not self.languages or not self.systems:
+            told = "; ".join(f"{language}: {why}" for language, why in self.refused.items())
+            raise MismatchError(
+                "nothing can be compared: no objective and language were scored on the same test set in both",
+                where=f"{first.folder}, {second.folder}",
+                hint=told or f"Systems: {_names(first)} against {_names(second)}.",
+            )
+
+    def _languages(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the comparable languages with their role in both, and the others with what forbids it."""
+        there, refused = {}, {}
+        for language in dict.fromkeys([*self.first.scores["language"], *self.second.scores["language"]]):
+            rows = [side.scores[side.scores["language"] == language] for side in (self.first, self.second)]
+            if empty := [s.name for s, part in zip((self.first, self.second), rows, strict=True) if part.empty]:
+                refused[language] = f"not in {empty[0]}"
+            elif _only(rows, "corpus_sha256") is None or not _only(rows, "corpus_sha256"):
+                refused[language] = "other test sentences or labels"
+            elif _only(rows, "score") is None:
+                refused[language] = "other scores (F1 against accuracy)"
+            else:
+                roles = [_role(part) for part in rows]
+                there[language] = roles[0] if roles[0] == roles[1] else "other_role"
+        return there, refused
+
+    @cached_property
+    def bootstrap(self) -> Bootstrap:
+        counts: dict[str, dict[str, Counts]] = {language: {} for language in self.languages}
+        for mark, side in enumerate((self.first, self.second)):
+            for language in self.languages:
+                for model in side.scores[side.scores["language"] == language]["model"].unique():
+                    path = side.folder / "metrics" / model / f"{language}.json"
+                    counts[language][f"{mark}:{model}"] = read_counts(read_json(path), where=str(path))
+        return Bootstrap(counts, draws=self.draws, seed=self.seed)
+
+    def groups(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Return the languages that are averaged together: by their role; languages left out of averages are not in."""
+        out = {x for side in (self.first, self.second) for x in side.scores[side.scores["leave_out"] != ""]["language"]}
+        roles = dict.fromkeys(self.languages.values())
+        found = [(role, tuple(x for x, r in self.languages.items() if r == role and x not in out)) for role in roles]
+        return [(role, languages) for role, languages in found if languages]
+
+    def difference(self, system: str, group: str, languages: Sequence[str]) -> Difference | None:
+        """Return the difference of a system over the languages that both sides have it for, or None."""
+        over = tuple(x for x in languages if all(s.models(system, x) for s in (self.first, self.second)))
+        if not over:
+            return None
+        drawn = [
+            self.bootstrap.macro({x: [f"{mark}:{model}" for model in side.models(system, x)] for x in over})
+            for mark, side in enumerate((self.first, self.second))
+        ]
+        spreads = [_spread(side, system, over) for side in (self.first, self.second)]
+        return Difference(
+            system=system,
+            group=group,
+            languages=over,
+            first=float(drawn[0][0]),
+            second=float(drawn[1][0]),
+            first_sd=spreads[0],
+            second_sd=spreads[1],
+            runs=tuple(min(len(s.models(system, x)) for x in over) for s in (self.first, self.second)),  # type: ignore[arg-type]
+            difference=interval(drawn[1] - drawn[0]),
+        )
+
+    @cached_property
+    def averages(self) -> list[Difference]:
+        """Return the difference of every shared system on every group of languages."""
+        found = (self.difference(s, group, languages) for group, languages in self.groups() for s in self.systems)
+        return [difference for difference in found if difference]
+
+    @cached_property
+    def single(self) -> list[Difference]:
+        """Return the difference of every shared system in every language."""
+        found = (self.difference(s, language, [language]) for language in self.languages for s in self.systems)
+        return [difference for difference in found if difference]
+
+    def frame(self) -> pd.DataFrame:
+        """Return all differences, a row a system and language or group."""
+        rows = [
+            {
+                "system": d.system,
+                "over": d.group,
+                "languages": " ".join(d.languages),
+                self.first.name: d.first,
+                self.second.name: d.second,
+                "difference": d.difference.value,
+                "low": d.difference.low,
+                "high": d.difference.high,
+                "verdict": d.verdict,
+                "seeds": f"{d.runs[0]} against {d.runs[1]}",
+            }
+            for d in (*self.averages, *self.single)
+        ]
+        return pd.DataFrame(rows)
+
+
+def _role(rows: pd.DataFrame) -> str:
+    """Return the role of a language, as the averages of its own report have it: other domains are averaged apart."""
+    return f"{rows['role'].iloc[0]}{'_out_of_domain' if rows['out_of_domain'].astype(str).iloc[0] == 'True' else ''}"
+
+
+def _only(parts: Iterable[pd.DataFrame], column: str) -> str | None:
+    """Return the one value of a column in all parts; None where there are several."""
+    found = {str(value) for part in parts for value in part[column]}
+    return found.pop() if len(found) == 1 else None
+
+
+def _spread(side: Side, system: str, languages: Sequence[str]) -> float:
+    """Return the sample standard deviation over seeds of the average over languages; nan with one seed."""
+    values = [side.values(system, language) for language in languages]
+    runs = min(map(len, values))
+    return mean_and_sd([float(np.mean([of[run] for of in values])) for run in range(runs)])[1]
+
+
+def _names(side: Side) -> str:
+    return ", ".join(side.scores["system"].unique())

@@ -1,0 +1,1 @@
+"""One experiment: its models, its files and its jobs."""

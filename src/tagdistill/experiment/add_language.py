@@ -1,0 +1,145 @@
+"""Check the files of a new language and write the lines that add it to a config."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tagdistill.data.readers.options import Reading, as_options, in_options
+from tagdistill.errors import ConfigError
+from tagdistill.experiment.config import check_experiment, read_yaml
+from tagdistill.settings.experiment import Experiment
+from tagdistill.settings.language import SPLITS, Language
+from tagdistill.settings.objectives import needs_of
+
+if TYPE_CHECKING:
+    from tagdistill.data.corpus import Corpus
+
+SHOWN, LONGEST = 12, 20  # words of the first sentence, characters of a word
+TAKE = 'such as `train: {path: FILE, take: "0:900"}`, `test: {path: FILE, take: "900:"}`'
+
+
+def add_language(
+    config: Path,
+    key: str,
+    files: Mapping[str, Path],
+    reading: Reading,
+    *,
+    unlabelled_format: str | None = None,
+    zero_shot: bool = False,
+) -> str:
+    """Return what to tell: what the files hold, the lines to paste, and the command to run.
+
+    `files` are those of the splits that are given, from the working folder. Every file is read whole, as the workflow
+    will read it. Raises TagdistillError with file and line for what it could not read, and ConfigError for a language
+    that is there already, for what is no file, and for one file in two labelled splits.
+    """
+    group = "zero_shot" if zero_shot else "languages"
+    values = read_yaml(config)
+    before = check_experiment(values, str(config))
+    if key in before.languages or key in before.zero_shot:
+        where = "languages" if key in before.languages else "zero_shot"
+        raise ConfigError("this language is in the config already", where=f"{config}: {where}.{key}")
+    _check_files(files)
+    with in_options(config=True):
+        own = _settings(files, reading, unlabelled_format, Path(before.root))
+        after = check_experiment({**values, group: {**values.get(group, {}), key: own}}, str(config))
+        language = {**after.languages, **after.zero_shot}[key]
+        told = [_read(after, key, language, split) for split in SPLITS if language.split(split)]
+    block = _lines(config, group, key, own, new=group not in values)
+    return "\n".join([*told, "", *block, "", *_next(config, before, zero_shot=zero_shot)])
+
+
+def _check_files(files: Mapping[str, Path]) -> None:
+    seen: dict[Path, str] = {}
+    for split, path in files.items():
+        if not path.is_file():
+            what = "is a folder, not a file" if path.is_dir() else "no such file"
+            raise ConfigError(f"{what}: {path}", where=f"--{split}")
+        if split == "unlabelled":  # its labels are not read: it may be any text
+            continue
+        if first := seen.get(path.resolve()):
+            hint = f"Scores on it would mean nothing. `take:` cuts a part of a file for each, {TAKE}."
+            raise ConfigError(f"the same file as --{first}: {path}", where=f"--{split}", hint=hint)
+        seen[path.resolve()] = split
+
+
+def _settings(files: Mapping[str, Path], reading: Reading, unlabelled_format: str | None, root: Path) -> dict[str, Any]:
+    """Return the language as the config will have it: the options, and the files relative to `root`."""
+    kinds = dict.fromkeys(files, reading.kind)
+    if "unlabelled" in files:
+        plain = files["unlabelled"].suffix.lower() == ".txt"
+        kinds["unlabelled"] = unlabelled_format or ("text" if plain else reading.kind)
+    in_columns = next((files[split] for split in SPLITS if kinds.get(split) == "conll"), None)
+    places: dict[str, Any] = {split: _below(path, root) for split, path in files.items()}
+    for split, kind in kinds.items():
+        if kind != reading.kind:
+            places[split] = {"path": places[split], "format": kind}
+    return {**reading.settings(reading.kind, in_columns), **places}
+
+
+def _below(path: Path, root: Path) -> str:
+    """Return a path as the config writes it: relative to `root` where it lies below it."""
+    full, start = Path(os.path.abspath(path)), Path(os.path.abspath(root))  # noqa: PTH100 (links stay links)
+    return str(full.relative_to(start)) if full.is_relative_to(start) else str(full)
+
+
+def _read(experiment: Experiment, key: str, language: Language, split: str) -> str:
+    """Read a file as the workflow will, and say what it holds."""
+    from tagdistill.data.corpus import read_corpus
+    from tagdistill.data.prepare import prepare
+    from tagdistill.data.sources.fetch import fetch
+
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / f"{split}.parquet"
+        source = fetch(language, split, out, language=key, root=Path(experiment.root))
+        doubts = prepare(
+            source, out, language=key, split=split, settings=language, task=experiment.task, labels=experiment.labels
+        )
+        corpus = read_corpus(out)
+    repaired = corpus.metadata["counts"]["repaired"]
+    note = f", {repaired} spans repaired (such as {corpus.metadata['repaired_places'][0]})" if repaired else ""
+    words = sum(map(len, corpus.tokens))
+    head = f"{split}: {len(corpus.tokens)} sentences, {words} words{_labels(corpus.labels)}{note}"
+    return "\n".join([head, f"  first: {_first(corpus)}", *(f"  warning: {as_options(doubt)}" for doubt in doubts)])
+
+
+def _first(corpus: Corpus) -> str:
+    """Return the first sentence, word/label, of a length that fits a line or two."""
+    words = ["".join(c if c.isprintable() else "\ufffd" for c in _shorter(word)) for word in corpus.tokens[0][:SHOWN]]
+    if corpus.labels:
+        words = [f"{word}/{label}" for word, label in zip(words, corpus.labels[0], strict=False)]
+    return " ".join(words) + (" ..." if len(corpus.tokens[0]) > SHOWN else "")
+
+
+def _shorter(word: str) -> str:
+    return word if len(word) <= LONGEST else f"{word[: LONGEST - 3]}..."
+
+
+def _labels(labels: list[list[str]] | None) -> str:
+    found = sorted({label.split("-", 1)[-1] for sentence in labels or [] for label in sentence if label != "O"})
+    return f", labelled {', '.join(found)}" if found else ""
+
+
+def _lines(config: Path, group: str, key: str, settings: Mapping[str, Any], *, new: bool) -> list[str]:
+    block = yaml.safe_dump(
+        {key: dict(settings)}, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110
+    )
+    head = [f"Add to {config}", "", f"{group}:"] if new else [f"Add to {config}, below `{group}:`", ""]
+    return [*head, *(f"  {line}" for line in block.rstrip().splitlines())]
+
+
+def _next(config: Path, before: Experiment, *, zero_shot: bool) -> list[str]:
+    students = len(before.distill.objectives) * len(before.seeds)
+    if zero_shot:
+        trains = "No model is trained: all are scored on it."
+    elif any(needs_of(objective) for objective in before.distill.objectives):
+        trains = f"It trains the language's own teacher and the {students} students; no other teacher is trained again."
+    else:
+        trains = f"It trains the {students} students."
+    return ["and run", "", f"  snakemake --cores 2 --configfile {config}", "", trains]

@@ -1,0 +1,108 @@
+"""Read the data of a config with the workflow's own readers, before anything is planned."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+from tagdistill.data.prepare import Read, read_split
+from tagdistill.data.readers.read import ARCHIVES
+from tagdistill.data.sources.fetch import source_name
+from tagdistill.errors import ConfigError, TagdistillError
+from tagdistill.experiment.plan import Plan
+from tagdistill.formatting import count
+
+log = logging.getLogger(__name__)
+LARGE = 10_000_000  # bytes: some seconds of reading
+
+
+class Part(NamedTuple):
+    """The sentences `first` to `last` (from 1) of a file, as one split of one language has them."""
+
+    language: str
+    split: str
+    file: str
+    name: str
+    first: int
+    last: int
+    sentences: int
+    repaired: int
+    doubts: list[str]
+
+
+def check_data(plan: Plan, where: str) -> list[str]:
+    """Read every split whose file is here as `prepare` will, and return what to tell, a line each.
+
+    `where` names the config file. Raises TagdistillError, with file and line, for the first thing that `prepare` would
+    refuse. Sources that are not fetched yet are counted, not fetched.
+    """
+    parts: list[Part] = []
+    away: set[str] = set()
+    for language in plan.languages:
+        for split in plan.splits(language):
+            raw = plan.raw(language, split)
+            if raw and not Path(raw).is_file():  # those that should be here `check_files` has looked at
+                away.add(raw)
+            else:
+                parts.append(_part(plan, language, split, Path(raw) if raw else None, where))
+    doubts = [f"warning: {doubt}" for part in parts for doubt in part.doubts]
+    return [_summary(parts, len(away)), *doubts, *_shared(parts)]
+
+
+def _part(plan: Plan, language: str, split: str, source: Path | None, where: str) -> Part:
+    settings = plan.languages[language]
+    found = _read(plan, language, split, source, where)
+    name = source_name(settings, split, source)
+    file = str(source.resolve()) if source else name + (settings.code or language)
+    if source and source.name.endswith(ARCHIVES):  # a member for each split
+        file += f"/{settings.part(split)}"
+    numbers = [sentence.number for sentence in found.sentences]
+    return Part(language, split, file, name, numbers[0], numbers[-1], len(numbers), len(found.repaired), found.doubts)
+
+
+def _read(plan: Plan, language: str, split: str, source: Path | None, where: str) -> Read:
+    if source and source.stat().st_size > LARGE:
+        log.info("reading %s", source)
+    try:
+        return read_split(
+            source,
+            language=language,
+            split=split,
+            settings=plan.languages[language],
+            task=plan.experiment.task,
+            labels=plan.experiment.labels,
+            limit=getattr(plan.experiment.limit, split),
+        )
+    except TagdistillError as error:
+        if source and not isinstance(error, ConfigError):
+            raise  # it names the file
+        group = "languages" if language in plan.trained else "zero_shot"
+        place = (error.where or "").removeprefix(f"languages.{language}").lstrip(".")
+        joint = "." if isinstance(error, ConfigError) and place else ": "
+        where = f"{where}: {group}.{language}{joint}{place}".removesuffix(": ")
+        raise type(error)(error.what, where=where, hint=error.hint) from None
+
+
+def _summary(parts: Sequence[Part], away: int) -> str:
+    told = []
+    if parts:
+        sentences = sum(part.sentences for part in parts)
+        told.append(f"{count(sentences, 'sentence')} in {count(len(parts), 'split')} read without a fault")
+    if repaired := sum(part.repaired for part in parts):
+        told.append(f"{count(repaired, 'badly started span')} will be repaired")
+    if away:
+        told.append(f"{count(away, 'download')} {'was' if away == 1 else 'were'} not looked at")
+    return f"Data: {'; '.join(told)}."
+
+
+def _shared(parts: Sequence[Part]) -> Iterator[str]:
+    """Yield a warning for sentences that are trained or chosen on and scored on; two parts of one file share none."""
+    labelled = [part for part in parts if part.split != "unlabelled"]
+    for one, two in combinations(labelled, 2):
+        first, last = max(one.first, two.first), min(one.last, two.last)
+        if one.file == two.file and one.split != two.split and first <= last:
+            names = f"{one.language}.{one.split} and {two.language}.{two.split}"
+            yield f"warning: {names} are the same sentences, {first} to {last} of {one.name}"

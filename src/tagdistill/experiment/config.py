@@ -1,0 +1,224 @@
+"""Read a config file into an `Experiment`, with errors that name the file, the key, the value and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tagdistill.data.labels import OUTSIDE, UPOS, label_list
+from tagdistill.data.sources.catalogue import OWN, WHERE_TO_ASK, check_source
+from tagdistill.errors import ConfigError, nearest
+from tagdistill.formatting import count
+from tagdistill.settings.encoder import EncoderSettings
+from tagdistill.settings.experiment import Experiment
+from tagdistill.settings.language import LANGUAGE_ID, SPLITS, Language
+from tagdistill.settings.objectives import decoder_of, needs_of
+from tagdistill.settings.training import TeacherSettings, Training, expand_preset
+from tagdistill.settings.validation import validate
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which a key written twice is an error instead of the last one winning."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for position, ((key_node, _), key) in enumerate(zip(node.value, keys, strict=True)):
+            if key in keys[:position]:
+                line = key_node.start_mark.line + 1
+                raise ConfigError(f"key {key!r} is written twice", where=f"{key_node.start_mark.name}:{line}")
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping; a broken file is an error with its line."""
+    try:
+        with path.open(encoding="utf-8") as handle:
+            value = yaml.load(handle, _Loader)  # noqa: S506 (a SafeLoader)
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _not_yaml(error, path) from error
+    if not isinstance(value, dict):
+        raise ConfigError("holds no settings", where=str(path), hint="config/README.md lists every key.")
+    return value
+
+
+def _not_yaml(error: Exception, path: Path) -> ConfigError:
+    mark = getattr(error, "problem_mark", None)
+    where = f"{path}:{mark.line + 1}" if mark else str(path)
+    told = getattr(error, "problem", None) or str(error)
+    hint = "Indent with blanks, not with tabs." if "'\\t'" in told else None
+    return ConfigError(f"not valid YAML: {told}", where=where, hint=hint)
+
+
+def read_experiment(path: Path, **overrides: Any) -> Experiment:
+    """Read and check one config file; `overrides` replace top-level keys, as `--config key=value` does."""
+    return check_experiment({**read_yaml(path), **overrides}, str(path))
+
+
+def check_experiment(values: dict[str, Any], where: str) -> Experiment:
+    """Check the settings of a whole experiment; raise ConfigError at the first thing that cannot be used."""
+    experiment = validate(Experiment, values, where)
+    for group, languages in (("languages", experiment.languages), ("zero_shot", experiment.zero_shot)):
+        for key, language in languages.items():
+            _check_language(experiment, key, language, f"{where}: {group}.{key}", trained=group == "languages")
+    if both := sorted(set(experiment.languages) & set(experiment.zero_shot)):
+        raise ConfigError(f"{both[0]!r} is both trained and zero-shot", where=f"{where}: zero_shot.{both[0]}")
+    _check_labels(experiment, where)
+    _check_training(experiment, where)
+    return experiment
+
+
+def _check_language(experiment: Experiment, key: str, language: Language, where: str, *, trained: bool) -> None:
+    if not LANGUAGE_ID.match(key):
+        raise ConfigError("a language's key is made of letters, digits, '_' and '-'", where=where)
+    try:
+        present = available_splits(key, language, trained=trained)
+    except ConfigError as error:  # a language that the demo has not
+        raise ConfigError(error.what, where=where, hint=error.hint) from None
+    needed = "train" if trained else "test"
+    if needed not in present:
+        asked = WHERE_TO_ASK.get(language.source)
+        raise ConfigError(
+            f"no {needed!r} split is given", where=where, hint=f"Add `{needed}: FILE`.{' ' + asked if asked else ''}"
+        )
+    _check_source(language, key, where, present)
+    _check_reading(experiment, language, where)
+    if language.teacher and not trained:
+        raise ConfigError("a zero-shot language has no teacher", where=f"{where}.teacher", hint="Take it out.")
+    if language.teacher:
+        teacher_settings(experiment, key, where)
+
+
+def _check_source(language: Language, key: str, where: str, present: tuple[str, ...]) -> None:
+    """Refuse what the source of a language cannot give, or has nothing to do with."""
+    if language.source in OWN:
+        for name in present:
+            if not language.given(name):
+                raise ConfigError("`path` is needed", where=f"{where}.{name}", hint=f"`source: {language.source}`.")
+    try:
+        check_source(language, key, present)
+    except ConfigError as error:
+        place = (error.where or "").removeprefix(f"languages.{key}")
+        raise ConfigError(error.what, where=f"{where}{place}", hint=error.hint) from None
+
+
+def _check_reading(experiment: Experiment, language: Language, where: str) -> None:
+    """Refuse an encoding that does not exist, and other names that end outside the label space."""
+    try:
+        "a".encode(language.encoding)  # refuses codecs that are not for text, too
+    except (LookupError, ValueError):
+        hint = nearest(language.encoding, ("utf-8", "utf-16", "latin-1", "iso8859-2", "iso8859-15", "cp1252", "koi8-r"))
+        raise ConfigError(f"no text encoding {language.encoding!r}", where=f"{where}.encoding", hint=hint) from None
+    known = (*UPOS, OUTSIDE) if experiment.labels == "upos" else (*experiment.labels, OUTSIDE)
+    for name, label in language.label_map.items():
+        # Whole tags may be renamed too, such as a mistyped `B-BER: B-PER`.
+        if label not in known and (label[1:2] != "-" or label[2:] not in known):
+            raise ConfigError(
+                f"{label!r} is not in the label space", where=f"{where}.label_map.{name}", hint=nearest(label, known)
+            )
+
+
+def _check_labels(experiment: Experiment, where: str) -> None:
+    upos = experiment.labels == "upos"
+    if upos != (experiment.task == "pos"):
+        wanted = "`labels: upos`" if experiment.task == "pos" else "the list of entity types, such as [PER, LOC, ORG]"
+        raise ConfigError(f"task {experiment.task!r} needs {wanted}", where=f"{where}: labels")
+    if not upos and (len(set(experiment.labels)) != len(experiment.labels) or not experiment.labels):
+        raise ConfigError("the types must be a list without repeats", where=f"{where}: labels")
+    if not upos and all(name[:2] in ("B-", "I-", "E-", "S-") for name in experiment.labels if name != "O"):
+        hint = "Give the types alone, such as [PER, LOC, ORG]: B-, I-, E-, S- and O are added."
+        raise ConfigError(f"{experiment.labels[0]!r} is a tag, not a type", where=f"{where}: labels", hint=hint)
+    try:
+        label_list(experiment.task, experiment.labels)
+    except ConfigError as error:
+        raise ConfigError(error.what, where=f"{where}: labels", hint=error.hint) from None
+
+
+def _check_training(experiment: Experiment, where: str) -> None:
+    """Refuse what no run of this experiment could do, for its students and for each language's teacher."""
+    runs: dict[str, tuple[Training, EncoderSettings, list[str]]] = {
+        "student": (experiment.student, experiment.encoder, list(experiment.languages))
+    }
+    for language, settings in experiment.languages.items():
+        teacher = teacher_settings(experiment, language, f"{where}: languages.{language}")
+        place = f"languages.{language}.teacher" if settings.teacher else "teacher"
+        runs.setdefault(place, (teacher, teacher.encoder or experiment.encoder, []))[2].append(language)
+    for place, (training, encoder, languages) in runs.items():
+        _check_run(experiment, f"{where}: {place}", training, encoder, languages)
+
+
+def _check_run(
+    experiment: Experiment, where: str, training: Training, encoder: EncoderSettings, languages: list[str]
+) -> None:
+    with_dev = [x for x in languages if "dev" in available_splits(x, experiment.languages[x], trained=True)]
+    without = [x for x in languages if x not in with_dev]
+    if training.schedule == "plateau" and (not with_dev if where.endswith(": student") else without):
+        raise ConfigError(
+            f"'plateau' follows the dev score, and there is no dev set of {', '.join(without[:5])}",
+            where=f"{where}.schedule",
+            hint="Give a `dev` split, or choose linear or constant.",
+        )
+    if isinstance(training, TeacherSettings) and training.vectors and training.mode == "finetune":
+        raise ConfigError(
+            "word vectors are read beside a frozen encoder only",
+            where=f"{where}.vectors",
+            hint="Take them out, or set `mode: frozen`.",
+        )
+    if training.mode == "finetune" and training.tune_from >= encoder.layers:
+        raise ConfigError(
+            f"{training.tune_from} layers are kept frozen, but `encoder.layers` keeps {encoder.layers} in all",
+            where=f"{where}.tune_from",
+            hint=f"Choose less than {encoder.layers}, or more `layers`.",
+        )
+
+
+def available_splits(key: str, language: Language, *, trained: bool) -> tuple[str, ...]:
+    """Return the splits of a language that the experiment uses, in the order train, dev, test, unlabelled."""
+    if language.source in OWN:
+        present = {name for name in SPLITS if language.split(name) is not None}
+    else:
+        present = set(language.splits or _all_splits(key, language))
+        present |= {name for name in SPLITS if language.split(name) is not None}
+    return tuple(name for name in SPLITS if name in present and (trained or name == "test"))
+
+
+def _all_splits(key: str, language: Language) -> tuple[str, ...]:
+    if language.source == "demo":
+        from tagdistill.data import demo
+
+        return demo.splits(language.code or key)
+    return ("train", "dev", "test")
+
+
+def teacher_settings(experiment: Experiment, language: str, where: str = "config") -> TeacherSettings:
+    """Return the teacher settings of one language: the experiment's, with the language's own on top."""
+    own = _own_teacher(experiment.languages[language].teacher, where)
+    base = experiment.teacher.model_dump(exclude_unset=True, mode="json")
+    if "updates" in own or "epochs" in own:  # they stand for one another
+        base = {key: value for key, value in base.items() if key not in ("updates", "epochs")}
+    return validate(TeacherSettings, {**base, **own}, f"{where}.teacher", joint=".")
+
+
+def _own_teacher(values: dict[str, Any], where: str) -> dict[str, Any]:
+    try:
+        return expand_preset(values)
+    except ValueError as error:
+        raise ConfigError(str(error), where=f"{where}.teacher") from None
+
+
+def describe_experiment(experiment: Experiment, name: str) -> str:
+    """Return one paragraph for a person: what a config file would train."""
+    objectives = experiment.distill.objectives
+    decoders = sorted({decoder_of(objective) for objective in objectives if needs_of(objective)})
+    trained, unseen = (", ".join(languages) for languages in (experiment.languages, experiment.zero_shot))
+    teachers = len(experiment.languages) * len(experiment.teacher.seeds) * len(decoders)
+    students, seeds = len(objectives) * len(experiment.seeds), ", ".join(map(str, experiment.seeds))
+    return (
+        f"{name}: fine. {experiment.name}: {experiment.task}, {count(len(experiment.languages), 'trained language')} "
+        f"({trained}), {len(experiment.zero_shot)} zero-shot{f' ({unseen})' if unseen else ''}; "
+        f"{count(teachers, 'teacher')}, {count(students, 'student')} ({', '.join(objectives)}; "
+        f"{'seed' if len(experiment.seeds) == 1 else 'seeds'} {seeds})."
+    )

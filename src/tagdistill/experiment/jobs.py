@@ -1,0 +1,112 @@
+"""What one job of the workflow is told: exactly the settings that its result depends on, and no others.
+
+A job travels as JSON in a rule's `params`, so a changed value reruns the jobs that read it and nothing upstream. Where
+a job runs (device, threads) and where it finds its files are no part of it: they must not train anything anew.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tagdistill.errors import ConfigError
+from tagdistill.settings.base import Decoder, Kernel, Settings
+from tagdistill.settings.distill import Distill
+from tagdistill.settings.encoder import EncoderSettings, Vectors, WordEncoder
+from tagdistill.settings.language import Language
+from tagdistill.settings.training import StudentSettings, TeacherSettings
+from tagdistill.settings.validation import validate
+
+
+class PrepareJob(Settings):
+    """One split of one language, from its file to a corpus."""
+
+    language: str
+    split: str
+    settings: Language
+    task: str
+    labels: Literal["upos"] | tuple[str, ...]
+    limit: int | None = None
+
+
+class EncodeJob(Settings):
+    """The features of one language."""
+
+    encoder: EncoderSettings
+
+
+class TeacherJob(Settings):
+    """One teacher: nothing here knows of another language."""
+
+    language: str
+    task: str
+    labels: tuple[str, ...]
+    decoder: Decoder
+    settings: TeacherSettings
+    encoder: WordEncoder
+    seed: int
+    kernel: Kernel = "torch"
+
+
+class VectorsJob(Settings):
+    """Word vectors of one file."""
+
+    vectors: Vectors
+
+
+class StudentJob(Settings):
+    """One student of all languages."""
+
+    languages: tuple[str, ...]
+    dev_languages: tuple[str, ...] = ()
+    unlabelled_languages: tuple[str, ...] = ()
+    task: str
+    labels: tuple[str, ...]
+    objective: str
+    settings: StudentSettings
+    distill: Distill
+    encoder: EncoderSettings
+    seed: int
+    kernel: Kernel = "torch"
+
+
+class EvaluateJob(Settings):
+    """One model on all its languages, in the order of its files; those in `zero_shot` were not trained."""
+
+    model: str = Field(description="students/OBJECTIVE/seed-S or teachers/LANG/DECODER/seed-S")
+    languages: tuple[str, ...]  # a list, not keys: JSON objects are written sorted, and files are matched by place
+    zero_shot: tuple[str, ...] = ()
+    own: str | None = Field(None, description="a teacher's language, whose training text is looked at too")
+    decode: Literal["unconstrained", "constrained"] = "unconstrained"
+    kernel: Kernel = "torch"
+
+    @property
+    def roles(self) -> dict[str, Literal["trained", "zero_shot"]]:
+        return {name: "zero_shot" if name in self.zero_shot else "trained" for name in self.languages}
+
+
+def read_job(model: type[Settings], text: str) -> Any:
+    """Return the job in a JSON text, or in the file that @NAME names."""
+    try:
+        values = json.loads(read_argument(text))
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"not JSON: {error}", where="--job") from error
+    return validate(model, values, "--job")
+
+
+def read_argument(text: str) -> str:
+    """Return an argument that is a text, or @NAME for the file that holds it."""
+    if not text.startswith("@"):
+        return text
+    try:
+        return Path(text[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", where=text[1:]) from error
+
+
+def write_job(job: Settings) -> str:
+    """Return a job as one line of JSON: equal jobs, equal text. Defaults are written out: they may change one day."""
+    return json.dumps(job.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,6 @@
+"""Where files lie."""
+
+from __future__ import annotations
+
+DOWNLOADS = "resources/data"
+VECTORS = "resources/vectors"

@@ -1,0 +1,102 @@
+"""The upper layers of an encoder as part of a model that fine-tunes them.
+
+The layers below `first` stay as they are: their states are computed once and kept, and a step runs the upper ones only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tagdistill.encoders.features import batch_states, cache_states
+from tagdistill.encoders.load import Encoder, load_encoder
+from tagdistill.encoders.pieces import Pieces, WordPieces
+from tagdistill.encoders.pooling import pool
+from tagdistill.errors import ConfigError
+from tagdistill.settings.encoder import EncoderSettings
+
+
+class TunedLayers(nn.Module):
+    """Word vectors (batch, time, hidden) from the tuned layers; the layers below are held but are not ours to save."""
+
+    def __init__(self, encoder: Encoder, first: int, settings: EncoderSettings) -> None:
+        super().__init__()
+        if first >= encoder.depth:
+            raise ConfigError(
+                f"tunes from layer {first}, but `encoder.layers` keeps {encoder.depth} layers", where="tune_from"
+            )
+        self.first, self.pooling, self.depth = first, settings.pooling, encoder.depth
+        self.whole = not settings.freeze_embeddings
+        encoder.freeze(0 if self.whole else first, embeddings=not self.whole)
+        # A list hides the encoder from `parameters()`: only what is tuned is trained, saved and counted.
+        self._held = [encoder]
+        self.blocks = encoder.model if self.whole else encoder.layers[first:]
+
+    @property
+    def encoder(self) -> Encoder:
+        return self._held[0]
+
+    @property
+    def hidden_size(self) -> int:
+        return self.encoder.hidden_size
+
+    def _apply(self, fn: Any, recurse: bool = True) -> TunedLayers:
+        self.encoder._apply(fn)  # moves the layers below along with ours
+        return super()._apply(fn, recurse)
+
+    def train(self, mode: bool = True) -> TunedLayers:
+        self.encoder.train(mode)
+        return super().train(mode)
+
+    def forward(self, batch: dict[str, Any]) -> Float[Tensor, "batch time dim"]:
+        pieces = batch["pieces"]
+        if self.whole:
+            (states,) = self.encoder.hidden_states(pieces.ids, pieces.mask, [self.depth])
+        else:
+            states = self.encoder.forward_from(self._lower(batch), pieces.mask, self.first)
+        words = pool(states, pieces, self.pooling)
+        return nn.utils.rnn.pad_sequence(words.split(batch["lengths"].tolist()), batch_first=True)
+
+    def _lower(self, batch: dict[str, Any]) -> Tensor:
+        if "states" in batch:
+            return batch["states"]
+        with torch.no_grad():
+            return self.encoder.hidden_states(batch["pieces"].ids, batch["pieces"].mask, [self.first])[0]
+
+
+class PieceInputs:
+    """The pieces of many sentences and, where wanted, the cached states of the layers below the tuned ones."""
+
+    def __init__(self, pieces: Pieces, states: list[Tensor] | None = None) -> None:
+        self.pieces, self.states = pieces, states
+
+    @classmethod
+    def of(
+        cls, sentences: Sequence[Sequence[str]], words: WordPieces, layers: TunedLayers, *, cache: bool
+    ) -> PieceInputs:
+        """Tokenise sentences; with `cache`, run the lower layers over them once."""
+        pieces = words(sentences)
+        cached = cache and not layers.whole
+        layers.encoder.eval()
+        return cls(pieces, cache_states(pieces, layers.encoder, layers.first, progress="states") if cached else None)
+
+    def batch(self, rows: NDArray[np.intp]) -> dict[str, Any]:
+        """Return the model's inputs for some sentences: their pieces, and their states if they are cached."""
+        windows = self.pieces.windows_of(rows.tolist())
+        batch = self.pieces.batch(windows)
+        if self.states is None:
+            return {"pieces": batch}
+        return {"pieces": batch, "states": batch_states(self.states, batch)}
+
+
+def load_tuned(folder: Path, settings: EncoderSettings, first: int) -> tuple[TunedLayers, WordPieces]:
+    """Return the layers to tune of the encoder in a folder, and its tokenizer."""
+    words = WordPieces.load(folder, drop_bare_underline=settings.drop_bare_underline)
+    return TunedLayers(load_encoder(folder, settings.layers), first, settings), words

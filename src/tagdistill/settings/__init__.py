@@ -1,0 +1,1 @@
+"""What a config file may say: the settings, their documentation and their errors."""

@@ -1,0 +1,132 @@
+"""What is wrong with a setting, in words: the key, the value, what is allowed and the nearest name."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from tagdistill.errors import ConfigError, nearest
+from tagdistill.settings.language import Split
+from tagdistill.settings.reference import values_of
+
+# What pydantic calls an error, by the start of its name, and what a person calls it.
+WORDS = {
+    "int": "a whole number is needed",
+    "float": "a number is needed",
+    "finite_number": "a finite number is needed",
+    "string_type": "text is needed",
+    "string_pattern_mismatch": "this form is not allowed",
+    "bool": "true or false is needed",
+    "tuple_type": "a list is needed",
+    "dict_type": "keys and their values are needed",
+    "model_type": "keys and their values are needed",
+    "model_attributes_type": "keys and their values are needed",
+    "too_short": "at least one is needed",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be above {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be below {lt}",
+}
+UNIONS: tuple[Any, ...] = (Union, types.UnionType)
+MEANT = {"gpu": "cuda"}
+
+
+def explain(error: ValidationError, model: type[BaseModel], where: str) -> ConfigError:
+    """Return the likeliest cause of a failed validation; `where` is what stands before the key, joint included."""
+    # An unknown key is the likeliest cause of every other complaint (a mistyped `updates` is also a missing one).
+    details = error.errors()
+    first = next((d for d in details if d["type"] == "extra_forbidden"), details[0])
+    unknown = first["loc"][-1:] if first["type"] == "extra_forbidden" else ()  # it may look like anything
+    keys = (*(part for part in first["loc"][: len(first["loc"]) - len(unknown)] if _is_key(part)), *unknown)
+    place = f"{where}{'.'.join(map(str, keys))}".rstrip(": .")
+    if first["type"] == "extra_forbidden":
+        owner, _ = _owner(model, keys[:-1])
+        return ConfigError("unknown key", where=place, hint=nearest(keys[-1], _keys(owner)))
+    if first["type"] == "string_type" and first["loc"][-1:] == ("[key]",):
+        what = f"a key must be text, not {first['input']!r}"
+        return ConfigError(what, where=place, hint=f"Write it in quotes: '{first['input']}'.")
+    if first["type"] == "missing":
+        return ConfigError("this key is needed", where=place, hint=_allowed(model, keys) or PAGE)
+    if first["type"] == "literal_error" and not _is_union(model, keys):
+        known = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        return ConfigError(
+            f"cannot be {first['input']!r}",
+            where=place,
+            hint=nearest(MEANT.get(str(first["input"]), first["input"]), known),
+        )
+    if first["type"] == "value_error":
+        told = first["msg"].removeprefix("Value error, ")
+        value = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
+        return ConfigError(f"{told}{value}", where=place)
+    return ConfigError(_what(first, model, keys), where=place, hint=_allowed(model, keys) or PAGE)
+
+
+PAGE = "config/README.md says what it means."
+
+
+def _what(detail: ErrorDetails, model: type[BaseModel], keys: tuple[int | str, ...]) -> str:
+    value = "nothing" if detail["input"] is None else repr(detail["input"])
+    if _is_union(model, keys):
+        return f"cannot be {value}"
+    known = next((words for name, words in WORDS.items() if detail["type"].startswith(name)), detail["msg"].lower())
+    return f"{known.format(**detail.get('ctx', {}))}, not {value}"
+
+
+def _allowed(model: type[BaseModel], keys: tuple[int | str, ...]) -> str:
+    """Return what a key may be and what it means; nothing where the last key is one of the user's own."""
+    _, field = _owner(model, keys)
+    if field is None:
+        return ""
+    values = values_of(field.annotation)
+    inner = model_in(field.annotation)
+    if isinstance(inner, type) and issubclass(inner, BaseModel):
+        names = ", ".join(_keys(inner)[:8]) + (" and more" if len(_keys(inner)) > 8 else "")
+        if get_origin(field.annotation) is dict and keys[-1] in (field.alias, "languages", "zero_shot"):
+            return f"A name for each, with its own keys below it: {names}."
+        return f"A path, or keys: {names}." if inner is Split else f"Its keys: {names}."
+    return f"Allowed: {values} ({field.description})."
+
+
+def _is_union(model: type[BaseModel], keys: tuple[int | str, ...]) -> bool:
+    _, field = _owner(model, keys)
+    annotation = field.annotation if field else None
+    branches = [branch for branch in get_args(annotation) if branch is not type(None)]
+    return get_origin(annotation) in UNIONS and len(branches) > 1
+
+
+def _is_key(part: Any) -> bool:
+    # pydantic names the branch of a union too ("function-after[...]", "tuple[str, ...]", "int"): not a key.
+    return isinstance(part, int) or (not any(mark in part for mark in "([") and part not in ("int", "str", "literal"))
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    keys = [field.alias or name for name, field in model.model_fields.items()]
+    return [*keys, "preset"] if "batch_words" in keys else keys
+
+
+def _owner(model: type[BaseModel], path: tuple[Any, ...]) -> tuple[type[BaseModel], FieldInfo | None]:
+    """Follow keys through nested models and mappings: return the model at the end, and the field that is named last."""
+    current, field = model, None
+    for part in path:
+        by_alias = {known.alias or name: known for name, known in current.model_fields.items()}
+        if part in by_alias:
+            field = by_alias[part]
+            inner = model_in(field.annotation)
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                current = inner
+    return current, field
+
+
+def model_in(annotation: Any) -> Any:
+    """Return the settings class inside `X | None`, `dict[str, X]` or `Annotated[X, ...]`."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation
+    if get_origin(annotation) in (Union, types.UnionType, dict, typing.Annotated, tuple):
+        found = [model_in(argument) for argument in get_args(annotation)]
+        return next((f for f in found if isinstance(f, type) and issubclass(f, BaseModel)), annotation)
+    return annotation

@@ -1,0 +1,124 @@
+"""The page of every config key, written from the settings themselves."""
+
+from __future__ import annotations
+
+import types
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from tagdistill.settings.distill import Anneal, Distill
+from tagdistill.settings.encoder import EncoderSettings, Vectors
+from tagdistill.settings.experiment import Evaluate, Experiment, Limit
+from tagdistill.settings.language import Language, Split
+from tagdistill.settings.training import PAPER, StudentSettings, TeacherSettings
+
+SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
+    ("The experiment", Experiment, "Top-level keys. `languages` are trained, `zero_shot` are evaluated only."),
+    ("`languages.XX` and `zero_shot.XX`", Language, "A key is any id; `code:` says the language where they differ."),
+    (
+        "`train:`, `dev:`, `test:`, `unlabelled:`",
+        Split,
+        "A path alone, or these keys. `take` cuts a part out of a file, so that one file can serve two splits.",
+    ),
+    ("`limit:`", Limit, "The first n sentences of a split, in every language."),
+    ("`encoder:`", EncoderSettings, "The pre-trained encoder. A frozen one runs only up to its highest `tap`."),
+    ("`teacher:`", TeacherSettings, "How teachers are trained; `languages.XX.teacher` overrides it for one language."),
+    (
+        "`teacher.vectors:`",
+        Vectors,
+        "Word vectors such as fastText's, concatenated to a frozen encoder's; a word that has none gets zeros.",
+    ),
+    ("`student:`", StudentSettings, "How students are trained: the same keys as the teachers'."),
+    ("`distill:`", Distill, "What students learn from their teachers."),
+    ("`distill.anneal:`", Anneal, "Weight of the teacher on labelled text; it is 1 on text without labels."),
+    ("`evaluate:`", Evaluate, "What is scored, and how."),
+)
+
+HEAD = """\
+# Every config key
+
+<!-- Written by `tagdistill config reference`; a test compares. -->
+
+A config file stands alone: nothing of the demo leaks into another experiment. An unknown key, language or file
+stops the run before anything is planned. `tagdistill config check FILE` finds these, and reads the data that is here:
+columns, tags, labels and cuts that cannot be stop it too. `--config root=FOLDER` on the command line replaces `root:`,
+and so for every top-level key.
+
+[default.yaml](default.yaml) holds every key with its default. An editor that knows JSON schemas completes and checks a
+file that begins with `# yaml-language-server: $schema=config/schema.json`.
+
+Formats: `conllu` (the tag is UPOS), `conll` (any columns; the token is the first and the tag the last, unless
+`columns:` says so), `wikiann` (`lang:token TAB tag`), `text` (one sentence a line, words parted by white space; for
+`unlabelled`), `parquet` (list columns of tokens and of tags, as names or as class numbers whose names the file has),
+`semeval_xml` (SemEval-2016 task 5, subtask 1: opinion targets by offsets).
+
+Sources: `path` (files of your own), `ud` (a treebank at a release), `conll2002` (es, nl), `wikiann` (the original
+archives), `hub` (any data set on the Hugging Face hub that has Parquet files, at a commit), `conll2003` and
+`semeval2016` (files of your own too, with a word on where to ask for them), `demo`. What is fetched lies in
+`resources/data/`; its checksums are written to `resources/data/checksums.sha256` at the first download and enforced
+from then on. A mirror is an environment variable: `TAGDISTILL_UD_URL`, `TAGDISTILL_CONLL2002_URL`,
+`TAGDISTILL_WIKIANN_URL`, `TAGDISTILL_HUB_URL`, `TAGDISTILL_FASTTEXT_URL`, with the same paths below it.
+"""
+
+
+def config_reference() -> str:
+    """Return config/README.md: a table of keys for each part of the settings."""
+    parts = [HEAD]
+    for title, model, text in SECTIONS:
+        rows = [_row(name, field) for name, field in model.model_fields.items()]
+        parts.append(
+            "\n".join([f"## {title}", "", text, "", "| key | values | default | meaning |", "|---|---|---|---|", *rows])
+        )
+    preset = ", ".join(f"`{key}: {value}`" for key, value in PAPER.items())
+    parts.append(
+        f"## `preset: paper`\n\nIn `teacher:` or `student:`, the recipe of Wang et al. 2020: {preset}. "
+        "Other keys override it."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    values = values_of(field.annotation).replace("|", "\\|")
+    return f"| `{field.alias or name}` | {values} | {_default(field)} | {(field.description or '').replace('|', '/')} |"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "needed"
+    default = field.get_default(call_default_factory=False)
+    if field.default_factory is not None or default is PydanticUndefined:
+        return "none" if field.default_factory is dict else "as listed" if field.default_factory is not None else ""
+    if default is None:
+        return "none"
+    return f"`{_plain(default)}`"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_plain(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_plain(item)}" for key, item in value.items()) + "}"
+    return str(value)
+
+
+def values_of(annotation: Any) -> str:
+    """Return a type as a reader of YAML thinks of it."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin is Annotated:
+        return values_of(arguments[0])
+    if origin in (Union, types.UnionType):
+        return " or ".join(values_of(each) for each in arguments if each is not type(None))
+    if origin is tuple:
+        return f"list of {values_of(arguments[0])}".replace("number", "numbers")
+    if origin is dict:
+        return "keys and values"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "keys, below"
+    return {str: "text", int: "whole number", float: "number", bool: "`true`, `false`"}.get(annotation, "anything")

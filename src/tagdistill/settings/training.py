@@ -1,0 +1,89 @@
+"""How a teacher or a student is trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from tagdistill.settings.base import Positive, Seeds, Settings, Share
+from tagdistill.settings.encoder import EncoderSettings, Vectors
+
+
+class Training(Settings):
+    """A tagger and how it is trained; teachers and students share these."""
+
+    mode: Literal["frozen", "finetune"] = Field("frozen", description="features of a frozen encoder, or train it too")
+    head: Literal["bilstm", "mlp", "linear"] = Field("bilstm", description="what turns word vectors into emissions")
+    hidden: Positive = Field(128, description="hidden units (each direction of the BiLSTM)")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.5, description="dropout before and after the head")
+    word_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="share of whole words dropped in training"
+    )
+    tune_from: Annotated[int, Field(ge=0)] = Field(4, description="fine-tuning: the first layers kept frozen")
+    updates: Positive | None = Field(None, description="optimiser steps: this or `epochs`")
+    epochs: Positive | None = Field(None, description="passes over the labelled sentences, instead of `updates`")
+    batch_words: Positive = Field(1000, description="words in a batch, padding included")
+    optimizer: Literal["adam", "sgd"] = Field("adam", description="AdamW or plain SGD")
+    schedule: Literal["linear", "constant", "plateau"] = Field(
+        "linear", description="of the learning rate; plateau: halved after 10 evaluations without a better dev score"
+    )
+    learning_rate: Annotated[float, Field(gt=0)] = Field(2e-3, description="of the head")
+    learning_rate_encoder: Annotated[float, Field(gt=0)] = Field(1e-4, description="fine-tuning: the encoder's own")
+    learning_rate_transitions: Annotated[float, Field(gt=0)] = Field(1e-2, description="the CRF's own")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="of all but the transitions")
+    clip: Annotated[float, Field(gt=0)] = Field(5.0, description="largest norm of a gradient")
+    warmup: Share = Field(0.0, description="share of the updates that warm up")
+    evaluations: Positive = Field(5, description="how often dev is scored in a training run")
+    select: Literal["macro", "pooled", "last"] = Field("macro", description="which dev score chooses the model")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, values: Any) -> Any:
+        return expand_preset(values)
+
+    @model_validator(mode="after")
+    def _length(self) -> Training:
+        if (self.updates is None) == (self.epochs is None):
+            raise ValueError("give `updates` or `epochs`, one of them")
+        if self.schedule == "plateau" and self.warmup:
+            raise ValueError("`schedule: plateau` has no `warmup`")
+        return self
+
+
+# Wang et al. 2020, section 4.1; dropout, clipping and the choice by pooled dev score are in the published code alone.
+PAPER: dict[str, Any] = {
+    "optimizer": "sgd",
+    "schedule": "plateau",
+    "learning_rate": 0.1,
+    "learning_rate_transitions": 0.1,
+    "dropout": 0.5,
+    "word_dropout": 0.05,
+    "batch_words": 2000,
+    "clip": 5.0,
+    "evaluations": 300,
+    "select": "pooled",
+    "epochs": 300,
+}
+
+
+def expand_preset(values: Any) -> Any:
+    """Return training settings with `preset: paper` written out; keys beside it win, `updates` over its `epochs`."""
+    if not isinstance(values, dict) or (name := values.get("preset")) is None:
+        return values
+    if name != "paper":
+        raise ValueError(f"preset {name!r}: the only preset is 'paper'")
+    paper = {key: value for key, value in PAPER.items() if key != "epochs" or "updates" not in values}
+    return {**paper, **{key: value for key, value in values.items() if key != "preset"}}
+
+
+class TeacherSettings(Training):
+    """A monolingual teacher."""
+
+    seeds: Seeds = Field((0,), description="the first teaches, the others show the spread")
+    encoder: EncoderSettings | None = Field(None, description="another encoder than the experiment's")
+    vectors: Vectors | None = Field(None, description="`frozen`: word vectors beside the encoder's")
+
+
+class StudentSettings(Training):
+    """The multilingual student."""

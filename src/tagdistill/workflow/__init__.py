@@ -1,0 +1,1 @@
+"""What surrounds a run: resources, forecasts, the reasons of reruns, and clean-up."""

@@ -1,0 +1,197 @@
+"""Caches that no config uses any more: encoders, downloads, feature stores, and what killed jobs left behind.
+
+All of them are made anew when a run needs them. Models, scores, targets, predictions and reports are never listed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tagdistill.artifacts.files import folder_size
+from tagdistill.data.sources.catalogue import BASES
+from tagdistill.encoders.folder import RECORD
+from tagdistill.errors import ConfigError, TagdistillError
+from tagdistill.experiment.config import read_experiment
+from tagdistill.experiment.layout import DOWNLOADS, VECTORS
+from tagdistill.experiment.plan import Plan
+from tagdistill.formatting import count
+
+OLD = 24 * 3600  # seconds
+LEFT = re.compile(r"\..+\.(\d+)\.(tmp|old)\Z")  # `files.atomic_path` writes beside its target, under such a name
+
+
+@dataclass(frozen=True)
+class Unused:
+    """Something that may go: a file or folder below results/ or resources/, and why."""
+
+    path: Path
+    why: str
+
+    @property
+    def size(self) -> int:
+        return folder_size(self.path)
+
+
+def find_configs(folder: Path) -> list[Path]:
+    """Return the config files of a project: below config/, and beside the Snakefile."""
+    return sorted([*(folder / "config").rglob("*.y*ml"), *folder.glob("*.yaml"), *folder.glob("*.yml")])
+
+
+def configs_in_use(named: Iterable[Path], project: Path) -> tuple[list[Path], str]:
+    """Return the config files of a project and those named beside them, each once, and words that say which."""
+    own = find_configs(project)
+    known = {path.resolve() for path in own}
+    more = list({path.resolve(): path for path in named if path.resolve() not in known}.values())
+    beside = ", ".join(map(str, more)) or "none elsewhere (name those that lie elsewhere: `tagdistill clean FILE`)"
+    return [*own, *more], f"looked at {count(len(own), 'config')} in config/ and beside it, and {beside}"
+
+
+def unused(configs: Iterable[Path], project: Path, root: str | None = None) -> list[Unused]:
+    """Return what none of the configs uses. Raises ConfigError for one that cannot be read: it might use anything."""
+    plans = [_plan(path, project, root) for path in configs]
+    if not plans:
+        raise ConfigError("no config file found", where=str(project), hint="Name those that are in use.")
+    found = [
+        *_encoders(plans, project),
+        *_downloads(plans, project),
+        *_vectors(plans, project),
+        *_features(plans, project),
+        *_left(project),
+    ]
+    own = {path for plan in plans for path in _users_own(plan, project)}
+    return [item for item in found if _is_ours(item.path, project) and not _touches(item.path, own)]
+
+
+def _plan(path: Path, project: Path, root: str | None) -> Plan:
+    return Plan(read_experiment(path, **({"root": root} if root else {})), project)
+
+
+def _users_own(plan: Plan, project: Path) -> Iterator[Path]:
+    """Yield the files and folders that a config names, wherever they lie: nothing here makes them anew."""
+    pairs = ((language, split) for language in plan.languages for split in plan.splits(language))
+    raw = (plan.raw(*pair) for pair in pairs if plan.languages[pair[0]].given(pair[1]))
+    vectors = (plan.vectors_source(key) for key in plan.vectors_folders())
+    yield from ((project / path).resolve() for path in (*raw, *vectors, *plan.local_encoders()) if path)
+
+
+def _touches(path: Path, own: set[Path]) -> bool:
+    """Return whether a path is, holds or lies in one of the user's own."""
+    full = path.resolve()
+    return any(other.is_relative_to(full) or full.is_relative_to(other) for other in own)
+
+
+def _encoders(plans: list[Plan], project: Path) -> Iterator[Unused]:
+    used = {Path(plan.encoder_folder(encoder)).name for plan in plans for encoder in plan.encoders().values()}
+    # A folder that is not there now cannot be converted again: what was made of it stays.
+    away = any(not source.exists() for plan in plans for source in plan.local_encoders())
+    for path in _children(project / "resources" / "encoders"):
+        kept = path.name in used or path.name.startswith((".", "path-") if away else ".")
+        if not kept and (path / RECORD).is_file():  # a model that somebody put there has none
+            yield Unused(path, "no config uses this encoder")
+
+
+def _downloads(plans: list[Plan], project: Path) -> Iterator[Unused]:
+    used = {
+        project / (plan.raw(language, split) or "")
+        for plan in plans
+        for language in plan.languages
+        for split in plan.splits(language)
+    }
+    kept = {folder for file in used for folder in (file, *file.parents)}
+    names = {vectors.name for plan in plans for vectors in plan.vectors_folders().values() if vectors.name}
+    kept |= {path for path in (project / DOWNLOADS / "fasttext").glob("*") if path.name.partition(".vec")[0] in names}
+    kept |= {project / DOWNLOADS / "fasttext"} if names else set()
+    for source in sorted(BASES):  # other folders are the user's
+        folder = project / DOWNLOADS / source
+        if folder in kept:
+            yield from _outside(folder, kept)
+        elif folder.is_dir():
+            yield Unused(folder, "no config reads this download")
+
+
+def _vectors(plans: list[Plan], project: Path) -> Iterator[Unused]:
+    used = {key for plan in plans for key in plan.vectors_folders()}
+    for path in _children(project / VECTORS):
+        if path.name not in used and not path.name.startswith(".") and (path / RECORD).is_file():
+            yield Unused(path, "no config uses these word vectors")
+
+
+def _outside(folder: Path, kept: set[Path]) -> Iterator[Unused]:
+    """Yield the highest folders that hold nothing that is kept. What lies beside a kept file belongs to it."""
+    children = _children(folder)
+    if any(child.is_file() and child in kept for child in children):
+        return
+    for child in children:
+        if child in kept:
+            yield from _outside(child, kept)
+        elif child.is_dir():
+            yield Unused(child, "no config reads this download")
+
+
+def _features(plans: list[Plan], project: Path) -> Iterator[Unused]:
+    keys: dict[str, set[str]] = {}
+    languages: dict[str, set[str]] = {}
+    for plan in plans:  # two configs may share a name
+        keys.setdefault(plan.name, set()).update(plan.encoders())
+        languages.setdefault(plan.name, set()).update(plan.languages)
+    for experiment in _children(project / "results"):
+        for store in _children(experiment / "features"):
+            if experiment.name not in keys:
+                yield Unused(store, f"no config looked at is named {experiment.name!r}")
+            elif store.name not in keys[experiment.name]:
+                yield Unused(store, f"the config {experiment.name!r} reads other layers or another encoder")
+            else:
+                gone = (x for x in _children(store) if x.name not in languages[experiment.name])
+                yield from (Unused(x, f"the config {experiment.name!r} has no such language") for x in gone)
+
+
+def _left(project: Path) -> Iterator[Unused]:
+    for top in ("results", "resources"):
+        for path in sorted((project / top).rglob(".*")):
+            # It may be of a job on another machine, which this one cannot see.
+            if (match := LEFT.match(path.name)) and _is_old(path) and not _is_running(int(match[1])):
+                yield Unused(path, "left by a job that was killed")
+
+
+def _is_old(path: Path) -> bool:
+    return time.time() - path.lstat().st_mtime > OLD
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # somebody else's job, or no number of ours
+        return True
+    return True
+
+
+def _children(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _is_ours(path: Path, project: Path) -> bool:
+    """Return whether a path really lies below results/ or resources/: links are not followed, and not removed."""
+    tops = [(project / top).resolve() for top in ("results", "resources")]
+    return not path.is_symlink() and any(path.resolve().is_relative_to(top) and path.resolve() != top for top in tops)
+
+
+def remove(found: Iterable[Unused], project: Path) -> None:
+    """Remove what `unused` found. Raises TagdistillError while a run is going on here."""
+    if _children(project / ".snakemake" / "locks"):
+        hint = "Wait for it, or, if it was killed, run `snakemake --unlock --configfile FILE` first."
+        raise TagdistillError("a run is going on in this folder", where=str(project), hint=hint)
+    for item in found:
+        if not _is_ours(item.path, project):
+            raise TagdistillError("not below results/ or resources/", where=str(item.path))
+        if item.path.is_dir():
+            shutil.rmtree(item.path)
+        else:
+            item.path.unlink(missing_ok=True)
