@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class TagdistillError(Exception):
@@ -20,6 +23,10 @@ class TagdistillError(Exception):
         place = f"{self.where}: " if self.where else ""
         advice = f"\n  {self.hint}" if self.hint else ""
         return f"{place}{self.what}{advice}"
+
+    def at(self, where: str | None, *, hint: str | None = None) -> Self:
+        """Return the same error at another place, for callers who know the file or the key; `hint` replaces its own."""
+        return type(self)(self.what, where=where, hint=hint or self.hint)
 
 
 class ConfigError(TagdistillError):

@@ -83,7 +83,10 @@ def test_fetch(finished: Project, tmp_path: Path):
 
 
 def test_the_plan_itself(finished: Project):
-    code = "import sys, json, tagdistill.experiment.plan; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    code = (
+        "import sys, json, tagdistill.experiment.plan; "
+        "print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], env=finished.environment(), capture_output=True, text=True, check=True
     )

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tagdistill
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 PACKAGE = "tagdistill"
 ROOT = Path(tagdistill.__file__).parent
@@ -43,7 +46,8 @@ def code_key(*modules: str) -> str:
 def import_closure(modules: Iterable[str]) -> frozenset[str]:
     """Return the modules of the package that importing `modules`, and calling what they hold, may load.
 
-    Imports inside functions count, those for type checkers do not.
+    Imports inside functions count, and those for type checkers too: objects of the types that they name are passed in,
+    and their methods run.
     """
     found: set[str] = set()
     waiting = [parent for name in modules for parent in _with_parents(name)]
@@ -94,20 +98,12 @@ def _data_files(folder: Path) -> list[Path]:
 
 def _imported(tree: ast.AST) -> Iterator[str]:
     """Yield the modules of the package that the statements of a module import."""
-    for node in _executed(tree):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if _source(alias.name))
         elif isinstance(node, ast.ImportFrom) and node.module and _source(node.module):
             yield node.module
             yield from (name for alias in node.names if _source(name := f"{node.module}.{alias.name}"))
-
-
-def _executed(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield all nodes below one, without blocks that only type checkers read."""
-    for child in ast.iter_child_nodes(node):
-        if not (isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING"):
-            yield child
-            yield from _executed(child)
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:

@@ -7,12 +7,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tagdistill.errors import DataError, TagdistillError
+from tagdistill.errors import DataError, MismatchError, TagdistillError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 
@@ -95,6 +97,24 @@ def read_json(path: Path) -> Any:
         raise DataError("no such file", where=str(path)) from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(f"not readable as JSON: {error}", where=str(path)) from error
+
+
+def check_kind(record: object, kind: str, version: int, where: Path | str) -> dict[str, Any]:
+    """Return what an artefact says of itself, after refusing one of another `kind` or of another `format` number.
+
+    Raises DataError where the record is no mapping or has no kind (tagdistill did not write it), MismatchError with
+    both values where kind or format is another's.
+    """
+    if not isinstance(record, dict) or "kind" not in record:
+        raise DataError("was not written by tagdistill", where=str(where))
+    for name, needed in (("kind", kind), ("format", version)):
+        if (found := record.get(name)) != needed:
+            raise MismatchError(
+                f"{name} is {found!r}, needed is {needed!r}",
+                where=str(where),
+                hint="Delete it and run again: this version writes it anew.",
+            )
+    return record
 
 
 def sha256_file(path: Path) -> str:

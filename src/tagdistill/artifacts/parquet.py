@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagdistill.artifacts.files import atomic_path
 from tagdistill.errors import DataError, MismatchError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FORMAT = 1
 KEY = b"tagdistill"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from tagdistill.artifacts.files import atomic_path
 from tagdistill.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LIMIT = 2 << 30  # bytes of one member: an archive that unpacks to more is not a data set of ours
 BROKEN = (
@@ -70,6 +72,6 @@ def tar_member(handle: BinaryIO, member: str, where: str, *, limit: int = LIMIT)
                 raise DataError(f"the archive has no file {member!r}", where=where, hint=nearest(member, names))
             if names.count(member) > 1:
                 raise DataError(f"the archive has {names.count(member)} files {member!r}", where=where)
-            yield cast(BinaryIO, archive.extractfile(files[names.index(member)]))
+            yield cast("BinaryIO", archive.extractfile(files[names.index(member)]))
     except BROKEN as error:
         raise DataError(f"not a whole .tar.gz archive: {error}", where=where, hint="Fetch it again.") from error

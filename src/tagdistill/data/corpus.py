@@ -7,16 +7,18 @@ Columns: `id` (train-000001), `tokens`, `labels` (null where unlabelled), `sourc
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagdistill.artifacts.files import atomic_path, sha256_json
 from tagdistill.errors import DataError, MismatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 FORMAT, KIND = 1, "corpus"
 KEY = b"tagdistill"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tagdistill.artifacts.files import sha256_file, sha256_json
 from tagdistill.data import demo
@@ -16,7 +14,12 @@ from tagdistill.data.readers.read import format_of, read, selected
 from tagdistill.data.report import report, warnings
 from tagdistill.data.sources.fetch import licence, source_name
 from tagdistill.errors import ConfigError, DataError
-from tagdistill.settings.language import Language
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tagdistill.settings.language import Language
 
 __all__ = ["prepare", "report"]
 PLACES = 5  # repaired spans that are named; the rest are counted

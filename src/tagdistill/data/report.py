@@ -6,15 +6,17 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, combinations, islice
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tagdistill.artifacts.files import write_json
 from tagdistill.data.corpus import Corpus, read_corpus
 from tagdistill.data.labels import has_spans, spans
 from tagdistill.settings.language import SPLITS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
 BINS = (1, 5, 10, 20, 40, 80, 128, 256, 512)  # upper bounds of the histogram of lengths
 # Kept as they are: some spell words (ZWNJ in Persian), and a word that holds nothing else has no piece to encode.

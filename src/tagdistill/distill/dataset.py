@@ -6,8 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,7 +15,6 @@ from torch import Tensor
 
 from tagdistill.artifacts.parquet import check_belongs
 from tagdistill.data.corpus import Corpus, read_corpus
-from tagdistill.distill.losses import Objective
 from tagdistill.distill.score_table import Scores, read_scores
 from tagdistill.distill.target_table import expected_counts, read_targets
 from tagdistill.distill.teacher_values import Teacher
@@ -26,6 +24,11 @@ from tagdistill.encoders.vectors import WordVectors, vectors_key
 from tagdistill.errors import DataError, MismatchError
 from tagdistill.models.batches import gather
 from tagdistill.settings.encoder import EncoderSettings, Vectors, WordEncoder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tagdistill.distill.losses import Objective
 
 log = logging.getLogger(__name__)
 Batch = dict[str, Any]

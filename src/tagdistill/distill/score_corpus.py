@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from tagdistill.distill.score_table import Scores, write_scores
 from tagdistill.models.finetuned import PieceInputs
 from tagdistill.models.inference import emissions
 from tagdistill.models.load import Loaded, load_tagger
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def score_corpus(

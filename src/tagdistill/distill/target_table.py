@@ -5,15 +5,12 @@ Cheap to make from the scores, so that another K re-runs no teacher and another 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import torch
-from numpy.typing import NDArray
 
 from tagdistill.artifacts.files import sha256_file
 from tagdistill.artifacts.parquet import read_table, write_table
@@ -21,6 +18,12 @@ from tagdistill.crf import LinearChain, kernel
 from tagdistill.distill.score_table import Scores, flat_list, flat_values, offsets_of, read_scores
 from tagdistill.errors import DataError
 from tagdistill.models.batches import bucketed, gather
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
 BATCH_WORDS = 4000
 LEAST = -6e4  # the least log-probability that float16 holds as a finite number, rounded

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +13,15 @@ from tagdistill.encoders.keys import encoder_key
 from tagdistill.encoders.pieces import Batch, Pieces, WordPieces
 from tagdistill.encoders.store import FeatureStore, read_metadata, writing
 from tagdistill.errors import TagdistillError
-from tagdistill.settings.encoder import EncoderSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
     from torch import Tensor
 
     from tagdistill.data.corpus import Corpus
     from tagdistill.encoders.load import Encoder
+    from tagdistill.settings.encoder import EncoderSettings
 
 __all__ = ["FeatureStore", "batch_states", "cache_states", "encode", "encode_pieces"]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.artifacts.files import read_json, sha256_file, sha256_json, write_json
 from tagdistill.errors import DataError, MismatchError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from tokenizers import Tokenizer
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tagdistill.artifacts.files import read_json, sha256_file, sha256_json
 from tagdistill.encoders import tiny, wheel
 from tagdistill.encoders.folder import FORMAT, RECORD, EncoderInfo
-from tagdistill.settings.encoder import EncoderSettings
+
+if TYPE_CHECKING:
+    from tagdistill.settings.encoder import EncoderSettings
 
 FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "README.md")  # of a model, its exports and pickles left out
 

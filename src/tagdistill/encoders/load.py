@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +10,10 @@ from torch import Tensor, nn
 from tagdistill.encoders.folder import EncoderInfo
 from tagdistill.encoders.pretrained import load_model
 from tagdistill.errors import ConfigError, TagdistillError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 LAYER_LISTS = {
     "bert": "encoder.layer",

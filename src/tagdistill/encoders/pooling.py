@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
-from tagdistill.encoders.pieces import Batch
+if TYPE_CHECKING:
+    from tagdistill.encoders.pieces import Batch
 
 
 def pool(states: Tensor, batch: Batch, pooling: str) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tagdistill.artifacts.files import atomic_path, read_json
 from tagdistill.encoders import tiny, wheel
@@ -12,7 +12,9 @@ from tagdistill.encoders.folder import EncoderInfo, weights_sha256
 from tagdistill.encoders.keys import FILES, _identity, _layers
 from tagdistill.encoders.pretrained import copy_pretrained, first_line
 from tagdistill.errors import TagdistillError
-from tagdistill.settings.encoder import EncoderSettings
+
+if TYPE_CHECKING:
+    from tagdistill.settings.encoder import EncoderSettings
 
 OFFSET_POSITIONS = ("camembert", "roberta", "xlm-roberta", "xlm-roberta-xl")  # count positions from pad + 1
 WHEEL_LICENCE = "MIT"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagdistill.encoders.folder import SPECIALS, bert_config, bert_names, bert_shapes, write_bert
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from tokenizers import Tokenizer
 

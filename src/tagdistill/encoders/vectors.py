@@ -12,17 +12,21 @@ import json
 import logging
 import re
 import zlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tagdistill.artifacts.files import atomic_path, read_json, sha256_file, sha256_json, write_json
 from tagdistill.errors import DataError, MismatchError
-from tagdistill.settings.encoder import Vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from tagdistill.settings.encoder import Vectors
 
 log = logging.getLogger(__name__)
 FORMAT = 1
@@ -95,7 +99,7 @@ def _vector(values: list[bytes], dim: int, where: str) -> NDArray[np.float16]:
 
 def _lines(source: Path) -> Iterator[tuple[int, bytes]]:
     try:
-        with cast(IO[bytes], gzip.open(source) if source.suffix == ".gz" else source.open("rb")) as file:
+        with cast("IO[bytes]", gzip.open(source) if source.suffix == ".gz" else source.open("rb")) as file:
             yield from enumerate(file, 1)
     except FileNotFoundError as error:
         raise DataError("no such file", where=str(source), hint="Relative paths start at `root:`.") from error

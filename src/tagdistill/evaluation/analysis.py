@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
+from typing import TYPE_CHECKING
 
-from tagdistill.evaluation.scores import Results
 from tagdistill.evaluation.significance import DRAWS, Bootstrap, Draws, Interval, interval, mean_and_sd, share
 from tagdistill.experiment.runs import Target, targets, teacher_decoder
 from tagdistill.settings.objectives import reference_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tagdistill.evaluation.scores import Results
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,24 @@ Everything is read from finished results (tables/scores.tsv and metrics/), so th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from tagdistill.artifacts.files import read_json
-from tagdistill.data.span_counts import Counts
 from tagdistill.errors import DataError, MismatchError
 from tagdistill.evaluation.metrics import read_counts
 from tagdistill.evaluation.scores import COLUMNS
 from tagdistill.evaluation.significance import DRAWS, Bootstrap, Interval, interval, mean_and_sd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from tagdistill.data.span_counts import Counts
 
 
 @dataclass(frozen=True)

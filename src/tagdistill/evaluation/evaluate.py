@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -19,6 +18,9 @@ from tagdistill.evaluation.metrics import Role, metrics_record, score
 from tagdistill.evaluation.predictions import write_predictions
 from tagdistill.models.inference import batches, tag
 from tagdistill.models.load import Loaded, load_tagger
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -12,6 +11,9 @@ from tagdistill import __version__
 from tagdistill.data.labels import spans
 from tagdistill.data.span_counts import Counts, Sentences, sentence_counts
 from tagdistill.errors import DataError, MismatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 Role = Literal["trained", "zero_shot"]
 

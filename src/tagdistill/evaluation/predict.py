@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from tagdistill.data.prepare import convert
-from tagdistill.data.readers.lines import Sentence
 from tagdistill.data.readers.options import AUTO, Reading, as_options, in_options
 from tagdistill.data.readers.read import read
 from tagdistill.data.report import warnings
@@ -26,6 +24,11 @@ from tagdistill.models.batches import gather
 from tagdistill.models.finetuned import PieceInputs
 from tagdistill.models.inference import MakeBatch, tag
 from tagdistill.models.load import Loaded, find_encoder, find_vectors, load_tagger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tagdistill.data.readers.lines import Sentence
 
 LABELLED = "A labelled file has a token and its tag a line (`--format conll`); `tagdistill predict` labels plain text."
 log = logging.getLogger(__name__)

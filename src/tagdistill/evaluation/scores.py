@@ -6,19 +6,22 @@ left behind are not part of the experiment.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from tagdistill.artifacts.files import read_json
-from tagdistill.data.span_counts import Counts
 from tagdistill.errors import MismatchError
 from tagdistill.evaluation.metrics import FORMAT, read_counts
 from tagdistill.experiment.runs import Model, Target, _planned
-from tagdistill.settings.experiment import Experiment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tagdistill.data.span_counts import Counts
+    from tagdistill.settings.experiment import Experiment
 
 COLUMNS = [
     *("model", "kind", "objective", "teacher", "decoder", "seed", "language", "role", "out_of_domain", "leave_out"),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from tagdistill.artifacts.files import atomic_path
-from tagdistill.evaluation.analysis import Analysis, Group, System, Value
 from tagdistill.evaluation.variants import Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tagdistill.evaluation.analysis import Analysis, Group, System, Value
 
 TABLES = ("scores", "in_language", "zero_shot", "teachers", "gap", "significance", "variants", "missing")
 MISSING = "–"

@@ -7,15 +7,18 @@ word, in the labelled training text of their language are left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tagdistill.data.span_counts import f1
-from tagdistill.evaluation.analysis import Analysis, System
 from tagdistill.evaluation.significance import mean_and_sd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tagdistill.evaluation.analysis import Analysis, System
 
 KINDS = ("known_types", "unrepeated")
 

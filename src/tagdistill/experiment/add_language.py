@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,14 @@ import yaml
 from tagdistill.data.readers.options import Reading, as_options, in_options
 from tagdistill.errors import ConfigError
 from tagdistill.experiment.config import check_experiment, read_yaml
-from tagdistill.settings.experiment import Experiment
 from tagdistill.settings.language import SPLITS, Language
 from tagdistill.settings.objectives import needs_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tagdistill.data.corpus import Corpus
+    from tagdistill.settings.experiment import Experiment
 
 SHOWN, LONGEST = 12, 20  # words of the first sentence, characters of a word
 TAKE = 'such as `train: {path: FILE, take: "0:900"}`, `test: {path: FILE, take: "900:"}`'

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tagdistill.data.prepare import Read, read_split
 from tagdistill.data.readers.read import ARCHIVES
 from tagdistill.data.sources.fetch import source_name
 from tagdistill.errors import ConfigError, TagdistillError
-from tagdistill.experiment.plan import Plan
 from tagdistill.formatting import count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tagdistill.experiment.plan import Plan
 
 log = logging.getLogger(__name__)
 LARGE = 10_000_000  # bytes: some seconds of reading

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -11,12 +10,16 @@ from tagdistill.data.labels import OUTSIDE, UPOS, label_list
 from tagdistill.data.sources.catalogue import OWN, WHERE_TO_ASK, check_source
 from tagdistill.errors import ConfigError, nearest
 from tagdistill.formatting import count
-from tagdistill.settings.encoder import EncoderSettings
 from tagdistill.settings.experiment import Experiment
 from tagdistill.settings.language import LANGUAGE_ID, SPLITS, Language
 from tagdistill.settings.objectives import decoder_of, needs_of
 from tagdistill.settings.training import TeacherSettings, Training, expand_preset
 from tagdistill.settings.validation import validate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tagdistill.settings.encoder import EncoderSettings
 
 
 class _Loader(yaml.SafeLoader):

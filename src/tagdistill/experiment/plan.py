@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tagdistill.artifacts.files import sha256_file
 from tagdistill.data.labels import label_list
@@ -27,7 +26,11 @@ from tagdistill.settings.encoder import EncoderSettings, Vectors, WordEncoder
 from tagdistill.settings.experiment import TEACHERS_ON_ALL, Experiment
 from tagdistill.settings.language import CORPORA, Language
 from tagdistill.settings.objectives import TEMPERED, decoder_of, needs_of
-from tagdistill.settings.training import TeacherSettings, Training
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tagdistill.settings.training import TeacherSettings, Training
 
 
 class Plan:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tagdistill.experiment.config import available_splits, teacher_settings
 from tagdistill.settings.experiment import TEACHERS_ON_ALL, Experiment
 from tagdistill.settings.objectives import decoder_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 WITHOUT_TEACHERS = ("baseline", "softmax")
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from safetensors import safe_open
 
 from tagdistill.artifacts.files import atomic_path
@@ -15,6 +14,11 @@ from tagdistill.encoders.load import load_encoder
 from tagdistill.encoders.pretrained import quiet_transformers
 from tagdistill.models.model import read_config
 from tagdistill.settings.encoder import EncoderSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
 
 
 def export_student(model: Path, encoder: Path, card: Path, out: Path) -> None:

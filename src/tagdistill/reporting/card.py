@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -12,6 +11,9 @@ from tagdistill import __version__
 from tagdistill.reporting.facts import non_commercial
 from tagdistill.reporting.headline import TASKS
 from tagdistill.reporting.html import render
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 UNKNOWN = "not known"
 MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 from markupsafe import Markup
@@ -20,6 +19,9 @@ from tagdistill.reporting.figures import BLUE, GREY, ROW, WIDTH, svg
 from tagdistill.reporting.headline import Number, difference
 from tagdistill.reporting.html import Field, Head, Table, plain_table, render
 from tagdistill.reporting.sections import VERDICTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GROUPS = {
     "trained": "In-language",

@@ -7,10 +7,8 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,9 +16,14 @@ import pyarrow.parquet as pq
 from tagdistill.artifacts.files import folder_size, read_json, sha256_file
 from tagdistill.encoders.store import read_metadata
 from tagdistill.errors import DataError
-from tagdistill.experiment.runs import Model
-from tagdistill.settings.experiment import Experiment
 from tagdistill.settings.language import CORPORA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from tagdistill.experiment.runs import Model
+    from tagdistill.settings.experiment import Experiment
 
 NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|research use", re.IGNORECASE)
 HASHED_BELOW = 256 * 2**20  # bytes: fine-tuned encoders are not read through for a report

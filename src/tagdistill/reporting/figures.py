@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
 from tagdistill.artifacts.files import write_text
-from tagdistill.evaluation.analysis import Analysis, Group
 from tagdistill.formatting import duration
 from tagdistill.reporting.data_sections import Reports, data_figure
-from tagdistill.reporting.facts import Run, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tagdistill.evaluation.analysis import Analysis, Group
+    from tagdistill.reporting.facts import Run, Stage
 
 FIGURES = ("in_language", "zero_shot", "gap_closed", "training", "teachers", "data", "time")
 WIDTH, HALF, ROW = 560, 400, 28  # HALF: two beside each other on a page

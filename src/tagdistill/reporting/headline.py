@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tagdistill.evaluation.analysis import Analysis, Comparison, Group, System, Value
-from tagdistill.evaluation.significance import Interval
 from tagdistill.formatting import count
-from tagdistill.reporting.facts import Run
-from tagdistill.settings.experiment import Experiment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tagdistill.evaluation.analysis import Analysis, Comparison, Group, System, Value
+    from tagdistill.evaluation.significance import Interval
+    from tagdistill.reporting.facts import Run
+    from tagdistill.settings.experiment import Experiment
 
 TASKS = {"pos": "part-of-speech tagging", "ner": "named entity recognition", "aspect": "aspect extraction"}
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tagdistill.evaluation.tables import MISSING, Cell, Grid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 WIDE = 12  # columns above which languages become rows
 TALL = 30  # rows above which a table scrolls in its own frame

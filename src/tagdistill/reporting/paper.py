@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import write_text
 from tagdistill.errors import DataError
 from tagdistill.reporting.html import render
 from tagdistill.reporting.results import command, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 TABLES = Path(__file__).with_name("paper_tables.txt")  # as printed; `–` in ours is what no command has made
 MISSING = "–"

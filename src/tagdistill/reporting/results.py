@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import read_json, write_text
 from tagdistill.errors import DataError
 from tagdistill.formatting import duration
 from tagdistill.reporting.facts import read_stages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 HEAD = """\
 # Measured results

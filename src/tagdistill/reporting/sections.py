@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tagdistill.artifacts.provenance import versions
-from tagdistill.evaluation.analysis import Analysis, Gap
 from tagdistill.evaluation.tables import MISSING, matrix_frame
 from tagdistill.formatting import duration
 from tagdistill.reporting.facts import Run, Stage, feature_sizes, non_commercial, target_sizes
 from tagdistill.reporting.html import Field, Head, Table, plain_table
 from tagdistill.settings.language import SPLITS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from tagdistill.evaluation.analysis import Analysis, Gap
 
 VERDICTS = {"better": "good", "worse": "bad", "no difference shown": "plain"}
 TEXTS = {"train": "own training text", "test": "unseen text"}

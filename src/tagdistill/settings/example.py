@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from tagdistill.settings.experiment import Experiment
 from tagdistill.settings.language import Language, Split
 from tagdistill.settings.messages import model_in
 from tagdistill.settings.reference import values_of
 from tagdistill.settings.training import StudentSettings, TeacherSettings
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 HEAD = """\
 # Every key with its default. Written by `tagdistill config default`; a test compares.

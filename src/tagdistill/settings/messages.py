@@ -7,12 +7,14 @@ import typing
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
 from tagdistill.errors import ConfigError, nearest
 from tagdistill.settings.language import Split
 from tagdistill.settings.reference import values_of
+
+if typing.TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+    from pydantic_core import ErrorDetails
 
 # What pydantic calls an error, by the start of its name, and what a person calls it.
 WORDS = {

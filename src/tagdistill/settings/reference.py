@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import types
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from tagdistill.settings.distill import Anneal, Distill
@@ -14,6 +13,9 @@ from tagdistill.settings.encoder import EncoderSettings, Vectors
 from tagdistill.settings.experiment import Evaluate, Experiment, Limit
 from tagdistill.settings.language import Language, Split
 from tagdistill.settings.training import PAPER, StudentSettings, TeacherSettings
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("The experiment", Experiment, "Top-level keys. `languages` are trained, `zero_shot` are evaluated only."),

@@ -8,15 +8,17 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import TrainerCallback
 
 from tagdistill.artifacts.files import atomic_path, read_json, write_json
-from tagdistill.models.model import Model
-from tagdistill.training.processes import Processes
+
+if TYPE_CHECKING:
+    from tagdistill.models.model import Model
+    from tagdistill.training.processes import Processes
 
 log = logging.getLogger(__name__)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-from tagdistill.crf import LinearChain
-from tagdistill.distill.losses import Objective
-from tagdistill.distill.teacher_values import Teacher
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tagdistill.crf import LinearChain
+    from tagdistill.distill.losses import Objective
+    from tagdistill.distill.teacher_values import Teacher
 
 
 def mixed_loss(

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -23,20 +21,25 @@ from tagdistill.data.span_counts import f1, sentence_counts
 from tagdistill.distill.dataset import CorpusFiles, MakeInputs, Pool, Source, mean_and_std, read_source
 from tagdistill.distill.losses import OBJECTIVES, Objective
 from tagdistill.encoders.folder import EncoderInfo
-from tagdistill.encoders.pieces import WordPieces
 from tagdistill.errors import ConfigError, DataError, MismatchError
 from tagdistill.models.finetuned import PieceInputs, load_tuned
 from tagdistill.models.inference import tag
 from tagdistill.models.model import Model, save_model
 from tagdistill.models.tagger import TaggerSpec
-from tagdistill.settings.base import Decoder
 from tagdistill.settings.distill import Distill
-from tagdistill.settings.encoder import EncoderSettings
-from tagdistill.settings.training import Training
 from tagdistill.training.checkpoints import last_checkpoint
 from tagdistill.training.processes import Processes
 from tagdistill.training.trainer import Score, train
 from tagdistill.training.updates import Updates, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from tagdistill.encoders.pieces import WordPieces
+    from tagdistill.settings.base import Decoder
+    from tagdistill.settings.encoder import EncoderSettings
+    from tagdistill.settings.training import Training
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file
@@ -18,15 +18,17 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from tagdistill.distill.dataset import Batch, teacher_of
-from tagdistill.distill.losses import Objective
 from tagdistill.errors import ConfigError, TagdistillError
 from tagdistill.models.inference import on_device
 from tagdistill.models.model import Model
-from tagdistill.settings.training import Training
 from tagdistill.training.checkpoints import BEST, Checkpoints, best_of, keep_if_best, last_checkpoint, seconds_of
 from tagdistill.training.loss import mixed_loss
-from tagdistill.training.processes import Processes
-from tagdistill.training.updates import Updates
+
+if TYPE_CHECKING:
+    from tagdistill.distill.losses import Objective
+    from tagdistill.settings.training import Training
+    from tagdistill.training.processes import Processes
+    from tagdistill.training.updates import Updates
 
 log = logging.getLogger(__name__)
 

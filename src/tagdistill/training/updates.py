@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from tagdistill.distill.dataset import Batch, Pool
 from tagdistill.errors import DataError
 from tagdistill.models.batches import bucketed, endless
 from tagdistill.settings.distill import Anneal
-from tagdistill.settings.training import Training
 from tagdistill.training.processes import Processes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tagdistill.distill.dataset import Batch, Pool
+    from tagdistill.settings.training import Training
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import folder_size
 from tagdistill.data.sources.catalogue import BASES
@@ -21,6 +21,9 @@ from tagdistill.experiment.config import read_experiment
 from tagdistill.experiment.layout import DOWNLOADS, VECTORS
 from tagdistill.experiment.plan import Plan
 from tagdistill.formatting import count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 OLD = 24 * 3600  # seconds
 LEFT = re.compile(r"\..+\.(\d+)\.(tmp|old)\Z")  # `files.atomic_path` writes beside its target, under such a name

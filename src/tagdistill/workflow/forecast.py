@@ -11,18 +11,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
 from csv import DictReader
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import folder_size
 from tagdistill.errors import TagdistillError
 from tagdistill.formatting import disk, duration
 from tagdistill.workflow.rerun_reasons import NOT_THERE, explain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 STAGES = (
     *("fetch", "convert_encoder", "convert_vectors", "prepare", "data_report", "encode", "train_teacher", "score"),

@@ -6,8 +6,10 @@ time comes back with more of both (`retries` in the profile), and training goes 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DAY = 24 * 60  # few partitions allow less; a job that asks for more than its partition allows is never started
 

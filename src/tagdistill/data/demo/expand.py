@@ -11,13 +11,15 @@ import csv
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator
 from functools import cache
 from itertools import count, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tagdistill.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parent
 # Five names in ten are for training, three for testing, two for the dev and unlabelled splits.

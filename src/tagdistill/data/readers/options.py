@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tagdistill.data.readers.lines import opened
 from tagdistill.errors import ConfigError, DataError, TagdistillError, nearest
 from tagdistill.settings.language import Language
 from tagdistill.settings.validation import validate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 ENDINGS = {
     **dict.fromkeys((".conll", ".tsv", ".bio", ".iob"), "conll"),

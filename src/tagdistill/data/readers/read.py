@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from tagdistill.data.archives import tar_member
 from tagdistill.data.readers.formats.conll import read_conll, read_text, read_wikiann
@@ -17,7 +15,12 @@ from tagdistill.data.readers.formats.semeval_xml import read_semeval
 from tagdistill.data.readers.lines import Sentence, numbered, opened
 from tagdistill.data.sources.catalogue import FORMATS
 from tagdistill.errors import DataError
-from tagdistill.settings.language import Language, Split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tagdistill.settings.language import Language, Split
 
 TEXT_FORMATS: dict[str, Callable[..., Iterator[Sentence]]] = {
     "conllu": read_conllu,

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from tagdistill.data.sources.universal_dependencies import Treebank
 from tagdistill.errors import ConfigError, nearest
-from tagdistill.settings.language import Language
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tagdistill.settings.language import Language
 
 # Every address can be another one: TAGDISTILL_UD_URL and so on name a mirror with the same paths below it.
 BASES = {

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 from tagdistill.artifacts.files import write_text
 from tagdistill.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAME = "checksums.sha256"
 LINE = re.compile(r"([0-9a-f]{64}) [ *](\S.*)\Z")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tagdistill.artifacts.files import atomic_path
 from tagdistill.data.sources.catalogue import Remote, base_url, hub_place, raw_path, terms_beside
 from tagdistill.data.sources.download import NotThere, download
 from tagdistill.errors import ConfigError, DataError, TagdistillError, nearest
-from tagdistill.settings.language import Language, SplitName
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tagdistill.settings.language import Language, SplitName
 
 SPLITS = {  # what a split is called in the names of files
     "train": ("train",),

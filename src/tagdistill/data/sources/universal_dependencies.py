@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tagdistill.errors import ConfigError
-from tagdistill.settings.language import Language
+
+if TYPE_CHECKING:
+    from tagdistill.settings.language import Language
 
 TREEBANK = re.compile(r"([A-Z][A-Za-z_]*)-([A-Za-z0-9]+)\Z")
 TAG = re.compile(r"r(\d+)\.(\d+)\Z")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tagdistill.data.readers.lines import Line, Sentence, blocks
 from tagdistill.errors import ConfigError, DataError
-from tagdistill.settings.language import Language
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterable, Iterator
+
+    from tagdistill.settings.language import Language
 
 DOCSTART = re.compile(r"-DOCSTART-(?:[ \t]|\Z)")
 SPACES = re.compile(" +")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from conllu.exceptions import ParseException
 from conllu.parser import parse_comment_line, parse_id_value
 
 from tagdistill.data.readers.lines import Line, Sentence, blocks
 from tagdistill.errors import DataError
-from tagdistill.settings.language import Language
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterable, Iterator
+
+    from tagdistill.settings.language import Language
 
 WIDTH = 10
 FORM, UPOS = 1, 3

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagdistill.data.readers.lines import Sentence
 from tagdistill.errors import DataError, nearest
-from tagdistill.settings.language import Language
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tagdistill.settings.language import Language
 
 TOKENS = ("tokens", "words", "form")
 TAGS = ("labels", "tags", "ner_tags", "upos", "pos_tags")

@@ -8,14 +8,16 @@ own. The published files are not tokenised.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from xml.parsers import expat
 
 from tagdistill.data.readers.lines import Sentence
 from tagdistill.errors import DataError
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterator
 
 TARGET = "TARGET"
 NULL = "NULL"
