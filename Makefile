@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP_TORCH := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
 INSTALLED := $(VENV)/installed$(addprefix -,$(TORCH))
 
-.PHONY: help setup demo test test-slurm check bench bench-gpu scaling tiny paper results clean
+.PHONY: help setup demo test test-quick test-slurm check docs bench bench-gpu scaling tiny paper results clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -21,7 +21,7 @@ help:  ## List the targets
 setup: $(INSTALLED)  ## Create .venv and install tagdistill with the pinned versions
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@echo 'Installing the pinned packages into $(VENV): some minutes, without a word until they are there.'
+	@echo 'Installing the pinned packages into $(VENV): this takes some minutes, during which pip prints nothing.'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_TORCH) "$$(grep '^torch==' constraints.txt)"
@@ -34,9 +34,16 @@ demo: setup  ## Run the whole workflow on the embedded demo data; prints where t
 test: setup  ## Run all tests
 	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses $(CORES) --dist worksteal $(PYTEST_ARGS)
 
+test-quick: setup  ## Run the tests that take seconds
+	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses $(CORES) --dist worksteal -m 'not slow' $(PYTEST_ARGS)
+
 test-slurm: setup  ## Run the tests on a Slurm that is started for them (root; installs Debian's packages where there are none)
 	@tests/cluster/install_slurm.sh
 	PATH="$$PWD/$(BIN):$$PATH" TAGDISTILL_SLURM=1 timeout --kill-after=30 1000 $(BIN)/python -m pytest tests/cluster $(PYTEST_ARGS)
+
+docs: setup  ## Build the documentation site in build/site
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 check: setup  ## Lint and type-check the code and the workflow
 	$(BIN)/ruff check .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -54,10 +53,3 @@ def test_an_unfinished_experiment_has_no_results_page(tmp_path):
     with pytest.raises(DataError, match="not finished"):
         write_results([tmp_path / "x"], tmp_path, tmp_path / "out.md")
     assert not (tmp_path / "out.md").exists()
-
-
-@pytest.mark.parametrize("page", ["README.md", "config/README.md", "CHANGELOG.md", "docs/cluster.md"])
-def test_links_lead_somewhere(page):
-    text = (ROOT / page).read_text(encoding="utf-8")
-    for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
-        assert ((ROOT / page).parent / link).exists(), link

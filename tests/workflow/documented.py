@@ -1,4 +1,4 @@
-"""The commands and configs of README.md, config/README.md and docs/, as a reader would copy them."""
+"""The commands and configs of README.md, CONTRIBUTING.md, config/README.md and docs/, as a reader would copy them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = (ROOT / "README.md", ROOT / "config/README.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "config/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+)
 FENCE = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
 INLINE = re.compile(r"`((?:snakemake|tagdistill|make)(?: [^`]+)?)`")
 TOOLS = ("snakemake", "tagdistill", "make")

@@ -1,4 +1,4 @@
-"""Another workflow may take this one's rules: the example of docs/module.md, planned and run."""
+"""Another workflow may take this one's rules: the example of docs/guide/module.md, planned and run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def outer(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A workflow beside a copy of tagdistill, with a config that holds an experiment's under one key."""
     path = tmp_path_factory.mktemp("outer")
     inner = new_project(path / "tagdistill")
-    page = (ROOT / "docs/module.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/guide/module.md").read_text(encoding="utf-8")
     (snakefile,) = (text for kind, text in FENCE.findall(page) if kind == "python")
     (path / "Snakefile").write_text(snakefile, encoding="utf-8")
     config(path)
