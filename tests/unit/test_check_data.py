@@ -47,7 +47,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"columns": {"token": 1, "tag": 7}}, "fr.conll:1: no column 7: the line has 4 columns, parted by tab"),
+        ({"columns": {"token": 1, "tag": 7}}, "fr.conll:1: no column 7: the line has 4 columns, separated by tab"),
         ({"columns": {"token": 1, "tag": 2}}, "fr.conll:1: tag 'X' is not IOB2"),
         ({"label_map": {"PERSN": "PER"}}, "fr.conll:1: label 'PERSON' is not in the label space\n  Did you mean 'PER'"),
         ({"labels": ["PER", "LOC"]}, "fr.conll:4: label 'ORG' is not in the label space"),

@@ -112,7 +112,7 @@ def test_an_empty_tag_is_refused(prepared):
 
 
 def test_conllu_is_not_read_for_spans(prepared):
-    with pytest.raises(ConfigError, match="holds UPOS") as caught:
+    with pytest.raises(ConfigError, match="labelled for the task 'pos', not 'ner'") as caught:
         prepared(conllu(("a", "DET")), format="conllu")
     assert caught.value.where == "languages.xx.train"
 

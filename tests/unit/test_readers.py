@@ -15,9 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tagdistill.data.readers.format import Format, load_format
+from tagdistill.data.readers.options import format_by_ending
 from tagdistill.data.readers.read import read
 from tagdistill.errors import ConfigError, DataError, TagdistillError
 from tagdistill.settings.language import Language, Split
+from tagdistill.settings.names import FORMATS, names_in, summaries_in
 from tagdistill.settings.validation import validate
 
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -38,6 +41,31 @@ def given_file(tmp_path):
 
 def word(number, form, upos="NOUN"):
     return f"{number}\t{form}\t_\t{upos}\t_\t_\t_\t_\t_\t_\n"
+
+
+# Every format
+
+
+@pytest.mark.parametrize("name", names_in(FORMATS))
+def test_a_format_is_known_by_its_module(name):
+    form = load_format(name)
+    assert isinstance(form, Format) and Language(format=name).format == name
+    assert summaries_in(FORMATS)[name], "config/README.md shows the first line of its docstring"
+    for ending in form.endings:
+        assert format_by_ending(Path(f"a{ending.upper()}")) == name, "an ending stands for one format"
+
+
+def test_a_format_that_is_not_there_is_named_with_the_nearest():
+    with pytest.raises(ConfigError, match="format: cannot be 'conlu'") as caught:
+        validate(Language, {"format": "conlu"}, "x")
+    assert caught.value.hint.startswith("Did you mean 'conllu'? Known: ")
+    assert all(name in caught.value.hint for name in names_in(FORMATS))
+
+
+@pytest.mark.parametrize("name", names_in(FORMATS))
+def test_no_format_reads_an_empty_file(given_file, name):
+    with pytest.raises(DataError):
+        given_file(b"", format=name, name="unlabelled")
 
 
 # CoNLL-U
@@ -73,7 +101,7 @@ def test_two_sentences_without_a_last_empty_line(given_file):
 @pytest.mark.parametrize(
     ("text", "line", "what"),
     [
-        (word(1, "a") + "2\tb\tNOUN\n", 2, "3 columns parted by TAB, CoNLL-U has 10"),
+        (word(1, "a") + "2\tb\tNOUN\n", 2, "3 columns separated by TAB, CoNLL-U has 10"),
         (word(1, "a").replace("\t", "  "), 1, "1 columns"),
         (word(1, "a") + word(3, "b"), 2, "id '3' where word 2"),
         (word(1, "a") + word(1, "b"), 2, "id '1' where word 2"),
@@ -138,9 +166,9 @@ def test_only_the_separator_parts_columns(given_file):
 @pytest.mark.parametrize(
     ("text", "language", "line", "what"),
     [
-        ("a O\nb N O\n", {}, 2, "3 columns where the first line has 2, parted by space"),
+        ("a O\nb N O\n", {}, 2, "3 columns where the first line has 2, separated by space"),
         ("a\tO\nb\n", {"separator": "tab"}, 2, "1 column where the first line has 2"),
-        ("a\tO\n", {}, 1, "token and tag are the same column: the line has 1 column, parted by space"),
+        ("a\tO\n", {}, 1, "token and tag are the same column: the line has 1 column, separated by space"),
         ("a O\n", {"columns": {"tag": 3}}, 1, "no column 3: the line has 2 columns"),
         ("a O\n", {"columns": {"token": -3}}, 1, "no column -3"),
         ("\n\n\tO\n", {"separator": "tab"}, 3, "empty token"),

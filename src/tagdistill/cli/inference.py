@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,18 +21,20 @@ from tagdistill.cli.options import (
     Threads,
     device_of,
 )
+from tagdistill.settings.names import FORMATS, names_in
 
 app = typer.Typer()
 
 
-class InputFormat(StrEnum):
-    auto = "auto"
-    text = "text"
-    conll = "conll"
-    conllu = "conllu"
-    wikiann = "wikiann"
-    parquet = "parquet"
+if TYPE_CHECKING:
 
+    class InputFormat(StrEnum):
+        """The formats that the package has, or `auto`."""
+
+        auto = "auto"
+
+else:  # type checkers know no enumeration of names that are looked up
+    InputFormat = StrEnum("InputFormat", {name: name for name in ("auto", *names_in(FORMATS))})
 
 Kind = Annotated[InputFormat, typer.Option("--format", help="auto: by the file's ending")]
 ModelFolder = Annotated[Path, typer.Option("--model", help="a saved model's folder")]

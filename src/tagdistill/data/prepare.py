@@ -9,6 +9,7 @@ from tagdistill.artifacts.files import sha256_file, sha256_json
 from tagdistill.data import demo
 from tagdistill.data.corpus import write_corpus
 from tagdistill.data.labels import BadTag, Scheme, label_list, prefix_and_type, to_bioes, types_of, unknown_label
+from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.lines import Sentence
 from tagdistill.data.readers.read import format_of, read, selected
 from tagdistill.data.report import report, warnings
@@ -112,7 +113,7 @@ def read_split(
 def _scheme(source: Path | None, split: str, settings: Language) -> Scheme:
     if source is None:
         return "BIOES"
-    return "IOB2" if format_of(settings, settings.split(split)) == "semeval_xml" else settings.scheme
+    return load_format(format_of(settings, settings.split(split))).scheme or settings.scheme
 
 
 def _sentences(
@@ -143,11 +144,10 @@ def _after(tags: Sequence[str], position: int) -> str:
 
 def _check_format(kind: str, task: str, source: Path | None, language: str, split: str) -> None:
     where = f"languages.{language}.{split}"
-    if source and kind == "conllu" and task != "pos":
+    if source and (form := load_format(kind)).tasks and task not in form.tasks:
+        tasks = ", ".join(map(repr, form.tasks))
         raise ConfigError(
-            f"`format: conllu` holds UPOS tags, but the task is {task!r}",
-            where=where,
-            hint="A column file that only looks like CoNLL-U is `format: conll` with `columns:` and `separator: tab`.",
+            f"`format: {kind}` is labelled for the task {tasks}, not {task!r}", where=where, hint=form.hint or None
         )
     if source is None and task != "ner":
         raise ConfigError(f"the demo is labelled for the task 'ner', not {task!r}", where=where)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from tagdistill.data.prepare import convert
+from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.options import AUTO, Reading, as_options, in_options
 from tagdistill.data.readers.read import read
 from tagdistill.data.report import warnings
@@ -75,11 +76,14 @@ def evaluate_file(
     loaded = _load(model, encoder, device)
     with in_options():
         settings = reading.language(file)
-        if settings.format == "text":
+        form = load_format(settings.format)
+        if not form.labelled:
             raise DataError("plain text has no labels to compare with", where=str(file), hint=LABELLED)
         sentences = list(read(file, settings, name="test"))
         task, whose = loaded.config["task"], "the model's label list"
-        gold, _ = convert(sentences, loaded.labels, settings, settings.scheme, task, str(file), whose=whose)
+        gold, _ = convert(
+            sentences, loaded.labels, settings, form.scheme or settings.scheme, task, str(file), whose=whose
+        )
     _doubt(sentences, file)
     tokens = [sentence.tokens for sentence in sentences]
     found = label(loaded, tokens, find_encoder(model, loaded.config, encoder), device, constrained=constrained)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tagdistill.data.readers.options import Reading, as_options, in_options
+from tagdistill.data.readers.options import Reading, as_options, in_options, is_separated
 from tagdistill.errors import ConfigError
 from tagdistill.experiment.config import check_experiment, read_yaml
 from tagdistill.settings.language import SPLITS, Language
@@ -76,7 +76,7 @@ def _settings(files: Mapping[str, Path], reading: Reading, unlabelled_format: st
     if "unlabelled" in files:
         plain = files["unlabelled"].suffix.lower() == ".txt"
         kinds["unlabelled"] = unlabelled_format or ("text" if plain else reading.kind)
-    in_columns = next((files[split] for split in SPLITS if kinds.get(split) == "conll"), None)
+    in_columns = next((files[split] for split in SPLITS if split in kinds and is_separated(kinds[split])), None)
     places: dict[str, Any] = {split: _below(path, root) for split, path in files.items()}
     for split, kind in kinds.items():
         if kind != reading.kind:

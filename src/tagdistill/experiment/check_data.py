@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tagdistill.data.prepare import Read, read_split
-from tagdistill.data.readers.read import ARCHIVES
+from tagdistill.data.readers.format import load_format
+from tagdistill.data.readers.read import format_of
 from tagdistill.data.sources.fetch import source_name
 from tagdistill.errors import ConfigError, TagdistillError
 from tagdistill.formatting import count
@@ -60,7 +61,8 @@ def _part(plan: Plan, language: str, split: str, source: Path | None, where: str
     found = _read(plan, language, split, source, where)
     name = source_name(settings, split, source)
     file = str(source.resolve()) if source else name + (settings.code or language)
-    if source and source.name.endswith(ARCHIVES):  # a member for each split
+    archives = load_format(format_of(settings, settings.split(split))).archives
+    if source and archives and source.name.endswith(archives):  # a member for each split
         file += f"/{settings.part(split)}"
     numbers = [sentence.number for sentence in found.sentences]
     return Part(language, split, file, name, numbers[0], numbers[-1], len(numbers), len(found.repaired), found.doubts)

@@ -15,6 +15,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def unrepeated(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the values. Raises ValueError where one of them is repeated."""
     if len(set(values)) < len(values):
         raise ValueError("a value is given twice")
     return values

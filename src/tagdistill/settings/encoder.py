@@ -25,6 +25,7 @@ class EncoderSettings(Settings):
 
     @property
     def taps(self) -> tuple[int, ...]:
+        """The hidden layers that are read from a frozen encoder, 0 for the embeddings."""
         return (self.tap,) if isinstance(self.tap, int) else self.tap
 
     @model_validator(mode="after")

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from tagdistill.settings.base import Positive, Settings, Sha256
+from tagdistill.settings.names import FORMATS, names_in
 
 SPLITS = ("train", "dev", "test", "unlabelled")
 CORPORA = ("train", "unlabelled")  # what a teacher scores
 LANGUAGE_ID = re.compile(r"[A-Za-z0-9_-]+\Z")
-Format = Literal["conllu", "conll", "wikiann", "semeval_xml", "text", "parquet"]
+if TYPE_CHECKING:
+    Format = str
+else:  # type checkers know no Literal of names that are looked up
+    Format = Literal[names_in(FORMATS)]
 Source = Literal["path", "ud", "conll2002", "wikiann", "hub", "conll2003", "semeval2016", "demo"]
 SplitName = Literal["train", "dev", "test", "unlabelled"]
 
 
 def some_sentences(take: str) -> str:
+    """Return a slice "start:stop" of sentences. Raises ValueError where it holds none."""
     start, _, stop = take.partition(":")
     if stop and int(stop) <= int(start or 0):
         raise ValueError("holds no sentence: write start:stop with start before stop")
@@ -87,7 +92,8 @@ class Language(Settings):
 
     def split(self, name: str) -> Split | None:
         """Return what the config says about a split, or None."""
-        return getattr(self, name)
+        split: Split | None = getattr(self, name)
+        return split
 
     def given(self, name: str) -> Split | None:
         """Return a split that has a file of its own, or None where the source has it."""

@@ -12,6 +12,7 @@ from tagdistill.settings.distill import Anneal, Distill
 from tagdistill.settings.encoder import EncoderSettings, Vectors
 from tagdistill.settings.experiment import Evaluate, Experiment, Limit
 from tagdistill.settings.language import Language, Split
+from tagdistill.settings.names import FORMATS, summaries_in
 from tagdistill.settings.training import PAPER, StudentSettings, TeacherSettings
 
 if TYPE_CHECKING:
@@ -52,10 +53,9 @@ and so for every top-level key.
 [default.yaml](default.yaml) holds every key with its default. An editor that knows JSON schemas completes and checks a
 file that begins with `# yaml-language-server: $schema=config/schema.json`.
 
-Formats: `conllu` (the tag is UPOS), `conll` (any columns; the token is the first and the tag the last, unless
-`columns:` says so), `wikiann` (`lang:token TAB tag`), `text` (one sentence a line, words parted by white space; for
-`unlabelled`), `parquet` (list columns of tokens and of tags, as names or as class numbers whose names the file has),
-`semeval_xml` (SemEval-2016 task 5, subtask 1: opinion targets by offsets).
+Formats:
+
+{formats}
 
 Sources: `path` (files of your own), `ud` (a treebank at a release), `conll2002` (es, nl), `wikiann` (the original
 archives), `hub` (any data set on the Hugging Face hub that has Parquet files, at a commit), `conll2003` and
@@ -68,7 +68,7 @@ from then on. A mirror is an environment variable: `TAGDISTILL_UD_URL`, `TAGDIST
 
 def config_reference() -> str:
     """Return config/README.md: a table of keys for each part of the settings."""
-    parts = [HEAD]
+    parts = [HEAD.format(formats=_listed(FORMATS))]
     for title, model, text in SECTIONS:
         rows = [_row(name, field) for name, field in model.model_fields.items()]
         parts.append(
@@ -80,6 +80,11 @@ def config_reference() -> str:
         "Other keys override it."
     )
     return "\n\n".join(parts) + "\n"
+
+
+def _listed(folder: str) -> str:
+    """Return a list of the modules in a folder of the package, each with the first line of its docstring."""
+    return "\n".join(f"- `{name}`: {summary}" for name, summary in summaries_in(folder).items())
 
 
 def _row(name: str, field: FieldInfo) -> str:

@@ -8,22 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.lines import opened
 from tagdistill.errors import ConfigError, DataError, TagdistillError, nearest
 from tagdistill.settings.language import Language
+from tagdistill.settings.names import FORMATS, names_in
 from tagdistill.settings.validation import validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ENDINGS = {
-    **dict.fromkeys((".conll", ".tsv", ".bio", ".iob"), "conll"),
-    **{".conllu": "conllu", ".txt": "text", ".parquet": "parquet"},
-}
 KEYS = "format|scheme|separator|columns|comment|label_map|encoding"
 OPTION = re.compile(rf"`({KEYS}):(?: ([^`]+))?`")
 PLACE = re.compile(rf"(?:options: )?({KEYS})(?:\.\w+)?\Z")
+KEY_OR_SPLIT = re.compile(r"`(\w+:|unlabelled`)")
 NUMBER = re.compile(r"-?[0-9]+\Z")
 
 
@@ -40,9 +39,10 @@ class Reading:
     encoding: str | None = None
 
     def settings(self, kind: str, file: Path | None) -> dict[str, Any]:
-        """Return the keys of a language in a config that say the same; `file` tells the separator where no one did.
+        """Return the keys of a language in a config that mean the same.
 
-        Raises ConfigError for an option that is not made of NAME=VALUE.
+        The first line of `file` (None: it has no columns) decides which separator `auto` is. Raises ConfigError for an
+        option that is not made of NAME=VALUE.
         """
         separator = self.separator if self.separator != "auto" else _separator(file, self.comment) if file else None
         columns, label_map = _pairs("--columns", self.columns), _pairs("--label-map", self.label_map)
@@ -58,9 +58,12 @@ class Reading:
         return {key: value for key, value in keys.items() if value is not None}
 
     def language(self, file: Path) -> Language:
-        """Return the settings by which `file` is read."""
-        kind = _kind(file, self.kind)
-        return validate(Language, self.settings(kind, file if kind == "conll" else None), "options")
+        """Return the settings by which `file` is read.
+
+        Raises DataError where the ending does not tell the format, ConfigError for an option that cannot be used.
+        """
+        kind = format_by_ending(file) if self.kind == "auto" else self.kind
+        return validate(Language, self.settings(kind, file if is_separated(kind) else None), "options")
 
 
 AUTO = Reading()
@@ -75,18 +78,24 @@ def as_options(text: str) -> str:
 def in_options(*, config: bool = False) -> Iterator[None]:
     """Word the errors of the readers for the command line: not every key has an option.
 
-    Without a `config` what only a key could do is left out.
+    Without a `config` the hints leave out what only a key could do.
     """
     try:
         yield
     except TagdistillError as error:
-        what, hint, place = as_options(error.what), as_options(error.hint or ""), PLACE.match(error.where or "")
+        what, place = as_options(error.what), PLACE.match(error.where or "")
         where = f"--{place[1].replace('_', '-')}" if place else error.where
-        told = [part for part in re.split(r"(?<=[.;]) ", hint) if config or not re.search(r"`(\w+:|unlabelled`)", part)]
-        if hint and not told and "no such file" not in what:
-            told = ["The token is the first column and the tag the last, unless --columns says so."]
-        end = re.sub(r";\Z", ".", " ".join(told))
-        raise type(error)(what, where=where, hint=end or None) from error
+        raise type(error)(what, where=where, hint=_hint(error, config=config)) from error
+
+
+def _hint(error: TagdistillError, *, config: bool) -> str | None:
+    """Return the hint of an error in words of options, without the sentences that are about keys of a config."""
+    hint = as_options(error.hint or "")
+    sentences = re.split(r"(?<=[.;]) ", hint)
+    kept = [sentence for sentence in sentences if config or not KEY_OR_SPLIT.search(sentence)]
+    if hint and not kept and "no such file" not in error.what:
+        kept = ["The token is the first column and the tag the last, unless --columns says so."]
+    return re.sub(r";\Z", ".", " ".join(kept)) or None
 
 
 def _option(match: re.Match[str]) -> str:
@@ -94,27 +103,34 @@ def _option(match: re.Match[str]) -> str:
     return f"`--{match[1].replace('_', '-')}{' ' + value if value else ''}`"
 
 
-def _kind(file: Path, kind: str) -> str:
-    if kind != "auto":
-        return kind
-    if file.suffix.lower() not in ENDINGS:
-        hint = f"Say it with --format. {nearest(file.suffix, ENDINGS)}"
+def format_by_ending(file: Path) -> str:
+    """Return the format that a file's ending stands for. Raises DataError where it stands for none."""
+    known = {ending: name for name in names_in(FORMATS) for ending in load_format(name).endings}
+    if (ending := file.suffix.lower()) not in known:
+        hint = f"Say it with --format. {nearest(file.suffix, known)}"
         raise DataError(f"the ending {file.suffix!r} does not tell the format", where=str(file), hint=hint)
-    return ENDINGS[file.suffix.lower()]
+    return known[ending]
+
+
+def is_separated(kind: str) -> bool:
+    """Return whether a format reads `separator:`; an unknown name, which is refused later, does not."""
+    return kind in names_in(FORMATS) and load_format(kind).separated
 
 
 def _separator(file: Path, comment: str | None) -> str:
-    """Return what parts the columns of CoNLL: TABs if the first line with a token has one."""
-    passed_over = (b"-DOCSTART-", *([comment.encode()] if comment else []))
+    """Return what separates columns: TABs if the first line with a token has one."""
+    skipped = (b"-DOCSTART-", *([comment.encode()] if comment else []))
     with opened(file) as handle:
         lines = (line.removeprefix(codecs.BOM_UTF8) for line in handle)
-        first = next((line for line in lines if line.strip() and not line.startswith(passed_over)), b"")
+        first = next((line for line in lines if line.strip() and not line.startswith(skipped)), b"")
     return "tab" if b"\t" in first.strip() else "space"
 
 
 def _pairs(option: str, text: str | None) -> dict[str, str]:
+    """Return the pairs of `NAME=VALUE,...`; None is an option that was not given."""
     found: dict[str, str] = {}
-    for part in (text or "").split(",") if text is not None else ():
+    parts = text.split(",") if text is not None else []
+    for part in parts:
         name, _, value = (piece.strip() for piece in part.partition("="))
         if not name or not value or name in found:
             what = "is given twice" if name in found else "is not NAME=VALUE"

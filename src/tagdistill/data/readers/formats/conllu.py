@@ -1,4 +1,4 @@
-"""CoNLL-U: syntactic words and their UPOS, with the surface of multiword tokens."""
+"""CoNLL-U: syntactic words, whose tag is UPOS, with the surface of multiword tokens."""
 
 from __future__ import annotations
 
@@ -7,33 +7,32 @@ from typing import TYPE_CHECKING
 from conllu.exceptions import ParseException
 from conllu.parser import parse_comment_line, parse_id_value
 
-from tagdistill.data.readers.lines import Line, Sentence, blocks
+from tagdistill.data.readers.format import Format, RawFile
+from tagdistill.data.readers.lines import Sentence, blocks
 from tagdistill.errors import DataError
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from tagdistill.settings.language import Language
+    from tagdistill.data.readers.lines import Line
 
 WIDTH = 10
 FORM, UPOS = 1, 3
 
 
-def read_conllu(
-    lines: Iterable[Line], name: str, settings: Language, tagged: bool, notes: Counter[str]
-) -> Iterator[Sentence]:
+def read(file: RawFile) -> Iterator[Sentence]:
     """Yield the words of each sentence: ranges are kept as multiword surface, empty nodes (`8.1`) are skipped.
 
     Ids and comments are read by the conllu library. Its line splitter is not used: it also splits at two spaces, and
     a FORM may hold spaces. `_` is a real token, or a part of a multiword token without a form of its own.
     """
-    for block in blocks(lines):
-        if (sentence := _sentence(block, name, tagged, notes)).tokens:
+    for block in blocks(file.lines()):
+        if (sentence := _sentence(block, file)).tokens:
             yield sentence
 
 
-def _sentence(block: list[Line], name: str, tagged: bool, notes: Counter[str]) -> Sentence:
+def _sentence(block: list[Line], file: RawFile) -> Sentence:
     tokens: list[str] = []
     tags: list[str] = []
     places: list[int] = []
@@ -43,9 +42,9 @@ def _sentence(block: list[Line], name: str, tagged: bool, notes: Counter[str]) -
         if line.startswith("#"):
             source_id = dict(parse_comment_line(line)).get("sent_id") or source_id
             continue
-        where = f"{name}:{number}"
+        where = f"{file.where}:{number}"
         fields = _fields(line, where)
-        first, last = _ids(fields[0], len(tokens), where, notes)
+        first, last = _ids(fields[0], len(tokens), where, file.notes)
         if last > first:
             if ranges and first <= ranges[-1][1]:
                 raise DataError(f"range {fields[0]} overlaps the one before", where=where)
@@ -55,16 +54,16 @@ def _sentence(block: list[Line], name: str, tagged: bool, notes: Counter[str]) -
             tags.append(fields[UPOS])
             places.append(number)
     if ranges and ranges[-1][1] > len(tokens):
-        raise DataError(f"a range ends at word {ranges[-1][1]} of {len(tokens)}", where=f"{name}:{block[-1][0]}")
+        raise DataError(f"a range ends at word {ranges[-1][1]} of {len(tokens)}", where=f"{file.where}:{block[-1][0]}")
     multiword = tuple((first - 1, last, form) for first, last, form in ranges)
-    return Sentence(tokens, tags if tagged else None, places, source_id, multiword)
+    return Sentence(tokens, tags if file.tagged else None, places, source_id, multiword)
 
 
 def _fields(line: str, where: str) -> list[str]:
     fields = line.split("\t")
     if len(fields) != WIDTH:
         raise DataError(
-            f"{len(fields)} columns parted by TAB, CoNLL-U has {WIDTH}",
+            f"{len(fields)} columns separated by TAB, CoNLL-U has {WIDTH}",
             where=where,
             hint="Another column layout is `format: conll` with `columns:` and `separator:`.",
         )
@@ -87,6 +86,14 @@ def _ids(text: str, words: int, where: str, notes: Counter[str]) -> tuple[int, i
         raise DataError(
             f"id {text!r} where word {words + 1} should begin",
             where=where,
-            hint="Words count from 1 in each sentence; an empty line parts sentences.",
+            hint="Words count from 1 in each sentence; an empty line ends a sentence.",
         )
     return first, last
+
+
+FORMAT = Format(
+    read,
+    endings=(".conllu",),
+    tasks=("pos",),
+    hint="A column file that only looks like CoNLL-U is `format: conll` with `columns:` and `separator: tab`.",
+)

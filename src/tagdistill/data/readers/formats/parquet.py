@@ -1,13 +1,17 @@
-"""Parquet with one sentence a row: a list column of tokens and one of labels, as names or as numbers of classes."""
+"""Parquet, one sentence per row: a list column of tokens and one of tags, as names or as class numbers.
+
+The names of class numbers are those that the file holds, else those of `names:`.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tagdistill.data.readers.format import Format, RawFile
 from tagdistill.data.readers.lines import Sentence
 from tagdistill.errors import DataError, nearest
 
@@ -31,27 +35,28 @@ class Layout(NamedTuple):
     names: tuple[str, ...]
 
 
-def read_table(handle: BinaryIO, name: str, settings: Language, tagged: bool) -> Iterator[Sentence]:
-    """Yield the rows. The names of class numbers are those that the file's own features have, else `names:`."""
+def read(file: RawFile) -> Iterator[Sentence]:
+    """Yield the rows. Raises DataError where the columns are not there, or not of the types that are needed."""
     number = 0
     try:
-        file = pq.ParquetFile(handle)
-        layout = _layout(file.schema_arrow, name, settings, tagged)
-        for batch in file.iter_batches(ROWS, columns=[c for c in layout[:3] if c]):
+        table = pq.ParquetFile(file.handle)
+        layout = _layout(table.schema_arrow, file)
+        for batch in table.iter_batches(ROWS, columns=[c for c in layout[:3] if c]):
             for row in batch.to_pylist():
                 number += 1
-                yield _sentence(row, layout, f"{name}: sentence {number}", number)
+                yield _sentence(row, layout, f"{file.where}: sentence {number}", number)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"not readable as Parquet: {str(error).splitlines()[0]}", where=name) from error
+        raise DataError(f"not readable as Parquet: {str(error).splitlines()[0]}", where=file.where) from error
 
 
-def _layout(schema: pa.Schema, name: str, settings: Language, tagged: bool) -> Layout:
+def _layout(schema: pa.Schema, file: RawFile) -> Layout:
+    name, settings = file.where, file.settings
     tokens = _column(schema, settings.columns.get("token"), TOKENS, name)
     if not _is_text(schema, tokens):
         raise DataError(f"column {tokens!r} is {schema.field(tokens).type}, not a list of strings", where=name)
     tags: str | None = None
     names: tuple[str, ...] = ()
-    if tagged:
+    if file.tagged:
         tags = _column(schema, settings.columns.get("tag"), TAGS, name)
         names = () if _is_text(schema, tags) else _names(schema, tags, settings, name)
     ids = (c for c in IDS if c in schema.names and pa.types.is_string(schema.field(c).type))
@@ -81,7 +86,7 @@ def _is_text(schema: pa.Schema, column: str) -> bool:
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
 def _names(schema: pa.Schema, column: str, settings: Language, name: str) -> tuple[str, ...]:
@@ -122,3 +127,6 @@ def _sentence(row: dict[str, Any], layout: Layout, where: str, number: int) -> S
             raise DataError(f"class {wrong[0]}, but {len(layout.names)} are named", where=where)
         tags = [layout.names[tag] for tag in tags]
     return Sentence(tokens, tags, [], source_id or "", number=number)
+
+
+FORMAT = Format(read, endings=(".parquet",))

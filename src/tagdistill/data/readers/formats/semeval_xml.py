@@ -1,4 +1,4 @@
-"""SemEval-2016 task 5, subtask 1: reviews in XML, opinion targets given by character offsets.
+"""XML of SemEval-2016 task 5, subtask 1: reviews, with opinion targets given by character offsets.
 
 Words are runs of letters, digits and the combining marks of Latin, Hebrew and Arabic scripts, joined by an apostrophe
 or hyphen between two of them (`don't`, `take-away`); every other character that is not white space is a word of its
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 from xml.parsers import expat
 
+from tagdistill.data.readers.format import Format, RawFile
 from tagdistill.data.readers.lines import Sentence
 from tagdistill.errors import DataError
 
@@ -36,7 +37,7 @@ class _Element:
     opinions: list[tuple[str, str, str, int]] = field(default_factory=list)  # target, from, to, line
 
 
-def read_semeval(handle: BinaryIO, name: str, tagged: bool, notes: Counter[str]) -> Iterator[Sentence]:
+def read(file: RawFile) -> Iterator[Sentence]:
     """Yield the sentences; opinion targets become IOB2 spans of the type TARGET.
 
     `notes` counts what is no span or cannot be one: NULL targets, targets that are given twice, offsets that do not
@@ -44,9 +45,9 @@ def read_semeval(handle: BinaryIO, name: str, tagged: bool, notes: Counter[str])
     is moved to where it might belong. Sentences without text are left out and counted. Raises DataError for a file that
     is no such XML; document type declarations are refused, since entities can be made to grow without end.
     """
-    elements = _Reader(name)
+    name, notes = file.where, file.notes
     found, empty = 0, 0
-    for element in elements.read(handle):
+    for element in _Reader(name).read(file.handle):
         found += 1
         words = list(WORD.finditer(element.text))
         if not words:
@@ -56,7 +57,7 @@ def read_semeval(handle: BinaryIO, name: str, tagged: bool, notes: Counter[str])
         if element.out_of_scope:
             notes["out of scope"] += 1
         tokens, lines = [word[0] for word in words], [element.line] * len(words)
-        tags = _tags(element, words, name, notes) if tagged else None
+        tags = _tags(element, words, name, notes) if file.tagged else None
         yield Sentence(tokens, tags, lines, element.source_id)
     if not found:
         raise DataError("no <sentence> in this file", where=name, hint="Subtask 1 has sentences, subtask 2 has texts.")
@@ -167,3 +168,6 @@ class _Reader:
     def _refuse(self, *_: Any) -> None:
         line = self.parser.CurrentLineNumber
         raise DataError("a document type declaration", where=f"{self.name}:{line}", hint="Take it out of the file.")
+
+
+FORMAT = Format(read, scheme="IOB2")

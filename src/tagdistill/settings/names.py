@@ -1,0 +1,29 @@
+"""Names that a config may hold because the package has a module of that name: formats, sources, providers.
+
+Nothing is imported to find them: a new module is a new name, and reading a config stays cheap.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+FORMATS = "data/readers/formats"
+SOURCES = "data/sources/catalogue"
+PROVIDERS = "encoders/providers"
+
+
+def names_in(folder: str) -> tuple[str, ...]:
+    """Return the names of the modules in a folder of the package, such as `data/readers/formats`, sorted."""
+    return tuple(sorted(file.stem for file in (PACKAGE / folder).glob("[!_]*.py")))
+
+
+def summaries_in(folder: str) -> dict[str, str]:
+    """Return the first line of the docstring of each module in a folder of the package, by name, without its stop."""
+    import ast
+
+    found = {}
+    for name in names_in(folder):
+        tree = ast.parse((PACKAGE / folder / f"{name}.py").read_text(encoding="utf-8"))
+        found[name] = (ast.get_docstring(tree) or "").partition("\n")[0].rstrip(".")
+    return found
