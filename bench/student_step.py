@@ -31,7 +31,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from tagdistill.distill.dataset import Pool
-from tagdistill.distill.losses import OBJECTIVES
+from tagdistill.distill.losses import load_loss
 from tagdistill.models.inference import tag
 from tagdistill.models.model import Model
 from tagdistill.models.tagger import TaggerSpec
@@ -76,7 +76,7 @@ class Student:
     """A student of ours; a round trains it one update on each batch, and predicts all sentences."""
 
     def __init__(self, shape: Shape, pool: Pool, objective: str | None, learner: type[Learner] = Learner) -> None:
-        self.pool, self.objective, self.learner = pool, OBJECTIVES[objective] if objective else None, learner
+        self.pool, self.loss, self.learner = pool, load_loss(objective) if objective else None, learner
         self.settings = Training(hidden=shape.hidden, batch_words=shape.batch_words, updates=UPDATES)
         torch.manual_seed(0)
         decoder = "crf" if learner is Learner else "softmax"
@@ -86,13 +86,13 @@ class Student:
 
     def train(self, batches: list[np.ndarray]) -> list[tuple[float, float]]:
         """Return wall and processor seconds of an update on each batch; the first batch is run once before."""
-        weight = 0.5 if self.objective else 0.0
+        weight = 0.5 if self.loss else 0.0
         plan = [Update(True, rows, weight) for rows in (batches[0], *batches)]
         clock, updates = Clock(), Updates(self.pool, None, plan)
         with tempfile.TemporaryDirectory() as folder:
             arguments = training_arguments(self.settings, UPDATES, Path(folder), 0, "cpu", scored=False)
             arguments.max_steps = len(plan)
-            learner = self.learner(self.model, self.objective, 1.0)
+            learner = self.learner(self.model, self.loss, 1.0)
             trainer = TaggerTrainer(learner, updates, self.settings, None, args=arguments, callbacks=[clock])
             trainer.remove_callback(PrinterCallback)
             trainer.remove_callback(ProgressCallback)

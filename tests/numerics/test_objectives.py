@@ -15,23 +15,23 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from tagdistill.crf import LinearChain
-from tagdistill.distill.losses import OBJECTIVES
+from tagdistill.distill import losses
+from tagdistill.distill.losses import load_loss, loss_modules
 from tagdistill.distill.score_table import Scores
 from tagdistill.distill.target_table import expected_counts, read_targets, targets_of, write_targets
-from tagdistill.distill.teacher_values import Teacher
+from tagdistill.distill.teacher_values import TeacherValues
 from tagdistill.models.batches import gather
-from tagdistill.settings.objectives import NEEDS, TEMPERED
-from tagdistill.settings.objectives import OBJECTIVES as NAMES
+from tagdistill.settings.objectives import OBJECTIVES
 from tagdistill.training.loss import mixed_loss
 
 LABELS, K = 3, 5
 LENGTHS = [4, 1, 3, 2]  # a sentence of one token has 3 sequences: fewer than K
-DISTILLING = [name for name, objective in OBJECTIVES.items() if objective is not None]
+DISTILLING = [name for name, objective in OBJECTIVES.items() if objective.needs]
 student_of = partial(random_inputs, LENGTHS, LABELS, seed=1)
 teacher_of = partial(random_inputs, LENGTHS, LABELS, seed=2)
 
 
-def targets(inputs: Inputs, k: int = K) -> Teacher:
+def targets(inputs: Inputs, k: int = K) -> TeacherValues:
     """All that a teacher says, by enumeration."""
     listed = Enumeration(inputs)
     batch, time, _ = inputs.emissions.shape
@@ -40,7 +40,7 @@ def targets(inputs: Inputs, k: int = K) -> Teacher:
     for row, (found, scores) in enumerate(zip(*listed.top_k(k), strict=True)):
         paths[row, : len(found), : found.shape[1]] = found
         log_prob[row, : len(found)] = scores
-    return Teacher(
+    return TeacherValues(
         log_posterior=listed.log_marginals,
         paths=paths,
         path_log_prob=log_prob,
@@ -51,7 +51,7 @@ def targets(inputs: Inputs, k: int = K) -> Teacher:
     )
 
 
-def on_device(teacher: Teacher, device: str) -> Teacher:
+def on_device(teacher: TeacherValues, device: str) -> TeacherValues:
     return replace(teacher, **{f.name: getattr(teacher, f.name).to(device) for f in fields(teacher)})
 
 
@@ -120,7 +120,7 @@ def value_and_gradients(loss, inputs: Inputs) -> tuple[Tensor, list[Tensor]]:
 def test_value_and_gradients_equal_enumeration(name, heat, kernel: Kernel):
     student, teacher = student_of(), teacher_of()
     told = on_device(targets(teacher), kernel.device)
-    ours = value_and_gradients(lambda inputs: OBJECTIVES[name].loss(kernel.chain(inputs), told, heat).cpu(), student)
+    ours = value_and_gradients(lambda inputs: load_loss(name)(kernel.chain(inputs), told, heat).cpu(), student)
     slow = value_and_gradients(lambda inputs: SLOW[name](inputs, teacher, heat), student)
     assert_close(ours, slow, rtol=1e-10, atol=1e-10)
     assert slow[0].shape == (len(LENGTHS),)
@@ -129,17 +129,17 @@ def test_value_and_gradients_equal_enumeration(name, heat, kernel: Kernel):
 @pytest.mark.parametrize("name", DISTILLING)
 def test_only_the_tempered_objectives_see_the_temperature(name):
     student, told = chain(student_of()), targets(teacher_of())
-    cold, hot = (OBJECTIVES[name].loss(student, told, heat) for heat in (1.0, 3.0))
+    cold, hot = (load_loss(name)(student, told, heat) for heat in (1.0, 3.0))
     assert torch.equal(cold, hot) != OBJECTIVES[name].tempered
 
 
-@pytest.mark.parametrize("name", ["token", "emission", "posterior"])
+@pytest.mark.parametrize("name", [name for name in DISTILLING if OBJECTIVES[name].tempered])
 def test_the_square_of_the_temperature_is_in_the_loss_once(name):
     """With T^2 once, the gradients of very hot targets neither vanish nor grow: they tend to a limit."""
     told = targets(teacher_of())
     norms = []
     for heat in (64.0, 128.0):
-        _, grads = value_and_gradients(lambda i, heat=heat: OBJECTIVES[name].loss(chain(i), told, heat), student_of())
+        _, grads = value_and_gradients(lambda i, heat=heat: load_loss(name)(chain(i), told, heat), student_of())
         norms.append(torch.cat([g.flatten() for g in grads]).norm())
     assert norms[0] > 0.1
     assert norms[1] / norms[0] == pytest.approx(1, abs=0.05)
@@ -150,7 +150,7 @@ def test_padding_never_matters(name):
     student, told = student_of(), targets(teacher_of())
     wide = random_inputs(LENGTHS, LABELS, seed=9, time=7, sd=30)  # its padding is noise
     emissions = wide.emissions.clone()
-    noisy = Teacher(**{f: wild(getattr(told, f)) for f in Teacher.__dataclass_fields__})
+    noisy = TeacherValues(**{f: wild(getattr(told, f)) for f in TeacherValues.__dataclass_fields__})
     for row, n in enumerate(LENGTHS):
         emissions[row, :n] = student.emissions[row, :n]
         for field in ("log_posterior", "unary", "emissions"):
@@ -158,8 +158,8 @@ def test_padding_never_matters(name):
         noisy.paths[row, :, :n] = told.paths[row, :, :n]
     noisy.unary[~chain(replace(student, emissions=emissions)).mask] = 0  # the one promise of the counts
     padded = replace(student, emissions=emissions)
-    ours = value_and_gradients(lambda inputs: OBJECTIVES[name].loss(chain(inputs), noisy, 2.0), padded)
-    plain = value_and_gradients(lambda inputs: OBJECTIVES[name].loss(chain(inputs), told, 2.0), student)
+    ours = value_and_gradients(lambda inputs: load_loss(name)(chain(inputs), noisy, 2.0), padded)
+    plain = value_and_gradients(lambda inputs: load_loss(name)(chain(inputs), told, 2.0), student)
     assert_close(ours[0], plain[0], rtol=1e-12, atol=1e-12)
     assert_close(ours[1][1:], plain[1][1:], rtol=1e-11, atol=1e-11)
     assert_close(ours[1][0][:, :4], plain[1][0], rtol=1e-11, atol=1e-11)
@@ -179,7 +179,7 @@ def wild(values: Tensor) -> Tensor:
 def test_structural_is_the_limit_of_top_wk():
     student, teacher = chain(student_of()), teacher_of()
     every = targets(teacher, k=LABELS ** max(LENGTHS))
-    assert_close(OBJECTIVES["top_wk"].loss(student, every, 1.0), OBJECTIVES["structural"].loss(student, every, 1.0))
+    assert_close(load_loss("top_wk")(student, every, 1.0), load_loss("structural")(student, every, 1.0))
 
 
 def test_a_student_equal_to_its_teacher_has_no_gradient():
@@ -187,7 +187,7 @@ def test_a_student_equal_to_its_teacher_has_no_gradient():
     for name in DISTILLING:
         if name in ("top_k", "token"):  # flat weights; marginals are not the softmax of a CRF's emissions
             continue
-        _, grads = value_and_gradients(lambda i, name=name: OBJECTIVES[name].loss(chain(i), told, 1.0), same)
+        _, grads = value_and_gradients(lambda i, name=name: load_loss(name)(chain(i), told, 1.0), same)
         assert max(g.abs().max() for g in grads) < 1e-9, name
 
 
@@ -198,7 +198,7 @@ def test_a_student_equal_to_its_teacher_has_no_gradient():
 def test_the_mixed_loss_weighs_means_over_sentences(weight):
     student, told = chain(student_of()), targets(teacher_of())
     gold = torch.tensor([[0, 1, 2, 0], [2, -100, -100, -100], [1, 1, 0, -100], [0, 2, -100, -100]])
-    parts = mixed_loss(student, gold, told, OBJECTIVES["posterior"], weight, 2.0)
+    parts = mixed_loss(student, gold, told, load_loss("posterior"), weight, 2.0)
     kd = posterior(student_of(), teacher_of(), 2.0).mean()
     nll = -Enumeration(student_of()).log_prob(gold.clamp_min(0)).mean()
     assert_close(parts["loss"], weight * kd + (1 - weight) * nll)
@@ -210,10 +210,10 @@ def test_the_mixed_loss_weighs_means_over_sentences(weight):
 def test_without_gold_the_teacher_has_all_the_weight_and_without_a_teacher_the_gold(weight):
     student, told = chain(student_of()), targets(teacher_of())
     gold = torch.zeros(4, 4, dtype=torch.int64)
-    alone = mixed_loss(student, None, told, OBJECTIVES["top_wk"], weight)
+    alone = mixed_loss(student, None, told, load_loss("top_wk"), weight)
     assert_close(alone["loss"], SLOW["top_wk"](student_of(), teacher_of(), 1.0).mean())
     nll = -Enumeration(student_of()).log_prob(gold).mean()
-    assert_close(mixed_loss(student, gold, None, OBJECTIVES["top_wk"], weight)["loss"], nll)
+    assert_close(mixed_loss(student, gold, None, load_loss("top_wk"), weight)["loss"], nll)
     assert_close(mixed_loss(student, gold, told, None, weight)["loss"], nll)
 
 
@@ -225,12 +225,12 @@ def test_without_gold_the_teacher_has_all_the_weight_and_without_a_teacher_the_g
 def test_targets_that_went_through_a_file_give_the_same_loss(name, sd, tmp_path: Path):
     """Posteriors are float16 (11 bits): per mille of a loss. Paths are bytes with float32 weights: 1e-6."""
     student, teacher = student_of(), random_inputs(LENGTHS, LABELS, seed=2, sd=sd)
-    exact = OBJECTIVES[name].loss(chain(student), targets(teacher), 2.25)
-    stored = OBJECTIVES[name].loss(chain(student), through_files(teacher, tmp_path), 2.25)
+    exact = load_loss(name)(chain(student), targets(teacher), 2.25)
+    stored = load_loss(name)(chain(student), through_files(teacher, tmp_path), 2.25)
     assert_close(stored, exact, rtol=2e-3 if "posterior" in name or name == "token" else 1e-6, atol=1e-4)
 
 
-def through_files(teacher: Inputs, folder: Path) -> Teacher:
+def through_files(teacher: Inputs, folder: Path) -> TeacherValues:
     offsets = np.r_[0, np.cumsum(LENGTHS)]
     flat = torch.cat([teacher.emissions[row, :n] for row, n in enumerate(LENGTHS)]).float().numpy()
     ends = (v.float().numpy() for v in (teacher.transitions, teacher.start, teacher.end))
@@ -243,7 +243,7 @@ def through_files(teacher: Inputs, folder: Path) -> Teacher:
     def padded(values: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
         return gather(torch.from_numpy(values.copy()), offsets, rows, dtype)
 
-    return Teacher(
+    return TeacherValues(
         log_posterior=padded(read.log_posterior),
         paths=padded(read.paths, torch.int64).transpose(1, 2),
         path_log_prob=torch.from_numpy(read.path_log_prob.copy()),
@@ -254,20 +254,36 @@ def through_files(teacher: Inputs, folder: Path) -> Teacher:
     )
 
 
-# ---- the registry
+# ---- the table
 
 
-def test_the_registry_agrees_with_settings_config_and_plan():
-    assert tuple(OBJECTIVES) == NAMES == tuple(NEEDS)
-    for name, objective in OBJECTIVES.items():
-        files = tuple(kind for kind in ("targets", "scores") if objective and getattr(objective, kind))
-        assert files == NEEDS[name], name
-    assert tuple(name for name in DISTILLING if OBJECTIVES[name].tempered) == TEMPERED
+def test_every_objective_that_has_teachers_has_a_loss_of_its_own_and_no_loss_is_left_over():
+    modules = {f"{losses.__name__}.{file.stem}" for file in Path(losses.__file__).parent.glob("[!_]*.py")}
+    assert sorted(modules) == sorted(module for name in OBJECTIVES for module in loss_modules(name))
+    for name in OBJECTIVES.keys() - DISTILLING:
+        assert loss_modules(name) == ()
+        with pytest.raises(ValueError, match="has no teachers"):
+            load_loss(name)
 
 
-def test_an_objective_reads_only_what_it_registers():
+def test_every_objective_is_checked_against_enumeration():
+    assert sorted(SLOW) == sorted(DISTILLING)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_row_agrees_with_itself(name):
+    row, reference = OBJECTIVES[name], OBJECTIVES[OBJECTIVES[name].reference]
+    assert row.name == name
+    assert bool(row.needs) == (row.teacher_decoder is not None)
+    assert (reference.needs, reference.decoder) == ((), row.decoder)
+    assert reference.name == name or row.needs
+
+
+@pytest.mark.parametrize("name", DISTILLING)
+def test_an_objective_reads_all_that_it_names_and_nothing_else(name):
     student, told = chain(student_of()), targets(teacher_of())
-    for name in DISTILLING:
-        objective = OBJECTIVES[name]
-        fields = {field: getattr(told, field) for field in (*objective.targets, *objective.scores)}
-        assert torch.equal(objective.loss(student, Teacher(**fields), 1.0), objective.loss(student, told, 1.0)), name
+    named = {field: getattr(told, field) for field in (*OBJECTIVES[name].targets, *OBJECTIVES[name].scores)}
+    assert torch.equal(load_loss(name)(student, TeacherValues(**named), 1.0), load_loss(name)(student, told, 1.0))
+    for field in named:
+        with pytest.raises(ValueError, match="a field of TeacherValues that its objective does not name"):
+            load_loss(name)(student, TeacherValues(**{**named, field: None}), 1.0)

@@ -23,7 +23,6 @@ from tagdistill.experiment.config import (
 )
 from tagdistill.experiment.plan import Plan
 from tagdistill.settings.experiment import Experiment
-from tagdistill.settings.objectives import NEEDS, OBJECTIVES, decoder_of
 from tagdistill.settings.training import PAPER
 
 VALID: dict[str, Any] = {
@@ -481,11 +480,6 @@ def test_a_language_may_give_its_teacher_the_preset():
     english = teacher_settings(check_experiment(changed("languages.en.teacher", {"preset": "paper"}), "x"), "en")
     assert (english.optimizer, english.batch_words) == ("sgd", 2000)
     assert english.seeds == (0, 1)
-
-
-def test_every_objective_says_what_it_reads_of_a_teacher():
-    assert set(NEEDS) == set(OBJECTIVES)
-    assert [name for name in OBJECTIVES if decoder_of(name) == "softmax"] == ["softmax", "token"]
 
 
 def test_a_described_experiment_counts_teachers_and_students():

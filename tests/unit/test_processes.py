@@ -25,8 +25,9 @@ from tiny_runs import (
 
 from tagdistill.artifacts.files import read_json
 from tagdistill.distill.dataset import Pool, read_source
-from tagdistill.distill.losses import OBJECTIVES
+from tagdistill.distill.losses import load_loss
 from tagdistill.errors import ConfigError
+from tagdistill.settings.objectives import OBJECTIVES
 from tagdistill.training import stages
 from tagdistill.training.checkpoints import BEST
 from tagdistill.training.processes import Processes, launch
@@ -55,7 +56,8 @@ def test_the_gradients_of_the_shares_are_that_of_the_batch(objective: str, sente
     )
     source = read_source(run.train[0], LABELS, OBJECTIVES[objective], TINY)
     torch.manual_seed(0)
-    learner = Learner(stages._model(run, [source])[0], OBJECTIVES[objective], 1.0)
+    loss = load_loss(objective) if OBJECTIVES[objective].needs else None
+    learner = Learner(stages._model(run, [source])[0], loss, 1.0)
 
     def gradients(number: int) -> list[torch.Tensor]:
         learner.zero_grad()

@@ -16,7 +16,6 @@ from tagdistill.artifacts.parquet import ROW_GROUP, check_belongs, read_table, w
 from tagdistill.crf import LinearChain
 from tagdistill.data.corpus import read_corpus, write_corpus
 from tagdistill.distill.dataset import CorpusFiles, read_source
-from tagdistill.distill.losses import OBJECTIVES
 from tagdistill.distill.score_table import Scores, read_scores, write_scores
 from tagdistill.distill.target_table import (
     Targets,
@@ -27,6 +26,7 @@ from tagdistill.distill.target_table import (
     write_targets,
 )
 from tagdistill.errors import DataError, MismatchError
+from tagdistill.settings.objectives import OBJECTIVES
 
 LABELS = ["O", "B-X", "I-X"]
 SHAPES = {"one word": [1], "few": [3, 1, 7, 2], "long": [700, 1], "row groups": [1, 2, 3] * (ROW_GROUP // 2)}

@@ -10,6 +10,7 @@ from tagdistill.errors import TagdistillError
 from tagdistill.experiment.layout import DOWNLOADS, VECTORS
 from tagdistill.experiment.plan import Plan, files_json
 from tagdistill.artifacts.code_key import code_key
+from tagdistill.distill.losses import loss_modules
 from tagdistill.workflow.resources import gpus, memory, minutes
 
 PROJECT = Path(workflow.basedir)

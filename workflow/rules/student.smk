@@ -28,7 +28,7 @@ rule train_student:
         files=lambda w, input: files_json(named(input)),
         encoder=encoder_option,
         checkpoints=f"{STUDENT}/checkpoints",
-        code=code_key("tagdistill.training.stages"),
+        code=lambda w: code_key("tagdistill.training.stages", *loss_modules(w.objective)),
     message:
         "Train the student {wildcards.objective}, seed {wildcards.seed}"
     shell:

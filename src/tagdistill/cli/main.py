@@ -212,13 +212,13 @@ def train_student(
 ) -> None:
     """Train one multilingual student with one objective."""
     from tagdistill.experiment.jobs import StudentJob, read_job
-    from tagdistill.settings.objectives import decoder_of
+    from tagdistill.settings.objectives import OBJECTIVES
 
     told, given = read_job(StudentJob, job), _files(files)
     languages = {"train": told.languages, "dev": told.dev_languages, "unlabelled": told.unlabelled_languages}
     corpora = {split: _corpora(names, given, split) for split, names in languages.items()}
     places = {"model": model, "log": log, "summary": summary, "checkpoints": checkpoints, "encoder_folder": encoder}
-    learns = {"decoder": decoder_of(told.objective), "objective": told.objective, "distill": told.distill}
+    learns = {"decoder": OBJECTIVES[told.objective].decoder, "objective": told.objective, "distill": told.distill}
     _train(told, device, gpus, threads, **corpora, **places, **learns)
 
 

@@ -17,7 +17,7 @@ from tagdistill.artifacts.parquet import check_belongs
 from tagdistill.data.corpus import Corpus, read_corpus
 from tagdistill.distill.score_table import Scores, read_scores
 from tagdistill.distill.target_table import expected_counts, read_targets
-from tagdistill.distill.teacher_values import Teacher
+from tagdistill.distill.teacher_values import TeacherValues
 from tagdistill.encoders.features import FeatureStore
 from tagdistill.encoders.keys import encoder_key
 from tagdistill.encoders.vectors import WordVectors, vectors_key
@@ -28,7 +28,8 @@ from tagdistill.settings.encoder import EncoderSettings, Vectors, WordEncoder
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tagdistill.distill.losses import Objective
+    from tagdistill.settings.base import Decoder
+    from tagdistill.settings.objectives import Objective
 
 log = logging.getLogger(__name__)
 Batch = dict[str, Any]
@@ -92,7 +93,7 @@ def read_source(
         read = _target_values if objective.targets else _score_values
         path = _needed(files.targets if objective.targets else files.scores, files)
         metadata, said["per_word"], said["per_sentence"] = read(path, objective)
-        said["teacher"] = _check_teacher(path, metadata, corpus, labels, objective.teacher)
+        said["teacher"] = _check_teacher(path, metadata, corpus, labels, objective.teacher_decoder)
     return Source(
         files.language, corpus.tokens, offsets, vectors, label_ids(corpus, labels), words_without_vector=missing, **said
     )
@@ -166,7 +167,9 @@ def _score_values(path: Path, objective: Objective) -> Values:
     return scores.metadata, per_word, per_sentence
 
 
-def _check_teacher(path: Path, metadata: dict[str, Any], corpus: Corpus, labels: Sequence[str], wanted: str) -> str:
+def _check_teacher(
+    path: Path, metadata: dict[str, Any], corpus: Corpus, labels: Sequence[str], wanted: Decoder | None
+) -> str:
     """Return the hash of the teacher of a file, after refusing one that is of another text, label list or kind."""
     check_belongs(path, metadata, language=corpus.language, labels=list(labels), corpus_sha256=corpus.sha256)
     if (decoder := metadata.get("decoder")) != wanted:
@@ -250,9 +253,9 @@ def _padded(
     return padded
 
 
-def teacher_of(batch: Batch) -> Teacher:
+def teacher_of(batch: Batch) -> TeacherValues:
     """Return the part of a batch that the teachers said."""
-    return Teacher(**{name: batch[name] for name in Teacher.__dataclass_fields__ if name in batch})
+    return TeacherValues(**{name: batch[name] for name in TeacherValues.__dataclass_fields__ if name in batch})
 
 
 def mean_and_std(sources: Sequence[Source]) -> tuple[Tensor, Tensor]:

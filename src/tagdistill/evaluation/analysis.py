@@ -8,8 +8,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from tagdistill.evaluation.significance import DRAWS, Bootstrap, Draws, Interval, interval, mean_and_sd, share
-from tagdistill.experiment.runs import Target, targets, teacher_decoder
-from tagdistill.settings.objectives import reference_of
+from tagdistill.experiment.runs import Target, targets
+from tagdistill.settings.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -123,7 +123,7 @@ class Analysis:
     @property
     def decoders(self) -> list[str]:
         """The decoders of the teachers that the objectives learn from."""
-        asked = {teacher_decoder(o) for o in self.results.experiment.distill.objectives}
+        asked = {OBJECTIVES[o].teacher_decoder for o in self.results.experiment.distill.objectives}
         return [decoder for decoder in ("crf", "softmax") if decoder in asked]
 
     def abroad(self, decoder: str) -> list[System]:
@@ -188,8 +188,8 @@ class Analysis:
         """Return gap and share closed: for each objective that has teachers, in each language and on average."""
         found = []
         for system in self.students:
-            decoder = teacher_decoder(system.key)
-            baseline = self.student(reference_of(system.key))
+            objective = OBJECTIVES[system.key]
+            decoder, baseline = objective.teacher_decoder, self.student(objective.reference)
             if decoder is None or baseline is None:
                 continue
             teachers = self.teachers(decoder)
@@ -228,7 +228,8 @@ class Analysis:
     @cached_property
     def comparisons(self) -> list[Comparison]:
         """Return every objective and the teachers against their reference, for each group of languages."""
-        pairs = [(s, self.student(reference_of(s.key))) for s in self.students if s.key != reference_of(s.key)]
+        references = {s.key: OBJECTIVES[s.key].reference for s in self.students}
+        pairs = [(s, self.student(references[s.key])) for s in self.students if s.key != references[s.key]]
         own = [(self.teachers(d), self.student("softmax" if d == "softmax" else "baseline")) for d in self.decoders]
         found = []
         for group in self.groups:

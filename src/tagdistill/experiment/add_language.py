@@ -13,7 +13,7 @@ from tagdistill.data.readers.options import Reading, as_options, in_options, is_
 from tagdistill.errors import ConfigError
 from tagdistill.experiment.config import check_experiment, read_yaml
 from tagdistill.settings.language import SPLITS, Language
-from tagdistill.settings.objectives import needs_of
+from tagdistill.settings.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,7 +139,7 @@ def _next(config: Path, before: Experiment, *, zero_shot: bool) -> list[str]:
     students = len(before.distill.objectives) * len(before.seeds)
     if zero_shot:
         trains = "No model is trained: all are scored on it."
-    elif any(needs_of(objective) for objective in before.distill.objectives):
+    elif any(OBJECTIVES[objective].needs for objective in before.distill.objectives):
         trains = f"It trains the language's own teacher and the {students} students; no other teacher is trained again."
     else:
         trains = f"It trains the {students} students."

@@ -12,7 +12,7 @@ from tagdistill.errors import ConfigError, nearest
 from tagdistill.formatting import count
 from tagdistill.settings.experiment import Experiment
 from tagdistill.settings.language import LANGUAGE_ID, SPLITS, Language
-from tagdistill.settings.objectives import decoder_of, needs_of
+from tagdistill.settings.objectives import OBJECTIVES
 from tagdistill.settings.training import TeacherSettings, Training, expand_preset
 from tagdistill.settings.validation import validate
 
@@ -215,7 +215,7 @@ def _own_teacher(values: dict[str, Any], where: str) -> dict[str, Any]:
 def describe_experiment(experiment: Experiment, name: str) -> str:
     """Return one paragraph for a person: what a config file would train."""
     objectives = experiment.distill.objectives
-    decoders = sorted({decoder_of(objective) for objective in objectives if needs_of(objective)})
+    decoders = {OBJECTIVES[objective].teacher_decoder for objective in objectives} - {None}
     trained, unseen = (", ".join(languages) for languages in (experiment.languages, experiment.zero_shot))
     teachers = len(experiment.languages) * len(experiment.teacher.seeds) * len(decoders)
     students, seeds = len(objectives) * len(experiment.seeds), ", ".join(map(str, experiment.seeds))

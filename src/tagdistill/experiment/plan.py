@@ -25,7 +25,7 @@ from tagdistill.settings.distill import Anneal, Distill
 from tagdistill.settings.encoder import EncoderSettings, Vectors, WordEncoder
 from tagdistill.settings.experiment import TEACHERS_ON_ALL, Experiment
 from tagdistill.settings.language import CORPORA, Language
-from tagdistill.settings.objectives import TEMPERED, decoder_of, needs_of
+from tagdistill.settings.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -138,7 +138,8 @@ class Plan:
     @property
     def teacher_decoders(self) -> tuple[str, ...]:
         """Return the decoders of the teachers that the objectives ask for."""
-        return tuple(sorted({decoder_of(objective) for objective in self.objectives if needs_of(objective)}))
+        asked = {OBJECTIVES[objective].teacher_decoder for objective in self.objectives}
+        return tuple(sorted(decoder for decoder in asked if decoder))
 
     def teacher(self, language: str) -> TeacherSettings:
         return self._teachers[language]
@@ -251,7 +252,7 @@ class Plan:
         return files
 
     def student_inputs(self, objective: str) -> dict[str, list[str]]:
-        needs, decoder = needs_of(objective), decoder_of(objective)
+        needs, decoder = OBJECTIVES[objective].needs, OBJECTIVES[objective].teacher_decoder
         files: dict[str, list[str]] = {}
         for split in ("train", "dev", *(("unlabelled",) if self.uses_unlabelled(objective) else ())):
             languages = self.with_split(split)
@@ -259,15 +260,15 @@ class Plan:
             if self.experiment.student.mode == "frozen":
                 encoder = self.experiment.encoder
                 files[f"{split}_features"] = [self.features(encoder, language, split) for language in languages]
-            if split in CORPORA and "targets" in needs:
+            if decoder and split in CORPORA and "targets" in needs:
                 files[f"{split}_targets"] = [self.targets(language, decoder, split) for language in languages]
-            if split in CORPORA and "scores" in needs:
+            if decoder and split in CORPORA and "scores" in needs:
                 files[f"{split}_scores"] = [self.scores(language, decoder, split) for language in languages]
         return {name: paths for name, paths in files.items() if paths}
 
     def uses_unlabelled(self, objective: str) -> bool:
         """Return whether an objective trains on text without labels: it has a teacher and a share of such batches."""
-        return bool(needs_of(objective)) and self.experiment.distill.unlabelled_ratio > 0
+        return bool(OBJECTIVES[objective].needs) and self.experiment.distill.unlabelled_ratio > 0
 
     def test_inputs(self, model: str) -> dict[str, list[str]]:
         """Return the test files of a model and, for a teacher, its own training text."""
@@ -437,13 +438,13 @@ def _read_by(settings: Training, encoder: EncoderSettings) -> EncoderSettings:
 def _read_for(objective: str, distill: Distill, unlabelled: bool) -> Distill:
     """Return the distillation settings with those that this objective does not read at their defaults."""
     plain = Distill.model_validate({})
-    teaches = bool(needs_of(objective))
+    row = OBJECTIVES[objective]
     return distill.model_copy(
         update={
             "objectives": (objective,),
             "k": plain.k,  # the targets hold it
-            "temperature": distill.temperature if objective in TEMPERED else plain.temperature,
-            "anneal": distill.anneal if teaches else Anneal.model_validate({}),
+            "temperature": distill.temperature if row.tempered else plain.temperature,
+            "anneal": distill.anneal if row.needs else Anneal.model_validate({}),
             "unlabelled_ratio": distill.unlabelled_ratio if unlabelled else plain.unlabelled_ratio,
         }
     )

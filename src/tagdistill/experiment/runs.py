@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 from tagdistill.experiment.config import available_splits, teacher_settings
 from tagdistill.settings.experiment import TEACHERS_ON_ALL, Experiment
-from tagdistill.settings.objectives import decoder_of
+from tagdistill.settings.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-WITHOUT_TEACHERS = ("baseline", "softmax")
 
 
 @dataclass(frozen=True)
@@ -41,15 +39,10 @@ class Target:
         return self.leave_out is None
 
 
-def teacher_decoder(objective: str) -> str | None:
-    """Return which teachers an objective learns from: `token` from softmax teachers, the others from CRFs."""
-    return None if objective in WITHOUT_TEACHERS else decoder_of(objective)
-
-
 def students(experiment: Experiment) -> list[Model]:
     """Return the students that the settings call for, in config order."""
     return [
-        Model("student", f"students/{name}/seed-{seed}", decoder_of(name), seed, objective=name)
+        Model("student", f"students/{name}/seed-{seed}", OBJECTIVES[name].decoder, seed, objective=name)
         for name in experiment.distill.objectives
         for seed in experiment.seeds
     ]
@@ -57,7 +50,7 @@ def students(experiment: Experiment) -> list[Model]:
 
 def teachers(experiment: Experiment) -> list[Model]:
     """Return the teachers that the objectives ask for, in config order."""
-    asked = {teacher_decoder(objective) for objective in experiment.distill.objectives}
+    asked = {OBJECTIVES[objective].teacher_decoder for objective in experiment.distill.objectives}
     return [
         Model("teacher", f"teachers/{language}/{decoder}/seed-{seed}", decoder, seed, teacher=language)
         for decoder in ("crf", "softmax")

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from tagdistill.settings.base import Settings, Share, unrepeated
-from tagdistill.settings.objectives import Objective
+from tagdistill.settings.objectives import ObjectiveName
 
 
 class Anneal(Settings):
@@ -29,7 +29,7 @@ class Anneal(Settings):
 class Distill(Settings):
     """What the student learns from its teachers."""
 
-    objectives: Annotated[tuple[Objective, ...], AfterValidator(unrepeated)] = Field(
+    objectives: Annotated[tuple[ObjectiveName, ...], AfterValidator(unrepeated)] = Field(
         ("baseline", "posterior", "structural"), min_length=1, description="one student each, for every seed"
     )
     k: Annotated[int, Field(gt=0, le=255)] = Field(10, description="paths in the targets")

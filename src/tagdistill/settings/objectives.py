@@ -1,53 +1,64 @@
-"""The objectives: what each reads of its teachers, whether it is tempered, its reference and its decoder."""
+"""The objectives, one row each: what a student reads of its teachers, and what it is compared with.
+
+The losses are in `tagdistill.distill.losses`, one module per objective that has teachers. A new objective is a row here
+and a module there.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-Objective = Literal[
-    "baseline",
-    "softmax",
-    "token",
-    "emission",
-    "top_k",
-    "top_wk",
-    "posterior",
-    "posterior+top_wk",
-    "structural",
-    "scores",
-]
-OBJECTIVES: tuple[str, ...] = get_args(Objective)
-# Which of a teacher's files each objective reads; the registry of losses says the same (a test compares them).
-NEEDS: dict[str, tuple[str, ...]] = {
-    "baseline": (),
-    "softmax": (),
-    "token": ("targets",),
-    "emission": ("scores",),
-    "top_k": ("targets",),
-    "top_wk": ("targets",),
-    "posterior": ("targets",),
-    "posterior+top_wk": ("targets",),
-    "structural": ("scores",),
-    "scores": ("scores",),
-}
+if TYPE_CHECKING:
+    from tagdistill.settings.base import Decoder
 
 
-def decoder_of(objective: str) -> Literal["crf", "softmax"]:
-    """Return the decoder of the student of an objective: `softmax` and `token` are locally normalised."""
-    return "softmax" if objective in ("softmax", "token") else "crf"
+@dataclass(frozen=True)
+class Objective:
+    """One objective of students.
+
+    `targets` and `scores` name the fields of `TeacherValues` that its loss reads, by the file of a teacher that they
+    come from: targets.parquet or scores.parquet. An objective that names none has no teachers.
+    """
+
+    name: str
+    targets: tuple[str, ...] = ()
+    scores: tuple[str, ...] = ()
+    teacher_decoder: Decoder | None = None  # None: it has no teachers
+    decoder: Decoder = "crf"  # of the student
+    reference: str = "baseline"  # the objective without teachers whose students have the same decoder
+    tempered: bool = False  # whether `distill.temperature` changes its loss
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The files of a teacher that it reads: "targets", "scores", both or none."""
+        files = {"targets": self.targets, "scores": self.scores}
+        return tuple(file for file, fields in files.items() if fields)
 
 
-def needs_of(objective: str) -> tuple[str, ...]:
-    """Return which of a teacher's files an objective reads: targets, scores, or none."""
-    return NEEDS[objective]
+_PATHS = ("paths", "path_log_prob")
+_ROWS = (
+    Objective("baseline"),
+    Objective("softmax", decoder="softmax", reference="softmax"),
+    Objective(
+        "token",
+        targets=("log_posterior",),
+        teacher_decoder="softmax",
+        decoder="softmax",
+        reference="softmax",
+        tempered=True,
+    ),
+    Objective("emission", scores=("emissions",), teacher_decoder="crf", tempered=True),
+    Objective("top_k", targets=_PATHS, teacher_decoder="crf"),
+    Objective("top_wk", targets=_PATHS, teacher_decoder="crf"),
+    Objective("posterior", targets=("log_posterior",), teacher_decoder="crf", tempered=True),
+    Objective("posterior+top_wk", targets=("log_posterior", *_PATHS), teacher_decoder="crf", tempered=True),
+    Objective("structural", scores=("unary", "pairs"), teacher_decoder="crf"),
+    Objective("scores", scores=("emissions", "transitions"), teacher_decoder="crf"),
+)
+OBJECTIVES: dict[str, Objective] = {row.name: row for row in _ROWS}
 
-
-REFERENCES = {"softmax": "softmax", "token": "softmax"}  # all others: baseline
-
-
-def reference_of(objective: str) -> str:
-    """Return what an objective is compared with: the student of the same decoder that has no teachers."""
-    return REFERENCES.get(objective, "baseline")
-
-
-TEMPERED = ("token", "emission", "posterior", "posterior+top_wk")
+if TYPE_CHECKING:
+    ObjectiveName = str  # a type checker cannot read the table
+else:
+    ObjectiveName = Literal[*OBJECTIVES]

@@ -8,15 +8,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tagdistill.crf import LinearChain
-    from tagdistill.distill.losses import Objective
-    from tagdistill.distill.teacher_values import Teacher
+    from tagdistill.distill.losses import Loss
+    from tagdistill.distill.teacher_values import TeacherValues
 
 
 def mixed_loss(
     student: LinearChain,
     gold: Tensor | None,
-    teacher: Teacher | None,
-    objective: Objective | None,
+    teacher: TeacherValues | None,
+    loss: Loss | None,
     weight: float,
     temperature: float = 1.0,
 ) -> dict[str, Tensor]:
@@ -24,13 +24,13 @@ def mixed_loss(
 
     `weight` is the teacher's (lambda); without gold labels it is 1, without a teacher 0.
     """
-    if objective is None or teacher is None:
+    if loss is None or teacher is None:
         weight = 0.0
     elif gold is None:
         weight = 1.0
     distilled = supervised = student.emissions.new_zeros(())
-    if objective is not None and teacher is not None and weight > 0:
-        distilled = objective.loss(student, teacher, temperature).mean()
+    if loss is not None and teacher is not None and weight > 0:
+        distilled = loss(student, teacher, temperature).mean()
     if gold is not None and weight < 1:
         supervised = -student.log_prob(gold).mean()
     return {"loss": weight * distilled + (1 - weight) * supervised, "teacher": distilled, "gold": supervised}

@@ -19,7 +19,7 @@ from tagdistill.crf import kernel
 from tagdistill.data.corpus import read_corpus
 from tagdistill.data.span_counts import f1, sentence_counts
 from tagdistill.distill.dataset import CorpusFiles, MakeInputs, Pool, Source, mean_and_std, read_source
-from tagdistill.distill.losses import OBJECTIVES, Objective
+from tagdistill.distill.losses import load_loss, loss_modules
 from tagdistill.encoders.folder import EncoderInfo
 from tagdistill.errors import ConfigError, DataError, MismatchError
 from tagdistill.models.finetuned import PieceInputs, load_tuned
@@ -27,6 +27,7 @@ from tagdistill.models.inference import tag
 from tagdistill.models.model import Model, save_model
 from tagdistill.models.tagger import TaggerSpec
 from tagdistill.settings.distill import Distill
+from tagdistill.settings.objectives import OBJECTIVES, Objective
 from tagdistill.training.checkpoints import last_checkpoint
 from tagdistill.training.processes import Processes
 from tagdistill.training.trainer import Score, train
@@ -79,10 +80,16 @@ class Run:
                 "machine": [self.device, self.threads, kernel(), self.processes.number],
                 "encoder": [self.encoder.model_dump(mode="json"), self._encoder_sha256()],
                 "files": [sha256_file(path) for path in files],
-                "code": code_key(__name__),
+                "code": code_key(__name__, *(loss_modules(self.objective) if self.objective else ())),
                 "versions": versions(),
             }
         )
+
+    @property
+    def taught_by(self) -> Objective | None:
+        """The objective of a student that has teachers."""
+        objective = OBJECTIVES[self.objective] if self.objective else None
+        return objective if objective and objective.needs else None
 
     def _encoder_sha256(self) -> str | None:
         return EncoderInfo.read(self.encoder_folder).sha256 if self.encoder_folder else None
@@ -157,7 +164,7 @@ def _forget_other_runs(run: Run, fingerprint: str) -> None:
 def _train(run: Run) -> tuple[Model, dict[str, Any]]:
     torch.set_num_threads(run.threads)
     torch.manual_seed(run.seed)
-    objective = OBJECTIVES[run.objective] if run.objective else None
+    objective = run.taught_by
     distill = run.distill or Distill.model_validate({})
     labelled = [read_source(files, run.labels, objective, run.encoder) for files in run.train]
     plain = [read_source(files, run.labels, objective, run.encoder) for files in run.unlabelled] if objective else []
@@ -180,7 +187,7 @@ def _train(run: Run) -> tuple[Model, dict[str, Any]]:
         run.settings,
         checkpoints=run.checkpoints,
         seed=run.seed,
-        objective=objective,
+        loss=load_loss(objective.name) if objective else None,
         temperature=distill.temperature,
         score=_dev_score(run, model, words) if run.dev else None,
         device=run.device,
@@ -301,7 +308,7 @@ def describe(run: Run) -> dict[str, Any]:
         "encoder": run.encoder.model_dump(mode="json"),
         "mode": run.settings.mode,
         "training": run.settings.model_dump(mode="json"),
-        "distill": run.distill.model_dump(mode="json") if run.distill and OBJECTIVES[run.objective or ""] else None,
+        "distill": run.distill.model_dump(mode="json") if run.distill and run.taught_by else None,
         "seed": run.seed,
         "kernel": kernel(),
         "versions": versions(),

@@ -25,7 +25,7 @@ from tagdistill.training.checkpoints import BEST, Checkpoints, best_of, keep_if_
 from tagdistill.training.loss import mixed_loss
 
 if TYPE_CHECKING:
-    from tagdistill.distill.losses import Objective
+    from tagdistill.distill.losses import Loss
     from tagdistill.settings.training import Training
     from tagdistill.training.processes import Processes
     from tagdistill.training.updates import Updates
@@ -40,17 +40,15 @@ SAY_EVERY = 15.0
 class Learner(nn.Module):
     """A model and its loss: what one update differentiates."""
 
-    def __init__(self, model: Model, objective: Objective | None, temperature: float) -> None:
+    def __init__(self, model: Model, loss: Loss | None, temperature: float) -> None:
         super().__init__()
-        self.model, self.objective, self.temperature = model, objective, temperature
+        self.model, self.loss, self.temperature = model, loss, temperature
 
     def forward(self, **batch: Any) -> dict[str, Tensor]:
         batch["lengths"] = batch["lengths"].cpu()  # where several GPUs train, the wrapper has sent them off
         chain = self.model(batch)
-        teacher = teacher_of(batch) if self.objective is not None else None
-        return mixed_loss(
-            chain, batch.get("labels"), teacher, self.objective, batch["teacher_weight"], self.temperature
-        )
+        teacher = teacher_of(batch) if self.loss is not None else None
+        return mixed_loss(chain, batch.get("labels"), teacher, self.loss, batch["teacher_weight"], self.temperature)
 
 
 class TaggerTrainer(Trainer):
@@ -195,7 +193,7 @@ def train(
     *,
     checkpoints: Path,
     seed: int,
-    objective: Objective | None = None,
+    loss: Loss | None = None,
     temperature: float = 1.0,
     score: Score | None = None,
     device: str = "cpu",
@@ -208,7 +206,7 @@ def train(
     resumed = last_checkpoint(checkpoints)
     saving = Checkpoints(seconds_of(resumed) if resumed else 0.0, updates.processes)
     trainer = TaggerTrainer(
-        Learner(model, objective, temperature), updates, settings, score, args=arguments, callbacks=[saving]
+        Learner(model, loss, temperature), updates, settings, score, args=arguments, callbacks=[saving]
     )
     trainer.add_callback(OwnNoise(seed, updates.processes))
     trainer.remove_callback(PrinterCallback)

@@ -1,0 +1,34 @@
+"""The distillation losses, one module per objective that has teachers (Wang et al. 2020, section 3).
+
+Each module has one function `loss`, which maps the student's chain, its teachers' values and a temperature to one loss
+per sentence: a sum over words, never a mean, so that it stands beside the gold loss as in the paper's equations.
+
+A module is imported by its objective's name, so that the rerun key of a training job holds its own loss alone.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+from tagdistill.settings.objectives import OBJECTIVES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tagdistill.crf import LinearChain
+    from tagdistill.distill.teacher_values import Losses, TeacherValues
+
+    Loss = Callable[[LinearChain, TeacherValues, float], Losses]
+
+
+def loss_modules(objective: str) -> tuple[str, ...]:
+    """Return the name of the module that holds an objective's loss; none for an objective without teachers."""
+    return (f"{__name__}.{objective.replace('+', '_')}",) if OBJECTIVES[objective].needs else ()
+
+
+def load_loss(objective: str) -> Loss:
+    """Return the loss function of an objective; raise ValueError for one that has no teachers, and so no loss."""
+    if not (modules := loss_modules(objective)):
+        raise ValueError(f"the objective {objective!r} has no teachers")
+    return cast("Loss", import_module(modules[0]).loss)
