@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import subprocess
+import sys
 import tarfile
 import zipfile
 
@@ -14,12 +16,14 @@ import pytest
 from web import serving
 
 from tagdistill.data.readers.read import read
-from tagdistill.data.sources import catalogue, download
+from tagdistill.data.sources import download
 from tagdistill.data.sources import fetch as sources
-from tagdistill.data.sources.catalogue import BASES, WHERE_TO_ASK
-from tagdistill.data.sources.universal_dependencies import CODES, Treebank
+from tagdistill.data.sources.catalogue import conll2002, ud, wikiann
+from tagdistill.data.sources.catalogue.ud import CODES, Treebank
+from tagdistill.data.sources.source import Source, fetched_sources, licence, load_source
 from tagdistill.errors import ConfigError, DataError, TagdistillError
 from tagdistill.settings.language import Language
+from tagdistill.settings.names import SOURCES, names_in, summaries_in
 
 GOOD = b"# sent_id = 1\n1\tOui\t_\tINTJ\t_\t_\t0\troot\t_\t_\n\n"
 FRENCH = "/UD_French-Sequoia/r2.15/fr_sequoia-ud-train.conllu"
@@ -33,7 +37,7 @@ def server(monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(download, "WAIT", 0.0)
     with serving() as web:
-        for source in BASES:
+        for source in fetched_sources():
             monkeypatch.setenv(f"TAGDISTILL_{source.upper()}_URL", f"{web.url}/")
         yield web
 
@@ -59,6 +63,29 @@ def lock(folder):
     return (folder / "checksums.sha256").read_text()
 
 
+# -- every source
+
+
+@pytest.mark.parametrize("name", names_in(SOURCES))
+def test_a_source_is_known_by_its_module(name):
+    source, settings = load_source(name), Language(source=name)
+    assert isinstance(source, Source) and not (source.own and source.fetched)
+    assert summaries_in(SOURCES)[name], "config/README.md shows the first line of its docstring"
+    if source.fetched:  # by the settings of this source below, or by the language alone
+        pinned = {"ud": french(), "hub": hub()}.get(name, settings)
+        assert source.raw_path(pinned, "train", "es").startswith(f"{name}/"), "downloads lie in a folder of that name"
+        assert licence(pinned)
+    else:
+        assert source.raw_path(settings, "train", "es") is None
+
+
+def test_reading_a_config_imports_no_library_of_downloads_or_tables():
+    code = "import sys, tagdistill.data.sources.source as s; s.fetched_sources(); import tagdistill.experiment.config; "
+    code += "print({'requests', 'pooch', 'pyarrow', 'filelock'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
 # -- one file, whatever the source
 
 
@@ -73,8 +100,6 @@ def test_a_first_download_records_the_checksum(server, tmp_path, caplog):
 
 
 def test_the_lock_file_is_what_sha256sum_reads(server, tmp_path):
-    import subprocess
-
     server.files |= {FRENCH: GOOD, FRENCH.replace("train", "dev"): GOOD * 2}
     get(tmp_path)
     get(tmp_path, "dev")
@@ -158,9 +183,9 @@ def test_a_server_that_is_down_is_named_with_the_way_around_it(monkeypatch, tmp_
 def test_a_mirror_without_a_scheme_is_named_and_an_empty_one_is_none(monkeypatch):
     monkeypatch.setenv("TAGDISTILL_UD_URL", "mirror.example/ud")
     with pytest.raises(ConfigError, match=r"TAGDISTILL_UD_URL: 'mirror\.example/ud' is no address"):
-        catalogue.base_url("ud")
+        _ = ud.HOST.url
     monkeypatch.setenv("TAGDISTILL_UD_URL", "")
-    assert catalogue.base_url("ud") == BASES["ud"]
+    assert ud.HOST.url == ud.HOST.address
 
 
 # -- Universal Dependencies
@@ -169,8 +194,8 @@ def test_a_mirror_without_a_scheme_is_named_and_an_empty_one_is_none(monkeypatch
 def test_the_licence_is_the_one_that_the_readme_names(server, tmp_path):
     server.files |= {FRENCH: GOOD, README: b"# Summary\n\nLicense: LGPL-LR\nIncludes text: yes\n"}
     out = get(tmp_path)
-    assert sources.licence(french(), out) == "LGPL-LR"
-    assert sources.licence(french(licence="other"), out) == "other"
+    assert licence(french(), out) == "LGPL-LR"
+    assert licence(french(licence="other"), out) == "other"
 
 
 def test_a_missing_file_says_what_to_check(server, tmp_path):
@@ -248,14 +273,12 @@ def test_conll_2002_comes_out_of_one_archive(server, tmp_path):
     assert sources.fetch(dutch, "test", tmp_path, language="dutch").read_bytes() == b"Ja J O\n"
     assert server.asked == [CONLL2002]
     assert [s.tokens for s in read(train, settings)] == [["Oui"]]
-    assert "research use" in sources.licence(settings)
+    assert "research use" in licence(settings)
 
 
 def test_another_archive_than_the_known_one_is_refused(server, tmp_path):
     server.files[CONLL2002] = data = packed(**SPANISH)
-    with pytest.raises(
-        TagdistillError, match=f"is {sha256(data)}, but should be {catalogue.CONLL2002_SHA256}"
-    ) as caught:
+    with pytest.raises(TagdistillError, match=f"is {sha256(data)}, but should be {conll2002.SHA256}") as caught:
         sources.fetch(Language(source="conll2002"), "train", tmp_path, language="es")
     assert "archive" in caught.value.hint and files(tmp_path) == []
 
@@ -291,12 +314,12 @@ def test_wikiann_is_an_archive_of_archives(server, tmp_path):
     unknown = Language(source="wikiann")
     assert sources.fetch(unknown, "train", tmp_path, language="en").read_bytes() == inner
     assert server.asked == ["/panx_dataset.zip"]
-    assert "wikiann/panx_dataset.zip" in lock(tmp_path) and "not stated" in sources.licence(settings)
+    assert "wikiann/panx_dataset.zip" in lock(tmp_path) and "not stated" in licence(settings)
 
 
 def test_an_archive_of_a_known_language_must_be_the_known_one(server, tmp_path):
     server.files["/panx_dataset.zip"] = packed(**{"mt.tar.gz": tarred(train=b"mt:a\tO\n")})
-    with pytest.raises(TagdistillError, match=f"should be {catalogue.WIKIANN_SHA256['mt']}") as caught:
+    with pytest.raises(TagdistillError, match=f"should be {wikiann.SHA256['mt']}") as caught:
         sources.fetch(Language(source="wikiann"), "train", tmp_path, language="mt")
     assert "mt.tar.gz" in caught.value.where and not (tmp_path / "wikiann/mt.tar.gz").exists()
     with pytest.raises(DataError, match=r"no file 'xx\.tar\.gz'"):
@@ -359,7 +382,7 @@ def test_a_split_on_the_hub_is_found_by_the_hub_s_own_names(server, tmp_path, na
     out = sources.fetch(settings, split, tmp_path, language="fa")
     assert out == tmp_path / "hub/an/ner" / COMMIT / (settings.subset or "") / f"{split}.parquet"
     assert [s.tags for s in read(out, settings, name="train")] == [["B-PER", "I-PER"]] * 2
-    assert sources.licence(settings, out) == "cc-by-nc-4.0"
+    assert licence(settings, out) == "cc-by-nc-4.0"
 
 
 def test_shards_become_one_file(server, tmp_path):
@@ -445,17 +468,21 @@ def test_a_path_is_used_in_place(tmp_path):
         sources.fetch(language, "unlabelled", tmp_path / "out")
 
 
-@pytest.mark.parametrize("source", sorted(WHERE_TO_ASK))
+ASKED = [name for name in names_in(SOURCES) if load_source(name).where_to_ask]
+
+
+@pytest.mark.parametrize("source", ASKED)
 def test_what_may_not_be_passed_on_says_where_to_ask(tmp_path, source):
-    assert "may not be passed on" in WHERE_TO_ASK[source] and "https://" in WHERE_TO_ASK[source]
+    where = load_source(source).where_to_ask
+    assert "may not be passed on" in where and "https://" in where
     (tmp_path / "train.txt").write_text("a O\n")
     language = Language(source=source, train="train.txt", dev="dev.txt")
     assert sources.fetch(language, "train", tmp_path, root=tmp_path) == tmp_path / "train.txt"
     for split in ("dev", "test"):
         with pytest.raises(TagdistillError) as caught:
             sources.fetch(language, split, tmp_path, language="en", root=tmp_path)
-        assert WHERE_TO_ASK[source] in caught.value.hint
-    assert "research use" in sources.licence(language)
+        assert where in caught.value.hint
+    assert "research use" in licence(language)
 
 
 def test_a_split_with_a_path_beats_the_source(server, tmp_path):
@@ -470,7 +497,7 @@ def test_the_demo_needs_no_file(tmp_path):
 
 
 def test_licences_are_named_where_known():
-    assert sources.licence(Language(licence="CC BY 4.0")) == "CC BY 4.0"
-    assert "UD_French-Sequoia/blob/r2.15/LICENSE" in sources.licence(french())
-    assert "huggingface.co/datasets/an/ner" in sources.licence(hub())
-    assert "CC0" in sources.licence(Language(source="demo")) and sources.licence(Language()) is None
+    assert licence(Language(licence="CC BY 4.0")) == "CC BY 4.0"
+    assert "UD_French-Sequoia/blob/r2.15/LICENSE" in licence(french())
+    assert "huggingface.co/datasets/an/ner" in licence(hub())
+    assert "CC0" in licence(Language(source="demo")) and licence(Language()) is None

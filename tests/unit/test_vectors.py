@@ -20,7 +20,8 @@ from tagdistill.cli import main as cli
 from tagdistill.data.sources import download
 from tagdistill.distill.dataset import read_source
 from tagdistill.distill.score_corpus import score_corpus
-from tagdistill.encoders.vectors import WordVectors, convert_vectors, fetch_vectors, vectors_key
+from tagdistill.encoders.convert_vectors import convert_vectors, fetch_vectors
+from tagdistill.encoders.vectors import WordVectors, vectors_key
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
 from tagdistill.evaluation.predict import predict_file
 from tagdistill.evaluation.predictions import read_predictions

@@ -6,6 +6,7 @@ from shlex import quote
 from snakemake.exceptions import WorkflowError
 
 from tagdistill.experiment.config import check_experiment, read_yaml
+from tagdistill.data.sources.source import fetched_sources
 from tagdistill.errors import TagdistillError
 from tagdistill.experiment.layout import DOWNLOADS, VECTORS
 from tagdistill.experiment.plan import Plan, files_json
@@ -46,7 +47,7 @@ wildcard_constraints:
     objective="[a-z_+]+",
     seed=r"\d+",
     features="[A-Za-z0-9_+-]+",
-    raw="(?:ud|conll2002|wikiann|hub)/.+",
+    raw=f"(?:{'|'.join(fetched_sources())})/.+",
 
 
 def raw_input(language, split):

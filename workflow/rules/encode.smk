@@ -33,7 +33,7 @@ rule convert_vectors:
     params:
         job=lambda w: PLAN.vectors_job(w.vectors),
         data=DOWNLOADS,
-        code=code_key("tagdistill.encoders.vectors"),
+        code=code_key("tagdistill.encoders.convert_vectors"),
     message:
         "Read the word vectors {wildcards.vectors}"
     shell:

@@ -145,11 +145,11 @@ def convert_vectors(
     source: Annotated[Optional[Path], typer.Option(help="the file, if it is not fetched")] = None,  # noqa: UP045
 ) -> None:
     """Fetch word vectors in fastText's text form, or take a file of them, and write what teachers read."""
-    from tagdistill.encoders.vectors import convert_vectors, fetch_vectors
+    from tagdistill.encoders.convert_vectors import convert_vectors, fetch_vectors
     from tagdistill.experiment.jobs import VectorsJob, read_job
 
     told = read_job(VectorsJob, job).vectors
-    convert_vectors(told, out, source or fetch_vectors(told.name, data))
+    convert_vectors(told, out, source or fetch_vectors(str(told.name), data))
 
 
 @app.command()

@@ -6,14 +6,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from tagdistill.artifacts.files import sha256_file, sha256_json
-from tagdistill.data import demo
 from tagdistill.data.corpus import write_corpus
 from tagdistill.data.labels import BadTag, Scheme, label_list, prefix_and_type, to_bioes, types_of, unknown_label
 from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.lines import Sentence
 from tagdistill.data.readers.read import format_of, read, selected
 from tagdistill.data.report import report, warnings
-from tagdistill.data.sources.fetch import licence, source_name
+from tagdistill.data.sources.source import licence, load_source, source_name
 from tagdistill.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -105,15 +104,18 @@ def read_split(
     doubts = warnings([sentence.tokens for sentence in sentences], place)
     if split == "unlabelled":
         return Read(sentences, None, [], notes, doubts)
-    _check_format(format_of(settings, settings.split(split)), task, source, language, split)
+    _check_task(source, task, settings, split, f"languages.{language}.{split}")
     written, repaired = convert(sentences, space, settings, _scheme(source, split, settings), task, place)
     return Read(sentences, written, repaired, notes, doubts)
 
 
 def _scheme(source: Path | None, split: str, settings: Language) -> Scheme:
+    """Return how spans are written: as the format or the built-in data have it, else as the config says."""
     if source is None:
-        return "BIOES"
-    return load_format(format_of(settings, settings.split(split))).scheme or settings.scheme
+        fixed = load_source(settings.source).scheme
+    else:
+        fixed = load_format(format_of(settings, settings.split(split))).scheme
+    return fixed or settings.scheme
 
 
 def _sentences(
@@ -126,10 +128,8 @@ def _sentences(
 ) -> list[Sentence]:
     if source:
         return list(read(source, settings, settings.split(split), name=split, limit=limit, notes=notes))
-    if settings.source != "demo":
-        raise ConfigError(f"no {split!r} split is given", where=f"languages.{language}", hint=f"Add `{split}: FILE`.")
-    pairs = iter(demo.sentences(settings.code or language, settings.part(split)))
-    cut = selected(pairs, settings.split(split), limit)
+    pairs = load_source(settings.source).sentences(settings, split, language)
+    cut = selected(iter(pairs), settings.split(split), limit)
     return [Sentence(tokens, labels or None, [], number=n) for n, (tokens, labels) in cut]
 
 
@@ -142,15 +142,17 @@ def _after(tags: Sequence[str], position: int) -> str:
     return f"after {tags[position - 1]!r}" if position else "at the start of the sentence"
 
 
-def _check_format(kind: str, task: str, source: Path | None, language: str, split: str) -> None:
-    where = f"languages.{language}.{split}"
-    if source and (form := load_format(kind)).tasks and task not in form.tasks:
-        tasks = ", ".join(map(repr, form.tasks))
-        raise ConfigError(
-            f"`format: {kind}` is labelled for the task {tasks}, not {task!r}", where=where, hint=form.hint or None
-        )
-    if source is None and task != "ner":
-        raise ConfigError(f"the demo is labelled for the task 'ner', not {task!r}", where=where)
+def _check_task(source: Path | None, task: str, settings: Language, split: str, where: str) -> None:
+    """Refuse labels that are for another task, as far as the format or the built-in data say what they are for."""
+    if source is None:
+        name, tasks, hint = f"`source: {settings.source}`", load_source(settings.source).tasks, ""
+    else:
+        kind = format_of(settings, settings.split(split))
+        form = load_format(kind)
+        name, tasks, hint = f"`format: {kind}`", form.tasks, form.hint
+    if tasks and task not in tasks:
+        known = ", ".join(map(repr, tasks))
+        raise ConfigError(f"{name} is labelled for the task {known}, not {task!r}", where=where, hint=hint or None)
 
 
 def convert(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tagdistill.data.prepare import Read, read_split
 from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.read import format_of
-from tagdistill.data.sources.fetch import source_name
+from tagdistill.data.sources.source import source_name
 from tagdistill.errors import ConfigError, TagdistillError
 from tagdistill.formatting import count
 
@@ -87,8 +87,7 @@ def _read(plan: Plan, language: str, split: str, source: Path | None, where: str
         group = "languages" if language in plan.trained else "zero_shot"
         place = (error.where or "").removeprefix(f"languages.{language}").lstrip(".")
         joint = "." if isinstance(error, ConfigError) and place else ": "
-        where = f"{where}: {group}.{language}{joint}{place}".removesuffix(": ")
-        raise type(error)(error.what, where=where, hint=error.hint) from None
+        raise error.at(f"{where}: {group}.{language}{joint}{place}".removesuffix(": ")) from None
 
 
 def _summary(parts: Sequence[Part], away: int) -> str:

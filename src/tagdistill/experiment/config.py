@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tagdistill.data.labels import OUTSIDE, UPOS, label_list
-from tagdistill.data.sources.catalogue import OWN, WHERE_TO_ASK, check_source
+from tagdistill.data.sources.source import load_source
 from tagdistill.errors import ConfigError, nearest
 from tagdistill.formatting import count
 from tagdistill.settings.experiment import Experiment
@@ -79,14 +79,12 @@ def _check_language(experiment: Experiment, key: str, language: Language, where:
         raise ConfigError("a language's key is made of letters, digits, '_' and '-'", where=where)
     try:
         present = available_splits(key, language, trained=trained)
-    except ConfigError as error:  # a language that the demo has not
-        raise ConfigError(error.what, where=where, hint=error.hint) from None
+    except ConfigError as error:  # a language that its source does not have
+        raise error.at(where) from None
     needed = "train" if trained else "test"
     if needed not in present:
-        asked = WHERE_TO_ASK.get(language.source)
-        raise ConfigError(
-            f"no {needed!r} split is given", where=where, hint=f"Add `{needed}: FILE`.{' ' + asked if asked else ''}"
-        )
+        hint = f"Add `{needed}: FILE`. {load_source(language.source).where_to_ask}".rstrip()
+        raise ConfigError(f"no {needed!r} split is given", where=where, hint=hint)
     _check_source(language, key, where, present)
     _check_reading(experiment, language, where)
     if language.teacher and not trained:
@@ -96,16 +94,12 @@ def _check_language(experiment: Experiment, key: str, language: Language, where:
 
 
 def _check_source(language: Language, key: str, where: str, present: tuple[str, ...]) -> None:
-    """Refuse what the source of a language cannot give, or has nothing to do with."""
-    if language.source in OWN:
-        for name in present:
-            if not language.given(name):
-                raise ConfigError("`path` is needed", where=f"{where}.{name}", hint=f"`source: {language.source}`.")
+    """Refuse what the source of a language does not have."""
     try:
-        check_source(language, key, present)
+        load_source(language.source).check(language, key, present)
     except ConfigError as error:
         place = (error.where or "").removeprefix(f"languages.{key}")
-        raise ConfigError(error.what, where=f"{where}{place}", hint=error.hint) from None
+        raise error.at(f"{where}{place}") from None
 
 
 def _check_reading(experiment: Experiment, language: Language, where: str) -> None:
@@ -137,7 +131,7 @@ def _check_labels(experiment: Experiment, where: str) -> None:
     try:
         label_list(experiment.task, experiment.labels)
     except ConfigError as error:
-        raise ConfigError(error.what, where=f"{where}: labels", hint=error.hint) from None
+        raise error.at(f"{where}: labels") from None
 
 
 def _check_training(experiment: Experiment, where: str) -> None:
@@ -180,20 +174,11 @@ def _check_run(
 
 def available_splits(key: str, language: Language, *, trained: bool) -> tuple[str, ...]:
     """Return the splits of a language that the experiment uses, in the order train, dev, test, unlabelled."""
-    if language.source in OWN:
-        present = {name for name in SPLITS if language.split(name) is not None}
-    else:
-        present = set(language.splits or _all_splits(key, language))
-        present |= {name for name in SPLITS if language.split(name) is not None}
+    source = load_source(language.source)
+    listed = None if source.own else language.splits
+    present = {*(listed or source.splits(language, key))}
+    present |= {name for name in SPLITS if language.split(name) is not None}
     return tuple(name for name in SPLITS if name in present and (trained or name == "test"))
-
-
-def _all_splits(key: str, language: Language) -> tuple[str, ...]:
-    if language.source == "demo":
-        from tagdistill.data import demo
-
-        return demo.splits(language.code or key)
-    return ("train", "dev", "test")
 
 
 def teacher_settings(experiment: Experiment, language: str, where: str = "config") -> TeacherSettings:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tagdistill.artifacts.files import sha256_file
 from tagdistill.data.labels import label_list
-from tagdistill.data.sources.catalogue import OWN, ROOT_HINT, advice, raw_path
-from tagdistill.data.sources.universal_dependencies import CODES
+from tagdistill.data.sources.source import ROOT_HINT, advice, load_source
 from tagdistill.encoders.keys import content_revision, encoder_key, feature_key, layers_of
 from tagdistill.encoders.vectors import vectors_key
 from tagdistill.errors import ConfigError
@@ -72,9 +71,8 @@ class Plan:
         settings = self.languages[language]
         if given := settings.given(split):
             return str(self.root / str(given.path))
-        if settings.source in (*OWN, "demo"):
-            return None
-        return f"{DOWNLOADS}/{raw_path(settings, split, language)}"
+        path = load_source(settings.source).raw_path(settings, split, language)
+        return f"{DOWNLOADS}/{path}" if path else None
 
     def raw_sha256(self, language: str, split: str) -> str | None:
         """Return the checksum of a raw file that is used in place; None where its source pins what it holds.
@@ -127,7 +125,7 @@ class Plan:
         pinned = ("source", "treebank", "release", "dataset", "subset", "revision")
         plain = Language(
             **{name: getattr(settings, name) for name in pinned},
-            code=_code(settings, language),
+            code=load_source(settings.source).language_code(settings, language),
             sha256={key: value for key, value in known.items() if key in (part, "archive")},
         )
         name = Path(raw).parts[1]
@@ -399,13 +397,6 @@ class Plan:
                 kernel=self.experiment.kernel,
             )
         )
-
-
-def _code(settings: Language, language: str) -> str | None:
-    """Return the code by which a source knows a language, where it does not follow from the name of a treebank."""
-    if settings.source == "hub" or (settings.treebank or "").removeprefix("UD_").partition("-")[0] in CODES:
-        return None
-    return settings.code or language
 
 
 def _from_here(path: Path) -> Path:

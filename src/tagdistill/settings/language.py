@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from tagdistill.settings.base import Positive, Settings, Sha256
-from tagdistill.settings.names import FORMATS, names_in
+from tagdistill.settings.names import FORMATS, SOURCES, names_in
 
 SPLITS = ("train", "dev", "test", "unlabelled")
 CORPORA = ("train", "unlabelled")  # what a teacher scores
 LANGUAGE_ID = re.compile(r"[A-Za-z0-9_-]+\Z")
 if TYPE_CHECKING:
     Format = str
+    Source = str
 else:  # type checkers know no Literal of names that are looked up
     Format = Literal[names_in(FORMATS)]
-Source = Literal["path", "ud", "conll2002", "wikiann", "hub", "conll2003", "semeval2016", "demo"]
+    Source = Literal[names_in(SOURCES)]
 SplitName = Literal["train", "dev", "test", "unlabelled"]
 
 

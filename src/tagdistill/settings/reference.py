@@ -12,7 +12,7 @@ from tagdistill.settings.distill import Anneal, Distill
 from tagdistill.settings.encoder import EncoderSettings, Vectors
 from tagdistill.settings.experiment import Evaluate, Experiment, Limit
 from tagdistill.settings.language import Language, Split
-from tagdistill.settings.names import FORMATS, summaries_in
+from tagdistill.settings.names import FORMATS, SOURCES, summaries_in
 from tagdistill.settings.training import PAPER, StudentSettings, TeacherSettings
 
 if TYPE_CHECKING:
@@ -57,18 +57,19 @@ Formats:
 
 {formats}
 
-Sources: `path` (files of your own), `ud` (a treebank at a release), `conll2002` (es, nl), `wikiann` (the original
-archives), `hub` (any data set on the Hugging Face hub that has Parquet files, at a commit), `conll2003` and
-`semeval2016` (files of your own too, with a word on where to ask for them), `demo`. What is fetched lies in
-`resources/data/`; its checksums are written to `resources/data/checksums.sha256` at the first download and enforced
-from then on. A mirror is an environment variable: `TAGDISTILL_UD_URL`, `TAGDISTILL_CONLL2002_URL`,
-`TAGDISTILL_WIKIANN_URL`, `TAGDISTILL_HUB_URL`, `TAGDISTILL_FASTTEXT_URL`, with the same paths below it.
+Sources:
+
+{sources}
+
+What is fetched lies in `resources/data/`; its checksums are written to `resources/data/checksums.sha256` at the first
+download and enforced from then on. A mirror is an environment variable `TAGDISTILL_SOURCE_URL`, such as
+`TAGDISTILL_UD_URL`, with the same paths below it; that of fastText's word vectors is `TAGDISTILL_FASTTEXT_URL`.
 """
 
 
 def config_reference() -> str:
     """Return config/README.md: a table of keys for each part of the settings."""
-    parts = [HEAD.format(formats=_listed(FORMATS))]
+    parts = [HEAD.format(formats=_listed(FORMATS), sources=_listed(SOURCES))]
     for title, model, text in SECTIONS:
         rows = [_row(name, field) for name, field in model.model_fields.items()]
         parts.append(

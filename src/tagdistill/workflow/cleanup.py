@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import folder_size
-from tagdistill.data.sources.catalogue import BASES
+from tagdistill.data.sources.source import fetched_sources
+from tagdistill.encoders.convert_vectors import FASTTEXT
 from tagdistill.encoders.folder import RECORD
 from tagdistill.errors import ConfigError, TagdistillError
 from tagdistill.experiment.config import read_experiment
@@ -110,7 +111,7 @@ def _downloads(plans: list[Plan], project: Path) -> Iterator[Unused]:
     names = {vectors.name for plan in plans for vectors in plan.vectors_folders().values() if vectors.name}
     kept |= {path for path in (project / DOWNLOADS / "fasttext").glob("*") if path.name.partition(".vec")[0] in names}
     kept |= {project / DOWNLOADS / "fasttext"} if names else set()
-    for source in sorted(BASES):  # other folders are the user's
+    for source in sorted((*fetched_sources(), FASTTEXT.name)):  # other folders are the user's
         folder = project / DOWNLOADS / source
         if folder in kept:
             yield from _outside(folder, kept)

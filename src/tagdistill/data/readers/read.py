@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tagdistill.data.readers.format import RawFile, load_format
 from tagdistill.data.readers.lines import Sentence, opened
-from tagdistill.data.sources.catalogue import FORMATS
+from tagdistill.data.sources.source import load_source
 from tagdistill.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def format_of(settings: Language, split: Split | None) -> str:
     """Return the format of a split: its own, else that of the language's source, else the language's."""
     if split and split.format:
         return split.format
-    return FORMATS.get(settings.source, settings.format)
+    return load_source(settings.source).format or settings.format
 
 
 def read(

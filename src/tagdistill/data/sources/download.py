@@ -8,6 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from tagdistill.data.sources.remote import NotThere
 from tagdistill.errors import TagdistillError
 
 if TYPE_CHECKING:
@@ -24,10 +25,6 @@ CHUNK = 1 << 16  # bytes
 REPORT_SECONDS = 15
 GONE = (404, 410)
 PASSING = (408, 429)  # besides 5xx: statuses that another attempt may not meet
-
-
-class NotThere(Exception):
-    """The server has no such file."""
 
 
 def download(url: str, target: Path, headers: Mapping[str, str] | None = None) -> None:

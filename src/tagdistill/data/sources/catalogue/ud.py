@@ -1,4 +1,4 @@
-"""How the files of Universal Dependencies are named, by treebank and release."""
+"""Universal Dependencies: a treebank at a release."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tagdistill.data.readers.read import read
+from tagdistill.data.sources.remote import Host, Remote, terms_beside
+from tagdistill.data.sources.source import Fetched
 from tagdistill.errors import ConfigError
+from tagdistill.settings.language import Language
 
 if TYPE_CHECKING:
-    from tagdistill.settings.language import Language
+    from pathlib import Path
 
+    from tagdistill.data.sources.remote import Downloads
+
+HOST = Host("ud", "https://raw.githubusercontent.com/UniversalDependencies")
 TREEBANK = re.compile(r"([A-Z][A-Za-z_]*)-([A-Za-z0-9]+)\Z")
 TAG = re.compile(r"r(\d+)\.(\d+)\Z")
 COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
@@ -68,3 +75,58 @@ class Treebank:
         if not tag or (int(tag[1]), int(tag[2])) < SUFFIXED:
             stems.append(self.code)
         return [f"UD_{self.name}/{self.release}/{stem}-ud-{split}.conllu" for stem in stems]
+
+
+class Ud(Fetched):
+    """One file per split, named after treebank and release."""
+
+    format = "conllu"
+
+    def language_code(self, settings: Language, language: str) -> str | None:
+        """Return the code of a language that is not in the table: its `code:` or key."""
+        known = (settings.treebank or "").removeprefix("UD_").partition("-")[0] in CODES
+        return None if known else settings.code or language
+
+    def raw_path(self, settings: Language, split: str, language: str) -> str:
+        """Return ud/TREEBANK/RELEASE/SPLIT.conllu. Raises ConfigError where treebank or release are not pinned."""
+        treebank = Treebank.of(settings, language)
+        return f"ud/{treebank.name}/{treebank.release}/{settings.part(split)}.conllu"
+
+    def fetch(self, settings: Language, split: str, language: str, downloads: Downloads) -> Path:
+        """Return the file of a split."""
+        treebank, part = Treebank.of(settings, language), settings.part(split)
+        file = self.raw_path(settings, split, language)
+        missing = (
+            f"Check `treebank: {treebank.name}` and `release: {treebank.release}`; not every treebank has train and "
+            "dev: name those it has with `splits: [test]`. A file of your own is `source: path`."
+        )
+        remote = Remote(
+            HOST,
+            file,
+            tuple(treebank.files(part)),
+            "conllu",
+            _check_conllu,
+            settings.sha256.get(part),
+            readme=f"UD_{treebank.name}/{treebank.release}/README.md",
+            terms=terms_beside(file),
+            missing=missing,
+        )
+        return downloads.obtain(remote)
+
+    def title(self, settings: Language, split: str, file: Path | None) -> str:
+        """Return treebank, release and split."""
+        return f"UD_{settings.treebank} {settings.release} {settings.part(split)}"
+
+    def known_licence(self, settings: Language) -> str:
+        """Return where the licence of the treebank is."""
+        return (
+            f"see https://github.com/UniversalDependencies/UD_{settings.treebank}/blob/{settings.release}/LICENSE.txt"
+        )
+
+
+def _check_conllu(path: Path) -> None:
+    """Refuse a file whose first sentence cannot be read."""
+    next(read(path, Language.model_validate({"format": "conllu"})))
+
+
+SOURCE = Ud()

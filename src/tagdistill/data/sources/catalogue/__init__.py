@@ -1,0 +1,1 @@
+"""The sources that a config may name, one module each."""
