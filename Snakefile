@@ -35,43 +35,38 @@ rule all:
     """Everything, up to the report."""
     default_target: True
     input:
-        # All of them: a file that another seed or objective adds is missing then, which alone plans the report anew.
+        # All of them: a file that another seed or objective adds is missing then, which alone plans the report again.
         rules.report.output,
 
 
 rule teachers:
     """All teachers."""
     input:
-        [f"{PLAN.results}/teachers/{l}/{d}/seed-{s}/model" for l, d, s in PLAN.teachers()],
+        [f"{FILES.results}/{teacher.name}/model" for teacher in PLAN.runs.teachers],
 
 
 rule targets:
-    """What the teachers say, for every corpus that a student learns from."""
+    """The teachers' predictions for every corpus that a student learns from."""
     input:
-        [
-            PLAN.targets(language, decoder, corpus)
-            for decoder in PLAN.teacher_decoders
-            for language in PLAN.trained
-            for corpus in PLAN.corpora(language)
-        ],
+        PLAN.teacher_targets(),
 
 
 rule students:
     """All students."""
     input:
-        [f"{PLAN.results}/{model}/model" for model in PLAN.models() if model.startswith("students/")],
+        [f"{FILES.results}/{student.name}/model" for student in PLAN.runs.students],
 
 
 rule zero_shot:
     """The scores of all models on all languages, the zero-shot ones too."""
     input:
-        [file for model in PLAN.models() for file in PLAN.metrics(model)],
+        PLAN.metrics(),
 
 
 rule export:
     """All students, each in a folder that stands alone."""
     input:
-        [f"{PLAN.results}/{model.replace('students', 'export')}" for model in PLAN.models() if "students/" in model],
+        [FILES.export(student.objective, student.seed) for student in PLAN.runs.students],
 
 
 onsuccess:

@@ -88,7 +88,7 @@ def test_a_config_that_is_named_is_looked_at_beside_those_of_the_project_never_i
     (project / "config/study.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
     mine = tmp_path / "mine.yaml"
     mine.write_text(yaml.safe_dump({**CONFIG, "name": "mine"}), encoding="utf-8")
-    key = next(iter(Plan(read_experiment(mine), project).encoders()))
+    key = next(iter(Plan(read_experiment(mine), project).specs.encoders()))
     for name in ("mine", "study", "gone"):
         (project / f"results/{name}/features/{key}/fr").mkdir(parents=True)
     unnamed, told = configs_in_use([], project)

@@ -546,8 +546,8 @@ def test_any_settings_are_an_experiment_or_a_config_error(values: dict[Any, Any]
     else:
         assert isinstance(experiment, Experiment)
         plan = Plan(experiment, Path("/absent"))
-        assert [plan.prepare_job(name, split) for name in plan.languages for split in plan.splits(name)]
-        assert all(plan.teacher_job(*teacher) for teacher in plan.teachers())
+        assert [plan.specs.prepare(name, split) for name in plan.runs.languages for split in plan.runs.splits(name)]
+        assert all(plan.specs.teacher(str(x.teacher), x.decoder, x.seed) for x in plan.runs.teachers)
 
 
 @settings(max_examples=150, deadline=None)

@@ -12,10 +12,12 @@ import pytest
 
 from tagdistill.artifacts.files import sha256_file
 from tagdistill.errors import ConfigError
-from tagdistill.experiment import plan as plan_module
+from tagdistill.experiment import local_files
 from tagdistill.experiment.config import check_experiment
 from tagdistill.experiment.jobs import EncodeJob, EvaluateJob, PrepareJob, StudentJob, TeacherJob, read_job, write_job
-from tagdistill.experiment.plan import TEACHERS_ON_ALL, Plan
+from tagdistill.experiment.layout import encoder_folder
+from tagdistill.experiment.plan import Plan
+from tagdistill.settings.experiment import TEACHERS_ON_ALL
 from tagdistill.settings.objectives import OBJECTIVES
 
 BASE: dict[str, Any] = {
@@ -54,14 +56,15 @@ def plan(**changes: Any) -> Plan:
 
 def jobs(of: Plan) -> dict[str, str]:
     """Return every job of a plan by a name that says what it is."""
-    found = {
-        f"prepare {name} {split}": of.prepare_job(name, split) for name in of.languages for split in of.splits(name)
-    }
-    found |= {f"encode {key}": of.encode_job(key) for key in of.encoders()}
-    found |= {f"convert {key}": of.convert_job(key.split("-tap")[0]) for key in of.encoders()}
-    found |= {f"teach {' '.join(map(str, teacher))}": of.teacher_job(*teacher) for teacher in of.teachers()}
-    found |= {f"student {o} {s}": of.student_job(o, s) for o in of.objectives for s in of.experiment.seeds}
-    return found | {f"evaluate {model}": of.evaluate_job(model) for model in of.models()}
+    splits = [(name, split) for name in of.runs.languages for split in of.runs.splits(name)]
+    found = {f"prepare {' '.join(split)}": of.specs.prepare(*split) for split in splits}
+    found |= {f"tokens {' '.join(split)}": of.specs.tokens(*split) for split in splits}
+    found |= {f"encode {key}": of.specs.encode(key) for key in of.specs.encoders()}
+    found |= {f"convert {key}": of.specs.convert_encoder(key.split("-tap")[0]) for key in of.specs.encoders()}
+    teachers = [(str(model.teacher), model.decoder, model.seed) for model in of.runs.teachers]
+    found |= {f"teach {' '.join(map(str, teacher))}": of.specs.teacher(*teacher) for teacher in teachers}
+    found |= {f"student {o} {s}": of.specs.student(o, s) for o in of.runs.objectives for s in of.experiment.seeds}
+    return found | {f"evaluate {model}": of.specs.evaluate(model) for model in of.runs.models}
 
 
 def different(after: Plan, before: Plan | None = None) -> set[str]:
@@ -101,8 +104,13 @@ def test_the_same_settings_plan_the_same_jobs():
         ({"teacher__hidden": 3}, {"teach"}),
         ({"languages__fr__teacher": {"hidden": 3}}, {"teach"}),
         ({"student__hidden": 3}, {"student"}),
-        ({"limit__train": 5}, {"prepare"}),
-        ({"labels": ["PER"]}, {"prepare", "teach", "student"}),
+        ({"limit__train": 5}, {"prepare", "tokens"}),
+        ({"labels": ["PER"]}, {"prepare", "teach", "student"}),  # features depend on tokens alone
+        ({"labels": ["LOC", "PER"]}, {"prepare", "teach", "student"}),
+        ({"languages__fr__label_map": {"PERSON": "PER"}}, {"prepare"}),
+        ({"languages__fr__encoding": "latin-1"}, {"prepare", "tokens"}),
+        ({"languages__fr__columns": {"token": 1, "tag": -1}}, {"prepare", "tokens"}),
+        ({"languages__fr__columns": {"token": 0, "tag": 2}}, {"prepare"}),
         ({"evaluate__decode": "constrained"}, {"evaluate"}),
         ({"name": "other"}, set()),
         ({"root": "/elsewhere"}, set()),
@@ -124,8 +132,9 @@ def test_a_setting_reaches_the_jobs_that_read_it(change: dict[str, Any], reached
 def test_a_setting_of_one_language_reaches_its_jobs_alone():
     assert different(plan(languages__fr__teacher={"hidden": 3})) == {"teach fr crf 0", "teach fr crf 1"}
     assert different(plan(languages__fr__scheme="IOB1")) == {f"prepare fr {s}" for s in ("train", "dev", "test")}
-    assert different(plan(languages__fr__dev="fr/other.conll")) == {"prepare fr dev"}
-    assert different(plan(limit__test=3)) == {f"prepare {language} test" for language in ("en", "fr", "sv", "de")}
+    assert different(plan(languages__fr__dev="fr/other.conll")) == set()  # its checksum says whether it is another
+    cut = different(plan(limit__test=3))
+    assert cut == {f"{job} {language} test" for job in ("prepare", "tokens") for language in ("en", "fr", "sv", "de")}
 
 
 def test_a_dev_set_reaches_the_students_that_it_selects():
@@ -144,7 +153,7 @@ def test_temperature_anneal_and_unlabelled_text_reach_the_objectives_that_use_th
 
 
 def test_a_ratio_of_nothing_leaves_the_unlabelled_text_out():
-    told = read_job(StudentJob, plan(distill__unlabelled_ratio=0).student_job("posterior", 0))
+    told = read_job(StudentJob, plan(distill__unlabelled_ratio=0).specs.student("posterior", 0))
     assert told.unlabelled_languages == ()
     assert "unlabelled" not in plan(distill__unlabelled_ratio=0).student_inputs("posterior")
 
@@ -153,7 +162,7 @@ def test_a_ratio_of_nothing_leaves_the_unlabelled_text_out():
 
 
 def test_a_teacher_knows_of_nothing_but_its_language():
-    told = json.loads(plan(languages__fr__teacher={"hidden": 3}).teacher_job("fr", "crf", 1))
+    told = json.loads(plan(languages__fr__teacher={"hidden": 3}).specs.teacher("fr", "crf", 1))
     assert (told["language"], told["seed"], told["settings"]["hidden"]) == ("fr", 1, 3)
     assert told["labels"] == ["O", "B-PER", "I-PER", "E-PER", "S-PER", "B-LOC", "I-LOC", "E-LOC", "S-LOC"]
     text = everything(told)
@@ -163,8 +172,8 @@ def test_a_teacher_knows_of_nothing_but_its_language():
 
 
 def test_a_prepared_split_knows_of_nothing_but_itself():
-    told = json.loads(plan(languages__fr__teacher={"hidden": 3}).prepare_job("fr", "dev"))
-    assert told["settings"]["dev"]["path"] == "fr/dev.conll"
+    told = json.loads(plan(languages__fr__teacher={"hidden": 3}).specs.prepare("fr", "dev"))
+    assert told["settings"]["dev"] is not None and told["settings"]["dev"]["path"] is None
     assert [told["settings"][split] for split in ("train", "test", "unlabelled")] == [None] * 3
     assert told["settings"]["teacher"] == {} and told["limit"] is None
     assert '"en"' not in everything(told)
@@ -182,7 +191,7 @@ def test_a_download_knows_of_nothing_but_its_file():
 
 
 def test_a_student_holds_its_languages_in_order():
-    told = read_job(StudentJob, plan().student_job("posterior", 1))
+    told = read_job(StudentJob, plan().specs.student("posterior", 1))
     assert told.languages == ("en", "fr", "sv")
     assert told.dev_languages == ("fr", "sv")
     assert told.unlabelled_languages == ("en",)
@@ -190,25 +199,23 @@ def test_a_student_holds_its_languages_in_order():
 
 
 def test_an_evaluation_says_which_languages_were_trained():
-    student = read_job(EvaluateJob, plan().evaluate_job("students/posterior/seed-0"))
+    student = read_job(EvaluateJob, plan().specs.evaluate("students/posterior/seed-0"))
     assert student.roles == {"en": "trained", "fr": "trained", "sv": "trained", "de": "zero_shot"}
     assert student.own is None
-    assert read_job(EvaluateJob, plan().evaluate_job("teachers/fr/crf/seed-0")).own == "fr"
+    assert read_job(EvaluateJob, plan().specs.evaluate("teachers/fr/crf/seed-0")).own == "fr"
 
 
 def test_a_fine_tuned_teacher_reads_the_encoder_and_no_features():
     tuned = plan(teacher__mode="finetune", teacher__tune_from=1)
-    assert set(tuned.teacher_inputs("fr")) == {"train", "dev"}
-    assert tuned.encoder_input("finetune", tuned.teacher_encoder("fr")) == [
-        tuned.encoder_folder(tuned.experiment.encoder)
-    ]
+    assert set(tuned.teacher_inputs("fr")) == {"train", "dev", "encoder"}
+    assert tuned.teacher_inputs("fr")["encoder"] == [encoder_folder(tuned.experiment.encoder)]
     assert kinds(different(plan(teacher__mode="finetune", teacher__tune_from=1, encoder__tap=1), tuned)) == {"student"}
     assert kinds(different(plan(teacher__mode="finetune", teacher__tune_from=1, encoder__layers=2), tuned)) == {"teach"}
 
 
 def test_a_teacher_with_an_encoder_of_its_own_reads_its_features():
     other = plan(languages__fr__teacher={"encoder": {"provider": "tiny", "tap": 1}})
-    assert len(other.encoders()) == 2
+    assert len(other.specs.encoders()) == 2
     (features,) = other.teacher_inputs("fr")["train_features"]
     assert "tap1" in features and features.endswith("/fr/train.safetensors")
     assert "tap2" in other.student_inputs("baseline")["train_features"][1]
@@ -246,16 +253,22 @@ def test_a_local_encoder_is_named_by_its_content_and_starts_at_root(tmp_path: Pa
     values = BASE | {"root": "data", "encoder": {"provider": "path", "id": "models/small"}}
 
     def key() -> str:
-        plan_module._content.cache_clear()
+        local_files._content.cache_clear()
         of = Plan(check_experiment(values, "study.yaml"), tmp_path)
-        folder = of.encoder_folder(of.experiment.encoder)
-        assert str(tmp_path) not in of.convert_job(folder.rsplit("/", 1)[1]) + of.teacher_job("fr", "crf", 0)
+        folder = encoder_folder(of.experiment.encoder)
+        jobs = of.specs.convert_encoder(folder.rsplit("/", 1)[1]) + of.specs.teacher("fr", "crf", 0)
+        assert str(tmp_path) not in jobs and "models" not in jobs
         return folder
 
     first = key()
     os.utime(model / "model.safetensors", (1e9, 1e9))
     (model / "pytorch_model.bin").write_bytes(b"not read")
+    (model / "README.md").write_text("A model card.", encoding="utf-8")
     assert key() == first
+    model.rename(tmp_path / "data/models/large")
+    values["encoder"]["id"] = "models/large"
+    assert key() == first
+    model = tmp_path / "data/models/large"
     (model / "model.safetensors").write_bytes(b"WEIGHTS")
     assert key() != first
     values["encoder"] = {"provider": "path", "id": "models/none"}
@@ -267,18 +280,18 @@ def test_a_local_encoder_is_named_by_its_content_and_starts_at_root(tmp_path: Pa
 def test_jobs_survive_their_way_through_json():
     of = plan()
     for model, text in (
-        (PrepareJob, of.prepare_job("fr", "train")),
-        (EncodeJob, of.encode_job(next(iter(of.encoders())))),
-        (TeacherJob, of.teacher_job("fr", "crf", 0)),
-        (StudentJob, of.student_job("posterior", 0)),
-        (EvaluateJob, of.evaluate_job("students/baseline/seed-0")),
+        (PrepareJob, of.specs.prepare("fr", "train")),
+        (EncodeJob, of.specs.encode(next(iter(of.specs.encoders())))),
+        (TeacherJob, of.specs.teacher("fr", "crf", 0)),
+        (StudentJob, of.specs.student("posterior", 0)),
+        (EvaluateJob, of.specs.evaluate("students/baseline/seed-0")),
     ):
         assert write_job(read_job(model, text)) == text
         assert "\n" not in text
     with pytest.raises(ConfigError, match="--job: not JSON"):
         read_job(TeacherJob, "{")
     with pytest.raises(ConfigError, match="--job: sed: unknown key"):
-        read_job(TeacherJob, of.teacher_job("fr", "crf", 0).replace('"seed":', '"sed":'))
+        read_job(TeacherJob, of.specs.teacher("fr", "crf", 0).replace('"seed":', '"sed":'))
 
 
 # -- files
@@ -286,13 +299,16 @@ def test_jobs_survive_their_way_through_json():
 
 def test_files_are_where_the_design_says():
     of = plan()
-    assert of.data("fr", "dev") == "results/study/data/fr/dev.parquet"
-    assert of.targets("fr", "crf", "train") == "results/study/targets/fr/crf/train.parquet"
+    assert of.layout.data("fr", "dev") == "results/study/data/fr/dev.parquet"
+    assert of.layout.targets("fr", "crf", "train") == "results/study/targets/fr/crf/train.parquet"
     assert of.scores("fr", "crf", "train") == "results/study/teachers/fr/crf/seed-0/scores/train.parquet"
-    key = next(iter(of.encoders()))
-    assert of.features(of.experiment.encoder, "fr", "dev") == f"results/study/features/{key}/fr/dev.safetensors"
-    assert of.metrics("students/posterior/seed-0")[0] == "results/study/metrics/students/posterior/seed-0/en.json"
-    assert of.predictions("teachers/fr/crf/seed-0", ["en"]) == [
+    key = next(iter(of.specs.encoders()))
+    assert of.layout.features(of.experiment.encoder, "fr", "dev") == f"results/study/features/{key}/fr/dev.safetensors"
+    assert of.layout.metrics("students/posterior/seed-0", ["en"]) == [
+        "results/study/metrics/students/posterior/seed-0/en.json"
+    ]
+    assert of.metrics()[0] == "results/study/metrics/students/baseline/seed-0/en.json"
+    assert of.layout.predictions("teachers/fr/crf/seed-0", ["en"]) == [
         "results/study/predictions/teachers/fr/crf/seed-0/en.conll"
     ]
     assert of.raw("sv", "train") == "resources/data/ud/Swedish-Talbanken/r2.15/train.conllu"
@@ -307,10 +323,10 @@ def test_the_first_seed_of_a_language_teaches():
 
 
 def test_the_objectives_decide_which_teachers_there_are():
-    assert plan(distill__objectives=["baseline", "softmax"]).teacher_decoders == ()
-    assert plan(distill__objectives=["token"]).teacher_decoders == ("softmax",)
-    assert plan(distill__objectives=["top_k", "token"]).teacher_decoders == ("crf", "softmax")
-    assert len(list(plan().teachers())) == 6
+    assert plan(distill__objectives=["baseline", "softmax"]).runs.teacher_decoders == ()
+    assert plan(distill__objectives=["token"]).runs.teacher_decoders == ("softmax",)
+    assert plan(distill__objectives=["top_k", "token"]).runs.teacher_decoders == ("crf", "softmax")
+    assert len(plan().runs.teachers) == 6
 
 
 def test_an_objective_reads_targets_or_scores_or_neither():
@@ -327,14 +343,14 @@ def test_an_objective_reads_targets_or_scores_or_neither():
 def test_teachers_are_scored_on_all_languages_up_to_a_number(asked: str, number: int, on_all: bool):
     more = {f"l{n}": {"train": "x", "test": "y"} for n in range(number)}
     of = plan(languages=BASE["languages"] | more, evaluate__teachers=asked)
-    assert (len(of.tests_of("teachers/fr/crf/seed-0")) > 1) == on_all
-    assert "fr" in of.tests_of("teachers/fr/crf/seed-0")
+    assert (len(of.runs.tests_of(of.runs.models["teachers/fr/crf/seed-0"])) > 1) == on_all
+    assert "fr" in of.runs.tests_of(of.runs.models["teachers/fr/crf/seed-0"])
     assert TEACHERS_ON_ALL == 20
 
 
 def test_a_language_without_a_test_set_is_trained_and_not_scored():
     of = plan(languages__fr__test=...)
-    assert of.tested == ("en", "sv", "de") and "fr" in of.trained
+    assert of.runs.tested == ("en", "sv", "de") and "fr" in of.runs.trained
 
 
 def test_a_missing_file_is_named_with_the_config_and_the_key(tmp_path: Path):
@@ -375,5 +391,5 @@ def test_the_content_of_a_given_file_is_known_and_not_its_time(tmp_path: Path):
 def test_a_teacher_whose_language_has_no_test_set_is_scored_elsewhere_only():
     own = {"en": {"train": "a.conll"}, "fr": {"train": "b.conll", "test": "c.conll"}}
     told = plan(languages=own, zero_shot={}, evaluate={"teachers": "own"})
-    assert told.tests_of("teachers/en/crf/seed-0") == ()
-    assert told.tests_of("teachers/fr/crf/seed-0") == ("fr",)
+    assert told.runs.tests_of(told.runs.models["teachers/en/crf/seed-0"]) == ()
+    assert told.runs.tests_of(told.runs.models["teachers/fr/crf/seed-0"]) == ("fr",)

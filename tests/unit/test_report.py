@@ -20,7 +20,7 @@ from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.metrics import metrics_record, score
 from tagdistill.evaluation.scores import read_scores
 from tagdistill.evaluation.tables import TABLES, in_language
-from tagdistill.experiment.runs import students
+from tagdistill.experiment.runs import Runs
 from tagdistill.reporting import headline
 from tagdistill.reporting.card import model_card
 from tagdistill.reporting.facts import non_commercial, read_runs, read_stages
@@ -93,7 +93,7 @@ def page(made):
 
 
 def add_models(results: Path, **changes) -> None:
-    for model in students(settings()):
+    for model in Runs(settings()).students:
         write_json(results / model.name / "model" / "config.json", {**config(), "seed": model.seed, **changes})
         (results / model.name / "model" / "model.safetensors").write_bytes(b"weights of " + model.name.encode())
 
@@ -221,7 +221,7 @@ def test_a_broken_log_line_is_named(tmp_path):
     log = tmp_path / "students/baseline/seed-0/metrics.jsonl"
     write_text(log, '{"update": 1}\nnot json\n{"update": 3}\n')
     with pytest.raises(DataError, match=r"metrics\.jsonl:2"):
-        read_runs(tmp_path, students(settings()))
+        read_runs(tmp_path, Runs(settings()).students)
 
 
 def test_whatever_comes_from_data_is_escaped(tmp_path):
@@ -314,7 +314,7 @@ def test_licences_that_forbid_commercial_use_are_found(licence):
 
 
 def test_model_card(made):
-    model = students(settings())[2]
+    model = Runs(settings()).students[2]
     card = model_card(
         config(), read_metrics(made, settings(), model), name="toy/student", encoder={"sha256": "ab" * 32}
     )

@@ -13,7 +13,7 @@ from tagdistill.errors import DataError, MismatchError
 from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.scores import metrics_path, read_scores
 from tagdistill.evaluation.tables import TABLES, gap_frame, in_language, matrix_frame, write_tables, zero_shot
-from tagdistill.experiment.runs import students, targets, teachers
+from tagdistill.experiment.runs import Runs
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +41,19 @@ def cell(grid, row: str, column: str):
 
 def test_the_settings_say_which_models_there_are():
     experiment = settings(distill={"objectives": ["softmax", "token", "baseline", "structural"]}, seeds=[3])
-    assert [m.name for m in students(experiment)][:2] == ["students/softmax/seed-3", "students/token/seed-3"]
-    assert [m.decoder for m in students(experiment)] == ["softmax", "softmax", "crf", "crf"]
-    assert {m.decoder for m in teachers(experiment)} == {"crf", "softmax"}
-    assert not teachers(settings(distill={"objectives": ["baseline", "softmax"]}))
-    assert [(t.language, t.role) for t in targets(experiment)][2:4] == [("nl", "trained"), ("de", "zero_shot")]
+    assert [m.name for m in Runs(experiment).students][:2] == ["students/softmax/seed-3", "students/token/seed-3"]
+    assert [m.decoder for m in Runs(experiment).students] == ["softmax", "softmax", "crf", "crf"]
+    assert {m.decoder for m in Runs(experiment).teachers} == {"crf", "softmax"}
+    assert not Runs(settings(distill={"objectives": ["baseline", "softmax"]})).teachers
+    assert [(t.language, t.role) for t in Runs(experiment).test_languages][2:4] == [
+        ("nl", "trained"),
+        ("de", "zero_shot"),
+    ]
 
 
 def test_a_language_without_a_test_set_is_no_column():
     languages = {"en": {"train": "a", "test": "b", "format": "conllu"}, "fr": {"train": "a", "format": "conllu"}}
-    assert [t.language for t in targets(settings(languages=languages, zero_shot={}))] == ["en"]
+    assert [t.language for t in Runs(settings(languages=languages, zero_shot={})).test_languages] == ["en"]
 
 
 def test_the_tidy_table_holds_every_score(analysis):
@@ -207,7 +210,7 @@ def test_own_leaves_teachers_abroad_out(folder):
 
 def test_metrics_of_another_model_are_refused(tmp_path):
     results, _ = build(tmp_path)
-    model = students(settings())[0]
+    model = Runs(settings()).students[0]
     path = metrics_path(results, model, "en")
     record = json.loads(path.read_text())
     write_json(path, {**record, "model": "students/posterior/seed-0"})

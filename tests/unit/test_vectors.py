@@ -264,17 +264,18 @@ def test_one_language_s_vectors_concern_its_teacher_alone(tmp_path):
     before = Plan(check_experiment(study(), "s.yaml"), tmp_path)
     plan = Plan(check_experiment(study(vectors={"path": "w.vec"}), "s.yaml"), tmp_path)
     plan.check_files("s.yaml")
-    (key,) = plan.vectors_folders()
-    assert plan.vectors_input("es") == [f"resources/vectors/{key}"] and plan.vectors_input("en") == []
-    assert plan.vectors_source(key) == str(tmp_path / "w.vec")
+    (key,) = plan.specs.vectors()
+    assert plan.teacher_inputs("es")["vectors"] == [f"resources/vectors/{key}"]
+    assert "vectors" not in plan.teacher_inputs("en")
+    assert plan.local.vectors_source(key) == str(tmp_path / "w.vec")
     assert plan.teacher_inputs("es")["vectors"] == plan.test_inputs("teachers/es/crf/seed-0")["vectors"]
     for model in ("teachers/en/crf/seed-0", "students/posterior/seed-0"):
         assert "vectors" not in plan.test_inputs(model)
-    told = read_job(TeacherJob, plan.teacher_job("es", "crf", 0))
-    assert told.encoder.vectors.path == "w.vec" and told.settings.vectors is None
-    assert plan.teacher_job("en", "crf", 0) == before.teacher_job("en", "crf", 0)
-    assert plan.student_job("posterior", 0) == before.student_job("posterior", 0)
-    assert plan.encoders() == before.encoders()  # the features are the same: vectors are looked up, not stored
+    told = read_job(TeacherJob, plan.specs.teacher("es", "crf", 0))
+    assert told.encoder.vectors.path == "local" and told.settings.vectors is None
+    assert plan.specs.teacher("en", "crf", 0) == before.specs.teacher("en", "crf", 0)
+    assert plan.specs.student("posterior", 0) == before.specs.student("posterior", 0)
+    assert plan.specs.encoders() == before.specs.encoders()  # vectors are looked up, not stored
 
 
 def test_vectors_are_known_by_what_they_hold(tmp_path):
@@ -282,7 +283,7 @@ def test_vectors_are_known_by_what_they_hold(tmp_path):
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / "w.vec").write_text(text)
         experiment = check_experiment(study(vectors={"path": f"{folder}/w.vec"}), "s.yaml")
-        return next(iter(Plan(experiment, tmp_path).vectors_folders()))
+        return next(iter(Plan(experiment, tmp_path).specs.vectors()))
 
     assert key("a", TEXT) == key("b", TEXT) != key("c", TEXT + "x 1 2\n")
 

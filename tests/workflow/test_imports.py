@@ -47,14 +47,14 @@ def jobs() -> Plan:
 
 
 def test_prepare(finished: Project, jobs: Plan, tmp_path: Path):
-    arguments = ("--job", jobs.prepare_job("en", "test"), "--source", "data/en/test.conll")
+    arguments = ("--job", jobs.specs.prepare("en", "test"), "--source", "data/en/test.conll")
     found = imported(finished, "prepare", *arguments, "--out", str(tmp_path / "test.parquet"))
     assert not HEAVY & found
-    assert (tmp_path / "test.parquet").read_bytes() == (finished.path / jobs.data("en", "test")).read_bytes()
+    assert (tmp_path / "test.parquet").read_bytes() == (finished.path / jobs.layout.data("en", "test")).read_bytes()
 
 
 def test_data_report(finished: Project, jobs: Plan, tmp_path: Path):
-    found = imported(finished, "data-report", jobs.data("en", "test"), "--out", str(tmp_path / "report.json"))
+    found = imported(finished, "data-report", jobs.layout.data("en", "test"), "--out", str(tmp_path / "report.json"))
     assert not HEAVY & found
 
 
@@ -64,7 +64,7 @@ def test_targets(finished: Project, jobs: Plan, tmp_path: Path):
     assert "torch" in found  # it computes posteriors, and so shows that the check sees what is imported
     assert not (MODELS | {"altair", "snakemake"}) & found
     assert (tmp_path / "train.parquet").read_bytes() == (
-        finished.path / jobs.targets("en", "crf", "train")
+        finished.path / jobs.layout.targets("en", "crf", "train")
     ).read_bytes()
 
 

@@ -4,17 +4,18 @@ from pathlib import Path
 from shlex import quote
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import IOFile
 
-from tagdistill.experiment.config import check_experiment, read_yaml
 from tagdistill.data.sources.source import fetched_sources
 from tagdistill.errors import TagdistillError
-from tagdistill.experiment.layout import DOWNLOADS, VECTORS
+from tagdistill.experiment.config import check_experiment, read_yaml
+from tagdistill.experiment.layout import DOWNLOADS, ENCODERS, VECTORS, encoder_folder
 from tagdistill.experiment.plan import Plan, files_json
-from tagdistill.artifacts.code_key import code_key
-from tagdistill.distill.losses import loss_modules
 from tagdistill.workflow.resources import gpus, memory, minutes
 
 PROJECT = Path(workflow.basedir)
+# Inputs that an up-to-date result does not need: folders, whose times alone Snakemake would compare.
+FOLDERS = ("encoder", "vectors")
 
 
 def read_plan(config):
@@ -22,8 +23,8 @@ def read_plan(config):
     files = [Path(file) for file in workflow.configfiles]
     try:
         for file in files:
-            read_yaml(file)  # finds what Snakemake's own reader passes over, such as a key written twice
-        demo = PROJECT / "config" / "config.yaml"  # not there where another workflow takes these rules
+            read_yaml(file)  # finds mistakes that Snakemake's own reader ignores, such as a key written twice
+        demo = PROJECT / "config" / "config.yaml"  # missing where another workflow uses these rules
         if not files and "name" not in config and demo.is_file():
             files = [demo]
             config = {**read_yaml(files[0]), **config}
@@ -36,11 +37,12 @@ def read_plan(config):
 
 
 PLAN = read_plan(config)
+FILES = PLAN.layout
 GPU = gpus(PLAN.experiment.device)
 
 
 wildcard_constraints:
-    lang="|".join(PLAN.languages),
+    lang="|".join(PLAN.runs.languages),
     split="train|dev|test|unlabelled",
     corpus="train|unlabelled",
     decoder="crf|softmax",
@@ -50,15 +52,33 @@ wildcard_constraints:
     raw=f"(?:{'|'.join(fetched_sources())})/.+",
 
 
-def raw_input(language, split):
-    """Return the raw file of a split, if there is one; the checksum in `params` says whether a given one changed."""
-    path = PLAN.raw(language, split)
-    given = PLAN.languages[language].given(split)
-    return [] if path is None else ancient(path) if given else path
+def is_up_to_date(outputs, key):
+    """Return whether all results are there, and made by a job of this key."""
+    if not all(Path(output).exists() for output in outputs):
+        return False
+    record = workflow.persistence.metadata(IOFile(outputs[0]))
+    return record is not None and any(key in str(value) for value in record.params or ())
+
+
+def needed(files, outputs, key, unneeded=FOLDERS):
+    """Return the inputs of a job, by name: of one whose results are up to date only files that are there.
+
+    Snakemake runs a job again where an input has to be made again. Results that are known by their key do not need that:
+    an encoder, a download or features that were removed, and are made again for another job, run nothing else again.
+    """
+    if not is_up_to_date(outputs, key):
+        return files
+    kept = {name: paths for name, paths in files.items() if name not in unneeded}
+    return {name: [path for path in paths if Path(path).exists()] for name, paths in kept.items()}
+
+
+def trained(folder):
+    """Return the outputs of the training of a model."""
+    return [f"{folder}/model", f"{folder}/metrics.jsonl", f"{folder}/training.json"]
 
 
 def named(files):
-    """Return a rule's inputs as named lists, without what has an option of its own."""
+    """Return a rule's inputs as named lists, without those that have an option of their own."""
     return {
         name: [files[name]] if isinstance(files[name], str) else files[name]
         for name in files.keys()
@@ -75,3 +95,25 @@ def option(name, values):
 def encoder_option(wildcards, input):
     """Return the option that names the converted encoder, where the job runs it."""
     return option("--encoder", input.get("encoder", []))
+
+
+def downloaded(wildcards):
+    """Return the raw file of a split where it is fetched; a file of the user's own is no input: it may be moved."""
+    split = wildcards.lang, wildcards.split
+    raw = [] if PLAN.given(*split) else [PLAN.raw(*split) or ""]
+    return needed({"raw": list(filter(None, raw))}, [FILES.data(*split)], PLAN.keys.corpus(*split))["raw"]
+
+
+def in_place(wildcards):
+    """Return the options for a file of the user's own: where it lies now, and its path in the config, for messages."""
+    split = PLAN.given(wildcards.lang, wildcards.split)
+    if not split:
+        return ""
+    return f"{option('--source', PLAN.raw(wildcards.lang, wildcards.split))} {option('--path', split.path)}"
+
+
+def test_files(model):
+    """Return the inputs of the evaluation of a model (its name), without the model itself."""
+    tests = PLAN.runs.tests_of(PLAN.runs.models[model])
+    outputs = [*FILES.metrics(model, tests), *FILES.predictions(model, tests)]
+    return needed(PLAN.test_inputs(model), outputs, PLAN.keys.evaluation(model)) if outputs else PLAN.test_inputs(model)

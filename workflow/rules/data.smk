@@ -21,35 +21,41 @@ rule fetch:
 rule prepare:
     """Read one split of one language into a corpus."""
     input:
-        lambda w: raw_input(w.lang, w.split),
+        downloaded,
     output:
-        PLAN.data("{lang}", "{split}"),
+        FILES.data("{lang}", "{split}"),
     log:
         f"logs/{PLAN.name}/prepare/{{lang}}-{{split}}.log",
     benchmark:
         f"benchmarks/{PLAN.name}/prepare/{{lang}}-{{split}}.tsv"
     conda:
         "../../envs/cpu.yaml"
-    resources:
-        mem_mb=memory(1000),
+    resources:  # `source` is not in params: data that is moved is the same data
+        source=in_place,
+        mem_mb=memory(1000, lambda w: PLAN.local_megabytes(w.lang, w.split)),
         runtime=minutes(30),
     params:
-        job=lambda w: PLAN.prepare_job(w.lang, w.split),
+        job=lambda w: PLAN.specs.prepare(w.lang, w.split),
         source=lambda w, input: option("--source", input),
         sha256=lambda w: PLAN.raw_sha256(w.lang, w.split),
-        code=code_key("tagdistill.data.prepare"),
+        code=lambda w: PLAN.code.prepare(w.lang, w.split),
+        key=lambda w: PLAN.keys.corpus(w.lang, w.split),
     message:
         "Read the {wildcards.split} text of {wildcards.lang}"
     shell:
-        "tagdistill prepare --job {params.job:q} {params.source} --out {output:q} > {log:q} 2>&1"
+        "tagdistill prepare --job {params.job:q} {params.source} {resources.source} --out {output:q} > {log:q} 2>&1"
 
 
 rule data_report:
     """Count what the corpora of one language hold."""
     input:
-        lambda w: [PLAN.data(w.lang, split) for split in PLAN.splits(w.lang)],
+        unpack(
+            lambda w: needed(
+                {"corpora": PLAN.corpora(w.lang)}, [FILES.data_report(w.lang)], PLAN.keys.data_report(w.lang)
+            )
+        ),
     output:
-        f"{PLAN.results}/data/{{lang}}/report.json",
+        FILES.data_report("{lang}"),
     log:
         f"logs/{PLAN.name}/data_report/{{lang}}.log",
     benchmark:
@@ -60,8 +66,9 @@ rule data_report:
         mem_mb=memory(1000),
         runtime=minutes(30),
     params:
-        code=code_key("tagdistill.data.report"),
+        code=PLAN.code.data_report(),
+        key=lambda w: PLAN.keys.data_report(w.lang),
     message:
         "Count the data of {wildcards.lang}"
     shell:
-        "tagdistill data-report {input:q} --out {output:q} > {log:q} 2>&1"
+        "tagdistill data-report {input.corpora:q} --out {output:q} > {log:q} 2>&1"

@@ -4,16 +4,16 @@
 rule convert_encoder:
     """Fetch an encoder and write it as an ordinary pre-trained folder."""
     output:
-        directory("resources/encoders/{encoder}"),
+        directory(f"{ENCODERS}/{{encoder}}"),
     log:
         "logs/convert_encoder/{encoder}.log",
     conda:
         "../../envs/cpu.yaml"
     resources:  # not params: a model's folder that is moved is the same model
-        source=lambda w: option("--source", PLAN.encoder_source(w.encoder)),
+        source=lambda w: option("--source", PLAN.local.encoder_source(w.encoder)),
     params:
-        job=lambda w: PLAN.convert_job(w.encoder),
-        code=code_key("tagdistill.encoders.providers"),
+        job=lambda w: PLAN.specs.convert_encoder(w.encoder),
+        code=lambda w: PLAN.code.convert_encoder(PLAN.specs.encoder_of_folder(w.encoder)),
     message:
         "Convert the encoder {wildcards.encoder}"
     shell:
@@ -29,11 +29,11 @@ rule convert_vectors:
     conda:
         "../../envs/cpu.yaml"
     resources:  # not params: a file that is moved is the same file
-        source=lambda w: option("--source", PLAN.vectors_source(w.vectors)),
+        source=lambda w: option("--source", PLAN.local.vectors_source(w.vectors)),
     params:
-        job=lambda w: PLAN.vectors_job(w.vectors),
+        job=lambda w: PLAN.specs.convert_vectors(w.vectors),
         data=DOWNLOADS,
-        code=code_key("tagdistill.encoders.convert_vectors"),
+        code=PLAN.code.convert_vectors(),
     message:
         "Read the word vectors {wildcards.vectors}"
     shell:
@@ -42,12 +42,18 @@ rule convert_vectors:
 
 
 rule encode:
-    """Compute the word vectors of one corpus, once."""
+    """Compute the word vectors of one corpus, once. They depend on its tokens, not on its labels."""
     input:
-        encoder=lambda w: PLAN.encoder_folder(PLAN.encoders()[w.features]),
-        corpora=PLAN.data("{lang}", "{split}"),
+        unpack(
+            lambda w: needed(
+                {"encoder": [PLAN.encoder_of_features(w.features)], "corpora": [FILES.data(w.lang, w.split)]},
+                [FILES.features_of_key(w.features, w.lang, w.split)],
+                PLAN.keys.features(w.features, w.lang, w.split),
+                unneeded=("encoder", "corpora"),
+            )
+        ),
     output:
-        features=f"{PLAN.results}/features/{{features}}/{{lang}}/{{split}}.safetensors",
+        features=FILES.features_of_key("{features}", "{lang}", "{split}"),
     log:
         f"logs/{PLAN.name}/encode/{{features}}-{{lang}}-{{split}}.log",
     benchmark:
@@ -55,16 +61,20 @@ rule encode:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        device=PLAN.experiment.device,  # not params: a run may move to a GPU, or back, and train nothing anew
+        device=PLAN.experiment.device,  # not params: a run may move to a GPU, or back, and train nothing again
         mem_mb=memory(4000),
         runtime=minutes(120),
         gpu=GPU,
     params:
-        job=lambda w: PLAN.encode_job(w.features),
-        files=lambda w, input, output: files_json({"corpora": [input.corpora], "features": [output.features]}),
-        code=code_key("tagdistill.encoders.features"),
+        job=lambda w: PLAN.specs.encode(w.features),
+        files=lambda w, input, output: files_json({"corpora": input.get("corpora", []), "features": [output.features]}),
+        encoder=encoder_option,
+        text=lambda w: PLAN.specs.tokens(w.lang, w.split),
+        sha256=lambda w: PLAN.raw_sha256(w.lang, w.split),
+        code=PLAN.code.encode(),
+        key=lambda w: PLAN.keys.features(w.features, w.lang, w.split),
     message:
         "Compute the word vectors of {wildcards.lang}, {wildcards.split}"
     shell:
-        "tagdistill encode --encoder {input.encoder:q} --job {params.job:q} --files {params.files:q} "
+        "tagdistill encode {params.encoder} --job {params.job:q} --files {params.files:q} "
         "--device {resources.device} --threads {threads} > {log:q} 2>&1"

@@ -1,17 +1,14 @@
-"""Every model on every language it is tested on: one job a model."""
-
-EVALUATION = code_key("tagdistill.evaluation.evaluate")
+"""Every model on every language it is tested on: one job per model."""
 
 
 rule evaluate_student:
     """Score one student, in-language and zero-shot."""
     input:
-        unpack(lambda w: PLAN.test_inputs(f"students/{w.objective}/seed-{w.seed}")),
+        unpack(lambda w: test_files(f"students/{w.objective}/seed-{w.seed}")),
         model=f"{STUDENT}/model",
-        encoder=PLAN.encoder_input(PLAN.experiment.student.mode, PLAN.experiment.encoder),
     output:
-        metrics=PLAN.metrics("students/{objective}/seed-{seed}", PLAN.tested),
-        predictions=PLAN.predictions("students/{objective}/seed-{seed}", PLAN.tested),
+        metrics=FILES.metrics("students/{objective}/seed-{seed}", PLAN.runs.tested),
+        predictions=FILES.predictions("students/{objective}/seed-{seed}", PLAN.runs.tested),
     log:
         f"logs/{PLAN.name}/evaluate_student/{{objective}}-{{seed}}.log",
     benchmark:
@@ -24,11 +21,12 @@ rule evaluate_student:
         runtime=minutes(60),
         gpu=GPU,
     params:
-        job=lambda w: PLAN.evaluate_job(f"students/{w.objective}/seed-{w.seed}"),
+        job=lambda w: PLAN.specs.evaluate(f"students/{w.objective}/seed-{w.seed}"),
         files=lambda w, input: files_json(named(input)),
         encoder=encoder_option,
         folders=lambda w, output: [Path(output.predictions[0]).parent, Path(output.metrics[0]).parent],
-        code=EVALUATION,
+        code=PLAN.code.evaluate(),
+        key=lambda w: PLAN.keys.evaluation(f"students/{w.objective}/seed-{w.seed}"),
     message:
         "Evaluate the student {wildcards.objective}, seed {wildcards.seed}"
     shell:
@@ -39,21 +37,21 @@ rule evaluate_student:
 
 use rule evaluate_student as evaluate_teacher with:
     input:
-        unpack(lambda w: PLAN.test_inputs(f"teachers/{w.lang}/{w.decoder}/seed-{w.seed}")),
+        unpack(lambda w: test_files(f"teachers/{w.lang}/{w.decoder}/seed-{w.seed}")),
         model=f"{TEACHER}/model",
-        encoder=lambda w: PLAN.encoder_input(PLAN.teacher(w.lang).mode, PLAN.teacher_encoder(w.lang)),
     output:
-        metrics=PLAN.metrics("teachers/{lang}/{decoder}/seed-{seed}", PLAN.tests_of_teachers()),
-        predictions=PLAN.predictions("teachers/{lang}/{decoder}/seed-{seed}", PLAN.tests_of_teachers()),
+        metrics=FILES.metrics("teachers/{lang}/{decoder}/seed-{seed}", PLAN.runs.tests_of_teachers()),
+        predictions=FILES.predictions("teachers/{lang}/{decoder}/seed-{seed}", PLAN.runs.tests_of_teachers()),
     log:
         f"logs/{PLAN.name}/evaluate_teacher/{{lang}}-{{decoder}}-{{seed}}.log",
     benchmark:
         f"benchmarks/{PLAN.name}/evaluate_teacher/{{lang}}-{{decoder}}-{{seed}}.tsv"
     params:
-        job=lambda w: PLAN.evaluate_job(f"teachers/{w.lang}/{w.decoder}/seed-{w.seed}"),
+        job=lambda w: PLAN.specs.evaluate(f"teachers/{w.lang}/{w.decoder}/seed-{w.seed}"),
         files=lambda w, input: files_json(named(input)),
         encoder=encoder_option,
         folders=lambda w, output: [Path(output.predictions[0]).parent, Path(output.metrics[0]).parent],
-        code=EVALUATION,
+        code=PLAN.code.evaluate(),
+        key=lambda w: PLAN.keys.evaluation(f"teachers/{w.lang}/{w.decoder}/seed-{w.seed}"),
     message:
         "Evaluate the {wildcards.decoder} teacher of {wildcards.lang}, seed {wildcards.seed}"

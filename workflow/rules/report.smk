@@ -6,64 +6,60 @@ TABLES = ("scores", "in_language", "zero_shot", "teachers", "gap", "significance
 rule report:
     """Write the tables, the figures, the HTML report and the model cards."""
     input:
-        metrics=[file for model in PLAN.models() for file in PLAN.metrics(model)],
-        logs=[f"{PLAN.results}/{model}/metrics.jsonl" for model in PLAN.models()],
-        summaries=[f"{PLAN.results}/{model}/training.json" for model in PLAN.models()],
-        data=[f"{PLAN.results}/data/{language}/report.json" for language in PLAN.languages],
-        encoder=PLAN.encoder_folder(PLAN.experiment.encoder),
+        unpack(lambda w: needed(PLAN.report_inputs(), [f"{FILES.results}/report/index.html"], PLAN.keys.report())),
     output:
-        page=report(f"{PLAN.results}/report/index.html", caption="../report/page.rst", category="Report"),
+        page=report(f"{FILES.results}/report/index.html", caption="../report/page.rst", category="Report"),
         in_language=report(
-            f"{PLAN.results}/figures/in_language.svg",
+            f"{FILES.results}/figures/in_language.svg",
             caption="../report/in_language.rst",
             category="Figures",
             labels={"figure": "in_language"},
         ),
         zero_shot=report(
-            f"{PLAN.results}/figures/zero_shot.svg",
+            f"{FILES.results}/figures/zero_shot.svg",
             caption="../report/zero_shot.rst",
             category="Figures",
             labels={"figure": "zero_shot"},
         ),
         gap_closed=report(
-            f"{PLAN.results}/figures/gap_closed.svg",
+            f"{FILES.results}/figures/gap_closed.svg",
             caption="../report/gap_closed.rst",
             category="Figures",
             labels={"figure": "gap_closed"},
         ),
         training=report(
-            f"{PLAN.results}/figures/training.svg",
+            f"{FILES.results}/figures/training.svg",
             caption="../report/training.rst",
             category="Figures",
             labels={"figure": "training"},
         ),
         teachers=report(
-            f"{PLAN.results}/figures/teachers.svg",
+            f"{FILES.results}/figures/teachers.svg",
             caption="../report/teachers.rst",
             category="Figures",
             labels={"figure": "teachers"},
         ),
         data=report(
-            f"{PLAN.results}/figures/data.svg",
+            f"{FILES.results}/figures/data.svg",
             caption="../report/data.rst",
             category="Figures",
             labels={"figure": "data"},
         ),
         time=report(
-            f"{PLAN.results}/figures/time.svg",
+            f"{FILES.results}/figures/time.svg",
             caption="../report/time.rst",
             category="Figures",
             labels={"figure": "time"},
         ),
         tables=report(
-            expand(f"{PLAN.results}/tables/{{name}}.tsv", name=TABLES),
+            expand(f"{FILES.results}/tables/{{name}}.tsv", name=TABLES),
             caption="../report/tables.rst",
             category="Tables",
         ),
         cards=report(
             expand(
-                f"{PLAN.results}/report/cards/{{objective}}-seed-{{seed}}.md",
-                objective=PLAN.objectives,
+                f"{FILES.results}/report/cards/{{objective}}-seed-{{seed}}.md",
+                objective=PLAN.runs.objectives,
                 seed=PLAN.experiment.seeds,
             ),
             caption="../report/card.rst",
@@ -79,25 +75,33 @@ rule report:
         mem_mb=memory(4000),
         runtime=minutes(60),
     params:
-        config=PLAN.experiment.model_dump_json(),
+        config=PLAN.specs.report(),
+        encoder=encoder_option,
         results=lambda w, output: str(Path(output.page).parents[1]),
         benchmarks=f"benchmarks/{PLAN.name}",
-        code=code_key("tagdistill.reporting.report"),
+        code=PLAN.code.report(),
+        key=PLAN.keys.report(),
     message:
         "Write tables, figures and the report"
     shell:
-        "tagdistill report --config {params.config:q} --results {params.results:q} --encoder {input.encoder:q} "
+        "tagdistill report --config {params.config:q} --results {params.results:q} {params.encoder} "
         "--benchmarks {params.benchmarks:q} > {log:q} 2>&1"
 
 
 rule export_student:
     """A student in a folder that stands alone: weights, the layers of the encoder that it runs, model card."""
     input:
+        unpack(
+            lambda w: needed(
+                {"encoder": [encoder_folder(PLAN.experiment.encoder)]},
+                [FILES.export(w.objective, w.seed)],
+                PLAN.keys.export(w.objective, int(w.seed)),
+            )
+        ),
         model=f"{STUDENT}/model",
-        encoder=PLAN.encoder_folder(PLAN.experiment.encoder),
-        card=f"{PLAN.results}/report/cards/{{objective}}-seed-{{seed}}.md",
+        card=f"{FILES.results}/report/cards/{{objective}}-seed-{{seed}}.md",
     output:
-        directory(f"{PLAN.results}/export/{{objective}}/seed-{{seed}}"),
+        directory(FILES.export("{objective}", "{seed}")),
     log:
         f"logs/{PLAN.name}/export_student/{{objective}}-{{seed}}.log",
     benchmark:
@@ -108,9 +112,11 @@ rule export_student:
         mem_mb=memory(4000),
         runtime=minutes(30),
     params:
-        code=code_key("tagdistill.export.bundle"),
+        encoder=encoder_option,
+        code=PLAN.code.export(),
+        key=lambda w: PLAN.keys.export(w.objective, int(w.seed)),
     message:
         "Write the student {wildcards.objective}, seed {wildcards.seed}, into a folder that stands alone"
     shell:
-        "tagdistill export --model {input.model:q} --encoder {input.encoder:q} --card {input.card:q} --out {output:q} "
+        "tagdistill export --model {input.model:q} {params.encoder} --card {input.card:q} --out {output:q} "
         "> {log:q} 2>&1"

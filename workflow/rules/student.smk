@@ -1,13 +1,18 @@
 """One student of all languages for each objective and seed."""
 
-STUDENT = f"{PLAN.results}/students/{{objective}}/seed-{{seed}}"
+STUDENT = FILES.student("{objective}", "{seed}")
 
 
 rule train_student:
     """Train one multilingual student."""
     input:
-        unpack(lambda w: PLAN.student_inputs(w.objective)),
-        encoder=PLAN.encoder_input(PLAN.experiment.student.mode, PLAN.experiment.encoder),
+        unpack(
+            lambda w: needed(
+                PLAN.student_inputs(w.objective),
+                trained(FILES.student(w.objective, w.seed)),
+                PLAN.keys.student(w.objective, int(w.seed)),
+            )
+        ),
     output:
         model=directory(f"{STUDENT}/model"),
         log=f"{STUDENT}/metrics.jsonl",
@@ -24,11 +29,12 @@ rule train_student:
         runtime=minutes(480),
         gpu=GPU,
     params:
-        job=lambda w: PLAN.student_job(w.objective, int(w.seed)),
+        job=lambda w: PLAN.specs.student(w.objective, int(w.seed)),
         files=lambda w, input: files_json(named(input)),
         encoder=encoder_option,
         checkpoints=f"{STUDENT}/checkpoints",
-        code=lambda w: code_key("tagdistill.training.stages", *loss_modules(w.objective)),
+        code=lambda w: PLAN.code.train(w.objective),
+        key=lambda w: PLAN.keys.student(w.objective, int(w.seed)),
     message:
         "Train the student {wildcards.objective}, seed {wildcards.seed}"
     shell:

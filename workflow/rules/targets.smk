@@ -1,14 +1,17 @@
-"""What teachers say: scores (the expensive forward pass, once) and targets (cheap, from the scores)."""
+"""Teacher predictions: scores (the expensive forward pass, once) and targets (cheap, from the scores)."""
 
 
 rule score:
     """Run a teacher over one corpus of its language."""
     input:
+        unpack(
+            lambda w: needed(
+                PLAN.score_inputs(w.lang, w.corpus),
+                [FILES.scores(w.lang, w.decoder, w.seed, w.corpus)],
+                PLAN.keys.scores(w.lang, w.decoder, int(w.seed), w.corpus),
+            )
+        ),
         model=f"{TEACHER}/model",
-        corpus=PLAN.data("{lang}", "{corpus}"),
-        features=lambda w: PLAN.features_input(w.lang, w.corpus),
-        vectors=lambda w: PLAN.vectors_input(w.lang),
-        encoder=lambda w: PLAN.encoder_input(PLAN.teacher(w.lang).mode, PLAN.teacher_encoder(w.lang)),
     output:
         f"{TEACHER}/scores/{{corpus}}.parquet",
     log:
@@ -23,10 +26,11 @@ rule score:
         runtime=minutes(60),
         gpu=GPU,
     params:
-        features=lambda w, input: option("--features", input.features),
-        vectors=lambda w, input: option("--vectors", input.vectors),
+        features=lambda w, input: option("--features", input.get("features", [])),
+        vectors=lambda w, input: option("--vectors", input.get("vectors", [])),
         encoder=encoder_option,
-        code=code_key("tagdistill.distill.score_corpus"),
+        code=PLAN.code.score(),
+        key=lambda w: PLAN.keys.scores(w.lang, w.decoder, int(w.seed), w.corpus),
     message:
         "Score the {wildcards.corpus} text of {wildcards.lang} with its {wildcards.decoder} teacher"
     shell:
@@ -37,9 +41,15 @@ rule score:
 rule export_targets:
     """Posteriors and the K best label sequences, at temperature 1."""
     input:
-        lambda w: PLAN.scores(w.lang, w.decoder, w.corpus),
+        unpack(
+            lambda w: needed(
+                {"scores": [PLAN.scores(w.lang, w.decoder, w.corpus)]},
+                [FILES.targets(w.lang, w.decoder, w.corpus)],
+                PLAN.keys.targets(w.lang, w.decoder, w.corpus),
+            )
+        ),
     output:
-        PLAN.targets("{lang}", "{decoder}", "{corpus}"),
+        FILES.targets("{lang}", "{decoder}", "{corpus}"),
     log:
         f"logs/{PLAN.name}/export_targets/{{lang}}-{{decoder}}-{{corpus}}.log",
     benchmark:
@@ -52,9 +62,10 @@ rule export_targets:
     params:
         k=PLAN.experiment.distill.k,
         kernel=PLAN.experiment.kernel,
-        code=code_key("tagdistill.distill.target_table"),
+        code=PLAN.code.targets(),
+        key=lambda w: PLAN.keys.targets(w.lang, w.decoder, w.corpus),
     message:
         "Write the {wildcards.decoder} targets of {wildcards.lang}, {wildcards.corpus}"
     shell:
-        "tagdistill targets --scores {input:q} --k {params.k} --kernel {params.kernel} --threads {threads} "
+        "tagdistill targets --scores {input.scores:q} --k {params.k} --kernel {params.kernel} --threads {threads} "
         "--out {output:q} > {log:q} 2>&1"

@@ -1,13 +1,18 @@
-"""One teacher a language: its settings know nothing of the other languages."""
+"""One teacher per language: its settings hold nothing of the other languages."""
 
-TEACHER = f"{PLAN.results}/teachers/{{lang}}/{{decoder}}/seed-{{seed}}"
+TEACHER = FILES.teacher("{lang}", "{decoder}", "{seed}")
 
 
 rule train_teacher:
     """Train the teacher of one language."""
     input:
-        unpack(lambda w: PLAN.teacher_inputs(w.lang)),
-        encoder=lambda w: PLAN.encoder_input(PLAN.teacher(w.lang).mode, PLAN.teacher_encoder(w.lang)),
+        unpack(
+            lambda w: needed(
+                PLAN.teacher_inputs(w.lang),
+                trained(FILES.teacher(w.lang, w.decoder, w.seed)),
+                PLAN.keys.teacher(w.lang, w.decoder, int(w.seed)),
+            )
+        ),
     output:
         model=directory(f"{TEACHER}/model"),
         log=f"{TEACHER}/metrics.jsonl",
@@ -24,11 +29,12 @@ rule train_teacher:
         runtime=minutes(240),
         gpu=GPU,
     params:
-        job=lambda w: PLAN.teacher_job(w.lang, w.decoder, int(w.seed)),
+        job=lambda w: PLAN.specs.teacher(w.lang, w.decoder, int(w.seed)),
         files=lambda w, input: files_json(named(input)),
         encoder=encoder_option,
         checkpoints=f"{TEACHER}/checkpoints",
-        code=code_key("tagdistill.training.stages"),
+        code=PLAN.code.train(),
+        key=lambda w: PLAN.keys.teacher(w.lang, w.decoder, int(w.seed)),
     message:
         "Train the {wildcards.decoder} teacher of {wildcards.lang}, seed {wildcards.seed}"
     shell:

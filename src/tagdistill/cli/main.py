@@ -94,6 +94,7 @@ def prepare(
     job: Job,
     out: Out,
     source: Annotated[Optional[Path], typer.Option(help="the raw file; none for the demo")] = None,  # noqa: UP045
+    path: Annotated[Optional[str], typer.Option(help="its path in the config, for messages")] = None,  # noqa: UP045
 ) -> None:
     """Turn a raw file into a corpus: one Parquet layout for every format."""
     from tagdistill.data.prepare import prepare
@@ -105,7 +106,7 @@ def prepare(
         out,
         language=told.language,
         split=told.split,
-        settings=told.settings,
+        settings=told.reading(path),
         task=told.task,
         labels=told.labels,
         limit=told.limit,

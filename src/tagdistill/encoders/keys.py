@@ -56,5 +56,5 @@ def _layers(config: dict[str, Any]) -> int:
 
 def content_revision(folder: Path) -> str:
     """Return a hash of the files of a model's folder that are read: it changes where they do, and with nothing else."""
-    files = {path.name: path for pattern in FILES for path in folder.glob(pattern)}
+    files = {path.name: path for pattern in FILES for path in folder.glob(pattern) if path.name != "README.md"}
     return sha256_json({name: sha256_file(files[name]) for name in sorted(files)})[:16]

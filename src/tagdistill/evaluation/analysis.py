@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from tagdistill.evaluation.significance import DRAWS, Bootstrap, Draws, Interval, interval, mean_and_sd, share
-from tagdistill.experiment.runs import Target, targets
+from tagdistill.experiment.runs import Runs, TestLanguage
 from tagdistill.settings.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -99,11 +99,11 @@ class Analysis:
         self.results, self.draws, self.seed = results, draws, seed
         self.bootstrap = Bootstrap(results.counts, draws=draws, seed=seed)
         self._value = results.main.set_index(["model", "language"])["value"].to_dict()
-        self.targets = targets(results.experiment)
+        self.targets = Runs(results.experiment).test_languages
         self.groups = _groups(self.targets)
         self.students = [self._student(name) for name in results.experiment.distill.objectives]
 
-    def target(self, language: str) -> Target:
+    def target(self, language: str) -> TestLanguage:
         return next(t for t in self.targets if t.language == language)
 
     def languages(self, role: str) -> list[str]:
@@ -285,7 +285,7 @@ def _by_language(rows) -> dict[str, dict[object, str]]:  # type: ignore[no-untyp
     return found
 
 
-def _groups(found: Sequence[Target]) -> list[Group]:
+def _groups(found: Sequence[TestLanguage]) -> list[Group]:
     """Return the groups that have languages; out-of-domain languages are averaged apart, left-out ones nowhere."""
     names = {"trained": ("in_language", "In-language"), "zero_shot": ("zero_shot", "Zero-shot")}
     groups = []

@@ -14,7 +14,7 @@ import pandas as pd
 from tagdistill.artifacts.files import read_json
 from tagdistill.errors import MismatchError
 from tagdistill.evaluation.metrics import FORMAT, read_counts
-from tagdistill.experiment.runs import Model, Target, _planned
+from tagdistill.experiment.runs import Model, Runs, TestLanguage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ def read_scores(results: Path, experiment: Experiment) -> Results:
     calibration: dict[str, dict[str, dict[str, float]]] = {}
     missing: list[str] = []
     known_types: dict[tuple[str, str], dict[str, Any]] = {}
-    for model, target, needed in _planned(experiment):
+    for model, target, needed in Runs(experiment).tests():
         path = metrics_path(results, model, target.language)
         if not path.exists():
             missing += [str(path.relative_to(results))] if needed else []
@@ -91,7 +91,7 @@ def read_record(path: Path, model: Model, language: str) -> dict[str, Any]:
     return record
 
 
-def _rows(record: dict[str, Any], model: Model, target: Target) -> Iterator[dict[str, Any]]:
+def _rows(record: dict[str, Any], model: Model, target: TestLanguage) -> Iterator[dict[str, Any]]:
     """Yield one row a score, over all labels (label "") and for each label."""
     head = {
         "model": model.name,

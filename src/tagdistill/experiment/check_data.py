@@ -45,8 +45,8 @@ def check_data(plan: Plan, where: str) -> list[str]:
     """
     parts: list[Part] = []
     away: set[str] = set()
-    for language in plan.languages:
-        for split in plan.splits(language):
+    for language in plan.runs.languages:
+        for split in plan.runs.splits(language):
             raw = plan.raw(language, split)
             if raw and not Path(raw).is_file():  # those that should be here `check_files` has looked at
                 away.add(raw)
@@ -57,7 +57,7 @@ def check_data(plan: Plan, where: str) -> list[str]:
 
 
 def _part(plan: Plan, language: str, split: str, source: Path | None, where: str) -> Part:
-    settings = plan.languages[language]
+    settings = plan.runs.languages[language]
     found = _read(plan, language, split, source, where)
     name = source_name(settings, split, source)
     file = str(source.resolve()) if source else name + (settings.code or language)
@@ -76,7 +76,7 @@ def _read(plan: Plan, language: str, split: str, source: Path | None, where: str
             source,
             language=language,
             split=split,
-            settings=plan.languages[language],
+            settings=plan.runs.languages[language],
             task=plan.experiment.task,
             labels=plan.experiment.labels,
             limit=getattr(plan.experiment.limit, split),
@@ -84,7 +84,7 @@ def _read(plan: Plan, language: str, split: str, source: Path | None, where: str
     except TagdistillError as error:
         if source and not isinstance(error, ConfigError):
             raise  # it names the file
-        group = "languages" if language in plan.trained else "zero_shot"
+        group = "languages" if language in plan.runs.trained else "zero_shot"
         place = (error.where or "").removeprefix(f"languages.{language}").lstrip(".")
         joint = "." if isinstance(error, ConfigError) and place else ": "
         raise error.at(f"{where}: {group}.{language}{joint}{place}".removesuffix(": ")) from None

@@ -1,4 +1,4 @@
-"""What one job of the workflow is told: exactly the settings that its result depends on, and no others.
+"""Job specifications: exactly the settings that the result of a job depends on, and no others.
 
 A job travels as JSON in a rule's `params`, so a changed value reruns the jobs that read it and nothing upstream. Where
 a job runs (device, threads) and where it finds its files are no part of it: they must not train anything anew.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field
 
@@ -20,6 +20,8 @@ from tagdistill.settings.language import Language
 from tagdistill.settings.training import StudentSettings, TeacherSettings
 from tagdistill.settings.validation import validate
 
+Job = TypeVar("Job", bound=Settings)
+
 
 class PrepareJob(Settings):
     """One split of one language, from its file to a corpus."""
@@ -30,6 +32,13 @@ class PrepareJob(Settings):
     task: str
     labels: Literal["upos"] | tuple[str, ...]
     limit: int | None = None
+
+    def reading(self, path: str | None) -> Language:
+        """Return the settings of the language with the path of the split's own file, for messages."""
+        given = self.settings.split(self.split)
+        if path is None or given is None:
+            return self.settings
+        return self.settings.model_copy(update={self.split: given.model_copy(update={"path": path})})
 
 
 class EncodeJob(Settings):
@@ -65,6 +74,7 @@ class StudentJob(Settings):
     unlabelled_languages: tuple[str, ...] = ()
     task: str
     labels: tuple[str, ...]
+    decoder: Decoder
     objective: str
     settings: StudentSettings
     distill: Distill
@@ -85,11 +95,12 @@ class EvaluateJob(Settings):
 
     @property
     def roles(self) -> dict[str, Literal["trained", "zero_shot"]]:
+        """Whether each language was trained."""
         return {name: "zero_shot" if name in self.zero_shot else "trained" for name in self.languages}
 
 
-def read_job(model: type[Settings], text: str) -> Any:
-    """Return the job in a JSON text, or in the file that @NAME names."""
+def read_job(model: type[Job], text: str) -> Job:
+    """Return the job in a JSON text, or in the file that @NAME names. Raises ConfigError for anything else."""
     try:
         values = json.loads(read_argument(text))
     except json.JSONDecodeError as error:

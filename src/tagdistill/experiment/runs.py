@@ -1,16 +1,27 @@
-"""The models and the languages they are tested on, as the settings call for them."""
+"""Which models an experiment trains and which languages each is tested on: one answer for rules and tables alike."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from tagdistill.experiment.config import available_splits, teacher_settings
-from tagdistill.settings.experiment import TEACHERS_ON_ALL, Experiment
+from tagdistill.settings.experiment import TEACHERS_ON_ALL
+from tagdistill.settings.language import CORPORA
 from tagdistill.settings.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from tagdistill.settings.base import Decoder
+    from tagdistill.settings.encoder import EncoderSettings
+    from tagdistill.settings.experiment import Experiment
+    from tagdistill.settings.language import Language
+    from tagdistill.settings.training import TeacherSettings
+
+Role = Literal["trained", "zero_shot"]
+OWN_LANGUAGE = "{lang}"  # in the name of a rule's files: the language of the teacher itself
 
 
 @dataclass(frozen=True)
@@ -19,63 +30,153 @@ class Model:
 
     kind: Literal["student", "teacher"]
     name: str  # its folder below results/NAME, and below predictions/ and metrics/
-    decoder: str
+    decoder: Decoder
     seed: int
     objective: str | None = None
     teacher: str | None = None
 
 
 @dataclass(frozen=True)
-class Target:
+class TestLanguage:
     """One language that models are tested on."""
 
+    __test__ = False  # not a test case, whatever pytest makes of the name
+
     language: str
-    role: Literal["trained", "zero_shot"]
+    role: Role
     out_of_domain: bool
     leave_out: str | None
 
     @property
     def averaged(self) -> bool:
+        """Whether the averages of a report include this language."""
         return self.leave_out is None
 
 
-def students(experiment: Experiment) -> list[Model]:
-    """Return the students that the settings call for, in config order."""
-    return [
-        Model("student", f"students/{name}/seed-{seed}", OBJECTIVES[name].decoder, seed, objective=name)
-        for name in experiment.distill.objectives
-        for seed in experiment.seeds
-    ]
+class Runs:
+    """The languages, models and tests of one experiment, in the order of its config."""
 
+    def __init__(
+        self, experiment: Experiment, resolve: Callable[[str, TeacherSettings], TeacherSettings] | None = None
+    ) -> None:
+        """Take the settings; `resolve` may name a language's own encoder and word vectors by their content."""
+        self.experiment = experiment
+        self.languages: dict[str, Language] = {**experiment.languages, **experiment.zero_shot}
+        self.trained = tuple(experiment.languages)
+        self.objectives: tuple[str, ...] = experiment.distill.objectives
+        self._splits = {
+            key: available_splits(key, language, trained=key in experiment.languages)
+            for key, language in self.languages.items()
+        }
+        teachers = {language: teacher_settings(experiment, language) for language in self.trained}
+        self._teachers = {key: resolve(key, teacher) for key, teacher in teachers.items()} if resolve else teachers
 
-def teachers(experiment: Experiment) -> list[Model]:
-    """Return the teachers that the objectives ask for, in config order."""
-    asked = {OBJECTIVES[objective].teacher_decoder for objective in experiment.distill.objectives}
-    return [
-        Model("teacher", f"teachers/{language}/{decoder}/seed-{seed}", decoder, seed, teacher=language)
-        for decoder in ("crf", "softmax")
-        if decoder in asked
-        for language in experiment.languages
-        for seed in teacher_settings(experiment, language).seeds
-    ]
+    # -- languages and splits
 
+    def splits(self, language: str) -> tuple[str, ...]:
+        """Return the splits of a language that are read."""
+        return self._splits[language]
 
-def targets(experiment: Experiment) -> list[Target]:
-    """Return the languages that have a test set: trained ones, then zero-shot ones."""
-    found = []
-    for role, languages in (("trained", experiment.languages), ("zero_shot", experiment.zero_shot)):
-        for key, language in languages.items():
-            if "test" in available_splits(key, language, trained=role == "trained"):
-                found.append(Target(key, role, language.out_of_domain, language.leave_out))  # type: ignore[arg-type]
-    return found
+    def with_split(self, split: str) -> tuple[str, ...]:
+        """Return the trained languages that have a split."""
+        return tuple(language for language in self.trained if split in self._splits[language])
 
+    def corpora(self, language: str) -> tuple[str, ...]:
+        """Return the splits of a language that its teacher scores."""
+        return tuple(split for split in CORPORA if split in self._splits[language])
 
-def _planned(experiment: Experiment) -> Iterator[tuple[Model, Target, bool]]:
-    """Yield model, language, and whether the metrics must be there: `auto` leaves teachers elsewhere open."""
-    everywhere = experiment.evaluate.teachers
-    few = len(experiment.languages) + len(experiment.zero_shot) <= TEACHERS_ON_ALL
-    for model in [*teachers(experiment), *students(experiment)]:
-        for target in targets(experiment):
-            own = model.kind == "student" or model.teacher == target.language
-            if own or everywhere == "all" or (everywhere == "auto" and few):
-                yield model, target, own or everywhere == "all"
+    @cached_property
+    def test_languages(self) -> list[TestLanguage]:
+        """The languages that have a test set: trained ones, then zero-shot ones."""
+        return [
+            TestLanguage(
+                key,
+                "trained" if key in self.experiment.languages else "zero_shot",
+                language.out_of_domain,
+                language.leave_out,
+            )
+            for key, language in self.languages.items()
+            if "test" in self._splits[key]
+        ]
+
+    @cached_property
+    def tested(self) -> tuple[str, ...]:
+        """The keys of the languages that have a test set."""
+        return tuple(test.language for test in self.test_languages)
+
+    # -- models
+
+    @property
+    def teacher_decoders(self) -> tuple[Decoder, ...]:
+        """The decoders of the teachers that the objectives need."""
+        decoders = {OBJECTIVES[objective].teacher_decoder for objective in self.objectives}
+        return tuple(sorted(decoder for decoder in decoders if decoder))
+
+    def teacher(self, language: str) -> TeacherSettings:
+        """Return the settings of the teacher of a language: the experiment's with the language's own on top."""
+        return self._teachers[language]
+
+    def teacher_encoder(self, language: str) -> EncoderSettings:
+        """Return the encoder of the teacher of a language: its own, or the experiment's."""
+        return self._teachers[language].encoder or self.experiment.encoder
+
+    def teaching_seed(self, language: str) -> int:
+        """Return the seed of the teacher that teaches; the others show the spread over seeds."""
+        return self._teachers[language].seeds[0]
+
+    @cached_property
+    def students(self) -> list[Model]:
+        """The students: one for each objective and seed."""
+        return [
+            Model(
+                "student", f"students/{objective}/seed-{seed}", OBJECTIVES[objective].decoder, seed, objective=objective
+            )
+            for objective in self.objectives
+            for seed in self.experiment.seeds
+        ]
+
+    @cached_property
+    def teachers(self) -> list[Model]:
+        """The teachers that the objectives need: one for each decoder, language and seed."""
+        return [
+            Model("teacher", f"teachers/{language}/{decoder}/seed-{seed}", decoder, seed, teacher=language)
+            for decoder in self.teacher_decoders
+            for language in self.trained
+            for seed in self._teachers[language].seeds
+        ]
+
+    @cached_property
+    def models(self) -> dict[str, Model]:
+        """All models by name, students first."""
+        return {model.name: model for model in [*self.students, *self.teachers]}
+
+    # -- tests
+
+    @property
+    def teachers_everywhere(self) -> bool:
+        """Whether every teacher is tested on every language, and not on its own alone."""
+        setting = self.experiment.evaluate.teachers
+        return setting == "all" or (setting == "auto" and len(self.languages) <= TEACHERS_ON_ALL)
+
+    def tests_of_teachers(self) -> tuple[str, ...]:
+        """Return the languages that every teacher is tested on; OWN_LANGUAGE stands for its own alone."""
+        return self.tested if self.teachers_everywhere else (OWN_LANGUAGE,)
+
+    def tests_of(self, model: Model) -> tuple[str, ...]:
+        """Return the languages that a model is tested on."""
+        if model.teacher is None or self.teachers_everywhere:
+            return self.tested
+        return (model.teacher,) if model.teacher in self.tested else ()
+
+    def tests(self) -> Iterator[tuple[Model, TestLanguage, bool]]:
+        """Yield each model with each language it is tested on, teachers first, and whether its metrics must be there.
+
+        With `teachers: auto` a teacher's metrics on another language may be missing: a larger experiment has none.
+        """
+        optional = self.experiment.evaluate.teachers == "auto"
+        for model in [*self.teachers, *self.students]:
+            languages = self.tests_of(model)
+            for test in self.test_languages:
+                if test.language in languages:
+                    own = model.teacher in (None, test.language)
+                    yield model, test, own or not optional

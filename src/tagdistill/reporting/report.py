@@ -15,7 +15,7 @@ from tagdistill.evaluation.scores import metrics_path, read_record, read_scores
 from tagdistill.evaluation.significance import DRAWS
 from tagdistill.evaluation.tables import in_language, write_tables, zero_shot
 from tagdistill.evaluation.variants import KINDS, Variant, variants
-from tagdistill.experiment.runs import Model, students, targets, teachers
+from tagdistill.experiment.runs import Model, Runs
 from tagdistill.reporting import data_sections, headline, sections
 from tagdistill.reporting.card import model_card
 from tagdistill.reporting.facts import (
@@ -52,7 +52,7 @@ def build_report(
     `encoder` the converted encoder's folder, for its licence. Raises DataError or MismatchError for a broken file.
     """
     analysis = Analysis(read_scores(results, experiment), draws=draws)
-    runs = read_runs(results, [*students(experiment), *teachers(experiment)])
+    runs = read_runs(results, Runs(experiment).models.values())
     stages = [stage for stage in read_stages(benchmarks) if stage.name != "report"]  # that is the report before this
     about = _about_encoder(encoder)
     reports = read_data_reports(results, experiment)
@@ -67,7 +67,7 @@ def build_report(
 
 def write_cards(results: Path, experiment: Experiment, folder: Path, *, encoder: Mapping[str, Any] | None) -> None:
     """Write `OBJECTIVE-seed-S.md` for every student whose model is there."""
-    for model in students(experiment):
+    for model in Runs(experiment).students:
         config = results / model.name / "model" / "config.json"
         if config.exists():
             records = read_metrics(results, experiment, model)
@@ -81,7 +81,9 @@ def write_cards(results: Path, experiment: Experiment, folder: Path, *, encoder:
 
 def read_metrics(results: Path, experiment: Experiment, model: Model) -> list[dict[str, Any]]:
     """Return the metrics of one model on the experiment's languages, as far as they are there."""
-    paths = {target.language: metrics_path(results, model, target.language) for target in targets(experiment)}
+    paths = {
+        target.language: metrics_path(results, model, target.language) for target in Runs(experiment).test_languages
+    }
     return [read_record(path, model, language) for language, path in paths.items() if path.exists()]
 
 

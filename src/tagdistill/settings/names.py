@@ -18,6 +18,15 @@ def names_in(folder: str) -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in (PACKAGE / folder).glob("[!_]*.py")))
 
 
+def module_of(folder: str, name: str) -> str:
+    """Return the full name of a module in a folder of the package.
+
+    >>> module_of(FORMATS, "conllu")
+    'tagdistill.data.readers.formats.conllu'
+    """
+    return ".".join((PACKAGE.name, *folder.split("/"), name))
+
+
 def summaries_in(folder: str) -> dict[str, str]:
     """Return the first line of the docstring of each module in a folder of the package, by name, without its stop."""
     import ast

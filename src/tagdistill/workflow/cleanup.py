@@ -10,7 +10,6 @@ import re
 import shutil
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import folder_size
@@ -25,6 +24,7 @@ from tagdistill.formatting import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 OLD = 24 * 3600  # seconds
 LEFT = re.compile(r"\..+\.(\d+)\.(tmp|old)\Z")  # `files.atomic_path` writes beside its target, under such a name
@@ -78,10 +78,10 @@ def _plan(path: Path, project: Path, root: str | None) -> Plan:
 
 def _users_own(plan: Plan, project: Path) -> Iterator[Path]:
     """Yield the files and folders that a config names, wherever they lie: nothing here makes them anew."""
-    pairs = ((language, split) for language in plan.languages for split in plan.splits(language))
-    raw = (plan.raw(*pair) for pair in pairs if plan.languages[pair[0]].given(pair[1]))
-    vectors = (plan.vectors_source(key) for key in plan.vectors_folders())
-    yield from ((project / path).resolve() for path in (*raw, *vectors, *plan.local_encoders()) if path)
+    pairs = ((language, split) for language in plan.runs.languages for split in plan.runs.splits(language))
+    raw = (plan.raw(*pair) for pair in pairs if plan.runs.languages[pair[0]].given(pair[1]))
+    vectors = (plan.local.vectors_source(key) for key in plan.specs.vectors())
+    yield from ((project / path).resolve() for path in (*raw, *vectors, *plan.local.encoders()) if path)
 
 
 def _touches(path: Path, own: set[Path]) -> bool:
@@ -91,9 +91,9 @@ def _touches(path: Path, own: set[Path]) -> bool:
 
 
 def _encoders(plans: list[Plan], project: Path) -> Iterator[Unused]:
-    used = {Path(plan.encoder_folder(encoder)).name for plan in plans for encoder in plan.encoders().values()}
+    used = {key for plan in plans for key in plan.encoder_folders()}
     # A folder that is not there now cannot be converted again: what was made of it stays.
-    away = any(not source.exists() for plan in plans for source in plan.local_encoders())
+    away = any(not source.exists() for plan in plans for source in plan.local.encoders())
     for path in _children(project / "resources" / "encoders"):
         kept = path.name in used or path.name.startswith((".", "path-") if away else ".")
         if not kept and (path / RECORD).is_file():  # a model that somebody put there has none
@@ -104,11 +104,11 @@ def _downloads(plans: list[Plan], project: Path) -> Iterator[Unused]:
     used = {
         project / (plan.raw(language, split) or "")
         for plan in plans
-        for language in plan.languages
-        for split in plan.splits(language)
+        for language in plan.runs.languages
+        for split in plan.runs.splits(language)
     }
     kept = {folder for file in used for folder in (file, *file.parents)}
-    names = {vectors.name for plan in plans for vectors in plan.vectors_folders().values() if vectors.name}
+    names = {vectors.name for plan in plans for vectors in plan.specs.vectors().values() if vectors.name}
     kept |= {path for path in (project / DOWNLOADS / "fasttext").glob("*") if path.name.partition(".vec")[0] in names}
     kept |= {project / DOWNLOADS / "fasttext"} if names else set()
     for source in sorted((*fetched_sources(), FASTTEXT.name)):  # other folders are the user's
@@ -120,7 +120,7 @@ def _downloads(plans: list[Plan], project: Path) -> Iterator[Unused]:
 
 
 def _vectors(plans: list[Plan], project: Path) -> Iterator[Unused]:
-    used = {key for plan in plans for key in plan.vectors_folders()}
+    used = {key for plan in plans for key in plan.specs.vectors()}
     for path in _children(project / VECTORS):
         if path.name not in used and not path.name.startswith(".") and (path / RECORD).is_file():
             yield Unused(path, "no config uses these word vectors")
@@ -142,8 +142,8 @@ def _features(plans: list[Plan], project: Path) -> Iterator[Unused]:
     keys: dict[str, set[str]] = {}
     languages: dict[str, set[str]] = {}
     for plan in plans:  # two configs may share a name
-        keys.setdefault(plan.name, set()).update(plan.encoders())
-        languages.setdefault(plan.name, set()).update(plan.languages)
+        keys.setdefault(plan.name, set()).update(plan.specs.encoders())
+        languages.setdefault(plan.name, set()).update(plan.runs.languages)
     for experiment in _children(project / "results"):
         for store in _children(experiment / "features"):
             if experiment.name not in keys:

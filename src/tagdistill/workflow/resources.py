@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 DAY = 24 * 60  # few partitions allow less; a job that asks for more than its partition allows is never started
 
 
-def memory(base: int) -> Callable[..., int]:
-    """Return the `mem_mb` of a rule: `base` MB and twice its input files, doubled at each further attempt."""
+def memory(base: int, more: Callable[[Any], float] | None = None) -> Callable[..., int]:
+    """Return the `mem_mb` of a rule: `base` MB and twice its input files, doubled at each further attempt.
+
+    `more` returns, from a job's wildcards, the MB of files that the job reads and that are no inputs of the rule.
+    """
 
     def mem_mb(wildcards: Any, input: Any, attempt: int) -> int:
-        return round(base + 2 * input.size_mb) * 2 ** (attempt - 1)
+        size = input.size_mb + (more(wildcards) if more else 0)
+        return round(base + 2 * size) * 2 ** (attempt - 1)
 
     return mem_mb
 

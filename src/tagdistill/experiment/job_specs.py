@@ -1,0 +1,217 @@
+"""The specification of each job of an experiment, as a rule passes it on: exactly the settings that its result needs.
+
+Settings that a job does not read stand at their defaults, and no path is in a specification: what is changed or moved
+then runs the jobs again that depend on it, and no others.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tagdistill.data.labels import label_list
+from tagdistill.data.sources.source import load_source
+from tagdistill.encoders.keys import encoder_key, feature_key
+from tagdistill.encoders.vectors import vectors_key
+from tagdistill.experiment.jobs import (
+    EncodeJob,
+    EvaluateJob,
+    PrepareJob,
+    StudentJob,
+    TeacherJob,
+    VectorsJob,
+    write_job,
+)
+from tagdistill.settings.distill import Anneal, Distill
+from tagdistill.settings.encoder import EncoderSettings, Vectors, WordEncoder
+from tagdistill.settings.language import SPLITS, Language
+from tagdistill.settings.objectives import OBJECTIVES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tagdistill.experiment.runs import Runs
+    from tagdistill.settings.training import Training
+
+# Keys of a language that decide its labels or how it is shown, and none of its tokens.
+LABEL_KEYS = {"label_map": {}, "scheme": "IOB2", "strict": False}
+SHOWN_KEYS: dict[str, Any] = {"out_of_domain": False, "leave_out": None, "licence": None}
+
+
+class JobSpecs:
+    """The specifications of the jobs of one experiment, each as one line of JSON."""
+
+    def __init__(self, runs: Runs) -> None:
+        self.runs, self.experiment = runs, runs.experiment
+        self.labels = label_list(self.experiment.task, self.experiment.labels)
+
+    # -- data
+
+    def download(self, raw: str, asking: Iterable[tuple[str, str]]) -> str:
+        """Return the job that fetches a file for some languages and splits; experiments share it."""
+        pairs = list(asking)
+        language, split = pairs[0]
+        settings, part = self.runs.languages[language], self.runs.languages[language].part(split)
+        known = {key: value for pair in pairs for key, value in self.runs.languages[pair[0]].sha256.items()}
+        pinned = ("source", "treebank", "release", "dataset", "subset", "revision")
+        plain = Language(
+            **{name: getattr(settings, name) for name in pinned},
+            code=load_source(settings.source).language_code(settings, language),
+            sha256={key: value for key, value in known.items() if key in (part, "archive")},
+        )
+        name = Path(raw).parts[1]
+        return write_job(PrepareJob(language=name, split=part, settings=plain, task="", labels="upos"))
+
+    def prepare(self, language: str, split: str) -> str:
+        """Return the job that reads one split into a corpus."""
+        return write_job(self._prepare(language, split))
+
+    def tokens(self, language: str, split: str) -> str:
+        """Return the part of a `prepare` job that decides the tokens of a corpus, and none of its labels."""
+        job = self._prepare(language, split)
+        columns = {key: value for key, value in job.settings.columns.items() if key != "tag"}
+        settings = job.settings.model_copy(update={**LABEL_KEYS, "names": (), "columns": columns})
+        return write_job(job.model_copy(update={"settings": settings, "task": "", "labels": ()}))
+
+    def _prepare(self, language: str, split: str) -> PrepareJob:
+        settings = self.runs.languages[language]
+        # What other stages read stays out: a change there must not prepare anything again.
+        own: dict[str, Any] = {name: None for name in SPLITS if name != split}
+        own |= {"teacher": {}, "splits": None, "sha256": {}, **SHOWN_KEYS}
+        if given := settings.given(split):
+            own[split] = given.model_copy(update={"path": None})  # known by its checksum
+        return PrepareJob(
+            language=language,
+            split=split,
+            settings=Language.model_validate(settings.model_copy(update=own).model_dump()),
+            task=self.experiment.task,
+            labels=self.experiment.labels,
+            limit=getattr(self.experiment.limit, split),
+        )
+
+    # -- encoders
+
+    def encoders(self) -> dict[str, EncoderSettings]:
+        """Return the settings of every encoder by the key of its features."""
+        used = [self.experiment.encoder, *(self.runs.teacher_encoder(language) for language in self.runs.trained)]
+        return {feature_key(encoder): encoder for encoder in used}
+
+    def encoder_of_folder(self, key: str) -> EncoderSettings:
+        """Return the settings of the encoder that is converted into `resources/encoders/KEY`."""
+        return next(encoder for encoder in self.encoders().values() if encoder_key(encoder) == key)
+
+    def convert_encoder(self, key: str) -> str:
+        """Return the job that writes the folder `resources/encoders/KEY`."""
+        encoder = self.encoder_of_folder(key)
+        plain = EncoderSettings(provider=encoder.provider, id=encoder.id, revision=encoder.revision)
+        return write_job(EncodeJob(encoder=plain))
+
+    def encode(self, key: str) -> str:
+        """Return the job that computes the features of that key."""
+        return write_job(EncodeJob(encoder=_as_frozen(self.encoders()[key])))
+
+    def vectors(self) -> dict[str, Vectors]:
+        """Return the word vectors that teachers read, by the name of their folder."""
+        used = (self.runs.teacher(language).vectors for language in self.runs.trained)
+        return {vectors_key(vectors): vectors for vectors in used if vectors}
+
+    def convert_vectors(self, key: str) -> str:
+        """Return the job that writes the folder `resources/vectors/KEY`."""
+        return write_job(VectorsJob(vectors=self.vectors()[key]))
+
+    # -- models
+
+    def teacher(self, language: str, decoder: str, seed: int) -> str:
+        """Return the job that trains a teacher; it holds nothing of other languages."""
+        settings = self.runs.teacher(language)
+        encoder = _as_read(settings, self.runs.teacher_encoder(language))
+        return write_job(
+            TeacherJob(
+                language=language,
+                task=self.experiment.task,
+                labels=self.labels,
+                decoder=decoder,  # type: ignore[arg-type]  # a wildcard of Snakemake's is any text
+                settings=settings.model_copy(update={"seeds": (0,), "encoder": None, "vectors": None}),
+                encoder=WordEncoder(**encoder.model_dump(), vectors=settings.vectors),
+                seed=seed,
+                kernel=self.experiment.kernel,
+            )
+        )
+
+    def uses_unlabelled(self, objective: str) -> bool:
+        """Return whether an objective trains on unlabelled text: it has a teacher and a share of such batches."""
+        return bool(OBJECTIVES[objective].needs) and self.experiment.distill.unlabelled_ratio > 0
+
+    def student(self, objective: str, seed: int) -> str:
+        """Return the job that trains a student."""
+        unlabelled = self.runs.with_split("unlabelled") if self.uses_unlabelled(objective) else ()
+        return write_job(
+            StudentJob(
+                languages=self.runs.trained,
+                dev_languages=self.runs.with_split("dev"),
+                unlabelled_languages=unlabelled,
+                task=self.experiment.task,
+                labels=self.labels,
+                decoder=OBJECTIVES[objective].decoder,
+                objective=objective,
+                settings=self.experiment.student,
+                distill=_as_distilled(objective, self.experiment.distill, unlabelled=bool(unlabelled)),
+                encoder=_as_read(self.experiment.student, self.experiment.encoder),
+                seed=seed,
+                kernel=self.experiment.kernel,
+            )
+        )
+
+    def evaluate(self, model: str) -> str:
+        """Return the job that scores a model, given by its name."""
+        planned = self.runs.models[model]
+        languages = self.runs.tests_of(planned)
+        return write_job(
+            EvaluateJob(
+                model=model,
+                languages=languages,
+                zero_shot=tuple(name for name in languages if name not in self.runs.trained),
+                own=planned.teacher,
+                decode=self.experiment.evaluate.decode,
+                kernel=self.experiment.kernel,
+            )
+        )
+
+    def report(self) -> str:
+        """Return the settings that the report is made from: the experiment's, without the places of files."""
+        groups: dict[str, dict[str, Language]] = {}
+        for name in ("languages", "zero_shot"):
+            listed: dict[str, Language] = getattr(self.experiment, name)
+            groups[name] = {key: _without_paths(language) for key, language in listed.items()}
+        return self.experiment.model_copy(update={"root": ".", **groups}).model_dump_json()
+
+
+def _without_paths(language: Language) -> Language:
+    given = {split: language.given(split) for split in SPLITS}
+    return language.model_copy(
+        update={name: split.model_copy(update={"path": None}) for name, split in given.items() if split}
+    )
+
+
+def _as_frozen(encoder: EncoderSettings) -> EncoderSettings:
+    plain = EncoderSettings.model_validate({})
+    return encoder.model_copy(update={"layers": plain.layers, "freeze_embeddings": plain.freeze_embeddings})
+
+
+def _as_read(settings: Training, encoder: EncoderSettings) -> EncoderSettings:
+    """Return the encoder settings with those that this mode does not read at their defaults."""
+    return _as_frozen(encoder) if settings.mode == "frozen" else encoder.model_copy(update={"tap": 6})
+
+
+def _as_distilled(objective: str, distill: Distill, *, unlabelled: bool) -> Distill:
+    """Return the distillation settings with those that this objective does not read at their defaults."""
+    plain = Distill.model_validate({})
+    return distill.model_copy(
+        update={
+            "objectives": (objective,),
+            "k": plain.k,  # the targets hold it
+            "temperature": distill.temperature if OBJECTIVES[objective].tempered else plain.temperature,
+            "anneal": distill.anneal if OBJECTIVES[objective].needs else Anneal.model_validate({}),
+            "unlabelled_ratio": distill.unlabelled_ratio if unlabelled else plain.unlabelled_ratio,
+        }
+    )
