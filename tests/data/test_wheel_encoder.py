@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from tagdistill.artifacts.files import sha256_file
-from tagdistill.encoders import wheel
+from tagdistill.encoders.convert import convert
 from tagdistill.encoders.features import encode_pieces
 from tagdistill.encoders.folder import EncoderInfo
 from tagdistill.encoders.load import load_encoder
 from tagdistill.encoders.pieces import WordPieces
-from tagdistill.encoders.providers import convert
+from tagdistill.encoders.providers import wheel
 from tagdistill.errors import TagdistillError
 from tagdistill.settings.encoder import EncoderSettings
 

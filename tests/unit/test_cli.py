@@ -179,7 +179,7 @@ def test_a_full_disk_is_said_in_words(error, main, monkeypatch, tmp_path):
     def fail(*_: object, **__: object) -> None:
         raise ValueError("while saving") from error
 
-    monkeypatch.setattr("tagdistill.encoders.providers.convert", fail)
+    monkeypatch.setattr("tagdistill.encoders.convert.convert", fail)
     code, _, err = main("convert-encoder", "--job", ENCODE, "--out", tmp_path / "e")
     assert code == 1
     assert err.startswith("error: no space left on the disk")

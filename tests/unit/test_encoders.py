@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,15 +20,19 @@ import torch
 import transformers
 
 from tagdistill.artifacts.files import read_json, sha256_file, write_json
-from tagdistill.encoders import wheel
+from tagdistill.encoders import quantised
+from tagdistill.encoders.convert import convert
 from tagdistill.encoders.folder import EncoderInfo
 from tagdistill.encoders.keys import encoder_key, feature_key
 from tagdistill.encoders.load import load_encoder
+from tagdistill.encoders.model_files import card_licence
 from tagdistill.encoders.pieces import WordPieces
-from tagdistill.encoders.providers import card_licence, convert
-from tagdistill.encoders.tiny import LAYERS, convert_tiny, tiny_tokenizer
+from tagdistill.encoders.provider import Provider, load_provider
+from tagdistill.encoders.providers import wheel
+from tagdistill.encoders.providers.tiny import LAYERS, convert_tiny, tiny_tokenizer
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
 from tagdistill.settings.encoder import EncoderSettings
+from tagdistill.settings.names import PROVIDERS, names_in
 
 TINY = EncoderSettings(provider="tiny", tap=2)
 TEXT = [["Hello", "world", "!"], ["日本語", "の", "テスト"], ["नमस्ते"], ["x" * 30, "y"]]
@@ -82,10 +89,41 @@ def test_a_local_copy_of_the_wheel_has_the_key_of_the_wheel():
 
 
 def test_keys_need_no_heavy_import():
-    code = "import sys, tagdistill.encoders.providers, tagdistill.encoders.features; print(sorted(set(sys.modules) & "
+    code = "import sys, tagdistill.encoders.convert, tagdistill.encoders.features; print(sorted(set(sys.modules) & "
     code += "{'torch', 'transformers', 'pandas', 'tokenizers', 'huggingface_hub'}))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", names_in(PROVIDERS))
+def test_a_provider_is_known_by_its_module(name):
+    provider = load_provider(name)
+    assert isinstance(provider, Provider)
+    full = EncoderSettings(provider=name, **{key: "x" * 40 for key, _ in provider.needs})
+    provider.check(full, "encoder")
+    assert encoder_key(full).startswith(f"{name}-")
+    for key, _ in provider.needs:
+        with pytest.raises(ConfigError, match=rf"encoder: provider '{name}' needs `{key}`"):
+            provider.check(full.model_copy(update={key: None}), "encoder")
+
+
+def test_a_local_encoder_is_known_by_its_content_alone(tiny, tmp_path):
+    provider, settings = load_provider("path"), EncoderSettings(provider="path", id="some/where")
+    shutil.copytree(tiny, tmp_path / "one")
+    (tmp_path / "one" / "README.md").write_text("---\nlicense: mit\n---\n")
+    shutil.copytree(tiny, tmp_path / "two")
+    shutil.copytree(tiny, tmp_path / "three")
+    config = read_json(tmp_path / "three" / "config.json")
+    write_json(tmp_path / "three" / "config.json", config | {"hidden_act": "relu"})
+    one, two, three = (provider.by_content(settings, tmp_path / name) for name in ("one", "two", "three"))
+    assert one == two != three and encoder_key(one) != encoder_key(three)
+    assert re.fullmatch(r"path-[0-9a-f]{8}", encoder_key(one))
+    named = one.model_copy(update={"id": "one"})  # as models saved it
+    assert encoder_key(named) == encoder_key(one)
+    for name in ("one", "two"):
+        convert(one, tmp_path / f"{name}.out", tmp_path / name)
+    left, right = (EncoderInfo.read(tmp_path / f"{name}.out") for name in ("one", "two"))
+    assert left == replace(right, licence="mit") and right.licence == "unknown"
 
 
 # ---- conversion
@@ -165,7 +203,7 @@ def test_an_unknown_architecture_is_an_error_without_traceback(tmp_path):
 
 HUB_JOB = """
 from pathlib import Path
-from tagdistill.encoders.providers import convert
+from tagdistill.encoders.convert import convert
 from tagdistill.errors import TagdistillError
 from tagdistill.settings.encoder import EncoderSettings
 try:
@@ -294,7 +332,7 @@ def test_four_bit_blocks_are_read_low_nibble_first():
 
     nibbles = bytes(low | (15 - low) << 4 for low in range(16))
     data = b"xx" + np.float16(0.5).tobytes() + nibbles + np.float16(2).tobytes() + bytes(16)
-    values = wheel.dequantise(data, 64, 2).reshape(2, 32)
+    values = quantised.dequantise(data, 64, 2).reshape(2, 32)
     assert values[0, :16].tolist() == [(low - 8) * 0.5 for low in range(16)]
     assert values[0, 16:].tolist() == [(7 - low) * 0.5 for low in range(16)]
     assert set(values[1].tolist()) == {-16.0}

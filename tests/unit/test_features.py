@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 from tagdistill.artifacts.files import sha256_file
 from tagdistill.data.corpus import read_corpus, write_corpus
 from tagdistill.encoders import features as module
+from tagdistill.encoders.convert import convert
 from tagdistill.encoders.features import FeatureStore, batch_states, cache_states, encode, encode_pieces
 from tagdistill.encoders.load import load_encoder
 from tagdistill.encoders.pieces import WordPieces
-from tagdistill.encoders.providers import convert
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
 from tagdistill.settings.encoder import EncoderSettings
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tagdistill.artifacts.files import sha256_file
+from tagdistill.encoders.providers import path as local_folder
 from tagdistill.errors import ConfigError
-from tagdistill.experiment import local_files
 from tagdistill.experiment.config import check_experiment
 from tagdistill.experiment.jobs import EncodeJob, EvaluateJob, PrepareJob, StudentJob, TeacherJob, read_job, write_job
 from tagdistill.experiment.layout import encoder_folder
@@ -253,7 +253,7 @@ def test_a_local_encoder_is_named_by_its_content_and_starts_at_root(tmp_path: Pa
     values = BASE | {"root": "data", "encoder": {"provider": "path", "id": "models/small"}}
 
     def key() -> str:
-        local_files._content.cache_clear()
+        local_folder._revision.cache_clear()
         of = Plan(check_experiment(values, "study.yaml"), tmp_path)
         folder = encoder_folder(of.experiment.encoder)
         jobs = of.specs.convert_encoder(folder.rsplit("/", 1)[1]) + of.specs.teacher("fr", "crf", 0)

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from tagdistill.encoders.pieces import WordPieces
 from tagdistill.encoders.pooling import pool
-from tagdistill.encoders.tiny import tiny_tokenizer
+from tagdistill.encoders.providers.tiny import tiny_tokenizer
 from tagdistill.errors import ConfigError
 
 POSITIONS = 12

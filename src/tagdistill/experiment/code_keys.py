@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tagdistill.artifacts.code_key import code_key
 from tagdistill.data.readers.read import format_of
 from tagdistill.distill.losses import loss_modules
-from tagdistill.settings.names import FORMATS, SOURCES, module_of
+from tagdistill.settings.names import FORMATS, PROVIDERS, SOURCES, module_of
 
 if TYPE_CHECKING:
     from tagdistill.experiment.runs import Runs
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PREPARE = "tagdistill.data.prepare"
 DATA_REPORT = "tagdistill.data.report"
-CONVERT_ENCODER = "tagdistill.encoders.providers"
+CONVERT_ENCODER = "tagdistill.encoders.convert"
 CONVERT_VECTORS = "tagdistill.encoders.convert_vectors"
 ENCODE = "tagdistill.encoders.features"
 TRAIN = "tagdistill.training.stages"
@@ -47,7 +47,7 @@ class CodeKeys:
 
     def convert_encoder(self, encoder: EncoderSettings) -> str:
         """Return the hash for converting an encoder: its provider is loaded by name."""
-        return code_key(CONVERT_ENCODER)
+        return code_key(CONVERT_ENCODER, module_of(PROVIDERS, encoder.provider))
 
     def convert_vectors(self) -> str:
         """Return the hash for converting word vectors."""

