@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from student_data import sentence_lengths
 
 from tagdistill.distill.dataset import Pool, Source
-from tagdistill.distill.target_table import LEAST, Targets, read_targets, write_targets
+from tagdistill.distill.target_table import MIN_LOG_PROB, Targets, read_targets, write_targets
 from tagdistill.models.batches import bucketed
 
 BATCH_WORDS = 2000
@@ -40,7 +40,7 @@ def made_up(words: int, labels: int, k: int, seed: int = 0) -> tuple[Targets, ND
     paths, log_prob = best_paths(exact, offsets, k)
     ids = [f"train-{number:06d}" for number in range(1, len(lengths) + 1)]
     metadata = {"labels": [f"L{label}" for label in range(labels)], "k": k, "kind": "targets"}
-    rounded = np.maximum(exact, LEAST).astype(np.float16)
+    rounded = np.maximum(exact, MIN_LOG_PROB).astype(np.float16)
     return Targets(ids, offsets, rounded, paths, log_prob, metadata), exact
 
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from tagdistill.distill.dataset import NO_LABEL, Pool, Source, mean_and_std, teacher_of
-from tagdistill.models.batches import bucketed, endless, gather, pad
+from tagdistill.distill.dataset import NO_LABEL, Pool, Source
+from tagdistill.distill.teacher_values import TeacherValues
+from tagdistill.models.batches import bucketed, endless, gather
+from tagdistill.training.assemble import mean_and_std
 
 
 def lengths_of(count: int, seed: int = 0, longest: int = 40) -> np.ndarray:
@@ -73,10 +75,6 @@ def test_gather_of_flat_labels():
     assert found.tolist() == [[5, 6], [7, NO_LABEL]]
 
 
-def test_pad_stacks_rows():
-    assert pad([torch.ones(1, 2), torch.ones(3, 2)], 4, torch.float32)[..., 0].tolist() == [[1, 0, 0, 0], [1, 1, 1, 0]]
-
-
 # ---- pools of several languages
 
 
@@ -98,26 +96,26 @@ def source_of(language: str, lengths: list[int], *, labelled: bool = True, seed:
 def test_a_batch_of_several_languages_keeps_every_value_with_its_sentence():
     pool = Pool([source_of("a", [2, 1, 3]), source_of("b", [4, 1], seed=1)])
     batch = pool.batch(np.array([4, 2, 3, 0]))  # rows of the pool: a0, a2, b0, b1 once sorted
+    teacher = TeacherValues(**batch["teacher"])
     assert batch["lengths"].tolist() == [2, 3, 4, 1]
     words = [[0, 1], [3, 4, 5], [1000, 1001, 1002, 1003], [1004]]
     for row, expected in enumerate(words):
         n = len(expected)
         assert batch["labels"][row].tolist() == expected + [NO_LABEL] * (4 - n)
         assert batch["vectors"][row, :n, 1].tolist() == expected
-        assert batch["log_posterior"][row, :n, 0].tolist() == [-word for word in expected]
-        assert batch["paths"][row, 2, :n].tolist() == [word % 200 for word in expected]
+        assert teacher.log_posterior[row, :n, 0].tolist() == [-word for word in expected]
+        assert teacher.paths[row, 2, :n].tolist() == [word % 200 for word in expected]
         assert not batch["vectors"][row, n:].any()
-    assert batch["path_log_prob"][:, 0].tolist() == [0, -2, -1000, -1001]
-    assert batch["vectors"].dtype == batch["log_posterior"].dtype == torch.float32
-    assert batch["paths"].dtype == torch.int64
-    assert teacher_of(batch).paths is batch["paths"]
-    assert teacher_of(batch).unary is None
+    assert teacher.path_log_prob[:, 0].tolist() == [0, -2, -1000, -1001]
+    assert batch["vectors"].dtype == teacher.log_posterior.dtype == torch.float32
+    assert teacher.paths.dtype == torch.int64
+    assert teacher.unary is None
 
 
 def test_text_without_labels_has_none_in_its_batch():
     batch = Pool([source_of("a", [2, 1], labelled=False)]).batch(np.array([0, 1]))
     assert "labels" not in batch
-    assert "log_posterior" in batch
+    assert "log_posterior" in batch["teacher"]
 
 
 def test_an_empty_pool_has_no_sentence():
@@ -126,8 +124,7 @@ def test_an_empty_pool_has_no_sentence():
 
 def test_languages_weigh_the_same_in_the_standardisation():
     """A language of many words does not set the mean of all."""
-    small = Source("a", [], np.array([0, 2]), torch.tensor([[0.0], [2.0]]).half())
-    large = Source("b", [], np.array([0, 100]), torch.full((100, 1), 11.0).half())
+    small, large = torch.tensor([[0.0], [2.0]]).half(), torch.full((100, 1), 11.0).half()
     mean, std = mean_and_std([small, large])
     assert mean.tolist() == [6.0]
     assert std.item() == pytest.approx(np.sqrt((0 + 4) / 4 + 121 / 2 - 36))

@@ -13,7 +13,7 @@ from tiny_runs import encoded, files_of, make_corpus, student_run, tiny_encoder
 from tagdistill.encoders.folder import EncoderInfo, weights_sha256
 from tagdistill.evaluation.predict import predict_file
 from tagdistill.export.bundle import export_student
-from tagdistill.training.stages import run_training
+from tagdistill.training.run import run_training
 
 TEXT = "b-per1 e-per2 o3 s-loc4\no1 s-per2\n"
 
@@ -29,7 +29,7 @@ def student(request, tmp_path_factory) -> tuple[Path, Path, str]:
     rest = {"mode": request.param, "tune_from": 1, "encoder_folder": encoder, "updates": 10}
     run = student_run(folder, [files], objective="baseline", **rest)
     run_training(run)
-    return run.model, encoder, request.param
+    return run.outputs.model, encoder, request.param
 
 
 def test_an_exported_student_stands_alone_and_labels_the_same(student, tmp_path):

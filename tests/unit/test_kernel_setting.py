@@ -16,7 +16,8 @@ from tagdistill.distill.dataset import CorpusFiles
 from tagdistill.distill.target_table import read_targets
 from tagdistill.errors import TagdistillError
 from tagdistill.evaluation.evaluate import evaluate_model
-from tagdistill.training.stages import Run, run_training
+from tagdistill.training.resume import fingerprint_of
+from tagdistill.training.run import Run, run_training
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,12 +43,12 @@ def trained(folder: Path, corpus: CorpusFiles) -> Run:
 def test_what_a_kernel_made_says_so(name: str, corpus: CorpusFiles, tmp_path: Path) -> None:
     with use_kernel(name):
         run = trained(tmp_path, corpus)
-        taught = with_targets(run.model, corpus, tmp_path)
+        taught = with_targets(run.outputs.model, corpus, tmp_path)
         folders = {"predictions": tmp_path / "p", "metrics": tmp_path / "m"}
-        evaluate_model(run.model, "teachers/aa/crf/seed-0", [corpus], {"aa": "trained"}, **folders)
+        evaluate_model(run.outputs.model, "teachers/aa/crf/seed-0", [corpus], {"aa": "trained"}, **folders)
     assert taught.targets is not None
-    assert read_json(run.summary)["kernel"] == name
-    assert read_json(run.model / "config.json")["kernel"] == name
+    assert read_json(run.outputs.summary)["kernel"] == name
+    assert read_json(run.outputs.model / "config.json")["kernel"] == name
     assert read_targets(taught.targets).metadata["kernel"] == name
     assert read_json(tmp_path / "m" / "aa.json")["kernel"] == name
 
@@ -55,12 +56,12 @@ def test_what_a_kernel_made_says_so(name: str, corpus: CorpusFiles, tmp_path: Pa
 def test_a_checkpoint_of_another_kernel_is_of_another_run(corpus: CorpusFiles, tmp_path: Path) -> None:
     run = teacher_run(tmp_path, corpus)
     with use_kernel("compiled"):
-        compiled = run.fingerprint()
-    assert compiled != run.fingerprint()
+        compiled = fingerprint_of(run)
+    assert compiled != fingerprint_of(run)
 
 
 def test_the_command_takes_the_kernel_it_is_told(corpus: CorpusFiles, tmp_path: Path) -> None:
-    taught = with_targets(trained(tmp_path, corpus).model, corpus, tmp_path)
+    taught = with_targets(trained(tmp_path, corpus).outputs.model, corpus, tmp_path)
     arguments = ["targets", "--scores", str(taught.scores), "--k", "4", "--out", str(tmp_path / "out.parquet")]
     done = CliRunner().invoke(cli.app, [*arguments, "--kernel", "compiled"])
     assert done.exit_code == 0, done.output

@@ -16,8 +16,8 @@ from tagdistill.artifacts.files import read_json, write_json
 from tagdistill.data.corpus import read_corpus
 from tagdistill.data.labels import is_well_formed
 from tagdistill.data.readers.options import Reading
-from tagdistill.distill.dataset import CorpusFiles, Pool, read_source
-from tagdistill.distill.score_corpus import inputs_of, score_corpus
+from tagdistill.distill.dataset import CorpusFiles, make_pool, read_source
+from tagdistill.distill.score_corpus import score_corpus
 from tagdistill.distill.score_table import read_scores
 from tagdistill.errors import DataError, MismatchError, TagdistillError
 from tagdistill.evaluation.evaluate import evaluate_model
@@ -28,7 +28,7 @@ from tagdistill.models.load import load_tagger
 from tagdistill.models.model import Model, load_model, save_model
 from tagdistill.models.tagger import BiLSTM, LockedDropout, TaggerSpec, constrain
 from tagdistill.settings.encoder import EncoderSettings
-from tagdistill.training.stages import run_training
+from tagdistill.training.run import run_training
 
 MODES = ("frozen", "finetune")
 
@@ -96,7 +96,7 @@ def test_a_saved_model_scores_as_before(head, decoder, tmp_path):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_config_tells_the_model_s_story(mode, project):
+def test_the_config_says_how_the_model_was_trained(mode, project):
     config = read_json(model_of(project, mode) / "config.json")
     frozen = mode == "frozen"
     assert config["labels"] == list(LABELS) == config["spec"]["labels"]
@@ -144,7 +144,7 @@ def test_a_folder_without_a_model_is_named(project, tmp_path):
         load_tagger(tmp_path)
     config = read_json(model_of(project, "frozen") / "config.json")
     write_json(tmp_path / "config.json", {**config, "format": 9})
-    with pytest.raises(MismatchError, match=r"config\.json: is 'tagger' of format 9, needed is 'tagger' of format 2"):
+    with pytest.raises(MismatchError, match=r"config\.json: format is 9, needed is 2"):
         load_tagger(tmp_path)
     write_json(tmp_path / "config.json", config)
     with pytest.raises(TagdistillError, match=r"model\.safetensors: cannot be read"):
@@ -224,7 +224,7 @@ def test_a_corpus_is_scored_sentence_by_sentence(mode, project, monkeypatch):
     """One batch for all, or one a sentence: the same emissions, in the order of the corpus."""
     loaded = load_tagger(model_of(project, mode))
     source = read_source(test_files(project, mode), loaded.labels)
-    pool = Pool([source], inputs_of(loaded, [source]))
+    pool = make_pool([source], loaded.model, loaded.words)
     together = emissions(loaded.model, pool.lengths, pool.batch)
     monkeypatch.setattr("tagdistill.models.inference.batches.__defaults__", (1,))
     alone = emissions(loaded.model, pool.lengths, pool.batch)

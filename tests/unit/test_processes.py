@@ -12,8 +12,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_runs import (
-    LABELS,
-    TINY,
     files_of,
     make_corpus,
     start,
@@ -24,15 +22,12 @@ from tiny_runs import (
 )
 
 from tagdistill.artifacts.files import read_json
-from tagdistill.distill.dataset import Pool, read_source
-from tagdistill.distill.losses import load_loss
 from tagdistill.errors import ConfigError
-from tagdistill.settings.objectives import OBJECTIVES
-from tagdistill.training import stages
+from tagdistill.training.assemble import assemble
 from tagdistill.training.checkpoints import BEST
 from tagdistill.training.processes import Processes, launch
-from tagdistill.training.stages import run_training
-from tagdistill.training.trainer import Learner
+from tagdistill.training.run import run_training
+from tagdistill.training.trainer import Learner, train
 from tagdistill.training.updates import Update, Updates
 
 
@@ -52,18 +47,17 @@ def test_the_gradients_of_the_shares_are_that_of_the_batch(objective: str, sente
     teacher = teacher_run(tmp_path / "teacher", files, updates=2)
     run_training(teacher)
     run = student_run(
-        tmp_path / "student", [with_targets(teacher.model, files, tmp_path)], objective=objective, dropout=0
+        tmp_path / "student", [with_targets(teacher.outputs.model, files, tmp_path)], objective=objective, dropout=0
     )
-    source = read_source(run.train[0], LABELS, OBJECTIVES[objective], TINY)
     torch.manual_seed(0)
-    loss = load_loss(objective) if OBJECTIVES[objective].needs else None
-    learner = Learner(stages._model(run, [source])[0], loss, 1.0)
+    parts = assemble(run)
+    learner = Learner(parts.model, parts.loss, 1.0)
 
     def gradients(number: int) -> list[torch.Tensor]:
         learner.zero_grad()
         for rank in range(number):
             update = Update(labelled=True, rows=np.arange(sentences), teacher_weight=0.5)
-            batch = Updates(Pool([source]), None, [update], Processes(rank, number))[0]
+            batch = Updates(parts.updates.labelled, None, [update], Processes(rank, number))[0]
             (learner(**batch)["loss"] * batch["share"]).backward()
         return [p.grad.clone() for p in learner.parameters() if p.grad is not None]
 
@@ -80,7 +74,7 @@ def test_two_processes_train_the_model_that_one_trains_and_go_on_after_a_kill(tm
     process = start(both, processes=2, TAGDISTILL_CHECKPOINT_SECONDS="0.2")
     wait_for_a_checkpoint(both, process, after=20, seconds=120)
     kill_all(process)
-    assert not both.model.exists(), "it was faster than the test"
+    assert not both.outputs.model.exists(), "it was faster than the test"
     process = start(both, processes=2)
     try:
         assert process.wait(120) == 0, (tmp_path / "both/log.txt").read_text()
@@ -89,14 +83,14 @@ def test_two_processes_train_the_model_that_one_trains_and_go_on_after_a_kill(tm
             kill_all(process)
     said = (tmp_path / "both/log.txt").read_text()
     assert said.count("resuming from checkpoint-") == 1  # one of them speaks
-    ours, theirs = (load_file(run.model / "model.safetensors") for run in (both, alone))
+    ours, theirs = (load_file(run.outputs.model / "model.safetensors") for run in (both, alone))
     for name, weight in theirs.items():
         torch.testing.assert_close(ours[name], weight, atol=1e-4, rtol=1e-3)
-    one, two = (read_json(run.summary) for run in (alone, both))
+    one, two = (read_json(run.outputs.summary) for run in (alone, both))
     assert (one["processes"], two["processes"]) == (1, 2)
     assert one["dev"] == pytest.approx(two["dev"], abs=0.02)
-    assert {path.name for path in both.model.parent.iterdir()} >= {"model", "metrics.jsonl", "training.json"}
-    assert not both.checkpoints.exists()
+    assert {path.name for path in both.outputs.model.parent.iterdir()} >= {"model", "metrics.jsonl", "training.json"}
+    assert not both.outputs.checkpoints.exists()
 
 
 @pytest.mark.parametrize("death", ["a setting", "a signal"])
@@ -122,10 +116,11 @@ def test_only_the_first_process_reads_what_it_removes_when_it_is_done(tmp_path):
     """The others may come to it when it is gone."""
     files = files_of(make_corpus(tmp_path, "aa", "train", 12))
     run = teacher_run(tmp_path / "run", files, updates=2, processes=Processes(rank=1, number=1))
-    run.checkpoints.mkdir(parents=True)
-    (run.checkpoints / BEST).write_text("half removed")
-    _, outcome = stages._train(run)
-    assert outcome["best"] is None
+    run.outputs.checkpoints.mkdir(parents=True)
+    (run.outputs.checkpoints / BEST).write_text("half removed")
+    parts = assemble(run)
+    outcome = train(parts.model, parts.updates, run.settings, checkpoints=run.outputs.checkpoints, seed=0)
+    assert outcome.best is None
 
 
 def ended_within(process: subprocess.Popen[bytes], seconds: float) -> int | None:
@@ -148,7 +143,7 @@ def kill_all(process: subprocess.Popen[bytes]) -> None:
 
 
 def test_more_gpus_than_there_are_is_an_error_in_words(tmp_path):
-    with pytest.raises(ConfigError, match="2 GPUs are asked for, 0 can be seen with device cpu"):
+    with pytest.raises(ConfigError, match="2 GPUs are asked for, 0 are visible with device cpu"):
         launch(2, "cpu")
     run = teacher_run(tmp_path / "run", files_of(make_corpus(tmp_path, "aa", "train", 4)), updates=2)
     assert start(run, "--gpus", "2").wait(120) == 1

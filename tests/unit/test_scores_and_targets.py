@@ -15,7 +15,7 @@ from tagdistill.artifacts.files import sha256_file
 from tagdistill.artifacts.parquet import ROW_GROUP, check_belongs, read_table, write_table
 from tagdistill.crf import LinearChain
 from tagdistill.data.corpus import read_corpus, write_corpus
-from tagdistill.distill.dataset import CorpusFiles, read_source
+from tagdistill.distill.dataset import CorpusFiles, Source, read_source
 from tagdistill.distill.score_table import Scores, read_scores, write_scores
 from tagdistill.distill.target_table import (
     Targets,
@@ -25,6 +25,7 @@ from tagdistill.distill.target_table import (
     targets_of,
     write_targets,
 )
+from tagdistill.distill.teacher_files import with_teacher
 from tagdistill.errors import DataError, MismatchError
 from tagdistill.settings.objectives import OBJECTIVES
 
@@ -41,7 +42,7 @@ def scores_of(lengths: list[int], labels: list[str] = LABELS, *, sd: float = 2.0
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     size = len(labels)
     ids = [f"train-{number:06}" for number in range(1, len(lengths) + 1)]
-    story = {
+    described = {
         "language": "fr",
         "labels": labels,
         "decoder": "crf",
@@ -49,7 +50,7 @@ def scores_of(lengths: list[int], labels: list[str] = LABELS, *, sd: float = 2.0
         "teacher_sha256": "t",
         **metadata,
     }
-    return Scores(ids, offsets, normal(offsets[-1], size), normal(size, size), normal(size), normal(size), story)
+    return Scores(ids, offsets, normal(offsets[-1], size), normal(size, size), normal(size), normal(size), described)
 
 
 def chain_of(scores: Scores, row: int) -> LinearChain:
@@ -180,6 +181,10 @@ def test_labels_and_corpus_are_compared(tmp_path):
     check_belongs(Path("t.parquet"), {"labels": ["a"]}, labels=["a"])
 
 
+def taught(files: CorpusFiles, objective: str) -> Source:
+    return with_teacher(read_source(files, LABELS), files, LABELS, OBJECTIVES[objective])
+
+
 @pytest.mark.parametrize("objective", ["posterior", "structural"])
 def test_a_student_refuses_targets_of_another_text_or_label_list(objective, tmp_path):
     story = {"language": "fr", "split": "train", "task": "ner", "labels": LABELS}
@@ -187,21 +192,21 @@ def test_a_student_refuses_targets_of_another_text_or_label_list(objective, tmp_
     files = CorpusFiles("fr", tmp_path / "c.parquet", None, tmp_path / "targets.parquet", tmp_path / "scores.parquet")
     exported(scores_of([2]), tmp_path)
     with pytest.raises(MismatchError, match="corpus_sha256 is 'c', needed is"):
-        read_source(files, LABELS, OBJECTIVES[objective])
+        taught(files, objective)
     exported(scores_of([2], labels=["O", "B-X", "I-Y"]), tmp_path)
     with pytest.raises(MismatchError, match=r"labels is \['O', 'B-X', 'I-Y'\], needed is \['O', 'B-X', 'I-X'\]"):
-        read_source(files, LABELS, OBJECTIVES[objective])
+        taught(files, objective)
     sha256 = read_corpus(tmp_path / "c.parquet").sha256
     exported(scores_of([2], corpus_sha256=sha256, decoder="softmax"), tmp_path)
     with pytest.raises(MismatchError, match="scores of a softmax teacher, needed are those of a crf one"):
-        read_source(files, LABELS, OBJECTIVES[objective])
+        taught(files, objective)
     exported(scores_of([2], language="nl"), tmp_path)
     with pytest.raises(MismatchError, match="language is 'nl', needed is 'fr'"):
-        read_source(files, LABELS, OBJECTIVES[objective])
+        taught(files, objective)
     with pytest.raises(MismatchError, match=r"c\.parquet: language is 'fr', needed is 'nl'"):
         read_source(replace(files, language="nl"), LABELS)
     with pytest.raises(DataError, match="needs the teacher's"):
-        read_source(replace(files, targets=None, scores=None), LABELS, OBJECTIVES[objective])
+        taught(replace(files, targets=None, scores=None), objective)
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "empty", "absent", "foreign"])

@@ -21,6 +21,7 @@ from tiny_runs import (
     TINY,
     files_of,
     make_corpus,
+    outputs_in,
     start,
     student_run,
     teacher_run,
@@ -34,9 +35,11 @@ from tagdistill.distill.dataset import CorpusFiles, Source
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
 from tagdistill.settings.training import TeacherSettings
 from tagdistill.settings.validation import validate
-from tagdistill.training import stages, trainer
+from tagdistill.training import assemble, resume, trainer
+from tagdistill.training.assemble import one_teacher_each
 from tagdistill.training.checkpoints import COMPLETE, last_checkpoint
-from tagdistill.training.stages import Run, one_teacher_each, run_training
+from tagdistill.training.resume import fingerprint_of
+from tagdistill.training.run import Machine, Run, run_training
 from tagdistill.training.updates import Updates
 
 
@@ -74,11 +77,11 @@ def interrupted(monkeypatch, *, saves: set[int], at: int):
 
 
 def weights(run: Run) -> str:
-    return sha256_file(run.model / "model.safetensors")
+    return sha256_file(run.outputs.model / "model.safetensors")
 
 
 def lines(run: Run) -> list[dict]:
-    return [json.loads(line) for line in run.log.read_text().splitlines()]
+    return [json.loads(line) for line in run.outputs.log.read_text().splitlines()]
 
 
 def without_times(run: Run) -> list[dict]:
@@ -102,14 +105,14 @@ def test_a_teacher_learns_and_says_how_it_went(data, tmp_path):
     dev = [line for line in lines(run) if "dev" in line]
     assert [line["update"] for line in dev] == [20, 40, 60, 80]
     assert set(dev[0]["dev"]) == {"macro", "pooled", "aa"}
-    summary = read_json(run.summary)
+    summary = read_json(run.outputs.summary)
     best = max(dev, key=lambda line: line["dev"]["macro"])
     assert summary["dev"] == best["dev"]["macro"] > 40
     assert (summary["best_update"], summary["updates"], summary["seed"]) == (best["update"], 80, 0)
     assert summary["objective"] is None
     assert summary["words_per_second"] > 0
     assert summary["seconds"] > 0
-    assert not run.checkpoints.exists()
+    assert not run.outputs.checkpoints.exists()
 
 
 def falls(losses: list[float]) -> bool:
@@ -121,11 +124,11 @@ def test_a_student_learns_from_its_teacher_alone(objective, data, tmp_path):
     """Gold weighs nothing here: what the student knows, the teacher told it."""
     teacher = teacher_run(tmp_path / "teacher", data["aa/train"], updates=100)
     run_training(teacher)
-    taught = with_targets(teacher.model, data["aa/train"], tmp_path)
+    taught = with_targets(teacher.outputs.model, data["aa/train"], tmp_path)
     alone = {"anneal": {"from": 1.0, "to": 1.0}}
     run = student_run(tmp_path / "s", [taught], [data["aa/dev"]], objective=objective, distill=alone, updates=100)
     run_training(run)
-    assert read_json(run.summary)["dev"] > 40
+    assert read_json(run.outputs.summary)["dev"] > 40
     told = [line for line in lines(run) if "loss" in line]
     assert falls([line["teacher"] for line in told])
     assert {line["gold"] for line in told} == {0.0}
@@ -136,11 +139,11 @@ def test_the_log_tells_the_parts_of_the_updates_that_had_them(data, tmp_path, mo
     teacher = teacher_run(tmp_path / "teacher", data["aa/train"], updates=8)
     run_training(teacher)
     plain = files_of(make_corpus(tmp_path, "aa", "unlabelled", 40, labelled=False))
-    taught, more = (with_targets(teacher.model, files, tmp_path) for files in (data["aa/train"], plain))
+    taught, more = (with_targets(teacher.outputs.model, files, tmp_path) for files in (data["aa/train"], plain))
     half = {"anneal": {"from": 0.5, "to": 0.5}, "unlabelled_ratio": 1.0}
     run = student_run(tmp_path / "s", [taught], unlabelled=[more], distill=half, updates=100)
 
-    def parts(chain, gold, teacher, objective, weight, temperature):
+    def parts(chain, gold, teacher, loss, weight, temperature):
         nothing = 0 * chain.emissions.sum()
         return {"loss": nothing + 2, "teacher": nothing + 4, "gold": nothing + (8 if gold is not None else 0)}
 
@@ -149,27 +152,27 @@ def test_the_log_tells_the_parts_of_the_updates_that_had_them(data, tmp_path, mo
     told = [line for line in lines(run) if "loss" in line]
     assert len(told) == 50  # two updates a line, one of each kind
     assert {(line["loss"], line["gold"], line["teacher"], line["teacher_weight"]) for line in told} == {(2, 8, 4, 0.5)}
-    assert read_json(run.model / "config.json")["distill"]["anneal"] == {"from": 0.5, "to": 0.5, "tau": None}
+    assert read_json(run.outputs.model / "config.json")["distill"]["anneal"] == {"from": 0.5, "to": 0.5, "tau": None}
 
 
 def test_a_softmax_model_has_no_transitions_to_train(data, tmp_path):
     run = teacher_run(tmp_path, data["aa/train"], decoder="softmax")
     run_training(run)
-    state = load_file(run.model / "model.safetensors")
+    state = load_file(run.outputs.model / "model.safetensors")
     for name in ("transitions", "start", "end"):
         assert not state[f"tagger.{name}"].any(), name
     crf = teacher_run(tmp_path / "crf", data["aa/train"])
     run_training(crf)
     labels = len(LABELS)
-    apart = read_json(crf.summary)["parameters"] - read_json(run.summary)["parameters"]
+    apart = read_json(crf.outputs.summary)["parameters"] - read_json(run.outputs.summary)["parameters"]
     assert apart == labels * labels + 2 * labels
-    assert load_file(crf.model / "model.safetensors")["tagger.transitions"].any()
+    assert load_file(crf.outputs.model / "model.safetensors")["tagger.transitions"].any()
 
 
 def test_the_standardisation_is_saved_with_the_model(data, tmp_path):
     run = teacher_run(tmp_path, data["aa/train"])
     run_training(run)
-    state = load_file(run.model / "model.safetensors")
+    state = load_file(run.outputs.model / "model.safetensors")
     features = load_file(data["aa/train"].features)["features"].double()
     torch.testing.assert_close(state["tagger.mean"], features.mean(0).float())
     torch.testing.assert_close(state["tagger.std"], features.std(0, correction=0).float())
@@ -190,7 +193,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data, tmp_
     assert first == again
     assert first != other
     assert without_times(runs[0]) == without_times(runs[1])
-    assert (runs[0].model / "config.json").read_bytes() == (runs[1].model / "config.json").read_bytes()
+    assert (runs[0].outputs.model / "config.json").read_bytes() == (runs[1].outputs.model / "config.json").read_bytes()
 
 
 VARIANTS = {
@@ -211,7 +214,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(name, data, tmp_path, monkey
     run_training(whole)
     with interrupted(monkeypatch, saves={2, 5}, at=9):  # dev was scored at 6 and 9 since: the best may be later
         run_training(broken)
-    assert not broken.model.exists()
+    assert not broken.outputs.model.exists()
     with interrupted(monkeypatch, saves={7}, at=8):
         run_training(broken)
     drawn: list[int] = []
@@ -223,14 +226,14 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(name, data, tmp_path, monkey
     assert drawn == [7, 8, 9, 10, 11]  # not from the start: that would end alike, but late
     assert weights(broken) == weights(whole)
     assert without_times(broken) == without_times(whole)
-    assert read_json(broken.summary)["best_update"] == read_json(whole.summary)["best_update"]
+    assert read_json(broken.outputs.summary)["best_update"] == read_json(whole.outputs.summary)["best_update"]
 
 
 def test_a_resumed_student_ends_as_an_uninterrupted_one(data, tmp_path, monkeypatch):
     teacher = teacher_run(tmp_path / "teacher", data["aa/train"], updates=8)
     run_training(teacher)
     plain = files_of(make_corpus(tmp_path, "aa", "unlabelled", 40, labelled=False))
-    taught, more = (with_targets(teacher.model, files, tmp_path) for files in (data["aa/train"], plain))
+    taught, more = (with_targets(teacher.outputs.model, files, tmp_path) for files in (data["aa/train"], plain))
     runs = [
         student_run(
             tmp_path / name, [taught], [data["aa/dev"], data["bb/dev"]], unlabelled=[more], objective="structural"
@@ -248,18 +251,13 @@ def test_a_process_that_is_killed_goes_on_where_it_was(data, tmp_path):
     """The real command, kill -9, and the same command again."""
     whole = teacher_run(tmp_path / "whole", data["aa/train"], data["aa/dev"], updates=400, evaluations=8)
     run_training(whole)
-    broken = replace(
-        whole,
-        **{
-            name: tmp_path / "broken" / getattr(whole, name).name for name in ("model", "log", "summary", "checkpoints")
-        },
-    )
+    broken = replace(whole, outputs=outputs_in(tmp_path / "broken"))
     process = start(broken, TAGDISTILL_CHECKPOINT_SECONDS="0.05")
     wait_for_a_checkpoint(broken, process, after=20)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not broken.model.exists(), "it was faster than the test"
-    assert broken.checkpoints.exists()
+    assert not broken.outputs.model.exists(), "it was faster than the test"
+    assert broken.outputs.checkpoints.exists()
     process = start(broken)
     assert process.wait(60) == 0
     said = (tmp_path / "broken" / "log.txt").read_text()
@@ -276,13 +274,13 @@ def stopped(data, tmp_path, monkeypatch) -> Run:
     run = teacher_run(tmp_path / "run", data["aa/train"], data["aa/dev"])
     with interrupted(monkeypatch, saves={3, 6}, at=8):
         run_training(run)
-    assert {path.name for path in run.checkpoints.glob("checkpoint-*")} == {"checkpoint-3", "checkpoint-6"}
+    assert {path.name for path in run.outputs.checkpoints.glob("checkpoint-*")} == {"checkpoint-3", "checkpoint-6"}
     return run
 
 
 @pytest.mark.parametrize("damage", ["no marker", "cut", "missing", "empty folder"])
-def test_a_half_written_checkpoint_is_left_out(damage, stopped, data, tmp_path, caplog):
-    newest = stopped.checkpoints / "checkpoint-6"
+def test_an_incomplete_checkpoint_is_ignored(damage, stopped, data, tmp_path, caplog):
+    newest = stopped.outputs.checkpoints / "checkpoint-6"
     if damage == "no marker":
         (newest / COMPLETE).unlink()
     elif damage == "cut":
@@ -290,21 +288,21 @@ def test_a_half_written_checkpoint_is_left_out(damage, stopped, data, tmp_path, 
     elif damage == "missing":
         (newest / "rng_state.pth").unlink()
     else:
-        (stopped.checkpoints / "checkpoint-7").mkdir()
+        (stopped.outputs.checkpoints / "checkpoint-7").mkdir()
     expected = "checkpoint-6" if damage == "empty folder" else "checkpoint-3"
     with caplog.at_level(logging.INFO):
         run_training(stopped)
-    assert "is half written: leaving it out" in caplog.text
+    assert "is incomplete: ignoring it" in caplog.text
     assert f"resuming from {expected}" in caplog.text
     whole = teacher_run(tmp_path / "whole", data["aa/train"], data["aa/dev"])
     run_training(whole)
     assert weights(stopped) == weights(whole)
 
 
-def test_without_a_whole_checkpoint_training_starts_anew(stopped, caplog):
-    for marker in stopped.checkpoints.glob(f"*/{COMPLETE}"):
+def test_without_a_whole_checkpoint_training_starts_again(stopped, caplog):
+    for marker in stopped.outputs.checkpoints.glob(f"*/{COMPLETE}"):
         marker.unlink()
-    assert last_checkpoint(stopped.checkpoints) is None
+    assert last_checkpoint(stopped.outputs.checkpoints) is None
     with caplog.at_level(logging.INFO):
         run_training(stopped)
     assert "resuming" not in caplog.text
@@ -317,7 +315,7 @@ CHANGES = {
     "data": lambda run, data: {"train": [data["bb/train"]]},
     "dev": lambda run, data: {"dev": [data["bb/dev"]]},
     "encoder": lambda run, data: {"encoder": TINY.model_copy(update={"freeze_embeddings": False})},
-    "threads": lambda run, data: {"threads": 2},
+    "threads": lambda run, data: {"machine": Machine(threads=2)},
     "decoder": lambda run, data: {"decoder": "softmax"},
 }
 
@@ -325,15 +323,16 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_decides_the_weights_is_in_the_fingerprint(change, data, tmp_path):
     run = teacher_run(tmp_path, data["aa/train"], data["aa/dev"])
-    assert run.fingerprint() == teacher_run(tmp_path / "elsewhere", data["aa/train"], data["aa/dev"]).fingerprint()
-    assert replace(run, **CHANGES[change](run, data)).fingerprint() != run.fingerprint()
+    elsewhere = teacher_run(tmp_path / "elsewhere", data["aa/train"], data["aa/dev"])
+    assert fingerprint_of(run) == fingerprint_of(elsewhere)
+    assert fingerprint_of(replace(run, **CHANGES[change](run, data))) != fingerprint_of(run)
 
 
 def test_checkpoints_of_another_run_are_dropped_and_it_is_said(stopped, data, tmp_path, caplog):
     other = replace(stopped, seed=7)
     with caplog.at_level(logging.INFO):
         run_training(other)
-    assert "the checkpoints here are of other settings, data or code: starting anew" in caplog.text
+    assert "the checkpoints here are of other settings, data or code: starting again" in caplog.text
     assert "resuming" not in caplog.text
     fresh = teacher_run(tmp_path / "fresh", data["aa/train"], data["aa/dev"], seed=7)
     run_training(fresh)
@@ -341,31 +340,31 @@ def test_checkpoints_of_another_run_are_dropped_and_it_is_said(stopped, data, tm
 
 
 def test_checkpoints_of_an_unknown_run_are_dropped(stopped, caplog):
-    (stopped.checkpoints / "fingerprint.json").unlink()
+    (stopped.outputs.checkpoints / "fingerprint.json").unlink()
     with caplog.at_level(logging.INFO):
         run_training(stopped)
-    assert "starting anew" in caplog.text
+    assert "starting again" in caplog.text
     assert "resuming" not in caplog.text
 
 
 def test_other_code_drops_checkpoints_too(stopped, monkeypatch, caplog):
-    monkeypatch.setattr(stages, "code_key", lambda *modules: "other")
+    monkeypatch.setattr(resume, "code_key", lambda *modules: "other")
     with caplog.at_level(logging.INFO):
         run_training(stopped)
-    assert "starting anew" in caplog.text
+    assert "starting again" in caplog.text
 
 
 def test_the_seconds_of_a_killed_run_count(stopped):
-    marker = stopped.checkpoints / "checkpoint-6" / COMPLETE
+    marker = stopped.outputs.checkpoints / "checkpoint-6" / COMPLETE
     marker.write_text(json.dumps({**read_json(marker), "seconds": 1000.0}))
     run_training(stopped)
-    assert 1000 < read_json(stopped.summary)["seconds"] < 1100
+    assert 1000 < read_json(stopped.outputs.summary)["seconds"] < 1100
 
 
 def test_a_second_run_waits_until_the_first_has_ended(data, tmp_path, caplog):
     run = teacher_run(tmp_path / "run", data["aa/train"], updates=2)
-    run.checkpoints.mkdir(parents=True)
-    with caplog.at_level(logging.WARNING), FileLock(run.checkpoints.with_name("training.lock")):
+    run.outputs.checkpoints.mkdir(parents=True)
+    with caplog.at_level(logging.WARNING), FileLock(run.outputs.checkpoints.with_name("training.lock")):
         waiting = threading.Thread(target=run_training, args=(run,))
         waiting.start()
         deadline = time.monotonic() + 20
@@ -373,11 +372,11 @@ def test_a_second_run_waits_until_the_first_has_ended(data, tmp_path, caplog):
             assert time.monotonic() < deadline
             time.sleep(0.01)
         time.sleep(0.2)
-        assert not run.model.exists()
-        assert list(run.checkpoints.iterdir()) == []
-        run.checkpoints.rmdir()  # as a run does that has ended
+        assert not run.outputs.model.exists()
+        assert list(run.outputs.checkpoints.iterdir()) == []
+        run.outputs.checkpoints.rmdir()  # as a run does that has ended
     waiting.join(30)
-    assert (run.model / "config.json").exists()
+    assert (run.outputs.model / "config.json").exists()
 
 
 @pytest.mark.parametrize("other", [False, True])
@@ -385,10 +384,11 @@ def test_what_the_first_run_wrote_stands_if_it_was_the_very_same(other, data, tm
     run = teacher_run(tmp_path / "run", data["aa/train"], updates=2)
     run_training(run)
     if other:
-        run.summary.write_text(run.summary.read_text().replace(read_json(run.summary)["fingerprint"], "another"))
-    written = (run.model / "config.json").stat().st_ino
+        summary = run.outputs.summary
+        summary.write_text(summary.read_text().replace(read_json(summary)["fingerprint"], "another"))
+    written = (run.outputs.model / "config.json").stat().st_ino
     caplog.set_level(logging.INFO)
-    with FileLock(run.checkpoints.with_name("training.lock")):
+    with FileLock(run.outputs.checkpoints.with_name("training.lock")):
         waiting = threading.Thread(target=run_training, args=(run,))
         waiting.start()
         deadline = time.monotonic() + 20
@@ -396,7 +396,7 @@ def test_what_the_first_run_wrote_stands_if_it_was_the_very_same(other, data, tm
             assert time.monotonic() < deadline
             time.sleep(0.01)
     waiting.join(30)
-    assert ((run.model / "config.json").stat().st_ino == written) != other
+    assert ((run.outputs.model / "config.json").stat().st_ino == written) != other
     assert ("nothing is left to do" in caplog.text) != other
 
 
@@ -405,7 +405,7 @@ def test_the_lock_is_free_after_a_run_and_after_a_failure(data, tmp_path, monkey
     run_training(run)
     with interrupted(monkeypatch, saves=set(), at=1):
         run_training(run)
-    FileLock(run.checkpoints.with_name("training.lock")).acquire(timeout=0).lock.release()
+    FileLock(run.outputs.checkpoints.with_name("training.lock")).acquire(timeout=0).lock.release()
 
 
 # ---- outputs
@@ -425,7 +425,7 @@ def test_the_model_is_complete_or_absent(data, tmp_path, monkeypatch, caplog):
         patch.setattr("tagdistill.models.model.save_file", full)
         run_training(broken)
     assert weights(run) == before
-    assert {path.name for path in run.model.parent.iterdir()} == {
+    assert {path.name for path in run.outputs.model.parent.iterdir()} == {
         "model",
         "metrics.jsonl",
         "training.json",
@@ -434,14 +434,14 @@ def test_the_model_is_complete_or_absent(data, tmp_path, monkeypatch, caplog):
     }
     run_training(broken)
     assert weights(broken) != before
-    assert not run.checkpoints.exists()
+    assert not run.outputs.checkpoints.exists()
 
 
 def test_a_failed_first_run_leaves_no_model(data, tmp_path, monkeypatch):
     run = teacher_run(tmp_path / "run", data["aa/train"])
     with interrupted(monkeypatch, saves={1}, at=3):
         run_training(run)
-    assert {path.name for path in run.model.parent.iterdir()} == {"checkpoints", "training.lock"}
+    assert {path.name for path in run.outputs.model.parent.iterdir()} == {"checkpoints", "training.lock"}
 
 
 # ---- selection
@@ -460,13 +460,13 @@ def test_the_dev_score_that_was_asked_for_selects(select, data, tmp_path, monkey
 
         return score
 
-    monkeypatch.setattr(stages, "_dev_score", score_of)
+    monkeypatch.setattr(assemble, "dev_score", score_of)
     run = teacher_run(tmp_path, data["aa/train"], data["aa/dev"], select=select)
     run_training(run)
     best = {"last": 3, "macro": 1, "pooled": 2}[select]  # the first of two that are equal
-    state = load_file(run.model / "model.safetensors")
+    state = load_file(run.outputs.model / "model.safetensors")
     assert all(torch.equal(state[name], tensor) for name, tensor in seen[best].items())
-    summary = read_json(run.summary)
+    summary = read_json(run.outputs.summary)
     assert summary["best_update"] == 3 * (best + 1)
     assert summary["dev"] == {"last": None, "macro": 40.0, "pooled": 9.0}[select]
 
@@ -474,7 +474,7 @@ def test_the_dev_score_that_was_asked_for_selects(select, data, tmp_path, monkey
 def test_without_a_dev_set_the_last_update_stays(data, tmp_path):
     run = teacher_run(tmp_path, data["aa/train"], select="macro")
     run_training(run)
-    summary = read_json(run.summary)
+    summary = read_json(run.outputs.summary)
     assert (summary["best_update"], summary["dev"]) == (12, None)
     assert not [line for line in lines(run) if "dev" in line]
 
@@ -525,7 +525,7 @@ def test_schedules(data, tmp_path):
 
 
 def test_a_plateau_halves_the_learning_rate(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(stages, "_dev_score", lambda *_: lambda model: {"macro": 1.0, "pooled": 1.0})
+    monkeypatch.setattr(assemble, "dev_score", lambda *_: lambda model: {"macro": 1.0, "pooled": 1.0})
     run = teacher_run(tmp_path, data["aa/train"], data["aa/dev"], updates=26, evaluations=26, schedule="plateau")
     found = learning_rates(run)
     assert found == [3e-2] * 12 + [1.5e-2] * 11 + [7.5e-3] * 3
@@ -577,7 +577,7 @@ def test_a_run_that_diverges_says_so(data, tmp_path):
     with pytest.raises(TagdistillError, match="the loss is not finite at update") as raised:
         run_training(run)
     assert "Lower `learning_rate`" in str(raised.value)
-    assert not run.model.exists()
+    assert not run.outputs.model.exists()
 
 
 def test_a_dev_set_without_labels_is_refused(data, tmp_path):
@@ -604,7 +604,7 @@ def test_fine_tuning_trains_its_layers_and_resumes_to_the_bit(frozen, data, enco
         run_training(broken)
     run_training(broken)
     assert weights(broken) == weights(whole)
-    state = load_file(whole.model / "model.safetensors")
+    state = load_file(whole.outputs.model / "model.safetensors")
     held = {name.split(".")[2] for name in state if name.startswith("encoder.blocks.") and frozen}
     assert held == ({"0", "1"} if frozen else set())  # layers 1 and 2 of 3: those below are not the model's
     assert any("word_embeddings" in name for name in state) is not frozen
@@ -635,7 +635,7 @@ def test_settings_of_fine_tuning_change_the_weights(settings, data, encoder, tmp
     )
     run_training(plain)
     run_training(other)
-    heads = [load_file(run.model / "model.safetensors")["tagger.emission.weight"] for run in (plain, other)]
+    heads = [load_file(run.outputs.model / "model.safetensors")["tagger.emission.weight"] for run in (plain, other)]
     assert not torch.equal(*heads)
 
 

@@ -25,10 +25,11 @@ from tagdistill.encoders.store import writing
 from tagdistill.experiment.jobs import TeacherJob, write_job
 from tagdistill.settings.distill import Distill
 from tagdistill.settings.encoder import EncoderSettings, WordEncoder
+from tagdistill.settings.objectives import OBJECTIVES
 from tagdistill.settings.training import StudentSettings, TeacherSettings
 from tagdistill.training.checkpoints import COMPLETE
-from tagdistill.training.processes import torchrun
-from tagdistill.training.stages import Run
+from tagdistill.training.processes import Processes, torchrun
+from tagdistill.training.run import Machine, Outputs, Run
 
 TYPES = ("PER", "LOC")
 LABELS = label_list("ner", TYPES)
@@ -40,7 +41,7 @@ logging.getLogger("filelock").setLevel(logging.WARNING)
 
 
 def make_corpus(folder: Path, language: str, split: str, count: int, *, seed: int = 0, labelled: bool = True) -> Path:
-    """Write a corpus in which every word tells its label."""
+    """Write a corpus in which every word determines its label."""
     rng = np.random.default_rng(sum(map(ord, language + split)) + 1000 * seed)
     tokens, labels = [], []
     for _ in range(count):
@@ -69,7 +70,7 @@ def vector_of(word: str) -> np.ndarray:
 
 
 def make_features(corpus: Path) -> Path:
-    """Write a feature store beside a corpus: one fixed vector a word."""
+    """Write a feature store beside a corpus: one fixed vector per word."""
     read = read_corpus(corpus)
     path = corpus.with_suffix(".safetensors")
     offsets = np.concatenate([[0], np.cumsum(read.lengths)]).astype(np.int64)
@@ -84,7 +85,7 @@ def files_of(corpus: Path, *, features: bool = True) -> CorpusFiles:
 
 
 def tiny_encoder(folder: Path) -> Path:
-    """Return the converted tiny encoder where a model below `folder` finds it."""
+    """Return the converted tiny encoder, in a place where a model below `folder` finds it."""
     place = folder / "resources" / "encoders" / encoder_key(TINY)
     if not place.exists():
         convert(TINY, place)
@@ -99,37 +100,40 @@ def encoded(corpus: Path, encoder: Path) -> CorpusFiles:
 
 
 def teacher_run(folder: Path, train: CorpusFiles, dev: CorpusFiles | None = None, **rest) -> Run:
-    """Return a run of a small teacher; `rest` replaces fields of the run or, if unknown there, settings."""
-    return _run(folder, TeacherSettings, [train], [dev] if dev else [], rest)
+    """Return a run of a small teacher; `rest` replaces what is common to runs or, if unknown there, settings."""
+    common, settings = _common(folder, rest)
+    return Run.for_teacher(TeacherSettings.model_validate(settings), train, dev, **common)
 
 
 def student_run(folder: Path, train: list[CorpusFiles], dev: list[CorpusFiles] | None = None, **rest) -> Run:
     """Return a run of a small student; `rest` as in `teacher_run`, and `distill` as a dict."""
-    rest = {"objective": "posterior", **rest, "distill": Distill.model_validate(rest.get("distill", {}))}
-    return _run(folder, StudentSettings, train, dev or [], rest)
+    unlabelled, objective = rest.pop("unlabelled", ()), rest.pop("objective", "posterior")
+    distill = Distill.model_validate(rest.pop("distill", {}))
+    common, settings = _common(folder, {"decoder": OBJECTIVES[objective].decoder, **rest})
+    settings = StudentSettings.model_validate(settings)
+    return Run.for_student(settings, train, dev or [], unlabelled, objective=objective, distill=distill, **common)
 
 
-def _run(folder: Path, kind: type, train: list[CorpusFiles], dev: list[CorpusFiles], rest: dict) -> Run:
-    fields = {name: rest.pop(name) for name in list(rest) if name in Run.__dataclass_fields__}
+def _common(folder: Path, rest: dict) -> tuple[dict, dict]:
+    """Return the arguments of every run, and the settings of a small one."""
+    common = {
+        "task": "ner",
+        "labels": LABELS,
+        "decoder": "crf",
+        "encoder": TINY,
+        "seed": 0,
+        "encoder_folder": None,
+        "outputs": outputs_in(folder),
+        "machine": Machine(processes=rest.pop("processes", Processes())),
+    }
+    common |= {name: rest.pop(name) for name in common if name in rest}
     plain = {"hidden": 16, "dropout": 0.1, "batch_words": 60, "learning_rate": 3e-2, "evaluations": 4}
     length = {} if {"updates", "epochs"} & set(rest) else {"updates": 12}
-    return Run(
-        **{
-            "task": "ner",
-            "labels": LABELS,
-            "decoder": "crf",
-            "settings": kind.model_validate({**plain, **length, **rest}),
-            "encoder": TINY,
-            "seed": 0,
-            "train": train,
-            "dev": dev,
-            "model": folder / "model",
-            "log": folder / "metrics.jsonl",
-            "summary": folder / "training.json",
-            "checkpoints": folder / "checkpoints",
-            **fields,
-        }
-    )
+    return common, {**plain, **length, **rest}
+
+
+def outputs_in(folder: Path) -> Outputs:
+    return Outputs(folder / "model", folder / "metrics.jsonl", folder / "training.json", folder / "checkpoints")
 
 
 def with_targets(model: Path, files: CorpusFiles, folder: Path, k: int = 4) -> CorpusFiles:
@@ -157,10 +161,10 @@ def start(run: Run, *arguments: str, processes: int = 1, **environment: str) -> 
     tagdistill = torchrun(processes) if processes > 1 else [sys.executable, "-m", "tagdistill"]
     command = [*tagdistill, "train-teacher", "--job", write_job(job), "--files", json.dumps(lists), "--device", "cpu"]
     for name in ("model", "log", "summary", "checkpoints"):
-        command += [f"--{name}", str(getattr(run, name))]
+        command += [f"--{name}", str(getattr(run.outputs, name))]
     command += arguments
-    run.model.parent.mkdir(exist_ok=True)
-    with (run.model.parent / "log.txt").open("w") as log:
+    run.outputs.model.parent.mkdir(exist_ok=True)
+    with (run.outputs.model.parent / "log.txt").open("w") as log:
         return subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log, start_new_session=True)
 
 
@@ -168,7 +172,7 @@ def wait_for_a_checkpoint(run: Run, process: subprocess.Popen[bytes], after: int
     """Wait until a run has saved a whole checkpoint after some update."""
     end = time.monotonic() + seconds
     while process.poll() is None and not any(
-        int(path.parent.name.rpartition("-")[2]) > after for path in run.checkpoints.glob(f"*/{COMPLETE}")
+        int(path.parent.name.rpartition("-")[2]) > after for path in run.outputs.checkpoints.glob(f"*/{COMPLETE}")
     ):
         assert time.monotonic() < end
         time.sleep(0.005)

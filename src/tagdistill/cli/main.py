@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -20,6 +20,9 @@ from tagdistill.cli.inference import app as reading
 from tagdistill.cli.options import Device, Encoder, Threads, device_of
 from tagdistill.cli.project import app as tools
 from tagdistill.errors import TagdistillError
+
+if TYPE_CHECKING:
+    from tagdistill.training.run import Machine
 
 DEFECT = "This is a defect of tagdistill, not a mistake of yours: please report it with all of this text."
 
@@ -190,12 +193,27 @@ def train_teacher(
 ) -> None:
     """Train the teacher of one language."""
     from tagdistill.experiment.jobs import TeacherJob, read_job
+    from tagdistill.training.run import Outputs, Run, run_training
 
-    told, given = read_job(TeacherJob, job), _files(files)
-    one = (told.language,)
-    corpora = {"train": _corpora(one, given, "train"), "dev": _corpora(one, given, "dev") if given.get("dev") else []}
-    places = {"model": model, "log": log, "summary": summary, "checkpoints": checkpoints, "encoder_folder": encoder}
-    _train(told, device, gpus, threads, **corpora, **places, decoder=told.decoder)
+    settings: TeacherJob = read_job(TeacherJob, job)
+    corpora = _files(files)
+    dev = _corpora([settings.language], corpora, "dev") if corpora.get("dev") else [None]
+    machine = _machine(device, gpus, threads)
+    run = Run.for_teacher(
+        settings.settings,
+        _corpora([settings.language], corpora, "train")[0],
+        dev[0],
+        task=settings.task,
+        labels=settings.labels,
+        decoder=settings.decoder,
+        encoder=settings.encoder,
+        seed=settings.seed,
+        outputs=Outputs(model, log, summary, checkpoints),
+        encoder_folder=encoder,
+        machine=machine,
+    )
+    with _kernel(settings.kernel, machine.device):
+        run_training(run)
 
 
 @app.command()
@@ -213,30 +231,42 @@ def train_student(
 ) -> None:
     """Train one multilingual student with one objective."""
     from tagdistill.experiment.jobs import StudentJob, read_job
-    from tagdistill.settings.objectives import OBJECTIVES
+    from tagdistill.training.run import Outputs, Run, run_training
 
-    told, given = read_job(StudentJob, job), _files(files)
-    languages = {"train": told.languages, "dev": told.dev_languages, "unlabelled": told.unlabelled_languages}
-    corpora = {split: _corpora(names, given, split) for split, names in languages.items()}
-    places = {"model": model, "log": log, "summary": summary, "checkpoints": checkpoints, "encoder_folder": encoder}
-    learns = {"decoder": OBJECTIVES[told.objective].decoder, "objective": told.objective, "distill": told.distill}
-    _train(told, device, gpus, threads, **corpora, **places, **learns)
+    settings: StudentJob = read_job(StudentJob, job)
+    corpora = _files(files)
+    machine = _machine(device, gpus, threads)
+    run = Run.for_student(
+        settings.settings,
+        _corpora(settings.languages, corpora, "train"),
+        _corpora(settings.dev_languages, corpora, "dev"),
+        _corpora(settings.unlabelled_languages, corpora, "unlabelled"),
+        objective=settings.objective,
+        distill=settings.distill,
+        task=settings.task,
+        labels=settings.labels,
+        decoder=settings.decoder,
+        encoder=settings.encoder,
+        seed=settings.seed,
+        outputs=Outputs(model, log, summary, checkpoints),
+        encoder_folder=encoder,
+        machine=machine,
+    )
+    with _kernel(settings.kernel, machine.device):
+        run_training(run)
 
 
-def _train(told: Any, device: str, gpus: int, threads: int, **rest: Any) -> None:
-    """Run the training of a teacher's or a student's job; `rest` is what the two have each their own of."""
+def _machine(device: str, gpus: int, threads: int) -> Machine:
+    """Return what a training computes on; with several GPUs, start a process for each in the place of this one."""
     from tagdistill.training.processes import Processes, launch
-    from tagdistill.training.stages import Run, run_training
+    from tagdistill.training.run import Machine
 
     processes = Processes.started()
     if gpus > 1 and processes.number == 1:
         launch(gpus, device)
     if not processes.first:
         logging.getLogger("tagdistill").setLevel(logging.WARNING)
-    same = {name: getattr(told, name) for name in ("task", "labels", "settings", "encoder", "seed")}
-    where = device_of(device)
-    with _kernel(told.kernel, where):
-        run_training(Run(**same, **rest, device=where, threads=threads, processes=processes))
+    return Machine(device_of(device), threads, processes)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Teacher scores in Parquet: what the expensive forward pass gives, kept once (DESIGN: Parquet contracts)."""
+"""Teacher scores in Parquet: the result of the forward pass over one corpus, from which targets are made."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 class Scores:
     """Emissions of every sentence of one corpus and the chain's other scores.
 
-    emissions: float32 [words, labels], sentences one after the other; offsets: int64 [sentences + 1];
-    transitions: float32 [labels, labels] as [from, to]; start, end: float32 [labels].
+    Sentence i has the rows offsets[i] to offsets[i + 1] of `emissions`.
     """
 
     ids: list[str]
-    offsets: NDArray[np.int64]
-    emissions: NDArray[np.float32]
-    transitions: NDArray[np.float32]
-    start: NDArray[np.float32]
-    end: NDArray[np.float32]
+    offsets: NDArray[np.int64]  # [sentences + 1]
+    emissions: NDArray[np.float32]  # [words, labels]
+    transitions: NDArray[np.float32]  # [labels, labels] as [from, to]
+    start: NDArray[np.float32]  # [labels]
+    end: NDArray[np.float32]  # [labels]
     metadata: dict[str, Any]
 
     @property
     def labels(self) -> list[str]:
-        return self.metadata["labels"]
+        """The label list, in the order of the emissions."""
+        return list(self.metadata["labels"])
 
 
 def write_scores(path: Path, scores: Scores) -> None:
-    """Write scores.parquet: a row a sentence in corpus order, the chain's own scores in the metadata."""
+    """Write scores.parquet: one row per sentence in corpus order, the chain's other scores in the metadata."""
     chain = {name: getattr(scores, name).tolist() for name in ("transitions", "start", "end")}
     columns = {
         "id": pa.array(scores.ids, pa.string()),
@@ -49,7 +49,7 @@ def write_scores(path: Path, scores: Scores) -> None:
 
 
 def read_scores(path: Path) -> Scores:
-    """Read scores.parquet; refuse another format."""
+    """Read scores.parquet. Raises DataError if it cannot be read, MismatchError for another kind or format."""
     table, metadata = read_table(path, "scores")
     labels = len(metadata["labels"])
     chain = {name: np.asarray(metadata.pop(name), np.float32) for name in ("transitions", "start", "end")}
@@ -63,7 +63,7 @@ def read_scores(path: Path) -> Scores:
 
 
 def flat_list(values: NDArray[Any], offsets: NDArray[np.int64]) -> pa.ListArray:
-    """Return [words, width] rows as one flat list a sentence, without a copy a word."""
+    """Return [words, width] rows as one flat list per sentence, without a Python object per word."""
     width = values.shape[1]
     return pa.ListArray.from_arrays(pa.array(offsets * width, pa.int32()), pa.array(values.reshape(-1)))
 

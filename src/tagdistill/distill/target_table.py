@@ -1,6 +1,6 @@
 """Targets in Parquet: a teacher's posteriors and its K best label sequences, always at temperature 1.
 
-Cheap to make from the scores, so that another K re-runs no teacher and another temperature re-runs students only.
+They are computed from the scores, so that another K reruns no teacher, and another temperature only students.
 """
 
 from __future__ import annotations
@@ -26,43 +26,40 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BATCH_WORDS = 4000
-LEAST = -6e4  # the least log-probability that float16 holds as a finite number, rounded
+MIN_LOG_PROB = -6e4  # the lowest that float16 holds as a finite number, rounded
+MAX_LABELS = 256  # a path has one byte per label
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What a student learns from, flat: sentences one after the other.
-
-    log_posterior: float16 [words, labels]; paths: uint8 [words, k] (best first); path_log_prob: float32 [sentences, k],
-    -inf where a sentence has fewer than k label sequences.
-    """
+    """A teacher's distribution over the label sequences of one corpus; sentence i has the words offsets[i:i + 2]."""
 
     ids: list[str]
-    offsets: NDArray[np.int64]
-    log_posterior: NDArray[np.float16]
-    paths: NDArray[np.uint8]
-    path_log_prob: NDArray[np.float32]
+    offsets: NDArray[np.int64]  # [sentences + 1]
+    log_posterior: NDArray[np.float16]  # [words, labels]
+    paths: NDArray[np.uint8]  # [words, k], best first
+    path_log_prob: NDArray[np.float32]  # [sentences, k], -inf where a sentence has fewer than k label sequences
     metadata: dict[str, Any]
 
 
 def export_targets(scores: Path, out: Path, k: int) -> None:
-    """Write the targets Parquet of one corpus from its teacher's scores."""
+    """Write the targets Parquet of one corpus, with the `k` best paths, from its teacher's scores."""
     source = read_scores(scores)
     metadata = {**source.metadata, "k": k, "scores_sha256": sha256_file(scores), "kind": "targets", "kernel": kernel()}
     write_targets(out, targets_of(source, k, metadata))
 
 
 def targets_of(scores: Scores, k: int, metadata: dict[str, Any]) -> Targets:
-    """Compute posteriors and the k best paths of every sentence in float64."""
+    """Compute posteriors and the k best paths of every sentence, in float64. Raises DataError above 256 labels."""
     words, labels = scores.emissions.shape
-    if labels > 256:
-        raise DataError(f"{labels} labels, but the paths in targets hold one byte a label: 256 at most")
+    if labels > MAX_LABELS:
+        raise DataError(f"{labels} labels, but targets hold one byte per label: {MAX_LABELS} at most")
     log_posterior = np.zeros((words, labels), np.float16)
     paths = np.zeros((words, k), np.uint8)
     log_prob = np.full((len(scores.ids), k), -np.inf, np.float32)
     for rows, chain in chains(scores):
         best = chain.top_k(k)
-        marginals = chain.log_marginals.clamp_min(LEAST).to(torch.float16).numpy()
+        marginals = chain.log_marginals.clamp_min(MIN_LOG_PROB).to(torch.float16).numpy()
         labels_of = best.labels.to(torch.uint8).numpy()
         log_prob[rows] = best.log_prob.float().numpy()
         for place, row in enumerate(rows):
@@ -83,7 +80,7 @@ def chains(scores: Scores) -> Iterator[tuple[NDArray[np.intp], LinearChain]]:
 
 
 def write_targets(path: Path, targets: Targets) -> None:
-    """Write the targets Parquet: a row a sentence in corpus order."""
+    """Write the targets Parquet: one row per sentence in corpus order."""
     k = targets.paths.shape[1]
     columns = {
         "id": pa.array(targets.ids, pa.string()),
@@ -106,7 +103,10 @@ def _binary(paths: NDArray[np.uint8], offsets: NDArray[np.int64]) -> pa.Array:
 
 
 def read_targets(path: Path) -> Targets:
-    """Read a targets Parquet whole: one buffer a column, no Python object a word."""
+    """Read a targets Parquet: one buffer per column, no Python object per word.
+
+    Raises DataError if it cannot be read, MismatchError for another kind or format.
+    """
     table, metadata = read_table(path, "targets")
     labels, k = len(metadata["labels"]), metadata["k"]
     return Targets(
@@ -130,7 +130,7 @@ def _bytes(column: pa.ChunkedArray) -> NDArray[np.uint8]:
 def expected_counts(scores: Scores) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return a teacher's expected label counts [words, labels] and transition counts [sentences, labels, labels].
 
-    All that the exact structural loss needs from the teacher (PAPER: eq. 6 in its factorised form, Wang et al. 2021).
+    They are all that the exact structural loss needs of the teacher (Wang et al. 2021, case 1a).
     """
     words, labels = scores.emissions.shape
     unary = np.zeros((words, labels), np.float32)

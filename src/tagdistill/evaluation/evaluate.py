@@ -11,8 +11,7 @@ import torch
 from tagdistill.artifacts.files import write_json
 from tagdistill.crf import kernel
 from tagdistill.data.corpus import read_corpus
-from tagdistill.distill.dataset import CorpusFiles, Pool, read_source
-from tagdistill.distill.score_corpus import inputs_of
+from tagdistill.distill.dataset import CorpusFiles, make_pool, read_source
 from tagdistill.errors import DataError
 from tagdistill.evaluation.metrics import Role, metrics_record, score
 from tagdistill.evaluation.predictions import write_predictions
@@ -74,7 +73,7 @@ def evaluate_model(
 def predict_labels(loaded: Loaded, files: CorpusFiles, device: str, *, constrained: bool) -> list[list[str]]:
     """Return the best labels of every sentence of a corpus."""
     source = read_source(files, loaded.labels, encoder=loaded.encoder)
-    pool = Pool([source], inputs_of(loaded, [source]))
+    pool = make_pool([source], loaded.model, loaded.words)
     found = tag(loaded.model, pool.lengths, pool.batch, device=device, constrained=constrained)
     return [[loaded.labels[label] for label in sentence] for sentence in found]
 
@@ -83,7 +82,7 @@ def predict_labels(loaded: Loaded, files: CorpusFiles, device: str, *, constrain
 def certainty(loaded: Loaded, files: CorpusFiles, device: str) -> dict[str, float]:
     """Return word accuracy and mean highest marginal (per cent) and mean entropy (nats a word) on one corpus."""
     source = read_source(files, loaded.labels, encoder=loaded.encoder)
-    pool = Pool([source], inputs_of(loaded, [source]))
+    pool = make_pool([source], loaded.model, loaded.words)
     totals = np.zeros(4)
     for _, batch in batches(pool.lengths, pool.batch, device):
         chain = loaded.model(batch)

@@ -14,7 +14,6 @@ from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.options import AUTO, Reading, as_options, in_options
 from tagdistill.data.readers.read import read
 from tagdistill.data.report import warnings
-from tagdistill.distill.dataset import word_vectors
 from tagdistill.encoders.features import encode_pieces
 from tagdistill.encoders.load import load_encoder
 from tagdistill.encoders.pieces import WordPieces
@@ -23,13 +22,17 @@ from tagdistill.evaluation.metrics import score
 from tagdistill.evaluation.predictions import write_predictions
 from tagdistill.models.batches import gather
 from tagdistill.models.finetuned import PieceInputs
-from tagdistill.models.inference import MakeBatch, tag
-from tagdistill.models.load import Loaded, find_encoder, find_vectors, load_tagger
+from tagdistill.models.inference import tag
+from tagdistill.models.load import Loaded, find_encoder, load_tagger
+from tagdistill.models.word_vectors import find_vectors, open_word_vectors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from tagdistill.data.readers.lines import Sentence
+    from tagdistill.models.inputs import MakeInputs, ModelInputs
 
 LABELLED = "A labelled file has a token and its tag a line (`--format conll`); `tagdistill predict` labels plain text."
 log = logging.getLogger(__name__)
@@ -98,19 +101,19 @@ def label(
     lengths = np.array([len(sentence) for sentence in sentences], np.int64)
     make = _tuned(loaded, sentences) if loaded.words is not None else _frozen(loaded, sentences, encoder, device)
 
-    def batch(rows: Any) -> dict[str, Any]:
+    def batch(rows: NDArray[np.intp]) -> ModelInputs:
         return {**make(rows), "lengths": torch.from_numpy(lengths[rows])}
 
     found = tag(loaded.model, lengths, batch, device=device, constrained=constrained)
     return [[loaded.labels[place] for place in sentence] for sentence in found]
 
 
-def _tuned(loaded: Loaded, sentences: list[list[str]]) -> MakeBatch:
+def _tuned(loaded: Loaded, sentences: list[list[str]]) -> MakeInputs:
     assert loaded.words is not None and loaded.model.encoder is not None
     return PieceInputs.of(sentences, loaded.words, loaded.model.encoder, cache=False).batch
 
 
-def _frozen(loaded: Loaded, sentences: list[list[str]], folder: Path, device: str) -> MakeBatch:
+def _frozen(loaded: Loaded, sentences: list[list[str]], folder: Path, device: str) -> MakeInputs:
     """Encode as the model's training text was encoded: float16 vectors of the same layer and pooling."""
     settings = loaded.encoder
     pieces = WordPieces.load(folder, drop_bare_underline=settings.drop_bare_underline)(sentences)
@@ -119,7 +122,7 @@ def _frozen(loaded: Loaded, sentences: list[list[str]], folder: Path, device: st
     for batch, words in encode_pieces(pieces, encoder, settings):
         vectors[batch.words] = words
     if settings.vectors:
-        beside = word_vectors(find_vectors(folder, settings.vectors), settings.vectors, str(folder))
+        beside = open_word_vectors(find_vectors(folder, settings.vectors), settings.vectors, str(folder))
         found = beside(word for sentence in sentences for word in sentence)
         vectors = torch.cat([vectors, torch.from_numpy(found)], dim=1)
     return lambda rows: {"vectors": gather(vectors, pieces.sentences, rows, torch.float32)}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.code_key import code_key
 from tagdistill.data.readers.read import format_of
-from tagdistill.distill.losses import loss_modules
+from tagdistill.distill.by_name import student_modules
 from tagdistill.settings.names import FORMATS, PROVIDERS, SOURCES, module_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ DATA_REPORT = "tagdistill.data.report"
 CONVERT_ENCODER = "tagdistill.encoders.convert"
 CONVERT_VECTORS = "tagdistill.encoders.convert_vectors"
 ENCODE = "tagdistill.encoders.features"
-TRAIN = "tagdistill.training.stages"
+TRAIN = "tagdistill.training.run"
 SCORE = "tagdistill.distill.score_corpus"
 TARGETS = "tagdistill.distill.target_table"
 EVALUATE = "tagdistill.evaluation.evaluate"
@@ -59,7 +59,7 @@ class CodeKeys:
 
     def train(self, objective: str | None = None) -> str:
         """Return the hash for training a teacher, or the student of an objective: its loss is loaded by name."""
-        return code_key(TRAIN, *(loss_modules(objective) if objective else ()), *self._kernels)
+        return code_key(TRAIN, *student_modules(objective), *self._kernels)
 
     def score(self) -> str:
         """Return the hash for scoring a corpus with a teacher."""

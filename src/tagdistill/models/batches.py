@@ -1,8 +1,8 @@
-"""Batches of sentences of like length within a budget of words."""
+"""Batches of sentences of similar length within a budget of words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -11,10 +11,10 @@ from torch import Tensor
 
 
 def bucketed(lengths: NDArray[np.int64], budget: int, rng: np.random.Generator | None = None) -> list[NDArray[np.intp]]:
-    """Cut sentences into batches of like length whose words, padding included, stay within `budget`.
+    """Split sentences into batches of similar length whose words, padding included, stay within `budget`.
 
-    A sentence longer than the budget is a batch of its own. With `rng` equal lengths are shuffled before they are cut
-    and the batches are shuffled after, so that every pass sees other neighbours; without, the order is fixed.
+    A sentence longer than the budget is a batch of its own. With `rng`, sentences of equal length are shuffled before
+    the split and batches after it, so that batches differ from pass to pass; without, the order is fixed.
     """
     ties = rng.random(len(lengths)) if rng is not None else np.arange(len(lengths))
     order = np.lexsort((ties, lengths))
@@ -26,28 +26,23 @@ def bucketed(lengths: NDArray[np.int64], budget: int, rng: np.random.Generator |
             batches.append(order[begin:stop])
             begin = stop
     if rng is not None:
-        rng.shuffle(batches)  # type: ignore[arg-type]
+        rng.shuffle(batches)
     return batches
 
 
 def endless(lengths: NDArray[np.int64], budget: int, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
-    """Yield batches for ever, pass after pass."""
+    """Yield shuffled batches without end, pass after pass."""
     while True:
         yield from bucketed(lengths, budget, rng)
-
-
-def pad(rows: Sequence[Tensor], width: int, dtype: torch.dtype, fill: int | float = 0) -> Tensor:
-    """Stack (time, ...) rows of mixed lengths into (batch, width, ...)."""
-    padded = torch.full((len(rows), width, *rows[0].shape[1:]), fill, dtype=dtype, device=rows[0].device)
-    for target, row in zip(padded, rows, strict=True):
-        target[: len(row)] = row
-    return padded
 
 
 def gather(
     values: Tensor, offsets: NDArray[np.int64], rows: NDArray[np.intp], dtype: torch.dtype, fill: int | float = 0
 ) -> Tensor:
-    """Return the flat per-word values of some sentences as (batch, time, ...), `fill` past a sentence's end."""
+    """Return the flat per-word values of some sentences as (batch, time, ...), with `fill` as padding.
+
+    `values` are [words, ...]; the words of sentence i are those from offsets[i] to offsets[i + 1].
+    """
     begin, lengths = offsets[rows, None], np.diff(offsets)[rows, None]
     steps = np.arange(lengths.max())
     inside = steps < lengths

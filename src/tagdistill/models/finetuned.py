@@ -1,13 +1,13 @@
 """The upper layers of an encoder as part of a model that fine-tunes them.
 
-The layers below `first` stay as they are: their states are computed once and kept, and a step runs the upper ones only.
+The layers below `first` are frozen: their states are computed once and cached, and a step runs the upper ones only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import numpy as np
 import torch
@@ -20,13 +20,15 @@ from tagdistill.encoders.load import Encoder, load_encoder
 from tagdistill.encoders.pieces import Pieces, WordPieces
 from tagdistill.encoders.pooling import pool
 from tagdistill.errors import ConfigError
+from tagdistill.models.inputs import ModelInputs, SentenceInputs
 from tagdistill.settings.encoder import EncoderSettings
 
 
 class TunedLayers(nn.Module):
-    """Word vectors (batch, time, hidden) from the tuned layers; the layers below are held but are not ours to save."""
+    """Word vectors from the tuned layers of an encoder; its frozen layers are used but not saved with the model."""
 
     def __init__(self, encoder: Encoder, first: int, settings: EncoderSettings) -> None:
+        """Tune layer `first` and those above it. Raises ConfigError if the encoder has no such layer."""
         super().__init__()
         if first >= encoder.depth:
             raise ConfigError(
@@ -41,30 +43,34 @@ class TunedLayers(nn.Module):
 
     @property
     def encoder(self) -> Encoder:
+        """The whole encoder, frozen layers included."""
         return self._held[0]
 
     @property
     def hidden_size(self) -> int:
+        """Size of a word's vector."""
         return self.encoder.hidden_size
 
-    def _apply(self, fn: Any, recurse: bool = True) -> TunedLayers:
-        self.encoder._apply(fn)  # moves the layers below along with ours
-        return super()._apply(fn, recurse)
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self.encoder._apply(fn)  # type: ignore[no-untyped-call]  # torch does not annotate it; it moves the frozen layers
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
 
-    def train(self, mode: bool = True) -> TunedLayers:
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training or evaluation, frozen layers included."""
         self.encoder.train(mode)
         return super().train(mode)
 
-    def forward(self, batch: dict[str, Any]) -> Float[Tensor, "batch time dim"]:
+    def forward(self, batch: ModelInputs) -> Float[Tensor, "batch time dim"]:
+        """Return the word vectors of a batch; padding is 0."""
         pieces = batch["pieces"]
         if self.whole:
             (states,) = self.encoder.hidden_states(pieces.ids, pieces.mask, [self.depth])
         else:
             states = self.encoder.forward_from(self._lower(batch), pieces.mask, self.first)
         words = pool(states, pieces, self.pooling)
-        return nn.utils.rnn.pad_sequence(words.split(batch["lengths"].tolist()), batch_first=True)
+        return nn.utils.rnn.pad_sequence(list(torch.split(words, batch["lengths"].tolist())), batch_first=True)
 
-    def _lower(self, batch: dict[str, Any]) -> Tensor:
+    def _lower(self, batch: ModelInputs) -> Tensor:
         if "states" in batch:
             return batch["states"]
         with torch.no_grad():
@@ -72,7 +78,7 @@ class TunedLayers(nn.Module):
 
 
 class PieceInputs:
-    """The pieces of many sentences and, where wanted, the cached states of the layers below the tuned ones."""
+    """The pieces of many sentences and, if they are cached, the states of the layers below the tuned ones."""
 
     def __init__(self, pieces: Pieces, states: list[Tensor] | None = None) -> None:
         self.pieces, self.states = pieces, states
@@ -81,13 +87,13 @@ class PieceInputs:
     def of(
         cls, sentences: Sequence[Sequence[str]], words: WordPieces, layers: TunedLayers, *, cache: bool
     ) -> PieceInputs:
-        """Tokenise sentences; with `cache`, run the lower layers over them once."""
+        """Tokenise sentences; with `cache`, run the frozen layers over them once."""
         pieces = words(sentences)
         cached = cache and not layers.whole
         layers.encoder.eval()
         return cls(pieces, cache_states(pieces, layers.encoder, layers.first, progress="states") if cached else None)
 
-    def batch(self, rows: NDArray[np.intp]) -> dict[str, Any]:
+    def batch(self, rows: NDArray[np.intp]) -> SentenceInputs:
         """Return the model's inputs for some sentences: their pieces, and their states if they are cached."""
         windows = self.pieces.windows_of(rows.tolist())
         batch = self.pieces.batch(windows)
@@ -97,6 +103,6 @@ class PieceInputs:
 
 
 def load_tuned(folder: Path, settings: EncoderSettings, first: int) -> tuple[TunedLayers, WordPieces]:
-    """Return the layers to tune of the encoder in a folder, and its tokenizer."""
+    """Return the layers to tune of the encoder in a folder, from layer `first` up, and its tokenizer."""
     words = WordPieces.load(folder, drop_bare_underline=settings.drop_bare_underline)
     return TunedLayers(load_encoder(folder, settings.layers), first, settings), words

@@ -1,4 +1,4 @@
-"""Bring a saved model back, with the encoder it was made on."""
+"""Load a saved model, with the encoder that it was trained on."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from typing import Any
 from tagdistill.encoders.folder import RECORD, EncoderInfo
 from tagdistill.encoders.keys import encoder_key
 from tagdistill.encoders.pieces import WordPieces
-from tagdistill.encoders.vectors import vectors_key
 from tagdistill.errors import MismatchError, TagdistillError
 from tagdistill.models.finetuned import load_tuned
 from tagdistill.models.model import Model, load_model, read_config
-from tagdistill.settings.encoder import EncoderSettings, Vectors, WordEncoder
+from tagdistill.settings.encoder import EncoderSettings, WordEncoder
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model in eval mode; `words` is the tokenizer where its encoder was tuned, else None."""
+    """A saved model in eval mode; `words` is the tokenizer of a fine-tuned one, None of one with a frozen encoder."""
 
     model: Model
     config: dict[str, Any]
@@ -26,16 +25,17 @@ class Loaded:
 
     @property
     def encoder(self) -> WordEncoder:
-        """The settings of the encoder that the model was made on."""
+        """The settings of the encoder that the model was trained on."""
         return WordEncoder.model_validate(self.config["encoder"])
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """The label list, in the order of the emissions."""
         return self.model.tagger.spec.labels
 
 
 def load_tagger(folder: Path, encoder: Path | None = None, device: str = "cpu") -> Loaded:
-    """Return a saved tagger; `encoder` is needed where the model has tuned layers of it."""
+    """Return a saved tagger on a device; a fine-tuned one is looked up with its `encoder` (see `find_encoder`)."""
     config = read_config(folder)
     layers, words = None, None
     if config["mode"] == "finetune":
@@ -49,7 +49,8 @@ def load_tagger(folder: Path, encoder: Path | None = None, device: str = "cpu") 
 def find_encoder(folder: Path, config: dict[str, Any], given: Path | None = None) -> Path:
     """Return the converted encoder of a model: the one given, the one beside it, or in `resources/encoders/`.
 
-    That folder is looked for above the model and where the command runs. Raises MismatchError for another encoder.
+    That folder is looked for above the model and in the working folder. Raises TagdistillError if the encoder is in
+    none of these places, MismatchError if it is another one.
     """
     key = encoder_key(WordEncoder.model_validate(config["encoder"]))
     above = [*folder.resolve().parents, Path.cwd()]
@@ -65,23 +66,9 @@ def find_encoder(folder: Path, config: dict[str, Any], given: Path | None = None
     )
 
 
-def find_vectors(folder: Path, vectors: Vectors) -> Path:
-    """Return the converted word vectors of a teacher: those in `resources/vectors/`, above `folder` or here."""
-    key = vectors_key(vectors)
-    for above in [*folder.resolve().parents, Path.cwd()]:
-        if (place := above / "resources" / "vectors" / key).is_dir():
-            return place
-    raise TagdistillError(
-        f"the word vectors {key!r} of this teacher are not here",
-        where=str(folder),
-        hint="Run it in the folder of its project, which has them in resources/vectors/.",
-    )
-
-
 def _check_encoder(place: Path, key: str) -> None:
     info = EncoderInfo.read(place)
-    found = encoder_key(
-        EncoderSettings.model_validate({"provider": info.provider, "id": info.id, "revision": info.revision or None})
-    )
-    if found != key:
-        raise MismatchError(f"this is {found!r}, the model was trained on {key!r}", where=str(place))
+    values = {"provider": info.provider, "id": info.id, "revision": info.revision or None}
+    own_key = encoder_key(EncoderSettings.model_validate(values))
+    if own_key != key:
+        raise MismatchError(f"this is {own_key!r}, the model was trained on {key!r}", where=str(place))

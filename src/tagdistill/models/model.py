@@ -11,32 +11,35 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tagdistill.artifacts.files import atomic_path, read_json, write_json
+from tagdistill.artifacts.files import atomic_path, check_kind, read_json, write_json
 from tagdistill.crf import LinearChain
 from tagdistill.errors import MismatchError, TagdistillError
 from tagdistill.models.finetuned import TunedLayers
+from tagdistill.models.inputs import ModelInputs
 from tagdistill.models.tagger import Tagger, TaggerSpec, constrain
 
+KIND = "tagger"
 FORMAT = 2  # 2: the BiLSTM is one LSTM in each direction
 
 
 class Model(nn.Module):
-    """A tagger on the vectors of a frozen encoder, or with the upper encoder layers that it has tuned."""
+    """A tagger on the vectors of a frozen encoder, or with the upper encoder layers that it fine-tunes."""
 
     def __init__(self, spec: TaggerSpec, encoder: TunedLayers | None = None) -> None:
         super().__init__()
         self.encoder = encoder
         self.tagger = Tagger(spec)
 
-    def forward(self, batch: dict[str, Any]) -> LinearChain:
-        """Return the chain of a batch: its `vectors` (frozen encoder) or the cached states of the lower layers."""
+    def forward(self, batch: ModelInputs) -> LinearChain:
+        """Return the distribution over the label sequences of each sentence of a batch."""
         vectors = batch["vectors"] if self.encoder is None else self.encoder(batch)
-        return self.tagger(vectors, batch["lengths"])
+        chain: LinearChain = self.tagger(vectors, batch["lengths"])
+        return chain
 
     @torch.no_grad()
-    def decode(self, batch: dict[str, Any], *, constrained: bool = False) -> Tensor:
-        """Return the best labels (batch, time), 0 past a sentence's end."""
-        chain = self(batch)
+    def decode(self, batch: ModelInputs, *, constrained: bool = False) -> Tensor:
+        """Return the best labels (batch, time), 0 past a sentence's end; well-formed BIOES only, if `constrained`."""
+        chain: LinearChain = self(batch)
         return (constrain(chain, self.tagger.spec.labels) if constrained else chain).argmax
 
     def own_state(self) -> dict[str, Tensor]:
@@ -57,22 +60,25 @@ def save_model(folder: Path, model: Model, config: dict[str, Any]) -> None:
         labels = json.dumps(model.tagger.spec.labels, ensure_ascii=False)
         save_file(state, temporary / "model.safetensors", metadata={"labels": labels})
         spec = model.tagger.spec.model_dump(mode="json")
-        write_json(temporary / "config.json", {**config, "format": FORMAT, "kind": "tagger", "spec": spec})
+        write_json(temporary / "config.json", {**config, "format": FORMAT, "kind": KIND, "spec": spec})
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Return the config of a saved model; refuse another kind or format."""
+    """Return the config of a saved model.
+
+    Raises TagdistillError if the folder holds none, MismatchError if it is of another kind or format.
+    """
     if not (folder / "config.json").exists():
         raise TagdistillError("holds no saved model", where=str(folder), hint="Give the folder with config.json in it.")
-    config = read_json(folder / "config.json")
-    if config.get("kind") != "tagger" or config.get("format") != FORMAT:
-        found = f"{config.get('kind')!r} of format {config.get('format')!r}"
-        raise MismatchError(f"is {found}, needed is 'tagger' of format {FORMAT}", where=str(folder / "config.json"))
-    return config
+    file = folder / "config.json"
+    return check_kind(read_json(file), KIND, FORMAT, file)
 
 
 def load_model(folder: Path, encoder: TunedLayers | None = None) -> tuple[Model, dict[str, Any]]:
-    """Return a saved model in eval mode and its config; a fine-tuned one needs the encoder it was tuned from."""
+    """Return a saved model in eval mode and its config; a fine-tuned one needs the `encoder` that it was tuned from.
+
+    Raises TagdistillError if the weights cannot be read, MismatchError if they are of another label list.
+    """
     config = read_config(folder)
     model = Model(TaggerSpec.model_validate_json(json.dumps(config["spec"])), encoder)
     model.load_own_state(_weights(folder / "model.safetensors", model.tagger.spec.labels))

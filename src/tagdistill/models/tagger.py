@@ -16,7 +16,7 @@ FORBIDDEN = -1e4  # score of a transition that constrained decoding rules out
 
 
 class TaggerSpec(Settings):
-    """The shape of a tagger; with the weights, all that is needed to rebuild it."""
+    """The shape of a tagger: with the weights, all that is needed to rebuild it."""
 
     inputs: int = Field(gt=0, description="size of a word vector")
     labels: tuple[str, ...]
@@ -35,6 +35,7 @@ class LockedDropout(nn.Module):
         self.p, self.words = p, words
 
     def forward(self, vectors: Float[Tensor, "batch time dim"]) -> Float[Tensor, "batch time dim"]:
+        """Return the vectors, in training with some dimensions and words set to 0."""
         if not self.training:
             return vectors
         batch, time, dim = vectors.shape
@@ -47,10 +48,10 @@ class LockedDropout(nn.Module):
 
 
 class BiLSTM(nn.Module):
-    """One LSTM layer in either direction over sentences of mixed lengths.
+    """One LSTM layer in each direction over sentences of different lengths.
 
-    Two LSTMs over padded sentences, one of them over the sentences mirrored: each is then one kernel. Over a packed
-    sequence of mixed lengths torch loops over small ones, at half the speed on a CPU.
+    Two LSTMs over padded sentences, one of them over the reversed sentences, are one kernel call each. Over a packed
+    sequence of different lengths torch loops over small calls, at half the speed on a CPU.
     """
 
     def __init__(self, inputs: int, hidden: int) -> None:
@@ -61,7 +62,7 @@ class BiLSTM(nn.Module):
     def forward(
         self, vectors: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch time hidden"]:
-        """Return the states of both directions; rows past a sentence's end mean nothing, and reach no other row."""
+        """Return the states of both directions; rows past a sentence's end are undefined, and reach no other row."""
         rows = mirrored_rows(lengths.to(vectors.device, non_blocking=True), vectors.shape[1])
         left, _ = self.left(_reordered(vectors, rows))
         right, _ = self.right(vectors)
@@ -69,9 +70,9 @@ class BiLSTM(nn.Module):
 
 
 def mirrored_rows(lengths: Int[Tensor, " batch"], time: int) -> Int[Tensor, " rows"]:
-    """Return which row of (batch * time) comes in which place when every sentence is read from its end.
+    """Return the order of the rows of (batch * time) in which every sentence is reversed.
 
-    Padding stays where it is, after the sentence; the same rows undo the reordering.
+    Padding stays where it is, after the sentence; applied twice, the order is the original one.
     """
     step = torch.arange(time, device=lengths.device)
     ends = lengths[:, None]
@@ -111,27 +112,27 @@ class Tagger(nn.Module):
         self.end = nn.Parameter(torch.zeros(labels), requires_grad=crf)
 
     def standardise_by(self, mean: Float[Tensor, " dim"], std: Float[Tensor, " dim"]) -> None:
-        """Fix the mean and standard deviation that word vectors are brought to 0 and 1 by."""
+        """Set the mean and standard deviation by which word vectors are standardised."""
         self.mean.copy_(mean)
         self.std.copy_(std.clamp_min(1e-6))
 
     def emissions(
         self, vectors: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch time label"]:
-        """Return the score of each label of each word; rows past a sentence's end mean nothing."""
+        """Return the score of each label of each word; rows past a sentence's end are undefined."""
         states = self.dropout_in((vectors - self.mean) / self.std)
         if self.bilstm is not None:
             states = self.bilstm(states, lengths)
         if self.mlp is not None:
             states = self.mlp(states)
-        return self.emission(self.dropout_out(states))
+        scores: Tensor = self.emission(self.dropout_out(states))
+        return scores
 
     def forward(self, vectors: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> LinearChain:
         """Return the distribution over the label sequences of each sentence."""
-        there = lengths.to(vectors.device, non_blocking=True)
-        return LinearChain(
-            self.emissions(vectors, lengths).float(), self.transitions, there, start=self.start, end=self.end
-        )
+        emissions = self.emissions(vectors, lengths).float()
+        lengths = lengths.to(vectors.device, non_blocking=True)
+        return LinearChain(emissions, self.transitions, lengths, start=self.start, end=self.end)
 
 
 def constrain(chain: LinearChain, labels: tuple[str, ...]) -> LinearChain:

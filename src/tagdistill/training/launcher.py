@@ -1,4 +1,4 @@
-"""torchrun without its own report of a failure: each process has said what failed, and that is the end of the log."""
+"""torchrun without its own report of a failure, so that the log ends with the failing process's own error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main() -> None:
         run.main()
     except ChildFailedError as error:
         for rank, failure in error.failures.items():
-            if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM:  # that is how the rest is ended
+            if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM:  # torchrun ends the others so
                 name = signal.Signals(-failure.exitcode).name
                 print(f"error: process {rank} of the training was ended by {name}", file=sys.stderr)  # noqa: T201
         sys.exit(1)

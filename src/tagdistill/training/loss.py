@@ -1,8 +1,8 @@
-"""The loss of one update: the teacher's and the gold labels' parts, mixed."""
+"""The loss of one update: the teachers' and the gold labels' parts, mixed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from tagdistill.distill.teacher_values import TeacherValues
 
 
+class LossParts(TypedDict):
+    """The loss of a batch and its two parts before weighting, each a scalar: the mean over sentences."""
+
+    loss: Tensor
+    teacher: Tensor
+    gold: Tensor
+
+
 def mixed_loss(
     student: LinearChain,
     gold: Tensor | None,
@@ -19,10 +27,11 @@ def mixed_loss(
     loss: Loss | None,
     weight: float,
     temperature: float = 1.0,
-) -> dict[str, Tensor]:
-    """Return the loss of a batch, lambda * L_KD + (1 - lambda) * L_NLL, mean over sentences, and its parts.
+) -> LossParts:
+    """Return the loss of a batch, lambda * L_KD + (1 - lambda) * L_NLL (Wang et al. 2020, section 3), and its parts.
 
-    `weight` is the teacher's (lambda); without gold labels it is 1, without a teacher 0.
+    `gold`: labels (batch, time). `loss`: the objective's. `weight`: the teacher's (lambda); it is 1 without gold
+    labels, 0 without a teacher.
     """
     if loss is None or teacher is None:
         weight = 0.0

@@ -1,4 +1,4 @@
-"""The plan of a training run: which sentences each update sees and how much its teacher weighs."""
+"""The plan of a training run: the sentences of each update and the weight of its teacher."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch.utils.data import Dataset
 
+from tagdistill.distill.dataset import Batch
 from tagdistill.errors import DataError
 from tagdistill.models.batches import bucketed, endless
 from tagdistill.settings.distill import Anneal
@@ -17,7 +18,7 @@ from tagdistill.training.processes import Processes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tagdistill.distill.dataset import Batch, Pool
+    from tagdistill.distill.dataset import Pool
     from tagdistill.settings.training import Training
 
 
@@ -30,22 +31,27 @@ class Update:
     teacher_weight: float
 
 
-class Updates(Dataset):
-    """Item u is the batch of update u: a pure function of the seed, so that a resumed run sees the same batches.
+class UpdateBatch(Batch):
+    """What one process computes of an update."""
 
-    Of several processes each gets its own sentences of the batch; `share` says what part of it they are.
-    """
+    teacher_weight: float  # lambda
+    share: float  # of the update's sentences, 0 to 1
+
+
+class Updates(Dataset[UpdateBatch]):
+    """The batches of a plan: item u is that of update u, so that a resumed run sees the same batches."""
 
     def __init__(
         self, labelled: Pool, unlabelled: Pool | None, plan: list[Update], processes: Processes | None = None
     ) -> None:
+        """Take the batches of a plan from two pools; of several processes each gets its own share of a batch."""
         self.labelled, self.unlabelled, self.plan = labelled, unlabelled, plan
         self.processes = processes or Processes()
 
     def __len__(self) -> int:
         return len(self.plan)
 
-    def __getitem__(self, number: int) -> Batch:
+    def __getitem__(self, number: int) -> UpdateBatch:
         update = self.plan[number]
         pool = self.labelled if update.labelled else self.unlabelled
         assert pool is not None
@@ -63,30 +69,32 @@ def plan(
     anneal: Anneal | None = None,
     unlabelled_ratio: float = 0.0,
 ) -> list[Update]:
-    """Lay out all updates from the sentences' lengths.
+    """Return all updates of a run, from the lengths of its labelled and unlabelled sentences.
 
-    With text without labels, `unlabelled_ratio` of its batches come with each labelled batch; every update is one
-    batch, so that objectives are compared at equal updates. Text without labels has the teacher alone: weight 1.
+    Every update is one batch, so that objectives are compared at equal updates. If the objective has teachers
+    (`distils`), `unlabelled_ratio` unlabelled batches come with each labelled one; the teacher's weight is 1 on those.
+    Raises DataError without labelled sentences.
     """
     if not len(labelled):
         raise DataError("there is no labelled sentence to train on")
     ratio = unlabelled_ratio if distils and len(unlabelled) else 0.0
     in_epoch = len(bucketed(labelled, settings.batch_words))
     updates = settings.updates or math.ceil((settings.epochs or 1) * in_epoch * (1 + ratio))
+    anneal = anneal or Anneal.model_validate({})
     children = np.random.SeedSequence(seed).spawn(2)
     gold = endless(labelled, settings.batch_words, np.random.default_rng(children[0]))
-    plain = endless(unlabelled, settings.batch_words, np.random.default_rng(children[1]))
-    laid: list[Update] = []
+    extra = endless(unlabelled, settings.batch_words, np.random.default_rng(children[1]))
+    planned: list[Update] = []
     for number in range(updates):
-        # The labelled batches are spread evenly: number n is labelled where n / (1 + ratio) passes a whole number.
-        done, now = math.ceil(number / (1 + ratio)), math.ceil((number + 1) / (1 + ratio))
-        if now > done:
+        # Labelled batches are spread evenly: update n is labelled where n / (1 + ratio) passes a whole number.
+        done = math.ceil(number / (1 + ratio))
+        if math.ceil((number + 1) / (1 + ratio)) > done:
             epoch = done / in_epoch
-            weight = _weight(anneal or Anneal.model_validate({}), number, updates, epoch) if distils else 0.0
-            laid.append(Update(True, next(gold), weight))
+            weight = _weight(anneal, number, updates, epoch) if distils else 0.0
+            planned.append(Update(True, next(gold), weight))
         else:
-            laid.append(Update(False, next(plain), 1.0))
-    return laid
+            planned.append(Update(False, next(extra), 1.0))
+    return planned
 
 
 def _weight(anneal: Anneal, number: int, updates: int, epoch: float) -> float:

@@ -3,7 +3,7 @@
 Each module has one function `loss`, which maps the student's chain, its teachers' values and a temperature to one loss
 per sentence: a sum over words, never a mean, so that it stands beside the gold loss as in the paper's equations.
 
-A module is imported by its objective's name, so that the rerun key of a training job holds its own loss alone.
+A module is imported by its objective's name, so that the rerun key of a training job holds only its own loss.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     Loss = Callable[[LinearChain, TeacherValues, float], Losses]
 
 
-def loss_modules(objective: str) -> tuple[str, ...]:
-    """Return the name of the module that holds an objective's loss; none for an objective without teachers."""
-    return (f"{__name__}.{objective.replace('+', '_')}",) if OBJECTIVES[objective].needs else ()
+def loss_module(objective: str) -> str:
+    """Return the name of the module that holds the loss of an objective that has teachers."""
+    return f"{__name__}.{objective.replace('+', '_')}"
 
 
 def load_loss(objective: str) -> Loss:
-    """Return the loss function of an objective; raise ValueError for one that has no teachers, and so no loss."""
-    if not (modules := loss_modules(objective)):
+    """Return the loss of an objective. Raises ValueError for one that has no teachers, and so no loss."""
+    if not OBJECTIVES[objective].needs:
         raise ValueError(f"the objective {objective!r} has no teachers")
-    return cast("Loss", import_module(modules[0]).loss)
+    return cast("Loss", import_module(loss_module(objective)).loss)

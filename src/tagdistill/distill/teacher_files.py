@@ -1,0 +1,97 @@
+"""Reads what an objective needs of a teacher's files; only the training of students with teachers loads this."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from tagdistill.artifacts.parquet import check_belongs
+from tagdistill.distill.score_table import Scores, read_scores
+from tagdistill.distill.target_table import expected_counts, read_targets
+from tagdistill.errors import DataError, MismatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tagdistill.distill.dataset import CorpusFiles, Source
+    from tagdistill.settings.objectives import Objective
+
+
+def with_teacher(source: Source, files: CorpusFiles, labels: Sequence[str], objective: Objective) -> Source:
+    """Return a corpus with the values of its teacher that an objective reads.
+
+    Raises DataError if a file is missing, MismatchError if it is of another text, label list or kind of teacher, or if
+    its files are of two teachers.
+    """
+    for kind, path in (("targets", files.targets), ("scores", files.scores)):
+        if kind not in objective.needs:
+            continue
+        if path is None:
+            raise DataError(f"the objective needs the teacher's {kind} of {files.language!r}", where=str(files.corpus))
+        read = _read_targets if kind == "targets" else _read_scores
+        metadata, per_word, per_sentence = read(path, objective)
+        source = replace(
+            source,
+            per_word=source.per_word | per_word,
+            per_sentence=source.per_sentence | per_sentence,
+            teacher=_teacher_of(path, metadata, source, labels, objective),
+        )
+    return source
+
+
+Values = tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]  # metadata, values of words, of sentences
+
+
+def _read_targets(path: Path, objective: Objective) -> Values:
+    targets = read_targets(path)
+    per_word: dict[str, Tensor] = {}
+    per_sentence: dict[str, Tensor] = {}
+    if "log_posterior" in objective.targets:
+        per_word["log_posterior"] = torch.from_numpy(targets.log_posterior.copy())
+    if "paths" in objective.targets:
+        per_word["paths"] = torch.from_numpy(targets.paths.copy())
+    if "path_log_prob" in objective.targets:
+        per_sentence["path_log_prob"] = torch.from_numpy(targets.path_log_prob.copy())
+    return targets.metadata, per_word, per_sentence
+
+
+def _read_scores(path: Path, objective: Objective) -> Values:
+    scores = read_scores(path)
+    per_word: dict[str, Tensor] = {}
+    per_sentence: dict[str, Tensor] = {}
+    if "emissions" in objective.scores:
+        per_word["emissions"] = torch.from_numpy(scores.emissions.copy())
+    if "transitions" in objective.scores:
+        per_sentence["transitions"] = _repeated(scores)
+    if {"unary", "pairs"} & set(objective.scores):
+        unary, pairs = expected_counts(scores)
+        per_word["unary"], per_sentence["pairs"] = torch.from_numpy(unary), torch.from_numpy(pairs)
+    return scores.metadata, per_word, per_sentence
+
+
+def _repeated(scores: Scores) -> Tensor:
+    """Return the one transition matrix for every sentence, without copies: a batch may have several teachers."""
+    return torch.from_numpy(scores.transitions).expand(len(scores.ids), -1, -1)
+
+
+def _teacher_of(
+    path: Path, metadata: dict[str, Any], source: Source, labels: Sequence[str], objective: Objective
+) -> str:
+    """Return the hash of the teacher that wrote a file, if the file belongs to the corpus and the objective."""
+    check_belongs(path, metadata, language=source.language, labels=list(labels), corpus_sha256=source.corpus_sha256)
+    if (decoder := metadata.get("decoder")) != objective.teacher_decoder:
+        raise MismatchError(
+            f"scores of a {decoder} teacher, needed are those of a {objective.teacher_decoder} one",
+            where=str(path),
+            hint=f"`{objective.name}` learns from {objective.teacher_decoder} teachers.",
+        )
+    teacher = str(metadata["teacher_sha256"])
+    if source.teacher not in (None, teacher):
+        raise MismatchError(
+            f"of another teacher than its targets: {teacher[:12]}, not {str(source.teacher)[:12]}", where=str(path)
+        )
+    return teacher

@@ -1,0 +1,187 @@
+"""Puts a run together: the data in memory, a new model, the plan of updates, the loss and the dev score."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from tagdistill.data.corpus import read_corpus
+from tagdistill.data.span_counts import f1, sentence_counts
+from tagdistill.distill.by_name import load_with_teacher
+from tagdistill.distill.dataset import CorpusFiles, Source, make_pool, read_source
+from tagdistill.distill.losses import load_loss
+from tagdistill.errors import ConfigError, DataError, MismatchError
+from tagdistill.models.finetuned import load_tuned
+from tagdistill.models.inference import tag
+from tagdistill.models.model import Model
+from tagdistill.models.tagger import TaggerSpec
+from tagdistill.training.updates import Updates, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from tagdistill.distill.losses import Loss
+    from tagdistill.encoders.pieces import WordPieces
+    from tagdistill.training.run import Run
+    from tagdistill.training.trainer import Score
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run trains, and how."""
+
+    model: Model
+    updates: Updates
+    loss: Loss | None  # None without teachers
+    temperature: float
+    dev_score: Score | None  # None without dev sets
+    teachers: dict[str, str]  # the hash of each language's teacher
+    words_without_vector: int | None  # None: no word vectors are read beside the encoder's
+
+
+def assemble(run: Run) -> Parts:
+    """Read a run's data and make its model.
+
+    Raises MismatchError for files that do not belong together, DataError for data that cannot be trained or scored on,
+    ConfigError if the encoder to fine-tune is missing.
+    """
+    labelled = [_read(run, files) for files in run.train]
+    unlabelled = [_read(run, files) for files in run.unlabelled] if run.distillation else []
+    teachers = one_teacher_each([*labelled, *unlabelled])
+    model, words = new_model(run, labelled)
+    updates = _updates(run, labelled, unlabelled, model, words)
+    _log_size(run, labelled, unlabelled, len(updates))
+    objective, distill = run.distillation or (None, None)
+    missing = [source.words_without_vector for source in labelled if source.words_without_vector is not None]
+    return Parts(
+        model=model,
+        updates=updates,
+        loss=load_loss(objective.name) if objective else None,
+        temperature=distill.temperature if distill else 1.0,
+        dev_score=dev_score(run, model, words) if run.dev else None,
+        teachers=teachers,
+        words_without_vector=sum(missing) if missing else None,
+    )
+
+
+def _read(run: Run, files: CorpusFiles) -> Source:
+    source = read_source(files, run.labels, run.encoder)
+    if run.distillation is None:
+        return source
+    objective, _ = run.distillation
+    return load_with_teacher()(source, files, run.labels, objective)
+
+
+def one_teacher_each(sources: Sequence[Source]) -> dict[str, str]:
+    """Return the hash of each language's teacher. Raises MismatchError if a language has two."""
+    teachers: dict[str, str] = {}
+    for source in sources:
+        if source.teacher is None:
+            continue
+        first = teachers.setdefault(source.language, source.teacher)
+        if first != source.teacher:
+            raise MismatchError(
+                f"targets of two teachers: {first[:12]} and {source.teacher[:12]}",
+                where=source.language,
+                hint="Its labelled and its unlabelled text must be scored by one teacher: make the targets again.",
+            )
+    return teachers
+
+
+def new_model(run: Run, labelled: Sequence[Source]) -> tuple[Model, WordPieces | None]:
+    """Return a new model, and the tokenizer if its encoder is fine-tuned.
+
+    With a frozen encoder the model is standardised by the vectors of the labelled text.
+    """
+    layers, words = None, None
+    if run.settings.mode == "finetune":
+        if run.encoder_folder is None:
+            raise ConfigError("fine-tuning needs the encoder's folder", where="--encoder")
+        layers, words = load_tuned(run.encoder_folder, run.encoder, run.settings.tune_from)
+    spec = TaggerSpec(
+        inputs=layers.hidden_size if layers is not None else labelled[0].width,
+        labels=run.labels,
+        decoder=run.decoder,
+        head=run.settings.head,
+        hidden=run.settings.hidden,
+        dropout=run.settings.dropout,
+        word_dropout=run.settings.word_dropout,
+    )
+    model = Model(spec, layers)
+    if layers is None:
+        model.tagger.standardise_by(*mean_and_std([s.vectors for s in labelled if s.vectors is not None]))
+    return model.to(run.machine.device), words
+
+
+def mean_and_std(languages: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation [dim] of word vectors [words, dim]; all languages have the same weight."""
+    moments = [_moments(vectors) for vectors in languages]
+    mean = torch.stack([first for first, _ in moments]).mean(0)
+    square = torch.stack([second for _, second in moments]).mean(0)
+    return mean.float(), (square - mean.square()).clamp_min(0).sqrt().float()
+
+
+def _moments(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the means of values and squares, in pieces: the vectors of a large corpus exceed memory in float64."""
+    first = second = torch.zeros(vectors.shape[1], dtype=torch.float64)
+    for piece in torch.split(vectors, 8192):
+        first = first + piece.double().sum(0)
+        second = second + piece.double().square().sum(0)
+    return first / len(vectors), second / len(vectors)
+
+
+def _updates(
+    run: Run, labelled: Sequence[Source], unlabelled: Sequence[Source], model: Model, words: WordPieces | None
+) -> Updates:
+    pool, other = (make_pool(sources, model, words, cache=True) for sources in (labelled, unlabelled))
+    _, distill = run.distillation or (None, None)
+    planned = plan(
+        run.settings,
+        pool.lengths,
+        other.lengths,
+        run.seed,
+        distils=distill is not None,
+        anneal=distill.anneal if distill else None,
+        unlabelled_ratio=distill.unlabelled_ratio if distill else 0.0,
+    )
+    return Updates(pool, other, planned, run.machine.processes)
+
+
+def _log_size(run: Run, labelled: Sequence[Source], unlabelled: Sequence[Source], updates: int) -> None:
+    sentences, extra = (sum(len(source.lengths) for source in sources) for sources in (labelled, unlabelled))
+    words = sum(int(source.lengths.sum()) for source in labelled)
+    size = f"{sentences} labelled sentences of {len(labelled)} languages, {words} words"
+    if unlabelled:
+        size += f"; {extra} unlabelled sentences"
+    log.info("%s: %s; %d updates on %s", run.objective or "teacher", size, updates, run.machine.device)
+
+
+def dev_score(run: Run, model: Model, words: WordPieces | None) -> Score:
+    """Return the function that scores a model on dev, in per cent.
+
+    Its scores are those of each language, their mean ("macro") and that of all words together ("pooled").
+    """
+    sets = []
+    for files in run.dev:
+        source, corpus = read_source(files, run.labels, run.encoder), read_corpus(files.corpus)
+        if corpus.labels is None:
+            raise DataError("the dev set has no labels", where=str(files.corpus))
+        sets.append((files.language, make_pool([source], model, words, cache=True), corpus.labels))
+
+    def score(model: Model) -> dict[str, float]:
+        counts = {}
+        for language, pool, gold in sets:
+            rows = tag(model, pool.lengths, pool.batch, device=run.machine.device)
+            predicted = [[run.labels[label] for label in sentence] for sentence in rows]
+            counts[language] = sentence_counts(run.task, gold, predicted).sum(0)
+        each = {language: float(f1(count)) for language, count in counts.items()}
+        return {"macro": sum(each.values()) / len(each), "pooled": float(f1(sum(counts.values()))), **each}
+
+    return score

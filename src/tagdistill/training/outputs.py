@@ -1,0 +1,70 @@
+"""What a training run writes: its log, its summary and its model."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tagdistill.artifacts.files import write_json, write_text
+from tagdistill.artifacts.provenance import versions
+from tagdistill.crf import kernel
+from tagdistill.data.corpus import read_corpus
+from tagdistill.models.model import save_model
+
+if TYPE_CHECKING:
+    from tagdistill.training.assemble import Parts
+    from tagdistill.training.run import Run
+    from tagdistill.training.trainer import TrainingOutcome
+
+
+def write_outputs(run: Run, parts: Parts, outcome: TrainingOutcome, fingerprint: str) -> None:
+    """Write metrics.jsonl, training.json and the model's folder; the model is last, so that it implies the others."""
+    write_text(run.outputs.log, "".join(json.dumps(line, sort_keys=True) + "\n" for line in outcome.history))
+    write_json(run.outputs.summary, summary(run, parts, outcome, fingerprint))
+    save_model(run.outputs.model, parts.model, model_config(run, parts.teachers))
+
+
+def summary(run: Run, parts: Parts, outcome: TrainingOutcome, fingerprint: str) -> dict[str, Any]:
+    """Return what training.json says: how the training went, and on what machine."""
+    rates = [line["words_per_second"] for line in outcome.history if "words_per_second" in line]
+    record = {
+        "updates": len(parts.updates),
+        "seconds": round(outcome.seconds, 1),
+        "words_per_second": sorted(rates)[len(rates) // 2] if rates else None,
+        "best_update": outcome.best.update if outcome.best else len(parts.updates),
+        "dev": outcome.best.score if outcome.best else None,
+        "parameters": sum(p.numel() for p in parts.model.parameters() if p.requires_grad),
+        "device": run.machine.device,
+        "threads": run.machine.threads,
+        "kernel": kernel(),
+        "processes": run.machine.processes.number,
+        "seed": run.seed,
+        "objective": run.objective,
+        "fingerprint": fingerprint,
+        "versions": versions(),
+    }
+    if parts.words_without_vector is not None:
+        record["words_without_vector"] = parts.words_without_vector
+    return record
+
+
+def model_config(run: Run, teachers: dict[str, str]) -> dict[str, Any]:
+    """Return what config.json of a saved model says: what it was trained on, and how."""
+    metadata = {files.language: read_corpus(files.corpus).metadata for files in run.train}
+    return {
+        "task": run.task,
+        "labels": list(run.labels),
+        "decoder": run.decoder,
+        "objective": run.objective,
+        "languages": list(metadata),
+        "licences": {language: values.get("licence") for language, values in metadata.items()},
+        "corpora": {language: values["corpus_sha256"] for language, values in metadata.items()},
+        "encoder": run.encoder.model_dump(mode="json"),
+        "mode": run.settings.mode,
+        "training": run.settings.model_dump(mode="json"),
+        "distill": run.distill.model_dump(mode="json") if run.distill and run.distillation else None,
+        "seed": run.seed,
+        "kernel": kernel(),
+        "versions": versions(),
+        "teachers": teachers,
+    }
