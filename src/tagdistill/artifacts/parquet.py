@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tagdistill.artifacts.files import atomic_path
+from tagdistill.artifacts.files import atomic_path, check_kind
 from tagdistill.errors import DataError, MismatchError
 
 if TYPE_CHECKING:
@@ -55,11 +55,7 @@ def read_table(path: Path, kind: str) -> tuple[pa.Table, dict[str, Any]]:
     header = (table.schema.metadata or {}).get(KEY)
     if header is None:
         raise DataError("was not written by tagdistill", where=str(path))
-    metadata = json.loads(header)
-    for name, wanted in (("kind", kind), ("format", FORMAT)):
-        if metadata.get(name) != wanted:
-            raise MismatchError(f"{name} is {metadata.get(name)!r}, needed is {wanted!r}", where=str(path))
-    return table, metadata
+    return table, check_kind(json.loads(header), kind, FORMAT, path)
 
 
 def check_belongs(path: Path, metadata: dict[str, Any], **wanted: Any) -> None:

@@ -16,7 +16,8 @@ class Anneal(Settings):
     start: Share = Field(1.0, alias="from", description="weight at the first update")
     end: Share = Field(0.0, alias="to", description="weight at the last update")
     tau: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="instead of from and to: weight 1, less so many per cent each epoch, as in the paper's code"
+        None,
+        description="instead of from and to: weight 1, reduced by this many per cent per epoch (the paper's code)",
     )
 
     @model_validator(mode="after")
@@ -30,7 +31,7 @@ class Distill(Settings):
     """What the student learns from its teachers."""
 
     objectives: Annotated[tuple[ObjectiveName, ...], AfterValidator(unrepeated)] = Field(
-        ("baseline", "posterior", "structural"), min_length=1, description="one student each, for every seed"
+        ("baseline", "posterior", "structural"), min_length=1, description="one student per objective and seed"
     )
     k: Annotated[int, Field(gt=0, le=255)] = Field(10, description="paths in the targets")
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
@@ -39,4 +40,4 @@ class Distill(Settings):
     anneal: Anneal = Field(
         default_factory=lambda: Anneal.model_validate({}), description="weight of the teacher over the updates"
     )
-    unlabelled_ratio: Annotated[float, Field(ge=0)] = Field(1.0, description="unlabelled batches a labelled batch")
+    unlabelled_ratio: Annotated[float, Field(ge=0)] = Field(1.0, description="unlabelled batches per labelled batch")
