@@ -6,6 +6,7 @@ from shlex import quote
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 
+from tagdistill.artifacts.code_key import code_key
 from tagdistill.data.sources.source import fetched_sources
 from tagdistill.errors import TagdistillError
 from tagdistill.experiment.config import check_experiment, read_yaml

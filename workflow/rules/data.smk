@@ -38,7 +38,7 @@ rule prepare:
         job=lambda w: PLAN.specs.prepare(w.lang, w.split),
         source=lambda w, input: option("--source", input),
         sha256=lambda w: PLAN.raw_sha256(w.lang, w.split),
-        code=lambda w: PLAN.code.prepare(w.lang, w.split),
+        code=lambda w: code_key(*PLAN.modules.prepare(w.lang, w.split)),
         key=lambda w: PLAN.keys.corpus(w.lang, w.split),
     message:
         "Read the {wildcards.split} text of {wildcards.lang}"
@@ -66,7 +66,7 @@ rule data_report:
         mem_mb=memory(1000),
         runtime=minutes(30),
     params:
-        code=PLAN.code.data_report(),
+        code=code_key(*PLAN.modules.data_report()),
         key=lambda w: PLAN.keys.data_report(w.lang),
     message:
         "Count the data of {wildcards.lang}"

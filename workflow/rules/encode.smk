@@ -13,7 +13,7 @@ rule convert_encoder:
         source=lambda w: option("--source", PLAN.local.encoder_source(w.encoder)),
     params:
         job=lambda w: PLAN.specs.convert_encoder(w.encoder),
-        code=lambda w: PLAN.code.convert_encoder(PLAN.specs.encoder_of_folder(w.encoder)),
+        code=lambda w: code_key(*PLAN.modules.convert_encoder(PLAN.specs.encoder_of_folder(w.encoder))),
     message:
         "Convert the encoder {wildcards.encoder}"
     shell:
@@ -33,7 +33,7 @@ rule convert_vectors:
     params:
         job=lambda w: PLAN.specs.convert_vectors(w.vectors),
         data=DOWNLOADS,
-        code=PLAN.code.convert_vectors(),
+        code=code_key(*PLAN.modules.convert_vectors()),
     message:
         "Read the word vectors {wildcards.vectors}"
     shell:
@@ -71,7 +71,7 @@ rule encode:
         encoder=encoder_option,
         text=lambda w: PLAN.specs.tokens(w.lang, w.split),
         sha256=lambda w: PLAN.raw_sha256(w.lang, w.split),
-        code=PLAN.code.encode(),
+        code=code_key(*PLAN.modules.encode()),
         key=lambda w: PLAN.keys.features(w.features, w.lang, w.split),
     message:
         "Compute the word vectors of {wildcards.lang}, {wildcards.split}"

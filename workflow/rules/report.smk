@@ -79,7 +79,7 @@ rule report:
         encoder=encoder_option,
         results=lambda w, output: str(Path(output.page).parents[1]),
         benchmarks=f"benchmarks/{PLAN.name}",
-        code=PLAN.code.report(),
+        code=code_key(*PLAN.modules.report()),
         key=PLAN.keys.report(),
     message:
         "Write tables, figures and the report"
@@ -113,7 +113,7 @@ rule export_student:
         runtime=minutes(30),
     params:
         encoder=encoder_option,
-        code=PLAN.code.export(),
+        code=code_key(*PLAN.modules.export()),
         key=lambda w: PLAN.keys.export(w.objective, int(w.seed)),
     message:
         "Write the student {wildcards.objective}, seed {wildcards.seed}, into a folder that stands alone"

@@ -29,7 +29,7 @@ rule score:
         features=lambda w, input: option("--features", input.get("features", [])),
         vectors=lambda w, input: option("--vectors", input.get("vectors", [])),
         encoder=encoder_option,
-        code=PLAN.code.score(),
+        code=code_key(*PLAN.modules.score()),
         key=lambda w: PLAN.keys.scores(w.lang, w.decoder, int(w.seed), w.corpus),
     message:
         "Score the {wildcards.corpus} text of {wildcards.lang} with its {wildcards.decoder} teacher"
@@ -62,7 +62,7 @@ rule export_targets:
     params:
         k=PLAN.experiment.distill.k,
         kernel=PLAN.experiment.kernel,
-        code=PLAN.code.targets(),
+        code=code_key(*PLAN.modules.targets()),
         key=lambda w: PLAN.keys.targets(w.lang, w.decoder, w.corpus),
     message:
         "Write the {wildcards.decoder} targets of {wildcards.lang}, {wildcards.corpus}"

@@ -31,6 +31,7 @@ class _Module:
     imports: frozenset[str]
 
 
+@cache
 def code_key(*modules: str) -> str:
     """Return a hash of the code of some modules of the package and of all that they import.
 
@@ -57,6 +58,17 @@ def import_closure(modules: Iterable[str]) -> frozenset[str]:
             found.add(name)
             waiting += _module(name).imports
     return frozenset(found)
+
+
+def module_imports(name: str) -> frozenset[str]:
+    """Return the modules of the package that one module imports, with the packages that they are in."""
+    return _module(name).imports
+
+
+def modules() -> list[str]:
+    """Return the names of all modules of the package, sorted."""
+    files = [file.relative_to(ROOT).with_suffix("") for file in ROOT.rglob("*.py")]
+    return sorted(".".join((PACKAGE, *file.parts)).removesuffix(".__init__") for file in files)
 
 
 def _with_parents(name: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from tagdistill.artifacts.code_key import code_key
 from tagdistill.artifacts.files import sha256_json
 from tagdistill.encoders.keys import encoder_key, feature_key
 from tagdistill.encoders.vectors import vectors_key
@@ -19,9 +20,9 @@ from tagdistill.settings.objectives import OBJECTIVES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tagdistill.experiment.code_keys import CodeKeys
     from tagdistill.experiment.job_specs import JobSpecs
     from tagdistill.experiment.local_files import LocalFiles
+    from tagdistill.experiment.stage_modules import StageModules
     from tagdistill.settings.encoder import EncoderSettings, Vectors
     from tagdistill.settings.training import Training
 
@@ -31,8 +32,8 @@ DIGITS = 16  # hexadecimal; the hash of code alone has 12, a checksum 64
 class JobKeys:
     """The keys of the results of one experiment."""
 
-    def __init__(self, specs: JobSpecs, code: CodeKeys, local: LocalFiles) -> None:
-        self.specs, self.code, self.local = specs, code, local
+    def __init__(self, specs: JobSpecs, modules: StageModules, local: LocalFiles) -> None:
+        self.specs, self.modules, self.local = specs, modules, local
         self.runs, self.experiment = specs.runs, specs.experiment
         # The same keys are asked for by every job downstream.
         self.corpus, self.text = cache(self._corpus), cache(self._text)
@@ -40,11 +41,19 @@ class JobKeys:
 
     def _corpus(self, language: str, split: str) -> str:
         """Return the key of a corpus."""
-        return _key(self.specs.prepare(language, split), self._raw(language, split), self.code.prepare(language, split))
+        return _key(
+            self.specs.prepare(language, split),
+            self._raw(language, split),
+            code_key(*self.modules.prepare(language, split)),
+        )
 
     def _text(self, language: str, split: str) -> str:
         """Return the key of the tokens of a corpus, whatever its labels are."""
-        return _key(self.specs.tokens(language, split), self._raw(language, split), self.code.prepare(language, split))
+        return _key(
+            self.specs.tokens(language, split),
+            self._raw(language, split),
+            code_key(*self.modules.prepare(language, split)),
+        )
 
     def _raw(self, language: str, split: str) -> str | None:
         return self.local.raw_sha256(self.runs.languages[language], split)
@@ -52,36 +61,41 @@ class JobKeys:
     def data_report(self, language: str) -> str:
         """Return the key of a data report."""
         corpora = [self.corpus(language, split) for split in self.runs.splits(language)]
-        return _key(self.code.data_report(), corpora)
+        return _key(code_key(*self.modules.data_report()), corpora)
 
     def encoder(self, encoder: EncoderSettings) -> str:
         """Return the key of a converted encoder."""
-        return _key(encoder_key(encoder), self.code.convert_encoder(encoder))
+        return _key(encoder_key(encoder), code_key(*self.modules.convert_encoder(encoder)))
 
     def vectors(self, vectors: Vectors) -> str:
         """Return the key of converted word vectors."""
-        return _key(vectors_key(vectors), self.code.convert_vectors())
+        return _key(vectors_key(vectors), code_key(*self.modules.convert_vectors()))
 
     def _features(self, features: str, language: str, split: str) -> str:
         """Return the key of a feature store, given the key of its encoder and layers."""
         encoder = self.specs.encoders()[features]
-        return _key(self.specs.encode(features), self.code.encode(), self.encoder(encoder), self.text(language, split))
+        return _key(
+            self.specs.encode(features),
+            code_key(*self.modules.encode()),
+            self.encoder(encoder),
+            self.text(language, split),
+        )
 
     def _teacher(self, language: str, decoder: str, seed: int) -> str:
         """Return the key of a teacher."""
         splits = [split for split in ("train", "dev") if split in self.runs.splits(language)]
         read = self._read_by_teacher(language, [(language, split) for split in splits])
-        return _key(self.specs.teacher(language, decoder, seed), self.code.train(), read)
+        return _key(self.specs.teacher(language, decoder, seed), code_key(*self.modules.train()), read)
 
     def _scores(self, language: str, decoder: str, seed: int, corpus: str) -> str:
         """Return the key of the scores of a teacher on one corpus."""
         read = self._read_by_teacher(language, [(language, corpus)])
-        return _key(self.code.score(), self.teacher(language, decoder, seed), read)
+        return _key(code_key(*self.modules.score()), self.teacher(language, decoder, seed), read)
 
     def targets(self, language: str, decoder: str, corpus: str) -> str:
         """Return the key of the targets of one corpus."""
         scores = self.scores(language, decoder, self.runs.teaching_seed(language), corpus)
-        return _key(self.experiment.distill.k, self.experiment.kernel, self.code.targets(), scores)
+        return _key(self.experiment.distill.k, self.experiment.kernel, code_key(*self.modules.targets()), scores)
 
     def student(self, objective: str, seed: int) -> str:
         """Return the key of a student."""
@@ -93,7 +107,7 @@ class JobKeys:
         targets = [self.targets(x, str(decoder), split) for x, split in taught if "targets" in row.needs]
         seeds = self.runs.teaching_seed
         scores = [self.scores(x, str(decoder), seeds(x), split) for x, split in taught if "scores" in row.needs]
-        spec, code = self.specs.student(objective, seed), self.code.train(objective)
+        spec, code = self.specs.student(objective, seed), code_key(*self.modules.train(objective))
         return _key(spec, code, self._read_by_student(pairs), targets, scores)
 
     def evaluation(self, name: str) -> str:
@@ -105,17 +119,25 @@ class JobKeys:
         else:
             key = self.teacher(model.teacher, model.decoder, model.seed)
             read = self._read_by_teacher(model.teacher, [*pairs, (model.teacher, "train")])
-        return _key(self.specs.evaluate(name), self.code.evaluate(), key, read)
+        return _key(self.specs.evaluate(name), code_key(*self.modules.evaluate()), key, read)
 
     def report(self) -> str:
         """Return the key of the report."""
         evaluations = [self.evaluation(name) for name in self.runs.models]
         data = [self.data_report(language) for language in self.runs.languages]
-        return _key(self.specs.report(), self.code.report(), evaluations, data, encoder_key(self.experiment.encoder))
+        return _key(
+            self.specs.report(),
+            code_key(*self.modules.report()),
+            evaluations,
+            data,
+            encoder_key(self.experiment.encoder),
+        )
 
     def export(self, objective: str, seed: int) -> str:
         """Return the key of an exported student."""
-        return _key(self.code.export(), self.student(objective, seed), self.encoder(self.experiment.encoder))
+        return _key(
+            code_key(*self.modules.export()), self.student(objective, seed), self.encoder(self.experiment.encoder)
+        )
 
     def _read_by_teacher(self, language: str, pairs: Iterable[tuple[str, str]]) -> list[Any]:
         teacher = self.runs.teacher(language)

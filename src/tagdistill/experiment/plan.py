@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from tagdistill.encoders.keys import encoder_key
 from tagdistill.encoders.vectors import vectors_key
-from tagdistill.experiment.code_keys import CodeKeys
 from tagdistill.experiment.job_keys import JobKeys
 from tagdistill.experiment.job_specs import JobSpecs
 from tagdistill.experiment.layout import DOWNLOADS, Layout, encoder_folder, vectors_folder
 from tagdistill.experiment.local_files import LocalFiles
 from tagdistill.experiment.runs import Runs
+from tagdistill.experiment.stage_modules import StageModules
 from tagdistill.settings.language import CORPORA
 from tagdistill.settings.objectives import OBJECTIVES
 
@@ -35,7 +35,7 @@ class Plan:
     """One experiment as a workflow: its models, its files, its jobs. Paths are relative to the working folder.
 
     `runs` holds the models and languages, `layout` the places of files, `local` the user's own files, `specs` the job
-    specifications, `code` the hashes of the code that each job uses, and `keys` what each result is known by.
+    specifications, `modules` the code that each job runs, and `keys` what each result is known by.
     """
 
     def __init__(self, experiment: Experiment, project: Path) -> None:
@@ -46,8 +46,8 @@ class Plan:
         self.runs = Runs(self.experiment, self.local.known_teacher)
         self.layout = Layout(self.name)
         self.specs = JobSpecs(self.runs)
-        self.code = CodeKeys(self.runs)
-        self.keys = JobKeys(self.specs, self.code, self.local)
+        self.modules = StageModules(self.runs)
+        self.keys = JobKeys(self.specs, self.modules, self.local)
 
     def check_files(self, where: str = "config") -> None:
         """Raise ConfigError where a file of the config, or a layer of an encoder, is not there.

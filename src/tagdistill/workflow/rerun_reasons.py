@@ -47,8 +47,12 @@ def _changes(reason: str, rule: str) -> str:
     codes = [re.findall(r"\b[0-9a-f]{12}\b", text) for text in (before, now)]
     if codes[1] and codes[0] != codes[1]:
         return "tagdistill's code changed"
-    if re.search(r"\b[0-9a-f]{64}\b", now):
+    sums = [set(re.findall(r"\b[0-9a-f]{64}\b", text)) for text in (before, now)]
+    if sums[0] != sums[1]:
         return "the data file changed"
+    keys = [re.findall(r"\b[0-9a-f]{16}\b", text) for text in (before, now)]
+    if keys[0] != keys[1]:  # what it is made from, and nothing of its own
+        return FOLLOWS
     single = [text.strip() for text in (before, now)]
     if max(map(len, single)) > 20:
         return "reads other files than before"

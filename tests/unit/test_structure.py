@@ -1,0 +1,87 @@
+"""The rooms of the package: imports run one way, and the root holds no loose modules."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import tagdistill
+from tagdistill.artifacts.code_key import module_imports, modules
+
+ROOT = Path(tagdistill.__file__).parent
+# From the top down: a room imports itself and the layers below it, never a room beside it or above.
+LAYERS = (
+    ("cli",),
+    ("reporting",),
+    ("evaluation", "training"),
+    ("distill", "export", "workflow"),
+    ("experiment", "models"),
+    ("encoders",),
+    ("data",),
+    ("settings", "artifacts"),
+    ("crf", "errors", "formatting"),
+)
+LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+MAX_LINES = {"file": 450, "function": 40}
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def arrows(modules_of: dict[str, frozenset[str]]) -> list[str]:
+    """Return the imports that run against the order of the layers."""
+    wrong = []
+    for module, imports in modules_of.items():
+        if not (own := room(module)) or own == "__main__":
+            continue
+        for other in sorted(imports):
+            target = room(other)
+            if target and target != own and LEVEL[target] <= LEVEL[own]:
+                wrong.append(f"{module} imports {other}")
+    return wrong
+
+
+def test_every_room_has_its_place_and_the_root_holds_no_others():
+    rooms = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert rooms == {*LEVEL, "__init__", "__main__"}
+
+
+def test_imports_run_one_way():
+    assert arrows({module: module_imports(module) for module in modules()}) == []
+
+
+def test_an_arrow_that_turns_is_seen():
+    turned = {"tagdistill.crf.chain": frozenset({"tagdistill.errors"}), "tagdistill.data.corpus": frozenset()}
+    assert arrows(turned) == ["tagdistill.crf.chain imports tagdistill.errors"]
+    assert arrows({"tagdistill.settings.base": frozenset({"tagdistill.data.labels"})}) != []
+
+
+def test_imports_run_in_no_circle():
+    waiting, done = {module: set(module_imports(module)) - {module} for module in modules()}, set()
+    for module, imports in waiting.items():  # a package's own modules may import what it holds itself
+        imports -= {".".join(module.split(".")[:end]) for end in range(1, module.count(".") + 1)}
+    while ready := [module for module, imports in waiting.items() if imports <= done]:
+        done |= set(ready)
+        waiting = {module: imports for module, imports in waiting.items() if module not in done}
+    assert not waiting, f"a circle among {sorted(waiting)}"
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.rglob("*.py")), ids=lambda file: str(file.relative_to(ROOT)))
+def test_files_and_functions_can_be_read_at_a_glance(file: Path):
+    text = file.read_text(encoding="utf-8")
+    assert text.count("\n") <= MAX_LINES["file"]
+    long = [
+        f"{node.name}: {node.end_lineno - node.lineno + 1} lines"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef)
+        and (node.end_lineno or 0) - node.body[_documented(node)].lineno + 1 > MAX_LINES["function"]
+    ]
+    assert not long
+
+
+def _documented(node: ast.FunctionDef) -> int:
+    """Return the place of the first statement of a function after its docstring."""
+    return int(ast.get_docstring(node) is not None and len(node.body) > 1)
