@@ -304,6 +304,72 @@ def test_a_lost_target_is_made_again(copied: Project):
     assert students(jobs) == {"posterior"}
 
 
+# -- the same content, wherever it lies
+
+
+def test_data_below_another_root_is_the_same_data(finished: Project, tmp_path: Path):
+    shutil.copytree(finished.path / "data", tmp_path / "mount/data")
+    assert finished.plan(experiment() | {"root": str(tmp_path / "mount")}).jobs == []
+    values = experiment()
+    (tmp_path / "mount/data/en").rename(tmp_path / "mount/data/english")
+    for split in ("train", "dev", "test"):
+        values["languages"]["en"][split] = f"data/english/{split}.conll"
+    assert finished.plan(values | {"root": str(tmp_path / "mount")}).jobs == []
+
+
+def test_a_comment_in_the_config_plans_nothing(finished: Project):
+    file = finished.write(experiment())
+    file.write_text("# a comment\n" + file.read_text(encoding="utf-8") + "# and another\n", encoding="utf-8")
+    assert finished.plan(file).jobs == []
+
+
+ONE_MORE_SEED = {"train_student": 3, "evaluate_student": 3, "report": 1}
+
+
+def with_one_more_seed() -> dict[str, Any]:
+    return experiment() | {"seeds": [0, 1]}
+
+
+def test_an_encoder_that_is_converted_again_plans_nothing(copied: Project):
+    (encoder,) = (copied.path / "resources/encoders").iterdir()
+    weights = (encoder / "model.safetensors").read_bytes()
+    shutil.rmtree(copied.path / "resources")
+    assert copied.plan(experiment()).jobs == []
+    assert copied.plan(with_one_more_seed()).count == ONE_MORE_SEED | {"convert_encoder": 1}  # the report names it
+    done = copied.snakemake(copied.write(experiment()), str(encoder.relative_to(copied.path)), "--cores", "1")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert (encoder / "model.safetensors").read_bytes() == weights
+    assert copied.plan(experiment()).jobs == []
+
+
+def test_features_that_were_removed_are_made_again_for_those_who_need_them(copied: Project):
+    shutil.rmtree(copied.path / "results/tiny/features")
+    assert copied.plan(experiment()).jobs == []
+    jobs = copied.plan(with_one_more_seed())
+    assert jobs.count == ONE_MORE_SEED | {"encode": 8}
+    assert {seed for (seed,) in jobs.of("train_student", "seed")} == {"1"}
+    done = copied.run(experiment() | {"seeds": [0, 1], "distill": {"objectives": ["baseline"]}}, "students")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert copied.plan(experiment()).jobs == []  # the stores are newer than the models, and the same
+
+
+def test_features_depend_on_tokens_alone(finished: Project):
+    values = experiment()
+    values["labels"] = values["labels"][::-1]
+    jobs = finished.plan(values)
+    assert jobs.count["prepare"] == 8 and jobs.count["train_teacher"] == 2 and jobs.count["encode"] == 0
+    values = experiment()
+    values["languages"]["en"]["label_map"] = {"PERSON": "PER"}
+    jobs = finished.plan(values)
+    assert jobs.of("train_teacher", "lang") == [("en",)] and jobs.count["encode"] == 0
+
+
+def test_a_forced_job_gets_all_of_its_inputs(copied: Project):
+    shutil.rmtree(copied.path / "resources")
+    jobs = copied.plan(experiment(), "--forcerun", "encode")
+    assert jobs.count["convert_encoder"] == 1 and jobs.count["encode"] == 8
+
+
 # -- code
 
 

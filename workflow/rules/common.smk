@@ -5,6 +5,8 @@ from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
+from snakemake.settings.types import RerunTrigger
+from snakemake_interface_executor_plugins.settings import ExecMode
 
 from tagdistill.artifacts.code_key import code_key
 from tagdistill.data.sources.source import fetched_sources
@@ -15,7 +17,7 @@ from tagdistill.experiment.plan import Plan, files_json
 from tagdistill.workflow.resources import gpus, memory, minutes
 
 PROJECT = Path(workflow.basedir)
-# Inputs that an up-to-date result does not need: folders, whose times alone Snakemake would compare.
+# Inputs that are known by their key: folders, of which Snakemake would compare the times alone.
 FOLDERS = ("encoder", "vectors")
 
 
@@ -61,16 +63,24 @@ def is_up_to_date(outputs, key):
     return record is not None and any(key in str(value) for value in record.params or ())
 
 
-def needed(files, outputs, key, unneeded=FOLDERS):
+def may_rerun_anyway():
+    """Return whether Snakemake may run a job again whose key is unchanged: then it needs all of its inputs."""
+    settings = workflow.dag_settings
+    triggers = {RerunTrigger.CODE, RerunTrigger.INPUT} & set(workflow.rerun_triggers)
+    forced = settings.forceall or settings.forcerun or workflow.exec_mode != ExecMode.DEFAULT
+    return bool(forced or triggers or workflow.deployment_settings.deployment_method)
+
+
+def needed(files, outputs, key, known_by_key=FOLDERS):
     """Return the inputs of a job, by name: of one whose results are up to date only files that are there.
 
     Snakemake runs a job again where an input has to be made again. Results that are known by their key do not need that:
     an encoder, a download or features that were removed, and are made again for another job, run nothing else again.
     """
-    if not is_up_to_date(outputs, key):
+    if may_rerun_anyway() or not is_up_to_date(outputs, key):
         return files
-    kept = {name: paths for name, paths in files.items() if name not in unneeded}
-    return {name: [path for path in paths if Path(path).exists()] for name, paths in kept.items()}
+    there = {name: [path for path in paths if Path(path).exists()] for name, paths in files.items()}
+    return {name: [ancient(path) for path in paths] if name in known_by_key else paths for name, paths in there.items()}
 
 
 def trained(folder):

@@ -49,7 +49,7 @@ rule encode:
                 {"encoder": [PLAN.encoder_of_features(w.features)], "corpora": [FILES.data(w.lang, w.split)]},
                 [FILES.features_of_key(w.features, w.lang, w.split)],
                 PLAN.keys.features(w.features, w.lang, w.split),
-                unneeded=("encoder", "corpora"),
+                known_by_key=("encoder", "corpora"),
             )
         ),
     output:
