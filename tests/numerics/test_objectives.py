@@ -16,7 +16,7 @@ from torch.testing import assert_close
 
 from tagdistill.crf import LinearChain
 from tagdistill.distill import losses
-from tagdistill.distill.losses import load_loss, loss_module
+from tagdistill.distill.losses import load_loss
 from tagdistill.distill.score_table import Scores
 from tagdistill.distill.target_table import expected_counts, read_targets, targets_of, write_targets
 from tagdistill.distill.teacher_values import TeacherValues
@@ -259,7 +259,7 @@ def through_files(teacher: Inputs, folder: Path) -> TeacherValues:
 
 def test_every_objective_that_has_teachers_has_a_loss_of_its_own_and_no_loss_is_left_over():
     modules = {f"{losses.__name__}.{file.stem}" for file in Path(losses.__file__).parent.glob("[!_]*.py")}
-    assert sorted(modules) == sorted(map(loss_module, DISTILLING))
+    assert sorted(modules) == sorted(OBJECTIVES[name].loss_module for name in DISTILLING)
     for name in OBJECTIVES.keys() - DISTILLING:
         with pytest.raises(ValueError, match="has no teachers"):
             load_loss(name)

@@ -17,7 +17,8 @@ from tagdistill.distill.target_table import read_targets
 from tagdistill.errors import TagdistillError
 from tagdistill.evaluation.evaluate import evaluate_model
 from tagdistill.training.resume import fingerprint_of
-from tagdistill.training.run import Run, run_training
+from tagdistill.training.run import Run
+from tagdistill.training.run_training import run_training
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -28,7 +28,7 @@ from tagdistill.models.load import load_tagger
 from tagdistill.models.model import Model, load_model, save_model
 from tagdistill.models.tagger import BiLSTM, LockedDropout, TaggerSpec, constrain
 from tagdistill.settings.encoder import EncoderSettings
-from tagdistill.training.run import run_training
+from tagdistill.training.run_training import run_training
 
 MODES = ("frozen", "finetune")
 

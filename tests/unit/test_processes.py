@@ -26,7 +26,7 @@ from tagdistill.errors import ConfigError
 from tagdistill.training.assemble import assemble
 from tagdistill.training.checkpoints import BEST
 from tagdistill.training.processes import Processes, launch
-from tagdistill.training.run import run_training
+from tagdistill.training.run_training import run_training
 from tagdistill.training.trainer import Learner, train
 from tagdistill.training.updates import Update, Updates
 

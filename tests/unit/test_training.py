@@ -39,7 +39,8 @@ from tagdistill.training import assemble, resume, trainer
 from tagdistill.training.assemble import one_teacher_each
 from tagdistill.training.checkpoints import COMPLETE, last_checkpoint
 from tagdistill.training.resume import fingerprint_of
-from tagdistill.training.run import Machine, Run, run_training
+from tagdistill.training.run import Machine, Run
+from tagdistill.training.run_training import run_training
 from tagdistill.training.updates import Updates
 
 

@@ -29,7 +29,7 @@ from tagdistill.experiment.config import check_experiment
 from tagdistill.experiment.jobs import TeacherJob, VectorsJob, read_job, write_job
 from tagdistill.experiment.plan import Plan
 from tagdistill.settings.encoder import Vectors, WordEncoder
-from tagdistill.training.run import run_training
+from tagdistill.training.run_training import run_training
 
 TEXT = "5 2\nHaus 1 2\nhaus 3 4\n## 5 6 \n00 7 8\na\u00a0b 0.5 -1e-3\n"
 

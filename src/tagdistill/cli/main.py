@@ -193,7 +193,8 @@ def train_teacher(
 ) -> None:
     """Train the teacher of one language."""
     from tagdistill.experiment.jobs import TeacherJob, read_job
-    from tagdistill.training.run import Outputs, Run, run_training
+    from tagdistill.training.run import Outputs, Run
+    from tagdistill.training.run_training import run_training
 
     settings: TeacherJob = read_job(TeacherJob, job)
     corpora = _files(files)
@@ -231,7 +232,8 @@ def train_student(
 ) -> None:
     """Train one multilingual student with one objective."""
     from tagdistill.experiment.jobs import StudentJob, read_job
-    from tagdistill.training.run import Outputs, Run, run_training
+    from tagdistill.training.run import Outputs, Run
+    from tagdistill.training.run_training import run_training
 
     settings: StudentJob = read_job(StudentJob, job)
     corpora = _files(files)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from tagdistill.distill.losses import loss_module
-from tagdistill.settings.objectives import OBJECTIVES
+from tagdistill.settings.objectives import TEACHER_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,15 +14,6 @@ if TYPE_CHECKING:
     from tagdistill.settings.objectives import Objective
 
     WithTeacher = Callable[[Source, CorpusFiles, Sequence[str], Objective], Source]
-
-TEACHER_FILES = "tagdistill.distill.teacher_files"
-
-
-def student_modules(objective: str | None) -> tuple[str, ...]:
-    """Return the modules that training with an objective loads by name, for `code_key`; none for teachers (None)."""
-    if objective is None or not OBJECTIVES[objective].needs:
-        return ()
-    return (loss_module(objective), TEACHER_FILES)
 
 
 def load_with_teacher() -> WithTeacher:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from tagdistill.data.readers.read import format_of
 from tagdistill.data.sources.source import load_source
-from tagdistill.distill.by_name import student_modules
 from tagdistill.settings.names import FORMATS, PROVIDERS, SOURCES, module_of
+from tagdistill.settings.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from tagdistill.experiment.runs import Runs
@@ -20,7 +20,7 @@ DATA_REPORT = "tagdistill.data.report"
 CONVERT_ENCODER = "tagdistill.encoders.convert"
 CONVERT_VECTORS = "tagdistill.encoders.convert_vectors"
 ENCODE = "tagdistill.encoders.features"
-TRAIN = "tagdistill.training.run"
+TRAIN = "tagdistill.training.run_training"
 SCORE = "tagdistill.distill.score_corpus"
 TARGETS = "tagdistill.distill.target_table"
 EVALUATE = "tagdistill.evaluation.evaluate"
@@ -61,7 +61,8 @@ class StageModules:
 
     def train(self, objective: str | None = None) -> Modules:
         """Return the modules for training a teacher, or the student of an objective: its loss is loaded by name."""
-        return TRAIN, *student_modules(objective), *self._kernels
+        own = OBJECTIVES[objective].modules if objective else ()
+        return TRAIN, *own, *self._kernels
 
     def score(self) -> Modules:
         """Return the modules for scoring a corpus with a teacher."""

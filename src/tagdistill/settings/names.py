@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1]
 FORMATS = "data/readers/formats"
 SOURCES = "data/sources/catalogue"
 PROVIDERS = "encoders/providers"
+LOSSES = "distill/losses"
 
 
 def names_in(folder: str) -> tuple[str, ...]:

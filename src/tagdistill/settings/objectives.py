@@ -9,8 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from tagdistill.settings.names import LOSSES, module_of
+
 if TYPE_CHECKING:
     from tagdistill.settings.base import Decoder
+
+TEACHER_FILES = "tagdistill.distill.teacher_files"
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,16 @@ class Objective:
         """The files of a teacher that it reads: "targets", "scores", both or none."""
         files = {"targets": self.targets, "scores": self.scores}
         return tuple(file for file, fields in files.items() if fields)
+
+    @property
+    def loss_module(self) -> str:
+        """The full name of the module that holds its loss, for an objective that has teachers."""
+        return module_of(LOSSES, self.name.replace("+", "_"))
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules that only its own training loads, by name: its loss and what reads its teachers' files."""
+        return (self.loss_module, TEACHER_FILES) if self.needs else ()
 
 
 _PATHS = ("paths", "path_log_prob")

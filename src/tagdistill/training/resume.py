@@ -13,8 +13,8 @@ from tagdistill.artifacts.code_key import code_key
 from tagdistill.artifacts.files import read_json, sha256_file, sha256_json, write_json
 from tagdistill.artifacts.provenance import versions
 from tagdistill.crf import kernel
-from tagdistill.distill.by_name import student_modules
 from tagdistill.encoders.folder import EncoderInfo
+from tagdistill.settings.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tagdistill.training.run import Outputs, Run
 
 log = logging.getLogger(__name__)
-ENTRY = "tagdistill.training.run"  # imports all that training runs, but for what is loaded by name
+ENTRY = "tagdistill.training.run_training"  # imports all that training runs, but for what is loaded by name
 
 
 def fingerprint_of(run: Run) -> str:
@@ -39,7 +39,7 @@ def fingerprint_of(run: Run) -> str:
             "machine": [run.machine.device, run.machine.threads, kernel(), run.machine.processes.number],
             "encoder": [run.encoder.model_dump(mode="json"), encoder],
             "files": [sha256_file(path) for path in files],
-            "code": code_key(ENTRY, *student_modules(run.objective)),
+            "code": code_key(ENTRY, *(OBJECTIVES[run.objective].modules if run.objective else ())),
             "versions": versions(),
         }
     )

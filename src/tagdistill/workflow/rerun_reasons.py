@@ -50,8 +50,8 @@ def _changes(reason: str, rule: str) -> str:
     sums = [set(re.findall(r"\b[0-9a-f]{64}\b", text)) for text in (before, now)]
     if sums[0] != sums[1]:
         return "the data file changed"
-    keys = [re.findall(r"\b[0-9a-f]{16}\b", text) for text in (before, now)]
-    if keys[0] != keys[1]:  # what it is made from, and nothing of its own
+    made_from = [re.findall(r"\b[0-9a-f]{16}\b", text) for text in (before, now)]
+    if made_from[0] != made_from[1]:  # what it is made from, and nothing of its own
         return FOLLOWS
     single = [text.strip() for text in (before, now)]
     if max(map(len, single)) > 20:

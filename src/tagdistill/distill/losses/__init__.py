@@ -22,13 +22,8 @@ if TYPE_CHECKING:
     Loss = Callable[[LinearChain, TeacherValues, float], Losses]
 
 
-def loss_module(objective: str) -> str:
-    """Return the name of the module that holds the loss of an objective that has teachers."""
-    return f"{__name__}.{objective.replace('+', '_')}"
-
-
 def load_loss(objective: str) -> Loss:
     """Return the loss of an objective. Raises ValueError for one that has no teachers, and so no loss."""
     if not OBJECTIVES[objective].needs:
         raise ValueError(f"the objective {objective!r} has no teachers")
-    return cast("Loss", import_module(loss_module(objective)).loss)
+    return cast("Loss", import_module(OBJECTIVES[objective].loss_module).loss)

@@ -1,0 +1,65 @@
+"""The training stage of teachers and students: lock, resume, train, write."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import torch
+
+from tagdistill.training.assemble import assemble
+from tagdistill.training.checkpoints import last_checkpoint
+from tagdistill.training.outputs import write_outputs
+from tagdistill.training.resume import fingerprint_of, forget_other_runs, is_finished, locked
+from tagdistill.training.trainer import train
+
+if TYPE_CHECKING:
+    from tagdistill.training.run import Run
+
+log = logging.getLogger(__name__)
+
+
+def run_training(run: Run) -> None:
+    """Train and write model, log and summary; an interrupted run resumes from its last checkpoint.
+
+    A lock keeps a process that outlived its workflow from training the same model at the same time; what it wrote while
+    this one waited is kept. Of several processes that train together the first one holds the lock, and writes.
+    """
+    processes, checkpoints = run.machine.processes, run.outputs.checkpoints
+    checkpoints.parent.mkdir(parents=True, exist_ok=True)
+    fingerprint = fingerprint_of(run)
+    lock = checkpoints.with_name("training.lock")
+    with locked(lock) if processes.first else nullcontext(False) as waited:
+        finished = waited and is_finished(run.outputs, fingerprint)
+        if processes.first and not finished:
+            checkpoints.mkdir(exist_ok=True)
+            forget_other_runs(checkpoints, fingerprint)
+            last_checkpoint(checkpoints)  # removes incomplete ones, before the others look
+        processes.join(run.machine.device)
+        if processes.from_first(finished):
+            log.info("the other process has trained this very model: nothing is left to do")
+        else:
+            _train_and_write(run, fingerprint)
+        processes.leave()  # not after an error: it might wait for the others, who wait for this one
+
+
+def _train_and_write(run: Run, fingerprint: str) -> None:
+    torch.set_num_threads(run.machine.threads)
+    torch.manual_seed(run.seed)
+    parts = assemble(run)
+    outcome = train(
+        parts.model,
+        parts.updates,
+        run.settings,
+        checkpoints=run.outputs.checkpoints,
+        seed=run.seed,
+        loss=parts.loss,
+        temperature=parts.temperature,
+        score=parts.dev_score,
+        device=run.machine.device,
+    )
+    if run.machine.processes.first:
+        write_outputs(run, parts, outcome, fingerprint)
+        shutil.rmtree(run.outputs.checkpoints)
