@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from tagdistill.distill.dataset import Pool, Source
+from tagdistill.distill.export_targets import targets_of
 from tagdistill.distill.score_table import Scores
-from tagdistill.distill.target_table import targets_of
 from tagdistill.models.batches import bucketed
 
 

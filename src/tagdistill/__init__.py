@@ -1,3 +1,5 @@
 """Structure-level knowledge distillation of multilingual sequence taggers (Wang et al., ACL 2020)."""
 
-__version__ = "0.1.0"
+from importlib.metadata import version
+
+__version__ = version("tagdistill")  # of pyproject.toml

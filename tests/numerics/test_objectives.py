@@ -16,9 +16,11 @@ from torch.testing import assert_close
 
 from tagdistill.crf import LinearChain
 from tagdistill.distill import losses
+from tagdistill.distill.export_targets import targets_of
 from tagdistill.distill.losses import load_loss
 from tagdistill.distill.score_table import Scores
-from tagdistill.distill.target_table import expected_counts, read_targets, targets_of, write_targets
+from tagdistill.distill.target_table import read_targets, write_targets
+from tagdistill.distill.teacher_chains import expected_counts
 from tagdistill.distill.teacher_values import TeacherValues
 from tagdistill.models.batches import gather
 from tagdistill.settings.objectives import OBJECTIVES

@@ -16,15 +16,10 @@ from tagdistill.artifacts.parquet import ROW_GROUP, check_belongs, read_table, w
 from tagdistill.crf import LinearChain
 from tagdistill.data.corpus import read_corpus, write_corpus
 from tagdistill.distill.dataset import CorpusFiles, Source, read_source
+from tagdistill.distill.export_targets import export_targets, targets_of
 from tagdistill.distill.score_table import Scores, read_scores, write_scores
-from tagdistill.distill.target_table import (
-    Targets,
-    expected_counts,
-    export_targets,
-    read_targets,
-    targets_of,
-    write_targets,
-)
+from tagdistill.distill.target_table import Targets, read_targets, write_targets
+from tagdistill.distill.teacher_chains import expected_counts
 from tagdistill.distill.teacher_files import with_teacher
 from tagdistill.errors import DataError, MismatchError
 from tagdistill.settings.objectives import OBJECTIVES

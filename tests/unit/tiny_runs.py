@@ -16,8 +16,8 @@ import numpy as np
 from tagdistill.data.corpus import read_corpus, write_corpus
 from tagdistill.data.labels import label_list
 from tagdistill.distill.dataset import CorpusFiles
+from tagdistill.distill.export_targets import export_targets
 from tagdistill.distill.score_corpus import score_corpus
-from tagdistill.distill.target_table import export_targets
 from tagdistill.encoders.convert import convert
 from tagdistill.encoders.features import encode
 from tagdistill.encoders.keys import encoder_key

@@ -390,7 +390,7 @@ def edited(project: Project, module: str, tmp_path: Path) -> Project:
         ("evaluation/tables.py", {"report"}, {"evaluate_student", "train_student"}),
         ("evaluation/metrics.py", {"evaluate_student", "evaluate_teacher", "report"}, {"train_student", "score"}),
         ("crf/chain.py", {"train_teacher", "score", "export_targets", "train_student"}, {"prepare", "encode"}),
-        ("distill/target_table.py", {"export_targets", "train_student"}, {"train_teacher", "score"}),
+        ("distill/export_targets.py", {"export_targets", "train_student"}, {"train_teacher", "score"}),
         ("training/trainer.py", {"train_teacher", "train_student"}, {"prepare", "encode"}),
         ("encoders/features.py", {"encode", "train_teacher", "train_student"}, {"prepare", "data_report"}),
         ("data/readers/read.py", {"prepare", "encode", "train_teacher"}, set()),

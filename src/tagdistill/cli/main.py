@@ -302,7 +302,7 @@ def targets(
     """Turn a teacher's scores into posteriors and its k best label sequences."""
     import torch
 
-    from tagdistill.distill.target_table import export_targets
+    from tagdistill.distill.export_targets import export_targets
 
     torch.set_num_threads(threads)
     with _kernel(kernel, "cpu"):

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from tagdistill.artifacts.parquet import check_belongs
 from tagdistill.distill.score_table import Scores, read_scores
-from tagdistill.distill.target_table import expected_counts, read_targets
+from tagdistill.distill.target_table import read_targets
+from tagdistill.distill.teacher_chains import expected_counts
 from tagdistill.errors import DataError, MismatchError
 
 if TYPE_CHECKING:

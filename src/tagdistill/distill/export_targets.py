@@ -1,0 +1,47 @@
+"""Export targets: a teacher's posteriors and its K best label sequences, computed from its scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from tagdistill.artifacts.files import sha256_file
+from tagdistill.crf import kernel
+from tagdistill.distill.score_table import Scores, read_scores
+from tagdistill.distill.target_table import MIN_LOG_PROB, Targets, write_targets
+from tagdistill.distill.teacher_chains import chains
+from tagdistill.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_LABELS = 256  # a path has one byte per label
+
+
+def export_targets(scores: Path, out: Path, k: int) -> None:
+    """Write the targets Parquet of one corpus, with the `k` best paths, from its teacher's scores."""
+    source = read_scores(scores)
+    metadata = {**source.metadata, "k": k, "scores_sha256": sha256_file(scores), "kind": "targets", "kernel": kernel()}
+    write_targets(out, targets_of(source, k, metadata))
+
+
+def targets_of(scores: Scores, k: int, metadata: dict[str, Any]) -> Targets:
+    """Compute posteriors and the k best paths of every sentence, in float64. Raises DataError above 256 labels."""
+    words, labels = scores.emissions.shape
+    if labels > MAX_LABELS:
+        raise DataError(f"{labels} labels, but targets hold one byte per label: {MAX_LABELS} at most")
+    log_posterior = np.zeros((words, labels), np.float16)
+    paths = np.zeros((words, k), np.uint8)
+    log_prob = np.full((len(scores.ids), k), -np.inf, np.float32)
+    for rows, chain in chains(scores):
+        best = chain.top_k(k)
+        marginals = chain.log_marginals.clamp_min(MIN_LOG_PROB).to(torch.float16).numpy()
+        labels_of = best.labels.to(torch.uint8).numpy()
+        log_prob[rows] = best.log_prob.float().numpy()
+        for place, row in enumerate(rows):
+            begin, end = scores.offsets[row], scores.offsets[row + 1]
+            log_posterior[begin:end] = marginals[place, : end - begin]
+            paths[begin:end] = labels_of[place, :, : end - begin].T
+    return Targets(scores.ids, scores.offsets, log_posterior, paths, log_prob, metadata)

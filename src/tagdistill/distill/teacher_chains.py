@@ -1,0 +1,47 @@
+"""A teacher's own distributions, rebuilt from its scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from tagdistill.crf import LinearChain
+from tagdistill.models.batches import bucketed, gather
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from tagdistill.distill.score_table import Scores
+
+BATCH_WORDS = 4000
+
+
+def chains(scores: Scores) -> Iterator[tuple[NDArray[np.intp], LinearChain]]:
+    """Yield the teacher's own distributions, rebuilt from its scores, in length-bucketed float64 batches."""
+    transitions, start, end = (torch.from_numpy(a).double() for a in (scores.transitions, scores.start, scores.end))
+    emissions = torch.from_numpy(scores.emissions)
+    lengths = np.diff(scores.offsets)
+    for rows in bucketed(lengths, BATCH_WORDS):
+        padded = gather(emissions, scores.offsets, rows, torch.float64)
+        yield rows, LinearChain(padded, transitions, torch.from_numpy(lengths[rows]), start=start, end=end)
+
+
+def expected_counts(scores: Scores) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return a teacher's expected label counts [words, labels] and transition counts [sentences, labels, labels].
+
+    They are all that the exact structural loss needs of the teacher (Wang et al. 2021, case 1a).
+    """
+    words, labels = scores.emissions.shape
+    unary = np.zeros((words, labels), np.float32)
+    pairs = np.zeros((len(scores.ids), labels, labels), np.float32)
+    for rows, chain in chains(scores):
+        marginals = chain.marginals.float().numpy()
+        pairs[rows] = chain.transition_marginals.float().numpy()
+        for place, row in enumerate(rows):
+            begin, end = scores.offsets[row], scores.offsets[row + 1]
+            unary[begin:end] = marginals[place, : end - begin]
+    return unary, pairs
