@@ -41,7 +41,7 @@ def test_a_step_of_ones_own_runs_on_a_result_of_the_module(outer: Project):
     assert len((outer.path / "sentences.txt").read_text(encoding="utf-8").splitlines()) == 4  # a line a split
     assert (outer.path / "results/tiny/data/es/train.parquet").is_file()
     assert not (outer.path / "tagdistill/results").exists()
-    again = snakemake(outer, "count", "--dry-run", "--rerun-triggers", "mtime", "params", "input", "software-env")
+    again = snakemake(outer, "count", "--dry-run", "--rerun-triggers", "mtime", "params", "software-env")
     assert "Nothing to be done" in again.stdout
 
 

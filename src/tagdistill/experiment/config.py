@@ -205,9 +205,10 @@ def teacher_settings(experiment: Experiment, language: str, where: str = "config
 
 def _own_teacher(values: dict[str, Any], where: str) -> dict[str, Any]:
     try:
-        return expand_preset(values)
+        expanded: dict[str, Any] = expand_preset(values)
     except ValueError as error:
         raise ConfigError(str(error), where=f"{where}.teacher") from None
+    return expanded
 
 
 def describe_experiment(experiment: Experiment, name: str) -> str:

@@ -130,7 +130,7 @@ class JobSpecs:
                 language=language,
                 task=self.experiment.task,
                 labels=self.labels,
-                decoder=decoder,  # type: ignore[arg-type]  # a wildcard of Snakemake's is any text
+                decoder=decoder,
                 settings=settings.model_copy(update={"seeds": (0,), "encoder": None, "vectors": None}),
                 encoder=WordEncoder(**encoder.model_dump(), vectors=settings.vectors),
                 seed=seed,

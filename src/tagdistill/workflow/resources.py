@@ -21,8 +21,8 @@ def memory(base: int, more: Callable[[Any], float] | None = None) -> Callable[..
     """
 
     def mem_mb(wildcards: Any, input: Any, attempt: int) -> int:
-        size = input.size_mb + (more(wildcards) if more else 0)
-        return round(base + 2 * size) * 2 ** (attempt - 1)
+        size: float = input.size_mb + (more(wildcards) if more else 0)
+        return round(base + 2 * size) << (attempt - 1)
 
     return mem_mb
 
@@ -31,7 +31,7 @@ def minutes(base: int) -> Callable[..., int]:
     """Return the `runtime` of a rule: `base` minutes, doubled at each further attempt, a day at most."""
 
     def runtime(wildcards: Any, attempt: int) -> int:
-        return min(base * 2 ** (attempt - 1), DAY)
+        return min(base << (attempt - 1), DAY)
 
     return runtime
 
