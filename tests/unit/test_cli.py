@@ -12,12 +12,17 @@ from pathlib import Path
 
 import pytest
 import torch
+import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
 import tagdistill
 from tagdistill.cli import main as cli
+from tagdistill.cli.help import HEADINGS, STAGES, GroupedCommands
+from tagdistill.cli.job_files import corpus_files, read_files
 from tagdistill.data.readers.options import Reading
+from tagdistill.distill.dataset import CorpusFiles
+from tagdistill.errors import TagdistillError
 from tagdistill.experiment.jobs import EncodeJob, EvaluateJob, PrepareJob, read_job, write_job
 from tagdistill.settings.encoder import EncoderSettings
 from tagdistill.settings.language import Language
@@ -109,7 +114,25 @@ def test_every_rule_calls_a_command_with_options_that_it_has():
 def test_no_command_shows_the_help(main):
     code, out, err = main()
     assert code == 2
-    assert "Commands" in out + err
+    assert "Stages (called by the workflow):" in out + err
+
+
+def test_every_command_is_listed_once_below_a_heading(main):
+    code, out, _ = main("--help")
+    assert code == 0
+    listed = re.findall(r"^  ([a-z-]+)  +[A-Z]", out[out.index(f"{HEADINGS[0]}:") :], re.M)
+    assert sorted(listed) == COMMANDS
+    headings = re.findall(r"^(\S.*):$", out, re.M)
+    assert headings == ["Options", *HEADINGS]
+    assert out.index("\n  config ") < out.index("\n  predict ") < out.index(STAGES) < out.index("\n  fetch ")
+
+
+def test_a_command_without_a_heading_is_listed_last():
+    app = typer.Typer(cls=GroupedCommands, rich_markup_mode=None, add_completion=False)
+    app.command("own")(lambda: None)
+    app.command("first", rich_help_panel=HEADINGS[0])(lambda: None)
+    out = CliRunner().invoke(app, ["--help"]).output
+    assert out.index(HEADINGS[0]) < out.index("first") < out.index("Commands:") < out.index("own")
 
 
 def test_a_mistake_ends_in_one_message_without_a_traceback(tmp_path):
@@ -156,6 +179,28 @@ def test_broken_files_are_explained(files, main, tmp_path):
     assert "--files" in err or "none.json" in err
 
 
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"test": ["a", "b"], "test_features": ["a"]}, "--files: test_features: 1 files for 2 languages"),
+        ({"test": ["a"]}, "--files: test: 1 files for 2 languages"),
+        ({}, "--files: test: the corpora of fr, de are missing"),
+    ],
+)
+def test_files_that_do_not_fit_the_languages_are_refused(files, message):
+    with pytest.raises(TagdistillError) as caught:
+        corpus_files(("fr", "de"), read_files(json.dumps(files)), "test")
+    assert str(caught.value) == message
+
+
+def test_files_are_matched_with_languages_by_place():
+    lists = {"test": ["1", "2"], "test_features": ["3", "4"], "vectors": ["5"], "train": ["6"]}
+    fr, de = corpus_files(("fr", "de"), read_files(json.dumps(lists)), "test")
+    assert fr == CorpusFiles("fr", Path("1"), Path("3"), vectors=Path("5"))
+    assert de == CorpusFiles("de", Path("2"), Path("4"), vectors=Path("5"))
+    assert corpus_files((), {}, "unlabelled") == []
+
+
 def test_a_job_may_stand_in_a_file(main, tmp_path):
     (tmp_path / "job.json").write_text(ENCODE, encoding="utf-8")
     cli.app(["convert-encoder", "--job", f"@{tmp_path}/job.json", "--out", str(tmp_path / "e")], standalone_mode=False)
@@ -193,7 +238,7 @@ def test_a_missing_gpu_is_said_in_words(main, tmp_path):
     code, _, err = main(
         "predict", tmp_path / "x.txt", "--model", tmp_path, "--output", tmp_path / "o", "--device", "cuda"
     )
-    assert (code, "error: device: there is no CUDA device" in err) == (1, True)
+    assert (code, "error: --device: there is no CUDA device" in err) == (1, True)
 
 
 def test_a_file_of_numbers_is_a_warning_in_the_log_of_prepare(tmp_path):
@@ -219,7 +264,7 @@ READ = {"kind": "conll", "separator": "tab", "columns": "token=1,tag=3", "commen
 )
 def test_the_reading_options_of_every_command_reach_the_reader(command, function, more, monkeypatch):
     given = []
-    monkeypatch.setattr(function, lambda *told, **_: given.extend(told) or "")
+    monkeypatch.setattr(function, lambda *values, **_: given.extend(values) or "")
     own = {"predict": ["f", "--model", "m", "--output", "o"], "evaluate": ["f", "--model", "m"]}
     arguments = own.get(command, ["config.yaml", "--id", "fr"])
     for name, value in {**READ, **more}.items():
@@ -247,9 +292,9 @@ def test_a_defect_of_ours_is_said_to_be_one_in_the_last_line(monkeypatch: pytest
     lines = capsys.readouterr().err.rstrip().splitlines()
     assert ended.value.code == 1
     assert lines[0].startswith("Traceback")
-    assert lines[-2] == "error: ValueError: shapes differ" and "defect of tagdistill" in lines[-1]
+    assert lines[-2] == "error: ValueError: shapes differ" and lines[-1].strip() == cli.DEFECT
 
 
 def test_a_plan_for_no_core_is_refused(main):
-    code, _, told = main("plan", "config/tiny.yaml", "--cores", 0)
-    assert code != 0 and "--cores" in told and "defect" not in told
+    code, _, err = main("plan", "config/tiny.yaml", "--cores", 0)
+    assert code != 0 and "--cores" in err and cli.DEFECT not in err

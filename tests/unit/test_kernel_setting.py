@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from tagdistill.artifacts.files import read_json
 from tagdistill.cli import main as cli
+from tagdistill.cli import options
 from tagdistill.crf import kernel, use_kernel
 from tagdistill.crf.kernels.cpp.build import find_compiler
 from tagdistill.distill.dataset import CorpusFiles
@@ -74,7 +75,7 @@ def test_the_command_takes_the_kernel_it_is_told(corpus: CorpusFiles, tmp_path: 
 
 def test_on_a_gpu_nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with cli._kernel("compiled", "cuda"):
+    with options.use_kernel("compiled", "cuda"):
         assert kernel() == "torch"
 
 

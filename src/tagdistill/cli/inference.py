@@ -1,4 +1,4 @@
-"""The commands that read a file as their options say: add a language, label new text, score a model."""
+"""Commands on a file of the user's own: add a language to a config, label text, score a model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tagdistill.cli.help import DATA, MODELS
 from tagdistill.cli.options import (
     Columns,
     Comment,
@@ -15,8 +16,7 @@ from tagdistill.cli.options import (
     Encoder,
     Encoding,
     LabelMap,
-    OptionalPath,
-    OptionalText,
+    Scheme,
     Separator,
     Threads,
     device_of,
@@ -36,24 +36,24 @@ if TYPE_CHECKING:
 else:  # type checkers know no enumeration of names that are looked up
     InputFormat = StrEnum("InputFormat", {name: name for name in ("auto", *names_in(FORMATS))})
 
-Kind = Annotated[InputFormat, typer.Option("--format", help="auto: by the file's ending")]
-ModelFolder = Annotated[Path, typer.Option("--model", help="a saved model's folder")]
+Kind = Annotated[InputFormat, typer.Option("--format", help="format of the file; auto: by its ending")]
+ModelFolder = Annotated[Path, typer.Option("--model", help="folder of a saved model")]
 Constrained = Annotated[bool, typer.Option("--constrained", help="allow well-formed spans only")]
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def add_language(
     config: Annotated[Path, typer.Argument(help="config file")],
-    key: Annotated[str, typer.Option("--id", help="the language's key, such as fr")],
-    train: Annotated[OptionalPath, typer.Option(help="labelled text to train on")] = None,
-    dev: Annotated[OptionalPath, typer.Option(help="labelled text that chooses the best update")] = None,
-    test: Annotated[OptionalPath, typer.Option(help="labelled text to score on")] = None,
-    unlabelled: Annotated[OptionalPath, typer.Option(help="text without labels")] = None,
+    key: Annotated[str, typer.Option("--id", help="key of the language, such as fr")],
+    train: Annotated[Path | None, typer.Option(help="labelled text to train on")] = None,
+    dev: Annotated[Path | None, typer.Option(help="labelled text that chooses the best update")] = None,
+    test: Annotated[Path | None, typer.Option(help="labelled text to score on")] = None,
+    unlabelled: Annotated[Path | None, typer.Option(help="text without labels")] = None,
     kind: Annotated[str, typer.Option("--format", help="conll, conllu, wikiann or parquet")] = "conll",
     unlabelled_format: Annotated[
-        OptionalText, typer.Option(help="format of --unlabelled: text for .txt, else that of the others")
+        str | None, typer.Option(help="format of --unlabelled (default: text for .txt, else --format)")
     ] = None,
-    scheme: Annotated[OptionalText, typer.Option(help="IOB1, IOB2 or BIOES")] = None,
+    scheme: Scheme = None,
     separator: Separator = "auto",
     columns: Columns = None,
     comment: Comment = None,
@@ -61,21 +61,23 @@ def add_language(
     label_map: LabelMap = None,
     zero_shot: Annotated[bool, typer.Option("--zero-shot", help="score on it only")] = False,
 ) -> None:
-    """Read the files of a new language as the workflow will, and print the lines that add it to the config."""
+    """Check the files of a new language and print the lines that add it to a config."""
     from tagdistill.data.readers.options import Reading
     from tagdistill.experiment.add_language import add_language
 
     reading = Reading(kind, separator, columns, comment, label_map, scheme, encoding)
-    given = {"train": train, "dev": dev, "test": test, "unlabelled": unlabelled}
-    files = {split: path for split, path in given.items() if path is not None}
+    splits = {"train": train, "dev": dev, "test": test, "unlabelled": unlabelled}
+    files = {split: path for split, path in splits.items() if path is not None}
     typer.echo(add_language(config, key, files, reading, unlabelled_format=unlabelled_format, zero_shot=zero_shot))
 
 
-@app.command()
+@app.command(rich_help_panel=MODELS)
 def predict(
-    file: Annotated[Path, typer.Argument(help="sentences: CoNLL (a token a line), CoNLL-U, one sentence a line, ...")],
+    file: Annotated[
+        Path, typer.Argument(help="sentences: CoNLL (one token per line), CoNLL-U, one sentence per line, ...")
+    ],
     model: ModelFolder,
-    output: Annotated[Path, typer.Option(help="file to write: TAB-separated token, _ and label")],
+    output: Annotated[Path, typer.Option(help="file to write: token, _ and label, separated by TABs")],
     kind: Kind = InputFormat.auto,
     separator: Separator = "auto",
     columns: Columns = None,
@@ -86,7 +88,7 @@ def predict(
     device: Device = "auto",
     threads: Threads = 1,
 ) -> None:
-    """Label new text with a saved model. Plain text is split on white space only."""
+    """Label new text with a saved model. Plain text is split at white space only."""
     from tagdistill.data.readers.options import Reading
     from tagdistill.evaluation.predict import predict_file
 
@@ -95,14 +97,14 @@ def predict(
     predict_file(model, file, output, reading, encoder=encoder, constrained=constrained, device=on, threads=threads)
 
 
-@app.command()
+@app.command(rich_help_panel=MODELS)
 def evaluate(
     file: Annotated[
         Path, typer.Argument(help="labelled sentences: CoNLL (token first, tag last), CoNLL-U, WikiAnn or Parquet")
     ],
     model: ModelFolder,
     kind: Kind = InputFormat.auto,
-    scheme: Annotated[str, typer.Option(help="how spans are written: IOB1, IOB2 or BIOES")] = "IOB2",
+    scheme: Scheme = "IOB2",
     separator: Separator = "auto",
     columns: Columns = None,
     comment: Comment = None,
@@ -119,5 +121,6 @@ def evaluate(
 
     reading = Reading(kind.value, separator, columns, comment, label_map, scheme, encoding)
     on = device_of(device)
-    told = evaluate_file(model, file, reading, encoder=encoder, constrained=constrained, device=on, threads=threads)
-    typer.echo(told)
+    typer.echo(
+        evaluate_file(model, file, reading, encoder=encoder, constrained=constrained, device=on, threads=threads)
+    )

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from tagdistill.errors import TagdistillError
 
-OptionalPath = Optional[Path]  # noqa: UP045 (typer reads these when it starts)
-OptionalText = Optional[str]  # noqa: UP045
+Out = Annotated[Path, typer.Option("--out", help="file or folder to write")]
+Root = Annotated[str | None, typer.Option(help="where relative paths start, instead of `root:`")]
+Experiments = Annotated[list[Path], typer.Argument(help="folders results/NAME of finished experiments")]
 
-Encoder = Annotated[OptionalPath, typer.Option("--encoder", help="the converted encoder's folder")]
-Threads = Annotated[int, typer.Option(help="threads to compute with")]
+# How a model is run.
+Encoder = Annotated[Path | None, typer.Option("--encoder", help="folder of the converted encoder")]
+Threads = Annotated[int, typer.Option(min=1, help="CPU threads")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 
 # How a file is read.
-Separator = Annotated[str, typer.Option(help="what parts the columns of CoNLL: space, tab, or auto: see the file")]
+Scheme = Annotated[str | None, typer.Option(help="how spans are written: IOB1, IOB2 or BIOES")]
+Separator = Annotated[str, typer.Option(help="separator of CoNLL columns: space, tab, or auto (read from the file)")]
 Columns = Annotated[
-    OptionalText,
+    str | None,
     typer.Option(
-        help="columns of CoNLL, from 0 or from -1 at the end, such as token=1,tag=3; else token=0,tag=-1 "
-        "(of parquet: their names)"
+        help="columns of CoNLL, counted from 0, or from -1 at the end: token=1,tag=3 (default: token=0,tag=-1); "
+        "for parquet their names"
     ),
 ]
-Comment = Annotated[OptionalText, typer.Option(help="lines of CoNLL that start so are left out")]
-Encoding = Annotated[OptionalText, typer.Option(help="encoding of the file, if not utf-8")]
-LabelMap = Annotated[OptionalText, typer.Option(help="other names of labels, such as PERSON=PER,PLACE=LOC")]
+Comment = Annotated[str | None, typer.Option(help="skip CoNLL lines that start with this text")]
+Encoding = Annotated[str | None, typer.Option(help="encoding of the file (default: utf-8)")]
+LabelMap = Annotated[str | None, typer.Option(help="rename labels: PERSON=PER,PLACE=LOC")]
 
 
 def device_of(name: str) -> str:
-    """Return cpu or cuda for the option auto, cpu or cuda."""
+    """Return the device, cpu or cuda, for an option auto, cpu or cuda.
+
+    Raises TagdistillError for any other name, and for cuda where there is no GPU.
+    """
     if name == "cpu":
         return name
     if name not in ("auto", "cuda"):
@@ -39,5 +46,19 @@ def device_of(name: str) -> str:
     import torch
 
     if name == "cuda" and not torch.cuda.is_available():
-        raise TagdistillError("there is no CUDA device, or this torch has no CUDA", where="device", hint="Use cpu.")
+        raise TagdistillError("there is no CUDA device, or this torch has no CUDA", where="--device", hint="Use cpu.")
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def use_threads(threads: int) -> None:
+    """Let torch compute with so many CPU threads."""
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def use_kernel(name: str, device: str) -> AbstractContextManager[None]:
+    """Return the context in which CRFs are computed with this kernel; on a GPU always with torch's."""
+    from tagdistill import crf
+
+    return crf.use_kernel(name if device == "cpu" else "torch")

@@ -1,44 +1,42 @@
-"""The commands that people call around a run: check a config, list its keys, plan, clean, compare."""
+"""People's commands around a run: check a config, plan, clean, compare experiments, write pages of results."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
-from tagdistill.cli.options import OptionalPath, OptionalText
-
-Paths = Optional[list[Path]]  # noqa: UP045 (typer reads these when it starts)
-Texts = Optional[list[str]]  # noqa: UP045
+from tagdistill.cli.help import DATA, RESULTS, RUN
+from tagdistill.cli.options import Experiments, Out, Root
 
 app = typer.Typer()
 config_app = typer.Typer(no_args_is_help=True, help="Check a config file, or list every key.")
-app.add_typer(config_app, name="config")
-kernel_app = typer.Typer(no_args_is_help=True, help="The compiled kernel of CRFs (`kernel: compiled`).")
-app.add_typer(kernel_app, name="kernel")
+app.add_typer(config_app, name="config", rich_help_panel=DATA)
+kernel_app = typer.Typer(no_args_is_help=True, help="Build the compiled CRF kernel (`kernel: compiled`).")
+app.add_typer(kernel_app, name="kernel", rich_help_panel=RUN)
 
 
 @config_app.command("check")
 def config_check(
     file: Annotated[Path, typer.Argument(help="config file")],
-    root: Annotated[OptionalText, typer.Option(help="where relative paths start, instead of `root:`")] = None,
-    data: Annotated[bool, typer.Option(help="read the data too, as far as it is here")] = True,
+    root: Root = None,
+    data: Annotated[bool, typer.Option(help="read the data too, except what is not yet downloaded")] = True,
 ) -> None:
-    """Check a config file and the data it names, and say what it would train. Run it where the Snakefile is."""
+    """Check a config file and its data, and describe what it would train. Run it in the folder of the Snakefile."""
     from tagdistill.experiment.config import describe_experiment, read_experiment
     from tagdistill.experiment.plan import Plan
 
     experiment = read_experiment(file, **({"root": root} if root else {}))
     plan = Plan(experiment, Path.cwd())
     plan.check_files(str(file))
-    told = []
+    lines = [describe_experiment(experiment, str(file))]
     if data:
         from tagdistill.experiment.check_data import check_data
 
-        told = check_data(plan, str(file))
-    typer.echo("\n".join([describe_experiment(experiment, str(file)), *told]))
+        lines += check_data(plan, str(file))
+    typer.echo("\n".join(lines))
 
 
 @config_app.command("default")
@@ -67,20 +65,25 @@ def config_reference() -> None:
 
 @kernel_app.command("build")
 def kernel_build() -> None:
-    """Build the compiled kernel with this machine's C++ compiler, unless it is there; print where it is."""
+    """Build the compiled kernel with this machine's C++ compiler, unless it is there, and print its path."""
     from tagdistill.crf.kernels.cpp.build import build
 
     typer.echo(build())
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def plan(
-    config: Annotated[OptionalPath, typer.Argument(help="config file; none: the demo")] = None,
-    targets: Annotated[list[str] | None, typer.Argument(help="targets or files, such as teachers; none: all")] = None,
+    config: Annotated[Path | None, typer.Argument(help="config file (default: the demo)")] = None,
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="targets or files, such as teachers (default: all)")
+    ] = None,
     cores: Annotated[int, typer.Option(min=1, help="cores that the run would have")] = os.cpu_count() or 1,
-    root: Annotated[OptionalText, typer.Option(help="where relative paths start, instead of `root:`")] = None,
+    root: Root = None,
 ) -> None:
-    """Say what a run would do, why, how long it may take and how much disk. Run it where the Snakefile is."""
+    """List the jobs of a run, their reasons, and the time and disk space they may need.
+
+    Run it in the folder of the Snakefile.
+    """
     from tagdistill.experiment.config import read_experiment
     from tagdistill.experiment.plan import Plan
     from tagdistill.workflow.forecast import dry_run, forecast
@@ -94,25 +97,26 @@ def plan(
     typer.echo(forecast(dry_run(arguments), cores))
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def clean(
     configs: Annotated[
-        Paths, typer.Argument(help="configs in use that lie elsewhere than config/ and ./*.yaml")
+        list[Path] | None, typer.Argument(help="configs in use outside config/ and the folder of the Snakefile")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="remove it; without this it is only listed")] = False,
-    root: Annotated[OptionalText, typer.Option(help="where relative paths start, instead of `root:`")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="remove what is listed")] = False,
+    root: Root = None,
 ) -> None:
-    """List caches that no config uses: encoders, downloads, feature stores. Run it where the Snakefile is.
+    """List, or remove, caches that no config uses: encoders, downloads, feature stores.
 
-    Looked at are all configs below config/ and beside the Snakefile, and those that are named.
+    Run it in the folder of the Snakefile. All configs in config/ and beside the Snakefile count as in use, and those
+    given.
     """
     from tagdistill.formatting import disk
     from tagdistill.workflow.cleanup import configs_in_use, remove, unused
 
     here = Path.cwd()
-    in_use, told = configs_in_use(configs or (), here)
+    in_use, looked_at = configs_in_use(configs or (), here)
     found = unused(in_use, here, root)
-    typer.echo(told)
+    typer.echo(looked_at)
     for item in found:
         typer.echo(f"{disk(item.size):>9}  {item.path.relative_to(here)}  ({item.why})")
     total = disk(sum(item.size for item in found))
@@ -125,14 +129,39 @@ def clean(
         typer.echo(f"{total} may go, and is made again when a run needs it. Remove it: tagdistill clean --yes")
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def compare(
     first: Annotated[Path, typer.Argument(help="folder results/NAME of a finished experiment")],
-    second: Annotated[Path, typer.Argument(help="that of another")],
+    second: Annotated[Path, typer.Argument(help="folder of the other experiment")],
     out: Annotated[Path, typer.Option("--out", help="folder for index.html and differences.tsv")],
 ) -> None:
-    """Set two experiments side by side on the languages whose test sets they share, as one HTML page."""
+    """Compare two experiments on the languages whose test sets they share, as one HTML page."""
     from tagdistill.reporting.compare import compare
 
     compare(first, second, out)
     typer.echo(out / "index.html")
+
+
+@app.command(rich_help_panel=RESULTS)
+def results(
+    experiments: Experiments,
+    out: Out,
+    benchmarks: Annotated[Path, typer.Option(help="folder of all benchmarks")] = Path("benchmarks"),
+) -> None:
+    """Write a Markdown page of measured results from finished experiments."""
+    from tagdistill.reporting.results import write_results
+
+    write_results(experiments, benchmarks, out)
+
+
+@app.command(rich_help_panel=RESULTS)
+def paper(
+    out: Out,
+    experiments: Annotated[
+        list[Path] | None, typer.Argument(help="folders results/NAME of finished experiments")
+    ] = None,
+) -> None:
+    """Write the page that compares the paper's tables with ours (docs/paper.md)."""
+    from tagdistill.reporting.paper import write_paper
+
+    write_paper(experiments or [], out)

@@ -1,0 +1,60 @@
+"""The `--files` option of the stages: named lists of files, in the order of the job's languages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tagdistill.errors import TagdistillError
+
+if TYPE_CHECKING:
+    from tagdistill.distill.dataset import CorpusFiles
+
+Files = Mapping[str, Sequence[Path]]
+
+
+def read_files(text: str) -> Files:
+    """Return the named lists in a JSON text, or in the file that @NAME names. Raises TagdistillError for others."""
+    from tagdistill.experiment.jobs import read_argument
+
+    try:
+        return {name: [Path(path) for path in paths] for name, paths in json.loads(read_argument(text)).items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise TagdistillError(f"not JSON of named lists of files: {error}", where="--files") from error
+
+
+def corpus_files(languages: Sequence[str], files: Files, split: str) -> list[CorpusFiles]:
+    """Return the files of some languages' corpora, from the lists named SPLIT, SPLIT_features, SPLIT_targets, ...
+
+    A list that is absent or empty leaves that part out for all languages. Raises TagdistillError for a list of another
+    length.
+    """
+    from tagdistill.distill.dataset import CorpusFiles
+
+    if languages and not files.get(split):
+        raise TagdistillError(f"{split}: the corpora of {', '.join(languages)} are missing", where="--files")
+    corpora, features, targets, scores = (
+        _one_each(languages, files, f"{split}{part}") for part in ("", "_features", "_targets", "_scores")
+    )
+    vectors = next(iter(files.get("vectors", ())), None)
+    return [
+        CorpusFiles(
+            language,
+            corpora[language],
+            features=features.get(language),
+            targets=targets.get(language),
+            scores=scores.get(language),
+            vectors=vectors,
+        )
+        for language in languages
+    ]
+
+
+def _one_each(languages: Sequence[str], files: Files, name: str) -> dict[str, Path]:
+    """Return the file of each language from one of the lists; none where the list is absent or empty."""
+    paths = files.get(name, ())
+    if paths and len(paths) != len(languages):
+        raise TagdistillError(f"{name}: {len(paths)} files for {len(languages)} languages", where="--files")
+    return dict(zip(languages, paths, strict=False))

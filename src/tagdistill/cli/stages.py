@@ -1,0 +1,311 @@
+"""The commands of the workflow's rules: one for each stage. Each runs without Snakemake, too."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tagdistill.cli.help import STAGES
+from tagdistill.cli.job_files import corpus_files, read_files
+from tagdistill.cli.options import Device, Encoder, Out, Threads, device_of, use_kernel, use_threads
+from tagdistill.errors import TagdistillError
+
+if TYPE_CHECKING:
+    from tagdistill.training.run import Machine
+
+app = typer.Typer()
+log = logging.getLogger(__name__)
+
+Job = Annotated[str, typer.Option("--job", help="settings of the job, as JSON or @FILE")]
+Files = Annotated[str, typer.Option("--files", help="input files, as JSON or @FILE: lists in the order of languages")]
+Source = Annotated[Path | None, typer.Option(help="local file or folder to read instead of a download")]
+Downloads = Annotated[Path, typer.Option("--data", help="folder of downloads, with their lock file")]
+ConvertedEncoder = Annotated[Path, typer.Option("--encoder", help="folder of the converted encoder")]
+Gpus = Annotated[int, typer.Option(help="GPUs that share each batch, one process each; 0 or 1: one process")]
+ModelOut = Annotated[Path, typer.Option("--model", help="folder to write the model to")]
+LogOut = Annotated[Path, typer.Option("--log", help="training log to write (JSON lines)")]
+SummaryOut = Annotated[Path, typer.Option("--summary", help="summary of the training to write (JSON)")]
+Checkpoints = Annotated[Path, typer.Option(help="folder of checkpoints, to resume an interrupted training")]
+
+
+@app.command(rich_help_panel=STAGES)
+def fetch(
+    job: Job,
+    data: Downloads,
+    root: Annotated[Path, typer.Option(help="where relative paths start")] = Path(),
+) -> None:
+    """Download one split of one language, unless it is there, and print its path."""
+    from tagdistill.data.sources.fetch import fetch
+    from tagdistill.experiment.jobs import PrepareJob, read_job
+
+    spec = read_job(PrepareJob, job)
+    path = fetch(spec.settings, spec.split, data, language=spec.language, root=root)
+    typer.echo(path or "the demo needs no file")
+
+
+@app.command(rich_help_panel=STAGES)
+def prepare(
+    job: Job,
+    out: Out,
+    source: Source = None,
+    path: Annotated[str | None, typer.Option(help="path of the local file in the config, for messages")] = None,
+) -> None:
+    """Convert a raw file into a corpus: one Parquet layout for every format."""
+    from tagdistill.data.prepare import prepare
+    from tagdistill.experiment.jobs import PrepareJob, read_job
+
+    spec = read_job(PrepareJob, job)
+    warnings = prepare(
+        source,
+        out,
+        language=spec.language,
+        split=spec.split,
+        settings=spec.reading(path),
+        task=spec.task,
+        labels=spec.labels,
+        limit=spec.limit,
+    )
+    for warning in warnings:
+        log.warning("warning: %s", warning)
+
+
+@app.command(rich_help_panel=STAGES)
+def data_report(
+    corpora: Annotated[list[Path], typer.Argument(help="the corpora of one language")],
+    out: Out,
+) -> None:
+    """Count what the corpora of one language hold, and which sentences they share."""
+    from tagdistill.data.report import report
+
+    report({path.stem: path for path in corpora}, out)
+
+
+@app.command(rich_help_panel=STAGES)
+def convert_encoder(job: Job, out: Out, source: Source = None) -> None:
+    """Fetch an encoder and write it as an ordinary folder of a pre-trained model."""
+    from tagdistill.encoders.convert import convert
+    from tagdistill.experiment.jobs import EncodeJob, read_job
+
+    convert(read_job(EncodeJob, job).encoder, out, source)
+
+
+@app.command(rich_help_panel=STAGES)
+def convert_vectors(job: Job, out: Out, data: Downloads, source: Source = None) -> None:
+    """Fetch word vectors, or read a file of them in fastText's text format, and convert them for teachers."""
+    from tagdistill.encoders.convert_vectors import convert_vectors, fetch_vectors
+    from tagdistill.experiment.jobs import VectorsJob, read_job
+
+    vectors = read_job(VectorsJob, job).vectors
+    if source is None:
+        if vectors.name is None:
+            raise TagdistillError("the file of these vectors is missing", where="--source")
+        source = fetch_vectors(vectors.name, data)
+    convert_vectors(vectors, out, source)
+
+
+@app.command(rich_help_panel=STAGES)
+def encode(job: Job, files: Files, encoder: ConvertedEncoder, device: Device = "auto", threads: Threads = 1) -> None:
+    """Compute the frozen encoder's word vectors of one language."""
+    from tagdistill.encoders.features import encode
+    from tagdistill.experiment.jobs import EncodeJob, read_job
+
+    use_threads(threads)
+    settings = read_job(EncodeJob, job).encoder
+    inputs = read_files(files)
+    names = [path.stem for path in inputs["corpora"]]
+    corpora = dict(zip(names, inputs["corpora"], strict=True))
+    features = dict(zip(names, inputs["features"], strict=True))
+    encode(corpora, encoder, settings, features, device_of(device))
+
+
+@app.command(rich_help_panel=STAGES)
+def train_teacher(
+    job: Job,
+    files: Files,
+    model: ModelOut,
+    log: LogOut,
+    summary: SummaryOut,
+    checkpoints: Checkpoints,
+    encoder: Encoder = None,
+    device: Device = "auto",
+    gpus: Gpus = 1,
+    threads: Threads = 1,
+) -> None:
+    """Train the teacher of one language."""
+    from tagdistill.experiment.jobs import TeacherJob, read_job
+    from tagdistill.training.run import Outputs, Run
+    from tagdistill.training.run_training import run_training
+
+    spec, inputs = read_job(TeacherJob, job), read_files(files)
+    language = [spec.language]
+    machine = _machine(device, gpus, threads)
+    run = Run.for_teacher(
+        spec.settings,
+        corpus_files(language, inputs, "train")[0],
+        corpus_files(language, inputs, "dev")[0] if inputs.get("dev") else None,
+        task=spec.task,
+        labels=spec.labels,
+        decoder=spec.decoder,
+        encoder=spec.encoder,
+        seed=spec.seed,
+        outputs=Outputs(model, log, summary, checkpoints),
+        encoder_folder=encoder,
+        machine=machine,
+    )
+    with use_kernel(spec.kernel, machine.device):
+        run_training(run)
+
+
+@app.command(rich_help_panel=STAGES)
+def train_student(
+    job: Job,
+    files: Files,
+    model: ModelOut,
+    log: LogOut,
+    summary: SummaryOut,
+    checkpoints: Checkpoints,
+    encoder: Encoder = None,
+    device: Device = "auto",
+    gpus: Gpus = 1,
+    threads: Threads = 1,
+) -> None:
+    """Train one multilingual student with one objective."""
+    from tagdistill.experiment.jobs import StudentJob, read_job
+    from tagdistill.training.run import Outputs, Run
+    from tagdistill.training.run_training import run_training
+
+    spec, inputs = read_job(StudentJob, job), read_files(files)
+    machine = _machine(device, gpus, threads)
+    run = Run.for_student(
+        spec.settings,
+        corpus_files(spec.languages, inputs, "train"),
+        corpus_files(spec.dev_languages, inputs, "dev"),
+        corpus_files(spec.unlabelled_languages, inputs, "unlabelled"),
+        objective=spec.objective,
+        distill=spec.distill,
+        task=spec.task,
+        labels=spec.labels,
+        decoder=spec.decoder,
+        encoder=spec.encoder,
+        seed=spec.seed,
+        outputs=Outputs(model, log, summary, checkpoints),
+        encoder_folder=encoder,
+        machine=machine,
+    )
+    with use_kernel(spec.kernel, machine.device):
+        run_training(run)
+
+
+def _machine(device: str, gpus: int, threads: int) -> Machine:
+    """Return what a training computes on; with several GPUs, start one process for each in the place of this one."""
+    from tagdistill.training.processes import Processes, launch
+    from tagdistill.training.run import Machine
+
+    processes = Processes.started()
+    if gpus > 1 and processes.number == 1:
+        launch(gpus, device)
+    if not processes.first:
+        logging.getLogger("tagdistill").setLevel(logging.WARNING)
+    return Machine(device_of(device), threads, processes)
+
+
+@app.command(rich_help_panel=STAGES)
+def score(
+    model: Annotated[Path, typer.Option(help="folder of the teacher")],
+    corpus: Annotated[Path, typer.Option(help="corpus to score")],
+    out: Out,
+    features: Annotated[Path | None, typer.Option(help="features of the corpus (frozen encoder)")] = None,
+    vectors: Annotated[Path | None, typer.Option(help="converted word vectors of the teacher")] = None,
+    encoder: Encoder = None,
+    device: Device = "auto",
+    threads: Threads = 1,
+) -> None:
+    """Write a teacher's scores of one corpus."""
+    from tagdistill.data.corpus import read_corpus
+    from tagdistill.distill.dataset import CorpusFiles
+    from tagdistill.distill.score_corpus import score_corpus
+
+    files = CorpusFiles(read_corpus(corpus).language, corpus, features, vectors=vectors)
+    score_corpus(model, files, out, encoder=encoder, device=device_of(device), threads=threads)
+
+
+@app.command(rich_help_panel=STAGES)
+def targets(
+    scores: Annotated[Path, typer.Option(help="scores.parquet of a teacher")],
+    out: Out,
+    k: Annotated[int, typer.Option(min=1, help="number of best label sequences to keep")] = 10,
+    kernel: Annotated[str, typer.Option(help="kernel of the CRFs: torch or compiled")] = "torch",
+    threads: Threads = 1,
+) -> None:
+    """Convert a teacher's scores into posteriors and its k best label sequences."""
+    from tagdistill.distill.export_targets import export_targets
+
+    use_threads(threads)
+    with use_kernel(kernel, "cpu"):
+        export_targets(scores, out, k)
+
+
+@app.command(rich_help_panel=STAGES)
+def evaluate_model(
+    job: Job,
+    files: Files,
+    model: Annotated[Path, typer.Option(help="folder of the model")],
+    predictions: Annotated[Path, typer.Option(help="folder to write the predictions to")],
+    metrics: Annotated[Path, typer.Option(help="folder to write the metrics to")],
+    encoder: Encoder = None,
+    device: Device = "auto",
+    threads: Threads = 1,
+) -> None:
+    """Score one model on the test sets of all its languages."""
+    from tagdistill.evaluation.evaluate import evaluate_model
+    from tagdistill.experiment.jobs import EvaluateJob, read_job
+
+    spec, inputs = read_job(EvaluateJob, job), read_files(files)
+    own: Sequence[str] = [spec.own] if spec.own else []
+    where = device_of(device)
+    with use_kernel(spec.kernel, where):
+        evaluate_model(
+            model,
+            spec.model,
+            corpus_files(spec.languages, inputs, "test"),
+            spec.roles,
+            predictions=predictions,
+            metrics=metrics,
+            own=next(iter(corpus_files(own, inputs, "own")), None),
+            encoder=encoder,
+            decode=spec.decode,
+            device=where,
+            threads=threads,
+        )
+
+
+@app.command(rich_help_panel=STAGES)
+def report(
+    config: Annotated[str, typer.Option(help="settings of the experiment, as JSON or @FILE")],
+    results: Annotated[Path, typer.Option(help="folder results/NAME of the experiment")],
+    benchmarks: Annotated[Path | None, typer.Option(help="folder of the rules' benchmarks")] = None,
+    encoder: Encoder = None,
+) -> None:
+    """Write tables, figures, the HTML report and the model cards."""
+    from tagdistill.experiment.jobs import read_job
+    from tagdistill.reporting.report import build_report
+    from tagdistill.settings.experiment import Experiment
+
+    build_report(results, read_job(Experiment, config), benchmarks=benchmarks, encoder=encoder)
+
+
+@app.command(rich_help_panel=STAGES)
+def export(
+    model: Annotated[Path, typer.Option(help="folder of the student")],
+    encoder: ConvertedEncoder,
+    card: Annotated[Path, typer.Option(help="its model card, from the report")],
+    out: Out,
+) -> None:
+    """Write a student and the parts of its encoder that it needs into one self-contained folder."""
+    from tagdistill.export.bundle import export_student
+
+    export_student(model, encoder, card, out)
