@@ -66,11 +66,11 @@ def test_a_mistake_in_the_data_is_told_by_file_and_line(check, changes: dict[str
 
 def test_what_was_read_and_what_was_not_is_said(check):
     assert check().splitlines()[1:] == [
-        "Data: 3 sentences in 2 splits read without a fault; 1 badly started span will be repaired."
+        "Data: 3 sentences in 2 splits read without errors; 1 badly started span will be repaired."
     ]
     others = {"es": {"source": "conll2002"}, "it": {"source": "demo"} | {"code": "es", "splits": ["train", "test"]}}
     last = check(others=others, labels=["PER", "ORG", "LOC"]).splitlines()[-1]
-    assert "in 4 splits read" in last and last.endswith("; 3 downloads were not looked at.")
+    assert "in 4 splits read" in last and last.endswith("; 3 downloads not checked: not fetched yet.")
     assert len(check("--no-data").splitlines()) == 1
     said = check(others={"it": {"source": "demo", "code": "es"}}, status=1)  # the demo has LOC too
     assert said.startswith("error: study.yaml: languages.it: demo train: sentence 4: label 'LOC' is not in")

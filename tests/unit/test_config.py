@@ -357,7 +357,7 @@ BROKEN = {
     "a word": ("hello\n", "holds no settings"),
     "nothing": ("", "holds no settings"),
     "an open bracket": ("name: [a\nx: }\n", "study.yaml:2: not valid YAML"),
-    "a tab": ("name: x\n\ttask: ner\n", "Indent with blanks, not with tabs"),
+    "a tab": ("name: x\n\ttask: ner\n", "Indent with spaces, not with tabs"),
     "two documents": ("name: a\n---\nname: b\n", "another document"),
     "an object of Python": ('name: !!python/object/apply:os.system ["true"]\n', "python/object"),
     "Latin-1": (b"name: caf\xe9\n", "codec can't decode"),

@@ -112,7 +112,7 @@ def check_kind(record: object, kind: str, version: int, where: Path | str) -> di
             raise MismatchError(
                 f"{name} is {found!r}, needed is {needed!r}",
                 where=str(where),
-                hint="Delete it and run again: this version writes it anew.",
+                hint="Delete it and run again: this version writes it again.",
             )
     return record
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tagdistill.data.corpus import Corpus
     from tagdistill.settings.experiment import Experiment
 
-SHOWN, LONGEST = 12, 20  # words of the first sentence, characters of a word
+SHOWN_WORDS, MAX_WORD_LENGTH = 12, 20  # of the first sentence; in characters
 TAKE = 'such as `train: {path: FILE, take: "0:900"}`, `test: {path: FILE, take: "900:"}`'
 
 
@@ -34,11 +34,11 @@ def add_language(
     unlabelled_format: str | None = None,
     zero_shot: bool = False,
 ) -> str:
-    """Return what to tell: what the files hold, the lines to paste, and the command to run.
+    """Return a text: what the files contain, the lines to paste, and the command to run.
 
-    `files` are those of the splits that are given, from the working folder. Every file is read whole, as the workflow
-    will read it. Raises TagdistillError with file and line for what it could not read, and ConfigError for a language
-    that is there already, for what is no file, and for one file in two labelled splits.
+    `files` maps a split to its file, from the working folder; each is read completely, as the workflow will read it.
+    Raises TagdistillError with file and line for content that it cannot read, and ConfigError for a language that the
+    config already has, for a missing file, and for one file in two labelled splits.
     """
     group = "zero_shot" if zero_shot else "languages"
     values = read_yaml(config)
@@ -51,9 +51,9 @@ def add_language(
         own = _settings(files, reading, unlabelled_format, Path(before.root))
         after = check_experiment({**values, group: {**values.get(group, {}), key: own}}, str(config))
         language = {**after.languages, **after.zero_shot}[key]
-        told = [_read(after, key, language, split) for split in SPLITS if language.split(split)]
+        contents = [_read(after, key, language, split) for split in SPLITS if language.split(split)]
     block = _lines(config, group, key, own, new=group not in values)
-    return "\n".join([*told, "", *block, "", *_next(config, before, zero_shot=zero_shot)])
+    return "\n".join([*contents, "", *block, "", *_next(config, before, zero_shot=zero_shot)])
 
 
 def _check_files(files: Mapping[str, Path]) -> None:
@@ -91,7 +91,7 @@ def _below(path: Path, root: Path) -> str:
 
 
 def _read(experiment: Experiment, key: str, language: Language, split: str) -> str:
-    """Read a file as the workflow will, and say what it holds."""
+    """Read a file as the workflow will, and describe its content."""
     from tagdistill.data.corpus import read_corpus
     from tagdistill.data.prepare import prepare
     from tagdistill.data.sources.fetch import fetch
@@ -99,7 +99,7 @@ def _read(experiment: Experiment, key: str, language: Language, split: str) -> s
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / f"{split}.parquet"
         source = fetch(language, split, out, language=key, root=Path(experiment.root))
-        doubts = prepare(
+        warnings = prepare(
             source, out, language=key, split=split, settings=language, task=experiment.task, labels=experiment.labels
         )
         corpus = read_corpus(out)
@@ -107,24 +107,28 @@ def _read(experiment: Experiment, key: str, language: Language, split: str) -> s
     note = f", {repaired} spans repaired (such as {corpus.metadata['repaired_places'][0]})" if repaired else ""
     words = sum(map(len, corpus.tokens))
     head = f"{split}: {len(corpus.tokens)} sentences, {words} words{_labels(corpus.labels)}{note}"
-    return "\n".join([head, f"  first: {_first(corpus)}", *(f"  warning: {as_options(doubt)}" for doubt in doubts)])
+    return "\n".join(
+        [head, f"  first: {_first(corpus)}", *(f"  warning: {as_options(warning)}" for warning in warnings)]
+    )
 
 
 def _first(corpus: Corpus) -> str:
     """Return the first sentence, word/label, of a length that fits a line or two."""
-    words = ["".join(c if c.isprintable() else "\ufffd" for c in _shorter(word)) for word in corpus.tokens[0][:SHOWN]]
+    words = [
+        "".join(c if c.isprintable() else "\ufffd" for c in _shorter(word)) for word in corpus.tokens[0][:SHOWN_WORDS]
+    ]
     if corpus.labels:
         words = [f"{word}/{label}" for word, label in zip(words, corpus.labels[0], strict=False)]
-    return " ".join(words) + (" ..." if len(corpus.tokens[0]) > SHOWN else "")
+    return " ".join(words) + (" ..." if len(corpus.tokens[0]) > SHOWN_WORDS else "")
 
 
 def _shorter(word: str) -> str:
-    return word if len(word) <= LONGEST else f"{word[: LONGEST - 3]}..."
+    return word if len(word) <= MAX_WORD_LENGTH else f"{word[: MAX_WORD_LENGTH - 3]}..."
 
 
 def _labels(labels: list[list[str]] | None) -> str:
-    found = sorted({label.split("-", 1)[-1] for sentence in labels or [] for label in sentence if label != "O"})
-    return f", labelled {', '.join(found)}" if found else ""
+    types = sorted({label.split("-", 1)[-1] for sentence in labels or [] for label in sentence if label != "O"})
+    return f", labelled {', '.join(types)}" if types else ""
 
 
 def _lines(config: Path, group: str, key: str, settings: Mapping[str, Any], *, new: bool) -> list[str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tagdistill.experiment.plan import Plan
 
 log = logging.getLogger(__name__)
-LARGE = 10_000_000  # bytes: some seconds of reading
+MIN_LOGGED_SIZE = 10_000_000  # bytes: reading takes some seconds
 
 
 class Part(NamedTuple):
@@ -34,42 +34,44 @@ class Part(NamedTuple):
     last: int
     sentences: int
     repaired: int
-    doubts: list[str]
+    warnings: list[str]
 
 
 def check_data(plan: Plan, where: str) -> list[str]:
-    """Read every split whose file is here as `prepare` will, and return what to tell, a line each.
+    """Read every split whose file is here as `prepare` will, and return a summary and the warnings, one line each.
 
     `where` names the config file. Raises TagdistillError, with file and line, for the first thing that `prepare` would
     refuse. Sources that are not fetched yet are counted, not fetched.
     """
     parts: list[Part] = []
-    away: set[str] = set()
+    not_fetched: set[str] = set()
     for language in plan.runs.languages:
         for split in plan.runs.splits(language):
             raw = plan.raw(language, split)
-            if raw and not Path(raw).is_file():  # those that should be here `check_files` has looked at
-                away.add(raw)
+            if raw and not Path(raw).is_file():  # files of the user's own were checked by `check_files`
+                not_fetched.add(raw)
             else:
                 parts.append(_part(plan, language, split, Path(raw) if raw else None, where))
-    doubts = [f"warning: {doubt}" for part in parts for doubt in part.doubts]
-    return [_summary(parts, len(away)), *doubts, *_shared(parts)]
+    warnings = [f"warning: {warning}" for part in parts for warning in part.warnings]
+    return [_summary(parts, len(not_fetched)), *warnings, *_shared(parts)]
 
 
 def _part(plan: Plan, language: str, split: str, source: Path | None, where: str) -> Part:
     settings = plan.runs.languages[language]
-    found = _read(plan, language, split, source, where)
+    split_read = _read(plan, language, split, source, where)
     name = source_name(settings, split, source)
     file = str(source.resolve()) if source else name + (settings.code or language)
     archives = load_format(format_of(settings, settings.split(split))).archives
     if source and archives and source.name.endswith(archives):  # a member for each split
         file += f"/{settings.part(split)}"
-    numbers = [sentence.number for sentence in found.sentences]
-    return Part(language, split, file, name, numbers[0], numbers[-1], len(numbers), len(found.repaired), found.doubts)
+    numbers = [sentence.number for sentence in split_read.sentences]
+    return Part(
+        language, split, file, name, numbers[0], numbers[-1], len(numbers), len(split_read.repaired), split_read.doubts
+    )
 
 
 def _read(plan: Plan, language: str, split: str, source: Path | None, where: str) -> Read:
-    if source and source.stat().st_size > LARGE:
+    if source and source.stat().st_size > MIN_LOGGED_SIZE:
         log.info("reading %s", source)
     try:
         return read_split(
@@ -90,16 +92,16 @@ def _read(plan: Plan, language: str, split: str, source: Path | None, where: str
         raise error.at(f"{where}: {group}.{language}{joint}{place}".removesuffix(": ")) from None
 
 
-def _summary(parts: Sequence[Part], away: int) -> str:
-    told = []
+def _summary(parts: Sequence[Part], not_fetched: int) -> str:
+    facts = []
     if parts:
         sentences = sum(part.sentences for part in parts)
-        told.append(f"{count(sentences, 'sentence')} in {count(len(parts), 'split')} read without a fault")
+        facts.append(f"{count(sentences, 'sentence')} in {count(len(parts), 'split')} read without errors")
     if repaired := sum(part.repaired for part in parts):
-        told.append(f"{count(repaired, 'badly started span')} will be repaired")
-    if away:
-        told.append(f"{count(away, 'download')} {'was' if away == 1 else 'were'} not looked at")
-    return f"Data: {'; '.join(told)}."
+        facts.append(f"{count(repaired, 'badly started span')} will be repaired")
+    if not_fetched:
+        facts.append(f"{count(not_fetched, 'download')} not checked: not fetched yet")
+    return f"Data: {'; '.join(facts)}."
 
 
 def _shared(parts: Sequence[Part]) -> Iterator[str]:

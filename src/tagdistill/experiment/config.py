@@ -52,9 +52,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def _not_yaml(error: Exception, path: Path) -> ConfigError:
     mark = getattr(error, "problem_mark", None)
     where = f"{path}:{mark.line + 1}" if mark else str(path)
-    told = getattr(error, "problem", None) or str(error)
-    hint = "Indent with blanks, not with tabs." if "'\\t'" in told else None
-    return ConfigError(f"not valid YAML: {told}", where=where, hint=hint)
+    problem = getattr(error, "problem", None) or str(error)
+    hint = "Indent with spaces, not with tabs." if "'\\t'" in problem else None
+    return ConfigError(f"not valid YAML: {problem}", where=where, hint=hint)
 
 
 def read_experiment(path: Path, **overrides: Any) -> Experiment:

@@ -1,7 +1,7 @@
 """Job specifications: exactly the settings that the result of a job depends on, and no others.
 
 A job travels as JSON in a rule's `params`, so a changed value reruns the jobs that read it and nothing upstream. Where
-a job runs (device, threads) and where it finds its files are no part of it: they must not train anything anew.
+a job runs (device, threads) and where it finds its files are no part of it: they must not retrain anything.
 """
 
 from __future__ import annotations

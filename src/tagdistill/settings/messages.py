@@ -62,9 +62,9 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> Confi
             hint=nearest(MEANT.get(str(first["input"]), first["input"]), known),
         )
     if first["type"] == "value_error":
-        told = first["msg"].removeprefix("Value error, ")
+        reason = first["msg"].removeprefix("Value error, ")
         value = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
-        return ConfigError(f"{told}{value}", where=place)
+        return ConfigError(f"{reason}{value}", where=place)
     return ConfigError(_what(first, model, keys), where=place, hint=_allowed(model, keys) or PAGE)
 
 
