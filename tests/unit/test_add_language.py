@@ -14,7 +14,7 @@ from tagdistill.data import demo
 from tagdistill.data.readers.options import Reading
 from tagdistill.data.readers.read import read
 from tagdistill.errors import ConfigError, DataError
-from tagdistill.experiment.add_language import LONGEST, SHOWN, add_language
+from tagdistill.experiment.add_language import MAX_WORD_LENGTH, SHOWN_WORDS, add_language
 from tagdistill.experiment.config import read_experiment
 from tagdistill.experiment.plan import Plan
 
@@ -158,8 +158,8 @@ def test_the_first_sentence_is_shortened_and_shows_no_control_character(project:
     long = "\x1b[31m" + "a" * 50
     FILES["train"].write_text("".join(f"{long}\tO\n" for _ in range(40)), encoding="utf-8")
     told = add_language(STUDY, "fr", {"train": FILES["train"]}, FRENCH).splitlines()[1]
-    assert told.count("/O") == SHOWN and told.endswith(" ...") and "\x1b" not in told
-    assert len(told.split()[1]) == LONGEST + len("/O")
+    assert told.count("/O") == SHOWN_WORDS and told.endswith(" ...") and "\x1b" not in told
+    assert len(told.split()[1]) == MAX_WORD_LENGTH + len("/O")
 
 
 def test_a_folder_and_one_file_for_two_labelled_splits_are_refused(project: Path):
