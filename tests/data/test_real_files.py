@@ -12,9 +12,10 @@ from seqeval.metrics.sequence_labeling import get_entities
 
 from tagdistill.artifacts.files import read_json
 from tagdistill.data.corpus import read_corpus
-from tagdistill.data.labels import is_well_formed, spans
-from tagdistill.data.prepare import prepare, report
+from tagdistill.data.labels import from_spans, spans
+from tagdistill.data.prepare import prepare
 from tagdistill.data.readers.read import read
+from tagdistill.data.report import report
 from tagdistill.errors import DataError
 from tagdistill.settings.language import Language
 
@@ -100,7 +101,7 @@ def test_every_span_set_becomes_the_spans_that_conlleval_reads(name, tmp_path):
         settings = Language(test=file, **SETS[name])
         prepare(ROOT / file, out, language="x", split="test", settings=settings, task="ner", labels=types)
         corpus = read_corpus(out)
-        assert all(map(is_well_formed, corpus.labels))
+        assert all(from_spans(spans(labels), len(labels)) == labels for labels in corpus.labels)
         expected = [[(k, a, b + 1) for k, a, b in get_entities(sentence.tags)] for sentence in raw]
         assert [spans(labels) for labels in corpus.labels] == expected, file
 

@@ -9,11 +9,11 @@ import torch
 
 from tagdistill.artifacts.files import sha256_file
 from tagdistill.encoders.convert import convert
-from tagdistill.encoders.features import encode_pieces
 from tagdistill.encoders.folder import EncoderInfo
 from tagdistill.encoders.load import load_encoder
 from tagdistill.encoders.pieces import WordPieces
 from tagdistill.encoders.providers import wheel
+from tagdistill.encoders.states import encode_pieces
 from tagdistill.errors import TagdistillError
 from tagdistill.settings.encoder import EncoderSettings
 

@@ -5,24 +5,16 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from bioes import is_well_formed
 from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOBES, Entities
 
-from tagdistill.data.labels import (
-    UPOS,
-    BadTag,
-    allowed_transitions,
-    from_spans,
-    has_spans,
-    is_well_formed,
-    label_list,
-    spans,
-    to_bioes,
-    types_of,
-    unknown_label,
-)
+from tagdistill.data.convert_labels import unknown_label
+from tagdistill.data.labels import UPOS, from_spans, has_spans, label_list, runs, spans, types_of
+from tagdistill.data.schemes import BadTag, to_bioes
+from tagdistill.data.transitions import allowed_transitions
 from tagdistill.errors import ConfigError
 
 LABELS = label_list("ner", ["PER", "LOC"])
@@ -76,7 +68,7 @@ def test_the_strict_reading_is_that_of_seqeval(labels):
 @given(BIOES | IOB)
 def test_the_lenient_reading_is_that_of_conlleval(labels):
     # seqeval's `get_entities` is a port of conlleval; its ends are inclusive, and it warns of nothing here.
-    assert spans(labels, lenient=True) == [(kind, start, end + 1) for kind, start, end in get_entities(labels)]
+    assert list(runs(labels)) == [(kind, start, end + 1) for kind, start, end in get_entities(labels)]
 
 
 def test_iob1_knows_where_neighbours_begin():

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bioes import is_well_formed
 from tiny_runs import LABELS, TINY, encoded, make_corpus, student_run, teacher_run, tiny_encoder
 
 from tagdistill.artifacts.files import read_json, write_json
 from tagdistill.data.corpus import read_corpus
-from tagdistill.data.labels import is_well_formed
 from tagdistill.data.readers.options import Reading
 from tagdistill.distill.dataset import CorpusFiles, make_pool, read_source
 from tagdistill.distill.score_corpus import score_corpus

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from bioes import is_well_formed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tagdistill.data.corpus import read_corpus
-from tagdistill.data.labels import is_well_formed, spans
-from tagdistill.data.prepare import prepare, report
+from tagdistill.data.labels import spans
+from tagdistill.data.prepare import prepare
+from tagdistill.data.report import report
 from tagdistill.errors import DataError, TagdistillError
 from tagdistill.settings.language import Language
 

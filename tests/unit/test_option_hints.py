@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tagdistill.data.labels import to_bioes
 from tagdistill.data.readers.options import Reading, in_options
 from tagdistill.data.readers.read import read
+from tagdistill.data.schemes import to_bioes
 from tagdistill.errors import ConfigError, DataError
 from tagdistill.settings.language import Language
 

@@ -7,12 +7,14 @@ import subprocess
 import sys
 
 import pytest
+from bioes import is_well_formed
 
 from tagdistill.data import demo
 from tagdistill.data.corpus import read_corpus
-from tagdistill.data.labels import UPOS, is_well_formed
-from tagdistill.data.prepare import prepare, report
-from tagdistill.data.report import warnings
+from tagdistill.data.labels import UPOS
+from tagdistill.data.plausibility import warnings
+from tagdistill.data.prepare import prepare
+from tagdistill.data.report import report
 from tagdistill.errors import ConfigError, DataError
 from tagdistill.settings.language import Language
 

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from tagdistill.artifacts.files import sha256_file
-from tagdistill.artifacts.parquet import ROW_GROUP, check_belongs, read_table, write_table
+from tagdistill.artifacts.files import check_belongs, sha256_file
+from tagdistill.artifacts.parquet import ROW_GROUP, read_table, write_table
 from tagdistill.crf import LinearChain
 from tagdistill.data.corpus import read_corpus, write_corpus
 from tagdistill.distill.dataset import CorpusFiles, Source, read_source

@@ -392,7 +392,7 @@ def edited(project: Project, module: str, tmp_path: Path) -> Project:
         ("crf/chain.py", {"train_teacher", "score", "export_targets", "train_student"}, {"prepare", "encode"}),
         ("distill/export_targets.py", {"export_targets", "train_student"}, {"train_teacher", "score"}),
         ("training/trainer.py", {"train_teacher", "train_student"}, {"prepare", "encode"}),
-        ("encoders/features.py", {"encode", "train_teacher", "train_student"}, {"prepare", "data_report"}),
+        ("encoders/states.py", {"encode", "train_teacher", "train_student"}, {"prepare", "data_report"}),
         ("data/readers/read.py", {"prepare", "encode", "train_teacher"}, set()),
         ("cli/main.py", set(), {"prepare", "train_teacher", "train_student", "report"}),
     ],

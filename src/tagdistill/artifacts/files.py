@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tagdistill.errors import DataError, MismatchError, TagdistillError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 
@@ -115,6 +115,17 @@ def check_kind(record: object, kind: str, version: int, where: Path | str) -> di
                 hint="Delete it and run again: this version writes it again.",
             )
     return record
+
+
+def check_belongs(where: Path | str, metadata: Mapping[str, Any], **needed: object) -> None:
+    """Refuse an artefact that was made for another label list, corpus or teacher; the MismatchError has both values."""
+    for name, value in needed.items():
+        if metadata.get(name) != value:
+            raise MismatchError(
+                f"{name} is {metadata.get(name)!r}, needed is {value!r}",
+                where=str(where),
+                hint="It does not belong to what it is used with. If it is the wrong one, delete it and run again.",
+            )
 
 
 def sha256_file(path: Path) -> str:

@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagdistill.artifacts.files import atomic_path, check_kind
-from tagdistill.errors import DataError, MismatchError
+from tagdistill.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 FORMAT = 1
@@ -20,50 +21,45 @@ ROW_GROUP = 4096
 
 
 def write_table(
-    path: Path, columns: dict[str, pa.Array], metadata: dict[str, Any], split: list[str] | None = None
+    path: Path, columns: dict[str, pa.Array], metadata: Mapping[str, Any], split: list[str] | None = None
 ) -> None:
-    """Write a Parquet file with our metadata, byte-identical from identical inputs.
+    """Write columns of numbers as a Parquet file with our header, byte-identical from identical inputs.
 
-    `split` names the columns stored byte-stream-split: it makes float columns smaller.
+    `metadata` holds `kind`, and what the content was made from. `split` names the columns stored byte-stream-split: it
+    makes float columns smaller.
     """
+    options = {"compression_level": 3, "use_dictionary": False, "write_statistics": False, "store_schema": True}
+    write_with_header(path, pa.table(columns), metadata, use_byte_stream_split=split or False, **options)
+
+
+def write_with_header(path: Path, table: pa.Table, metadata: Mapping[str, Any], **options: Any) -> None:
+    """Write a table with our header; `options` are those of `pyarrow.parquet.write_table`."""
     header = json.dumps({"format": FORMAT, **metadata}, sort_keys=True, ensure_ascii=False)
-    table = pa.table(columns).replace_schema_metadata({KEY: header.encode()})
+    table = table.replace_schema_metadata({KEY: header.encode()})
     with atomic_path(path) as temporary:
-        pq.write_table(
-            table,
-            temporary,
-            compression="zstd",
-            compression_level=3,
-            row_group_size=ROW_GROUP,
-            use_dictionary=False,
-            write_statistics=False,
-            use_byte_stream_split=split or False,  # type: ignore[arg-type]
-            store_schema=True,
-        )
+        pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP, **options)
 
 
 def read_table(path: Path, kind: str) -> tuple[pa.Table, dict[str, Any]]:
-    """Read one of our Parquet files and its metadata; refuse another kind or format."""
+    """Read one of our Parquet files and its header.
+
+    Raises DataError for a file that is not there, is not whole or has no header, MismatchError for another kind or
+    format.
+    """
     try:
-        table = pq.read_table(path, memory_map=True)
+        with pq.ParquetFile(path, memory_map=True) as file:
+            metadata = _header(file.schema_arrow.metadata, kind, path)
+            return file.read(), metadata
     except FileNotFoundError as error:
         raise DataError("no such file", where=str(path)) from error
     except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"not readable as Parquet: {error}", where=str(path), hint="Delete it and run again."
-        ) from error
-    header = (table.schema.metadata or {}).get(KEY)
-    if header is None:
-        raise DataError("was not written by tagdistill", where=str(path))
-    return table, check_kind(json.loads(header), kind, FORMAT, path)
+        what = f"not readable as Parquet: {str(error).splitlines()[0]}"
+        raise DataError(what, where=str(path), hint="Delete it and run again.") from error
 
 
-def check_belongs(path: Path, metadata: dict[str, Any], **wanted: Any) -> None:
-    """Refuse a file that was made for another label list, corpus or teacher, and show both values."""
-    for name, value in wanted.items():
-        if metadata.get(name) != value:
-            raise MismatchError(
-                f"{name} is {metadata.get(name)!r}, needed is {value!r}",
-                where=str(path),
-                hint="It does not belong to what it is used with. If it is the wrong one, delete it and run again.",
-            )
+def _header(metadata: Mapping[bytes, bytes] | None, kind: str, path: Path) -> dict[str, Any]:
+    try:
+        header = json.loads((metadata or {}).get(KEY, b"null"))
+    except ValueError as error:
+        raise DataError(f"its header is not JSON: {error}", where=str(path)) from error
+    return check_kind(header, kind, FORMAT, path)

@@ -1,4 +1,4 @@
-"""The corpus table: every data set in one Parquet layout, a row a sentence.
+"""The corpus table: every data set in one Parquet layout, one row per sentence.
 
 Columns: `id` (train-000001), `tokens`, `labels` (null where unlabelled), `source_id`, `line` (0 if none), `multiword`
 (start, end exclusive, surface form). The file's metadata hold language, split, task, label list, source and hashes.
@@ -6,23 +6,20 @@ Columns: `id` (train-000001), `tokens`, `labels` (null where unlabelled), `sourc
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from tagdistill.artifacts.files import atomic_path, sha256_json
-from tagdistill.errors import DataError, MismatchError
+from tagdistill.artifacts.files import sha256_json
+from tagdistill.artifacts.parquet import read_table, write_with_header
+from tagdistill.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-FORMAT, KIND = 1, "corpus"
-KEY = b"tagdistill"
-ROWS = 4096
+KIND = "corpus"
 SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -59,20 +56,22 @@ class Corpus:
     @property
     def sha256(self) -> str:
         """Hash of ids, tokens and labels."""
-        return self.metadata["corpus_sha256"]
+        return str(self.metadata["corpus_sha256"])
 
     @property
     def tokens_sha256(self) -> str:
         """Hash of ids and tokens: what features and teacher scores depend on."""
-        return self.metadata["tokens_sha256"]
+        return str(self.metadata["tokens_sha256"])
 
     @property
     def language(self) -> str:
-        return self.metadata["language"]
+        """The key of the language in the config."""
+        return str(self.metadata["language"])
 
     @property
     def split(self) -> str:
-        return self.metadata["split"]
+        """Train, dev, test or unlabelled."""
+        return str(self.metadata["split"])
 
     @property
     def label_list(self) -> tuple[str, ...]:
@@ -97,8 +96,8 @@ def write_corpus(
     are added. Raises DataError where a sentence has no token, or not as many labels as tokens.
     """
     _check(ids, tokens, labels, metadata["labels"], str(path))
-    story = dict(metadata) | {"format": FORMAT, "kind": KIND} | _hashes(ids, tokens, labels)
-    story |= {"sentences": len(ids), "tokens": sum(map(len, tokens)), "labelled": labels is not None}
+    header = {**metadata, "kind": KIND, **_hashes(ids, tokens, labels)}
+    header |= {"sentences": len(ids), "tokens": sum(map(len, tokens)), "labelled": labels is not None}
     words = [[{"start": s, "end": e, "form": f} for s, e, f in ranges] for ranges in multiword or [()] * len(ids)]
     columns = {
         "id": list(ids),
@@ -108,54 +107,23 @@ def write_corpus(
         "line": list(lines or [0] * len(ids)),
         "multiword": words,
     }
-    text = json.dumps(story, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    table = pa.Table.from_pydict(columns, schema=SCHEMA.with_metadata({KEY: text.encode()}))
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=ROWS)
+    write_with_header(path, pa.Table.from_pydict(columns, schema=SCHEMA), header)
 
 
 def read_corpus(path: Path) -> Corpus:
-    """Read a corpus; DataError where the file is not one, or was written in another format."""
-    try:
-        with pq.ParquetFile(path) as file:
-            story = _story(file.schema_arrow.metadata, path)
-            columns = file.read().to_pydict()
-    except FileNotFoundError as error:
-        raise DataError("no such file", where=str(path)) from error
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"not readable as Parquet: {str(error).splitlines()[0]}", where=str(path)) from error
+    """Read a corpus. Raises DataError where the file is none, MismatchError where it has another format."""
+    table, metadata = read_table(path, KIND)
+    columns = table.to_pydict()
     labels = columns["labels"]
     return Corpus(
         ids=columns["id"],
         tokens=columns["tokens"],
-        labels=None if not story["labelled"] else labels,
-        metadata=story,
+        labels=labels if metadata["labelled"] else None,
+        metadata=metadata,
         source_ids=columns["source_id"],
         lines=columns["line"],
         multiword=[[(m["start"], m["end"], m["form"]) for m in ranges] for ranges in columns["multiword"]],
     )
-
-
-def check_same(where: str, **pairs: tuple[Any, Any]) -> None:
-    """Refuse an artefact that was made from something else: each pair is (what is needed, what the artefact has)."""
-    for key, (needed, has) in pairs.items():
-        if needed != has:
-            raise MismatchError(
-                f"{key} does not match: needed {needed}, found {has}",
-                where=where,
-                hint="It was made from other data or settings. Remove it and run its stage again.",
-            )
-
-
-def check_belongs(
-    corpus: Corpus, metadata: Mapping[str, Any], where: str, keys: Sequence[str] = ("tokens_sha256",)
-) -> None:
-    """Refuse features, scores or targets of another corpus; both values are in the MismatchError.
-
-    `keys` are compared between the two metadata: `tokens_sha256`, `corpus_sha256`, `labels`, `language`...
-    """
-    for key in keys:
-        check_same(where, **{key: (corpus.metadata[key], metadata.get(key))})
 
 
 def _hashes(
@@ -186,20 +154,3 @@ def _check(
             raise DataError(what, where=f"{where}: {name}")
         if extra := set(labels[position]) - space:
             raise DataError(f"label {min(extra)!r} is not in the label list", where=f"{where}: {name}")
-
-
-def _story(metadata: Mapping[bytes, bytes] | None, path: Path) -> dict[str, Any]:
-    try:
-        story = json.loads((metadata or {})[KEY])
-        kind, version = story["kind"], story["format"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            "not a corpus of tagdistill: no metadata", where=str(path), hint="`tagdistill prepare` makes one."
-        ) from error
-    if kind != KIND:
-        raise DataError(f"this is {kind!r}, a {KIND!r} is needed", where=str(path))
-    if version != FORMAT:
-        raise DataError(
-            f"corpus format {version}, this version reads {FORMAT}", where=str(path), hint="Prepare it again."
-        )
-    return story

@@ -6,23 +6,24 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from tagdistill.artifacts.files import sha256_file, sha256_json
+from tagdistill.data.convert_labels import convert, neighbour
 from tagdistill.data.corpus import write_corpus
-from tagdistill.data.labels import BadTag, Scheme, label_list, prefix_and_type, to_bioes, types_of, unknown_label
+from tagdistill.data.labels import label_list
+from tagdistill.data.plausibility import warnings
 from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.lines import Sentence
 from tagdistill.data.readers.read import format_of, read, selected
-from tagdistill.data.report import report, warnings
 from tagdistill.data.sources.source import licence, load_source, source_name
-from tagdistill.errors import ConfigError, DataError
+from tagdistill.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from tagdistill.data.schemes import Scheme
     from tagdistill.settings.language import Language
 
-__all__ = ["prepare", "report"]
-PLACES = 5  # repaired spans that are named; the rest are counted
+MAX_PLACES = 5  # repaired spans that are named; the rest are counted
 
 
 def prepare(
@@ -36,12 +37,12 @@ def prepare(
     labels: str | Sequence[str],
     limit: int | None = None,
 ) -> list[str]:
-    """Write the corpus of one split, and return what makes one doubt that it was read as meant.
+    """Write the corpus of one split, and return the warnings of it.
 
     The arguments and errors are those of `read_split`.
     """
     found = read_split(source, language=language, split=split, settings=settings, task=task, labels=labels, limit=limit)
-    sentences, written, repaired, notes, doubts = found
+    sentences, written, repaired, notes, found_warnings = found
     name = source_name(settings, split, source)
     tokens = [sentence.tokens for sentence in sentences]
     write_corpus(
@@ -62,23 +63,23 @@ def prepare(
             "source_sha256": sha256_file(source) if source else sha256_json(tokens),
             "licence": licence(settings, source),
             "counts": dict(sorted(notes.items())) | {"repaired": len(repaired)},
-            "repaired_places": [_place(sentences[n], position, name) for n, position in repaired[:PLACES]],
+            "repaired_places": [_place(sentences[n], position, name) for n, position in repaired[:MAX_PLACES]],
         },
     )
-    return doubts
+    return found_warnings
 
 
 class Read(NamedTuple):
     """What a split holds: its sentences, their labels, repaired tags as (sentence, position), counts of the rest.
 
-    `doubts` are warnings: what makes one doubt that it was read as meant.
+    A warning says why the file was hardly read as it was meant.
     """
 
     sentences: list[Sentence]
     labels: list[list[str]] | None  # in the label space; None for text without labels
     repaired: list[tuple[int, int]]
     notes: Counter[str]
-    doubts: list[str]
+    warnings: list[str]
 
 
 def read_split(
@@ -101,12 +102,12 @@ def read_split(
     place = str(source or source_name(settings, split, source))
     notes: Counter[str] = Counter()
     sentences = _sentences(source, language, split, settings, limit, notes)
-    doubts = warnings([sentence.tokens for sentence in sentences], place)
+    read_warnings = warnings([sentence.tokens for sentence in sentences], place)
     if split == "unlabelled":
-        return Read(sentences, None, [], notes, doubts)
+        return Read(sentences, None, [], notes, read_warnings)
     _check_task(source, task, settings, split, f"languages.{language}.{split}")
     written, repaired = convert(sentences, space, settings, _scheme(source, split, settings), task, place)
-    return Read(sentences, written, repaired, notes, doubts)
+    return Read(sentences, written, repaired, notes, read_warnings)
 
 
 def _scheme(source: Path | None, split: str, settings: Language) -> Scheme:
@@ -135,11 +136,7 @@ def _sentences(
 
 def _place(sentence: Sentence, position: int, name: str) -> str:
     tags = sentence.tags or []
-    return f"{sentence.where(name, position)}: {tags[position]!r} {_after(tags, position)}"
-
-
-def _after(tags: Sequence[str], position: int) -> str:
-    return f"after {tags[position - 1]!r}" if position else "at the start of the sentence"
+    return f"{sentence.where(name, position)}: {tags[position]!r} {neighbour(tags, position)}"
 
 
 def _check_task(source: Path | None, task: str, settings: Language, split: str, where: str) -> None:
@@ -153,69 +150,3 @@ def _check_task(source: Path | None, task: str, settings: Language, split: str, 
     if tasks and task not in tasks:
         known = ", ".join(map(repr, tasks))
         raise ConfigError(f"{name} is labelled for the task {known}, not {task!r}", where=where, hint=hint or None)
-
-
-def convert(
-    sentences: list[Sentence],
-    space: tuple[str, ...],
-    settings: Language,
-    scheme: Scheme,
-    task: str,
-    name: str,
-    *,
-    whose: str = "the label space",
-) -> tuple[list[list[str]], list[tuple[int, int]]]:
-    """Return the labels of each sentence, and the repaired tags as (sentence, position).
-
-    `name` is the file and `whose` the label list `space` in errors. Raises DataError, with the line, for a tag that is
-    not of the scheme (or breaks it, with `strict`), and for a label that the list does not hold.
-    """
-    if task == "pos":
-        written = [[settings.label_map.get(tag, tag) for tag in sentence.tags or []] for sentence in sentences]
-        _check_known(sentences, written, space, name, whose)
-        return written, []
-    written, repaired = [], []
-    for number, sentence in enumerate(sentences):
-        labels, broken = _bioes(sentence, scheme, settings, name)
-        repaired += [(number, position) for position in broken]
-        written.append(labels)
-    _check_known(
-        sentences,
-        [[prefix_and_type(label)[1] or None for label in labels] for labels in written],
-        types_of(space),
-        name,
-        whose,
-    )
-    return written, repaired
-
-
-def _bioes(sentence: Sentence, scheme: Scheme, settings: Language, name: str) -> tuple[list[str], list[int]]:
-    # A whole tag may be renamed as well, such as `_: O`; types are renamed once the spans are known.
-    tags = [settings.label_map.get(tag, tag) for tag in sentence.tags or []]
-    try:
-        labels, broken = to_bioes(tags, scheme, settings.label_map)
-    except BadTag as error:
-        raise DataError(error.what, where=sentence.where(name, error.position), hint=error.hint) from error
-    if broken and settings.strict:
-        raise _broken(tags, broken[0], scheme, sentence.where(name, broken[0]))
-    return labels, broken
-
-
-def _broken(tags: list[str], position: int, scheme: Scheme, where: str) -> DataError:
-    other = " Or use `scheme: IOB1`, if the file is written so." if scheme == "IOB2" else ""
-    return DataError(
-        f"tag {tags[position]!r} {_after(tags, position)} breaks {scheme}",
-        where=where,
-        hint=f"Leave out `strict: true` to have it read as conlleval does.{other}",
-    )
-
-
-def _check_known(
-    sentences: list[Sentence], rows: Sequence[Sequence[str | None]], known: Sequence[str], name: str, whose: str
-) -> None:
-    """Refuse the first label (of spans: type, None outside) that the label list does not hold."""
-    for sentence, row in zip(sentences, rows, strict=True):
-        for position, label in enumerate(row):
-            if label is not None and label not in known:
-                found = {label for row in rows for label in row if label is not None}
-                raise unknown_label(label, known, sorted(found), sentence.where(name, position), whose)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from bisect import bisect_left
 from collections import Counter
-from itertools import chain, combinations, islice
+from itertools import chain, combinations
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.artifacts.files import write_json
 from tagdistill.data.corpus import Corpus, read_corpus
 from tagdistill.data.labels import has_spans, spans
+from tagdistill.data.plausibility import warnings
 from tagdistill.settings.language import SPLITS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 BINS = (1, 5, 10, 20, 40, 80, 128, 256, 512)  # upper bounds of the histogram of lengths
@@ -30,20 +30,6 @@ CHARACTERS: dict[str, Callable[[str], bool]] = {
     "replacement_character": lambda token: "\ufffd" in token,
     "not_nfc": lambda token: not unicodedata.is_normalized("NFC", token),
 }
-
-NUMBER = re.compile(r"[+-]?\d+(?:[.,:-]\d+)*\Z")
-FEWEST, LOOKED_AT, NEARLY_ALL = 20, 10_000, 0.95  # words: too few to judge by, enough to; share that is suspicious
-
-
-def warnings(tokens: Iterable[Sequence[str]], name: str) -> list[str]:
-    """Return what makes one doubt that the file `name` was read as meant: words that are nearly all numbers."""
-    words = list(islice(chain.from_iterable(tokens), LOOKED_AT))
-    if len(words) < FEWEST or sum(bool(NUMBER.match(word)) for word in words) < NEARLY_ALL * len(words):
-        return []
-    return [
-        f"{name}: nearly all words are numbers ({' '.join(words[:6])} ...). If the token is in another column, say "
-        "which, counted from 0: `columns: {token: 1, tag: -1}`."
-    ]
 
 
 def report(corpora: Mapping[str, Path], out: Path) -> None:
@@ -61,7 +47,7 @@ def report(corpora: Mapping[str, Path], out: Path) -> None:
 
 def describe(corpus: Corpus) -> dict[str, Any]:
     """Return the facts of one split; `characters` counts tokens that hold something worth knowing."""
-    story, lengths = corpus.metadata, corpus.lengths
+    header, lengths = corpus.metadata, corpus.lengths
     words = list(chain.from_iterable(corpus.tokens))
     kinds = Counter(words)
     found = {name: sum(n for word, n in kinds.items() if test(word)) for name, test in CHARACTERS.items()}
@@ -75,13 +61,13 @@ def describe(corpus: Corpus) -> dict[str, Any]:
         "characters": found,
         "repeated_sentences": len(corpus) - len(set(map(tuple, corpus.tokens))),
         "conflicting_labels": _conflicts(corpus),
-        "left_out_or_repaired": story.get("counts", {}),
-        "warnings": warnings(corpus.tokens, str(story.get("source"))),
-        "repaired_places": story.get("repaired_places", []),
-        "source": story.get("source"),
-        "source_sha256": story.get("source_sha256"),
+        "left_out_or_repaired": header.get("counts", {}),
+        "warnings": warnings(corpus.tokens, str(header.get("source"))),
+        "repaired_places": header.get("repaired_places", []),
+        "source": header.get("source"),
+        "source_sha256": header.get("source_sha256"),
         "corpus_sha256": corpus.sha256,
-        "licence": story.get("licence"),
+        "licence": header.get("licence"),
     }
 
 

@@ -33,4 +33,4 @@ def _count(task: str, gold: Sequence[str], predicted: Sequence[str]) -> tuple[in
 def f1(counts: NDArray[Any]) -> NDArray[np.float64]:
     """Return F1 in per cent of counts whose last axis is correct, predicted, gold; 0 where nothing is there."""
     correct, both = counts[..., 0], counts[..., 1] + counts[..., 2]
-    return 200.0 * correct / np.maximum(both, 1)
+    return np.asarray(200.0 * correct / np.maximum(both, 1), np.float64)

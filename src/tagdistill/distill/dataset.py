@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tagdistill.artifacts.parquet import check_belongs
+from tagdistill.artifacts.files import check_belongs
 from tagdistill.data.corpus import Corpus, read_corpus
-from tagdistill.encoders.features import FeatureStore
 from tagdistill.encoders.keys import encoder_key
+from tagdistill.encoders.store import FeatureStore
 from tagdistill.models.batches import gather
 from tagdistill.models.finetuned import PieceInputs
 from tagdistill.models.inputs import MakeInputs, ModelInputs

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from tagdistill.artifacts.parquet import check_belongs
+from tagdistill.artifacts.files import check_belongs
 from tagdistill.distill.score_table import Scores, read_scores
 from tagdistill.distill.target_table import read_targets
 from tagdistill.distill.teacher_chains import expected_counts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from tagdistill.encoders.pretrained import load_model
 from tagdistill.errors import ConfigError, TagdistillError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 LAYER_LISTS = {
@@ -66,7 +66,7 @@ class Encoder(nn.Module):
     def layers(self) -> nn.ModuleList:
         """The blocks: `layers[k]` turns hidden layer k into hidden layer k + 1."""
         self._check_resumable()
-        return self.model.get_submodule(LAYER_LISTS[self.kind])
+        return cast("nn.ModuleList", self.model.get_submodule(LAYER_LISTS[self.kind]))
 
     def freeze(self, first: int, *, embeddings: bool = True) -> None:
         """Keep the first blocks fixed, and the word embeddings too unless `embeddings` is false; frees the others.
@@ -112,7 +112,7 @@ class Encoder(nn.Module):
                 found[index + 1] = states
         return found
 
-    def _layer_arguments(self, states: Tensor, mask: Tensor):
+    def _layer_arguments(self, states: Tensor, mask: Tensor) -> Callable[[nn.Module], dict[str, Any]]:
         """Return a function from a block to its keyword arguments: attention masks as transformers makes them."""
         from transformers.masking_utils import create_bidirectional_mask, create_bidirectional_sliding_window_mask
 
@@ -120,7 +120,7 @@ class Encoder(nn.Module):
         # by position: the name of the second parameter differs between releases of transformers
         full = create_bidirectional_mask(config, states, mask)
         if self.kind != "modernbert":
-            return lambda layer: {"attention_mask": full}
+            return lambda _layer: {"attention_mask": full}
         masks = {
             "full_attention": full,
             "sliding_attention": create_bidirectional_sliding_window_mask(config, states, mask),
@@ -128,8 +128,8 @@ class Encoder(nn.Module):
         places = torch.arange(states.shape[1], device=states.device)[None]
         rotary = {kind: self.model.rotary_emb(states, places, kind) for kind in set(config.layer_types)}
         return lambda layer: {
-            "attention_mask": masks[layer.attention_type],
-            "position_embeddings": rotary[layer.attention_type],
+            "attention_mask": masks[str(layer.attention_type)],
+            "position_embeddings": rotary[str(layer.attention_type)],
         }
 
     def _check_layer(self, layer: int) -> None:

@@ -46,7 +46,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Pieces:
-    """A tokenised corpus in flat arrays. Windows part every sentence into runs of whole words that fit the encoder."""
+    """A tokenised corpus in flat arrays. Windows split every sentence into runs of whole words that fit the encoder."""
 
     ids: np.ndarray  # (pieces,) int64
     words: np.ndarray  # (words + 1,) int64: where the pieces of a word start
@@ -65,7 +65,7 @@ class Pieces:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What a data report says about the tokenisation."""
+        """The numbers of words and pieces, and of the words that the tokenizer cannot keep whole."""
         return {
             "sentences": len(self),
             "words": len(self.words) - 1,
@@ -79,7 +79,7 @@ class Pieces:
     @property
     def window_lengths(self) -> np.ndarray:
         """Return the pieces of each window, special ones included."""
-        return np.diff(self.words[self.windows]) + len(self.before) + len(self.after)
+        return np.asarray(np.diff(self.words[self.windows]) + len(self.before) + len(self.after))
 
     def windows_of(self, sentences: Sequence[int]) -> list[int]:
         """Return the windows of sentences, in order: their batch holds the words in the order of the sentences."""
@@ -190,7 +190,7 @@ class WordPieces:
 def windows_of_words(words: np.ndarray, sentences: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """Return where windows start (in words) and where each sentence's windows start (in windows).
 
-    A sentence of more than `limit` pieces is parted into windows of about equal size, so that no word is left with
+    A sentence of more than `limit` pieces is divided into windows of about equal size, so that no word is left with
     a few neighbours only.
     """
     pieces = np.diff(words[sentences])

@@ -19,7 +19,7 @@ def load_model(folder: Path, *, layers: int | None = None, dtype: Any = "auto") 
     """Return the model in a folder, in eval mode, with its first `layers` layers (None: all) and no pooling layer.
 
     `dtype` is a torch type, or "auto" for that of the file. Raises DataError or MismatchError where it cannot be loaded
-    or weights are missing (transformers would go on with random numbers).
+    or weights are missing (transformers would continue with random numbers).
     """
     with quiet_transformers():
         from transformers import AutoConfig, AutoModel
@@ -93,11 +93,11 @@ def quiet_transformers() -> Iterator[None]:
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no types here
     try:
         yield
     finally:
         logging.set_verbosity(level)
         if bars:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from tagdistill.artifacts.files import atomic_path
-from tagdistill.errors import DataError, MismatchError
+from tagdistill.artifacts.files import atomic_path, check_belongs, check_kind
+from tagdistill.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tagdistill.data.corpus import Corpus
 
-FORMAT = 1
+FORMAT, KIND = 1, "features"
 KEY = "tagdistill"
 
 
@@ -52,18 +52,9 @@ class FeatureStore:
         """Return the number of sentences."""
         return len(self.offsets) - 1
 
-    def sentence(self, index: int) -> Tensor:
-        """Return the vectors (words, dim), float16, of one sentence."""
-        if not -len(self) <= index < len(self):
-            raise IndexError(index)
-        index %= len(self)
-        return self.features[int(self.offsets[index]) : int(self.offsets[index + 1])]
-
     def matches(self, corpus: Corpus) -> None:
         """Raise MismatchError where the store was made from another text."""
-        from tagdistill.data.corpus import check_belongs
-
-        check_belongs(corpus, self.metadata, str(self.path))
+        check_belongs(self.path, self.metadata, tokens_sha256=corpus.tokens_sha256)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -75,12 +66,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
             metadata = json.loads((file.metadata() or {})[KEY])
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise DataError(f"not readable as a feature store: {error}", where=str(path)) from error
-    kind, version = metadata.get("kind"), metadata.get("format")
-    if (kind, version) != ("features", FORMAT):
-        raise MismatchError(
-            f"{kind} format {version}, but this version reads features format {FORMAT}", where=str(path)
-        )
-    return metadata
+    return check_kind(metadata, KIND, FORMAT, path)
 
 
 @contextmanager
@@ -90,7 +76,7 @@ def writing(path: Path, offsets: np.ndarray, dim: int, metadata: dict[str, Any])
     They are mapped onto the file, so that a store larger than the memory can be written.
     """
     shape = (int(offsets[-1]), dim)
-    head = _header(shape, len(offsets), {"format": FORMAT, "kind": "features", **metadata})
+    head = _header(shape, len(offsets), {"format": FORMAT, "kind": KIND, **metadata})
     with atomic_path(path) as temporary:
         with temporary.open("wb") as file:
             file.write(head)

@@ -61,6 +61,7 @@ class WordVectors:
 
     @property
     def dim(self) -> int:
+        """Numbers in a vector."""
         return int(self.rows.shape[1])
 
     def __call__(self, words: Iterable[str]) -> NDArray[np.float16]:

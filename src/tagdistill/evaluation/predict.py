@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from tagdistill.data.prepare import convert
+from tagdistill.data.convert_labels import convert
+from tagdistill.data.plausibility import warnings
 from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.options import AUTO, Reading, as_options, in_options
 from tagdistill.data.readers.read import read
-from tagdistill.data.report import warnings
-from tagdistill.encoders.features import encode_pieces
 from tagdistill.encoders.load import load_encoder
 from tagdistill.encoders.pieces import WordPieces
+from tagdistill.encoders.states import encode_pieces
 from tagdistill.errors import DataError, TagdistillError
 from tagdistill.evaluation.metrics import score
 from tagdistill.evaluation.predictions import write_predictions

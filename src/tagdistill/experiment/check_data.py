@@ -66,7 +66,15 @@ def _part(plan: Plan, language: str, split: str, source: Path | None, where: str
         file += f"/{settings.part(split)}"
     numbers = [sentence.number for sentence in split_read.sentences]
     return Part(
-        language, split, file, name, numbers[0], numbers[-1], len(numbers), len(split_read.repaired), split_read.doubts
+        language,
+        split,
+        file,
+        name,
+        numbers[0],
+        numbers[-1],
+        len(numbers),
+        len(split_read.repaired),
+        split_read.warnings,
     )
 
 

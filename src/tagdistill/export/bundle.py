@@ -52,4 +52,5 @@ def write_first_layers(encoder: Path, layers: int, out: Path) -> None:
 def dtype_of(encoder: Path) -> torch.dtype:
     """Return the precision that an encoder's weights are stored in."""
     with safe_open(next(iter(sorted(encoder.glob("*.safetensors")))), framework="pt") as file:
-        return file.get_tensor(next(iter(file.keys()))).dtype
+        dtype: torch.dtype = file.get_tensor(next(iter(file.keys()))).dtype
+        return dtype

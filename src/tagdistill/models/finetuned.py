@@ -15,10 +15,10 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tagdistill.encoders.features import batch_states, cache_states
 from tagdistill.encoders.load import Encoder, load_encoder
 from tagdistill.encoders.pieces import Pieces, WordPieces
 from tagdistill.encoders.pooling import pool
+from tagdistill.encoders.states import batch_states, cache_states
 from tagdistill.errors import ConfigError
 from tagdistill.models.inputs import ModelInputs, SentenceInputs
 from tagdistill.settings.encoder import EncoderSettings

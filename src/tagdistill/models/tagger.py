@@ -137,7 +137,7 @@ class Tagger(nn.Module):
 
 def constrain(chain: LinearChain, labels: tuple[str, ...]) -> LinearChain:
     """Return the chain with every ill-formed BIOES sequence ruled out, for `decode: constrained`."""
-    from tagdistill.data.labels import allowed_transitions
+    from tagdistill.data.transitions import allowed_transitions
 
     start, transitions, end = (
         torch.where(torch.as_tensor(allowed), 0.0, FORBIDDEN).to(chain.emissions)

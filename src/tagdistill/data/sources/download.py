@@ -24,15 +24,15 @@ TIMEOUT = 60.0  # seconds without a byte
 CHUNK = 1 << 16  # bytes
 REPORT_SECONDS = 15
 GONE = (404, 410)
-PASSING = (408, 429)  # besides 5xx: statuses that another attempt may not meet
+TRANSIENT = (408, 429)  # besides 5xx: statuses that another attempt may not meet
 
 
 def download(url: str, target: Path, headers: Mapping[str, str] | None = None) -> None:
-    """Write what a URL answers to `target`, after redirects.
+    """Write the answer of a URL to `target`, after redirects.
 
-    What came before an interruption stays in a hidden file beside it; this call or a later one goes on from there if
-    the server says that its file is still the same one, and starts anew otherwise. Raises NotThere, or TagdistillError
-    once all attempts failed.
+    What arrived before an interruption stays in a hidden file beside it. This call or a later one continues from there
+    if the server says that its file is still the same one, and starts again otherwise. Raises NotThere, or
+    TagdistillError once all attempts failed.
     """
     from requests import RequestException
 
@@ -45,8 +45,8 @@ def download(url: str, target: Path, headers: Mapping[str, str] | None = None) -
         except RequestException as error:
             if (status := _status(error)) in GONE:
                 raise NotThere(url) from error
-            passing = status is None or status >= 500 or status in PASSING
-            if attempt == ATTEMPTS or not passing:
+            transient = status is None or status >= 500 or status in TRANSIENT
+            if attempt == ATTEMPTS or not transient:
                 raise _failed(url, error) from error
             log.info("%s: %s; trying again", url, _reason(error))
             time.sleep(WAIT * 2 ** (attempt - 1))
@@ -54,33 +54,36 @@ def download(url: str, target: Path, headers: Mapping[str, str] | None = None) -
 
 
 class Part:
-    """The bytes that came so far, and what the server called the file they are of."""
+    """The bytes that have arrived so far, and the mark by which the server tells the version of their file."""
 
     def __init__(self, url: str, target: Path) -> None:
         self.url, self.target = url, target
         self.path = target.with_name(f".{target.name}.part")
-        self.story = target.with_name(f".{target.name}.part.json")
+        self.record = target.with_name(f".{target.name}.part.json")
 
     def begun(self) -> tuple[int, str]:
         """Return how many bytes are there and the file's mark; (0, "") where nothing can be continued."""
         try:
-            story = json.loads(self.story.read_text(encoding="utf-8"))
-            mark = story["mark"] if story["url"] == self.url else ""
+            record = json.loads(self.record.read_text(encoding="utf-8"))
+            mark = record["mark"] if record["url"] == self.url else ""
             return (self.path.stat().st_size, mark) if mark else (0, "")
         except (OSError, ValueError, KeyError, TypeError):
             return 0, ""
 
     def remember(self, answer: Response) -> None:
+        """Record the mark of the file that is about to arrive."""
         # A weak mark does not promise equal bytes, and so cannot be asked to continue by.
         mark = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
         mark = "" if mark.startswith("W/") else mark
-        self.story.write_text(json.dumps({"url": self.url, "mark": mark}), encoding="utf-8")
+        self.record.write_text(json.dumps({"url": self.url, "mark": mark}), encoding="utf-8")
 
     def drop(self) -> None:
+        """Remove what has arrived."""
         self.path.unlink(missing_ok=True)
-        self.story.unlink(missing_ok=True)
+        self.record.unlink(missing_ok=True)
 
     def finish(self) -> None:
+        """Move the complete file to its place."""
         self.path.replace(self.target)
         self.drop()
 
@@ -89,23 +92,23 @@ def _once(part: Part, headers: Mapping[str, str]) -> None:
     import requests
 
     begun, mark = part.begun()
-    asked = {"Accept-Encoding": "identity", **headers}  # a packed answer could not be continued
+    request = {"Accept-Encoding": "identity", **headers}  # a packed answer could not be continued
     if begun:
-        asked |= {"Range": f"bytes={begun}-", "If-Range": mark}
+        request |= {"Range": f"bytes={begun}-", "If-Range": mark}
     log.info("fetching %s%s", part.url, f" from byte {begun}" if begun else "")
-    with requests.get(part.url, headers=asked, stream=True, timeout=TIMEOUT) as answer:
+    with requests.get(part.url, headers=request, stream=True, timeout=TIMEOUT) as answer:
         if answer.status_code == 416:  # there is nothing after what we have: it is another file, or all of it
             part.drop()
             raise requests.ConnectionError("nothing to continue")
         answer.raise_for_status()
-        goes_on = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {begun}-")
-        if answer.status_code == 206 and not goes_on:
+        continued = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {begun}-")
+        if answer.status_code == 206 and not continued:
             part.drop()
             raise requests.ConnectionError("another part than was asked for")
-        if not goes_on:
+        if not continued:
             part.remember(answer)
-        with part.path.open("ab" if goes_on else "wb") as file:
-            for chunk in _progress(answer, part.target.name, begun if goes_on else 0):
+        with part.path.open("ab" if continued else "wb") as file:
+            for chunk in _progress(answer, part.target.name, begun if continued else 0):
                 file.write(chunk)
 
 
@@ -143,6 +146,6 @@ def _failed(url: str, error: Any) -> TagdistillError:
     return TagdistillError(
         _reason(error),
         where=url,
-        hint="Try again later: what came is kept and continued. A mirror is TAGDISTILL_..._URL (config/README.md), "
+        hint="Try again later: what arrived is kept and continued. A mirror is TAGDISTILL_..._URL (config/README.md), "
         "a file of your own is `source: path`.",
     )

@@ -13,7 +13,7 @@ from tagdistill.settings.names import SOURCES, names_in
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tagdistill.data.labels import Scheme
+    from tagdistill.data.schemes import Scheme
     from tagdistill.data.sources.remote import Downloads
     from tagdistill.settings.language import Language
 
