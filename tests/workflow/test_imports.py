@@ -47,14 +47,8 @@ def jobs() -> Plan:
 
 
 def test_prepare(finished: Project, jobs: Plan, tmp_path: Path):
-    arguments = (
-        "--job",
-        jobs.specs.prepare("en", "test"),
-        "--source",
-        "data/en/test.conll",
-        "--path",
-        "data/en/test.conll",
-    )
+    file = "data/en/test.conll"
+    arguments = ("--job", jobs.specs.prepare("en", "test"), "--source", file, "--path", file)
     found = imported(finished, "prepare", *arguments, "--out", str(tmp_path / "test.parquet"))
     assert not HEAVY & found
     assert (tmp_path / "test.parquet").read_bytes() == (finished.path / jobs.layout.data("en", "test")).read_bytes()
