@@ -65,17 +65,8 @@ def _part(plan: Plan, language: str, split: str, source: Path | None, where: str
     if source and archives and source.name.endswith(archives):  # a member for each split
         file += f"/{settings.part(split)}"
     numbers = [sentence.number for sentence in split_read.sentences]
-    return Part(
-        language,
-        split,
-        file,
-        name,
-        numbers[0],
-        numbers[-1],
-        len(numbers),
-        len(split_read.repaired),
-        split_read.warnings,
-    )
+    first, last, repaired = numbers[0], numbers[-1], len(split_read.repaired)
+    return Part(language, split, file, name, first, last, len(numbers), repaired, split_read.warnings)
 
 
 def _read(plan: Plan, language: str, split: str, source: Path | None, where: str) -> Read:
