@@ -10,8 +10,7 @@ import torch
 from crf_problem import Provider, Result
 from torch import Tensor
 
-from tagdistill.crf import LinearChain, use_kernel
-from tagdistill.errors import TagdistillError
+from tagdistill.crf import KernelError, LinearChain, use_kernel
 
 
 def with_own_kernel(operation: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,7 +91,7 @@ def compiled() -> type[Provider]:
     try:
         with use_kernel("compiled"):
             return Compiled
-    except TagdistillError as why:
+    except KernelError as why:
         raise ImportError(str(why)) from why
 
 

@@ -18,7 +18,7 @@ class Kernel:
 
     @property
     def interpreted(self) -> bool:
-        return self.name == "fused" and self.device == "cpu"
+        return self.name == "triton" and self.device == "cpu"
 
     def chain(self, inputs: Inputs, **options: bool) -> LinearChain:
         return LinearChain(*inputs.to(self.device).arguments(), **options)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 import torch
 from chains import Kernel
 
-from tagdistill.crf import use_kernel
-from tagdistill.crf.kernels import rows, scaled
+from tagdistill.crf import KernelError, use_kernel
+from tagdistill.crf.kernels import rows
 from tagdistill.crf.kernels.cpp.build import find_compiler
-from tagdistill.crf.kernels.triton import kernel as fused
-from tagdistill.errors import TagdistillError
+from tagdistill.crf.kernels.selection import force_kernel
 
 torch.set_num_threads(1)  # thousands of small calls: threads only get in each other's way
 if not torch.cuda.is_available():
@@ -24,7 +24,7 @@ if not torch.cuda.is_available():
 def compiler() -> str:
     try:
         return find_compiler()
-    except TagdistillError as error:
+    except KernelError as error:
         pytest.skip(f"the compiled kernel is not tested: {error.what}")
 
 
@@ -37,32 +37,25 @@ def cpu_kernel(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
-@pytest.fixture(params=["scaled", "scaled in blocks", "wide", "wide in blocks", "fused", "compiled"])
+@pytest.fixture(params=["torch", "torch in blocks", "log space", "log space in blocks", "triton", "compiled"])
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
-    """Run the test with each kernel: in probability space, in log space, the compiled one, and the GPU's.
+    """Run the test with each kernel: PyTorch's own choice, always in log space, Triton's, and the compiled one.
 
     "in blocks": sentences leave a scan where they end, as they do in large batches.
-    Without a GPU the GPU's own are interpreted.
+    Without a GPU the programs of Triton are interpreted.
     """
-    if request.param == "compiled":
+    name = request.param
+    if name == "compiled":
         request.getfixturevalue("compiler")
-    with use_kernel("compiled" if request.param == "compiled" else "torch"):
-        yield _kernel(request.param, monkeypatch)
-
-
-def _kernel(name: str, monkeypatch: pytest.MonkeyPatch) -> Kernel:
     if name.endswith("in blocks"):
-        monkeypatch.setattr(rows, "WORTH", 1)
-        monkeypatch.setattr(rows, "MOST", 2)  # so that some rows are of no token
-    if name.startswith("wide"):
-        monkeypatch.setattr(scaled, "rescale_interval", lambda potentials: 0)
-    if name != "fused":
-        return Kernel(name)
-    if not torch.cuda.is_available():
-        pytest.importorskip("triton", reason="no GPU, and no Triton to interpret the GPU's kernels")
-        monkeypatch.setattr(fused, "serves", lambda scores: True)
-        return Kernel("fused")
-    return Kernel("fused", "cuda")
+        monkeypatch.setattr(rows, "MIN_BLOCK_CELLS", 1)
+        monkeypatch.setattr(rows, "MAX_BLOCKS", 2)  # so that some rows are of no token
+    device = "cuda" if name == "triton" and torch.cuda.is_available() else "cpu"
+    if name == "triton" and device == "cpu":
+        pytest.importorskip("triton", reason="no GPU, and no Triton to interpret its programs")
+    forced = {"triton": "triton", "log": "log_space"}.get(name.split()[0])
+    with use_kernel("compiled" if name == "compiled" else "torch"), force_kernel(forced) if forced else nullcontext():
+        yield Kernel(name, device)
 
 
 @pytest.fixture

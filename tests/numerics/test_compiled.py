@@ -13,12 +13,10 @@ import torch
 from enumeration import Inputs, random_inputs
 from torch import Tensor
 
-from tagdistill.crf import LinearChain, kernel, use_kernel
-from tagdistill.crf.kernels.cpp import bindings as library
-from tagdistill.crf.kernels.cpp import build
-from tagdistill.crf.kernels.cpp.kernel import Compiled
+from tagdistill.crf import KernelError, LinearChain, kernel, use_kernel
+from tagdistill.crf.kernels.cpp import bindings, build
+from tagdistill.crf.kernels.cpp.kernel import KERNEL
 from tagdistill.crf.kernels.selection import VARIABLE
-from tagdistill.errors import TagdistillError
 
 pytestmark = pytest.mark.usefixtures("compiler")
 
@@ -34,7 +32,7 @@ def everything(inputs: Inputs, k: int = 6) -> dict[str, Tensor]:
     c = LinearChain(*inputs.with_leaves(leaves).arguments())
     out = {"log_partition": c.log_partition, "marginals": c.marginals, "edges": c.transition_marginals}
     out |= {"log_marginals": c.log_marginals, "entropy": c.entropy(), "paths": c.log_prob_of_paths(paths)}
-    out |= {f"posterior {heat}": c.posterior_cross_entropy(target, heat) for heat in (1.0, 2.5)}
+    out |= {f"posterior {temperature}": c.posterior_cross_entropy(target, temperature) for temperature in (1.0, 2.5)}
     for name, value in list(out.items()):
         scale = weights.view(-1, *(1,) * (value.dim() - 1))
         gradients = torch.autograd.grad((value * scale).sum(), leaves, retain_graph=True)
@@ -153,16 +151,16 @@ def test_a_chain_keeps_the_kernel_it_was_made_with() -> None:
     with use_kernel("compiled"):
         fast = LinearChain(*inputs.arguments())
     plain = LinearChain(*inputs.arguments())
-    assert isinstance(fast._pass, Compiled)
+    assert fast._kernel is KERNEL
     with use_kernel("compiled"):
-        assert not isinstance(plain._pass, Compiled)
+        assert plain._kernel is not KERNEL
         assert torch.equal(plain.argmax, fast.argmax)
 
 
 @pytest.mark.cuda
 def test_a_chain_on_a_gpu_never_takes_the_compiled_kernel(cuda: str) -> None:
     with use_kernel("compiled"):
-        assert not isinstance(LinearChain(*random_inputs([4, 2], 3).to(cuda).arguments())._pass, Compiled)
+        assert LinearChain(*random_inputs([4, 2], 3).to(cuda).arguments())._kernel is not KERNEL
 
 
 def test_the_variable_chooses_where_no_code_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,9 +169,9 @@ def test_the_variable_chooses_where_no_code_does(monkeypatch: pytest.MonkeyPatch
     with use_kernel("torch"):
         assert kernel() == "torch"
     monkeypatch.setenv(VARIABLE, "numba")
-    with pytest.raises(TagdistillError, match="TAGDISTILL_KERNEL: there is no kernel 'numba'"):
+    with pytest.raises(KernelError, match="TAGDISTILL_KERNEL: there is no kernel 'numba'"):
         LinearChain(torch.zeros(1, 1, 1), torch.zeros(1, 1), torch.tensor([1]))
-    with pytest.raises(TagdistillError, match="Did you mean 'compiled'"):
+    with pytest.raises(KernelError, match="Did you mean 'compiled'"):
         use_kernel("compield")
 
 
@@ -196,7 +194,7 @@ def answer(path: Path) -> int:
     return ctypes.CDLL(str(path)).answer()
 
 
-def test_a_changed_source_is_built_anew(source: Path) -> None:
+def test_a_changed_source_is_built_again(source: Path) -> None:
     first = build.build()
     made = first.stat().st_mtime_ns
     assert build.build() == first and first.stat().st_mtime_ns == made and answer(first) == 41
@@ -214,7 +212,7 @@ def test_other_flags_are_another_library(source: Path, monkeypatch: pytest.Monke
 
 def test_a_source_that_does_not_compile_leaves_nothing(source: Path, tmp_path: Path) -> None:
     (source / "answer.h").write_text("#error on purpose\n")
-    with pytest.raises(TagdistillError, match="the C\\+\\+ compiler failed"):
+    with pytest.raises(KernelError, match="the C\\+\\+ compiler failed"):
         build.build()
     assert not list((tmp_path / "cache").iterdir())
 
@@ -222,10 +220,10 @@ def test_a_source_that_does_not_compile_leaves_nothing(source: Path, tmp_path: P
 def test_without_a_compiler_the_error_says_what_to_install(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(TagdistillError, match=r"needs a C\+\+ compiler(.|\n)*apt install g\+\+"):
+    with pytest.raises(KernelError, match=r"needs a C\+\+ compiler(.|\n)*apt install g\+\+"):
         build.build()
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(TagdistillError, match="no-such-compiler"):
+    with pytest.raises(KernelError, match="no-such-compiler"):
         build.build()
 
 
@@ -235,7 +233,7 @@ def test_a_cache_that_cannot_be_written_is_said(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("TAGDISTILL_CACHE", str(tmp_path / cache))
-    with pytest.raises(TagdistillError, match=r"cannot be written(.|\n)*TAGDISTILL_CACHE"):
+    with pytest.raises(KernelError, match=r"cannot be written(.|\n)*TAGDISTILL_CACHE"):
         build.build()
 
 
@@ -249,9 +247,9 @@ def test_the_cache_may_be_the_folder_one_stands_in(
 
 def test_a_library_that_cannot_be_loaded_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken.so").write_text("not a library")
-    monkeypatch.setattr(library, "build", lambda: tmp_path / "broken.so")
-    with pytest.raises(TagdistillError, match=r"broken.so: cannot be loaded(.|\n)*built anew"):
-        library.load.__wrapped__()
+    monkeypatch.setattr(bindings, "build", lambda: tmp_path / "broken.so")
+    with pytest.raises(KernelError, match=r"broken.so: cannot be loaded(.|\n)*built again"):
+        bindings.load.__wrapped__()
 
 
 def test_two_builds_at_once_make_one_whole_library(source: Path) -> None:

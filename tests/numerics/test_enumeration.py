@@ -11,7 +11,8 @@ from enumeration import Enumeration, Inputs, random_inputs
 from torch import Tensor
 
 from tagdistill.crf import LinearChain, count
-from tagdistill.crf.kernels.triton import kernel as fused
+from tagdistill.crf.kernels import scaled
+from tagdistill.crf.kernels.selection import force_kernel
 
 TIME, LABELS = 5, 3
 INPUTS = random_inputs([5, 1, 3, 2], LABELS, seed=1)
@@ -99,21 +100,20 @@ def test_values_are_the_same_without_a_graph(name: str, kernel: Kernel) -> None:
 @pytest.mark.cuda
 @pytest.mark.parametrize("check", [False, True])
 @pytest.mark.parametrize("name", QUANTITIES)
-def test_loops_of_torch_calls_on_a_gpu(name: str, check: bool, cuda: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loops_of_torch_calls_on_a_gpu(name: str, check: bool, cuda: str) -> None:
     """What a GPU without Triton runs: the probability-space kernel with `check`, the log-space one without."""
-    monkeypatch.setattr(fused, "serves", lambda scores: False)
     ours, twin = QUANTITIES[name]
-    found = value_and_gradients(lambda x: ours(LinearChain(*x.to(cuda).arguments(), check=check)).cpu(), INPUTS)
+    with force_kernel("scaled" if check else "log_space"):
+        found = value_and_gradients(lambda x: ours(LinearChain(*x.to(cuda).arguments(), check=check)).cpu(), INPUTS)
     wanted = value_and_gradients(lambda x: twin(Enumeration(x)), INPUTS)
     for a, b in zip(found, wanted, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
 
 
 def test_one_pass_serves_all_losses_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tagdistill.crf import chain as module
-
     calls = []
-    monkeypatch.setattr(module, "forward_backward", lambda p, run=module.forward_backward: calls.append(1) or run(p))
+    run = scaled.KERNEL.forward_backward
+    monkeypatch.setattr(scaled.KERNEL, "forward_backward", lambda potentials: calls.append(1) or run(potentials))
     student = chain(INPUTS.with_leaves([x.clone().requires_grad_() for x in INPUTS.leaves()]))
     loss = -student.log_prob(GOLD) - student.log_prob_of_paths(PATHS).mean(1)
     loss = loss + student.posterior_cross_entropy(LOG_TARGET, 2.0) + student.log_partition
@@ -152,10 +152,10 @@ def test_tempered_divides_every_score() -> None:
 
 
 def test_the_tempered_gradient_is_that_of_signed_targets_at_temperature_one() -> None:
-    heat = 3.0
-    q = (Enumeration(INPUTS).log_marginals / heat).softmax(-1)
-    signed = heat * ((LOG_TARGET / heat).softmax(-1) - q)
-    found = value_and_gradients(lambda x: chain(x).posterior_cross_entropy(LOG_TARGET, heat), INPUTS)
+    temperature = 3.0
+    q = (Enumeration(INPUTS).log_marginals / temperature).softmax(-1)
+    signed = temperature * ((LOG_TARGET / temperature).softmax(-1) - q)
+    found = value_and_gradients(lambda x: chain(x).posterior_cross_entropy(LOG_TARGET, temperature), INPUTS)
     mask = Enumeration(INPUTS).mask[..., None]
     wanted = value_and_gradients(lambda x: -(signed * mask * Enumeration(x).log_marginals).sum((1, 2)), INPUTS)
     for a, b in zip(found[1:], wanted[1:], strict=True):
@@ -163,11 +163,11 @@ def test_the_tempered_gradient_is_that_of_signed_targets_at_temperature_one() ->
 
 
 def test_log_marginals_of_a_student_train_a_teacher_posterior() -> None:
-    """The loss written with `log_marginals` has the value and gradients of the fused one."""
+    """The loss written with `log_marginals` has the value and gradients of the one with analytic gradients."""
     target = LOG_TARGET.exp() * Enumeration(INPUTS).mask[..., None]
-    fused = value_and_gradients(lambda x: chain(x).posterior_cross_entropy(LOG_TARGET), INPUTS)
+    analytic = value_and_gradients(lambda x: chain(x).posterior_cross_entropy(LOG_TARGET), INPUTS)
     plain = value_and_gradients(lambda x: -(target * chain(x).log_marginals).sum((1, 2)), INPUTS)
-    for a, b in zip(fused, plain, strict=True):
+    for a, b in zip(analytic, plain, strict=True):
         torch.testing.assert_close(a, b)
 
 

@@ -64,11 +64,11 @@ def chain(inputs: Inputs) -> LinearChain:
 # ---- the slow twins: one loss a sentence
 
 
-def local(student: Inputs, target: Tensor, heat: float) -> Tensor:
+def local(student: Inputs, target: Tensor, temperature: float) -> Tensor:
     mask = Enumeration(student).mask
-    p, q = (target / heat).softmax(-1), (student.emissions / heat).log_softmax(-1)
+    p, q = (target / temperature).softmax(-1), (student.emissions / temperature).log_softmax(-1)
     return torch.stack(
-        [-(heat**2) * (p[row][mask[row]] * q[row][mask[row]]).sum() for row in range(len(student.lengths))]
+        [-(temperature**2) * (p[row][mask[row]] * q[row][mask[row]]).sum() for row in range(len(student.lengths))]
     )
 
 
@@ -82,8 +82,8 @@ def listed_paths(student: Inputs, teacher: Inputs, k: int, *, weighted: bool) ->
     return torch.stack(losses)
 
 
-def posterior(student: Inputs, teacher: Inputs, heat: float) -> Tensor:
-    return Enumeration(student).posterior_cross_entropy(Enumeration(teacher).log_marginals, heat)
+def posterior(student: Inputs, teacher: Inputs, temperature: float) -> Tensor:
+    return Enumeration(student).posterior_cross_entropy(Enumeration(teacher).log_marginals, temperature)
 
 
 def squared(student: Inputs, teacher: Inputs) -> Tensor:
@@ -97,14 +97,16 @@ def squared(student: Inputs, teacher: Inputs) -> Tensor:
 
 
 SLOW = {
-    "token": lambda s, t, heat: local(s, Enumeration(t).log_marginals, heat),
-    "emission": lambda s, t, heat: local(s, t.emissions, heat),
-    "top_k": lambda s, t, heat: listed_paths(s, t, K, weighted=False),
-    "top_wk": lambda s, t, heat: listed_paths(s, t, K, weighted=True),
+    "token": lambda s, t, temperature: local(s, Enumeration(t).log_marginals, temperature),
+    "emission": lambda s, t, temperature: local(s, t.emissions, temperature),
+    "top_k": lambda s, t, temperature: listed_paths(s, t, K, weighted=False),
+    "top_wk": lambda s, t, temperature: listed_paths(s, t, K, weighted=True),
     "posterior": posterior,
-    "posterior+top_wk": lambda s, t, heat: (posterior(s, t, heat) + listed_paths(s, t, K, weighted=True)) / 2,
-    "structural": lambda s, t, heat: Enumeration(t).cross_entropy(Enumeration(s)),
-    "scores": lambda s, t, heat: squared(s, t),
+    "posterior+top_wk": lambda s, t, temperature: (
+        (posterior(s, t, temperature) + listed_paths(s, t, K, weighted=True)) / 2
+    ),
+    "structural": lambda s, t, temperature: Enumeration(t).cross_entropy(Enumeration(s)),
+    "scores": lambda s, t, temperature: squared(s, t),
 }
 
 
@@ -118,12 +120,12 @@ def value_and_gradients(loss, inputs: Inputs) -> tuple[Tensor, list[Tensor]]:
 
 
 @pytest.mark.parametrize("name", DISTILLING)
-@pytest.mark.parametrize("heat", [1.0, 2.25, 4.0])
-def test_value_and_gradients_equal_enumeration(name, heat, kernel: Kernel):
+@pytest.mark.parametrize("temperature", [1.0, 2.25, 4.0])
+def test_value_and_gradients_equal_enumeration(name, temperature, kernel: Kernel):
     student, teacher = student_of(), teacher_of()
     told = on_device(targets(teacher), kernel.device)
-    ours = value_and_gradients(lambda inputs: load_loss(name)(kernel.chain(inputs), told, heat).cpu(), student)
-    slow = value_and_gradients(lambda inputs: SLOW[name](inputs, teacher, heat), student)
+    ours = value_and_gradients(lambda inputs: load_loss(name)(kernel.chain(inputs), told, temperature).cpu(), student)
+    slow = value_and_gradients(lambda inputs: SLOW[name](inputs, teacher, temperature), student)
     assert_close(ours, slow, rtol=1e-10, atol=1e-10)
     assert slow[0].shape == (len(LENGTHS),)
 
@@ -131,7 +133,7 @@ def test_value_and_gradients_equal_enumeration(name, heat, kernel: Kernel):
 @pytest.mark.parametrize("name", DISTILLING)
 def test_only_the_tempered_objectives_see_the_temperature(name):
     student, told = chain(student_of()), targets(teacher_of())
-    cold, hot = (load_loss(name)(student, told, heat) for heat in (1.0, 3.0))
+    cold, hot = (load_loss(name)(student, told, temperature) for temperature in (1.0, 3.0))
     assert torch.equal(cold, hot) != OBJECTIVES[name].tempered
 
 
@@ -140,8 +142,10 @@ def test_the_square_of_the_temperature_is_in_the_loss_once(name):
     """With T^2 once, the gradients of very hot targets neither vanish nor grow: they tend to a limit."""
     told = targets(teacher_of())
     norms = []
-    for heat in (64.0, 128.0):
-        _, grads = value_and_gradients(lambda i, heat=heat: load_loss(name)(chain(i), told, heat), student_of())
+    for temperature in (64.0, 128.0):
+        _, grads = value_and_gradients(
+            lambda i, temperature=temperature: load_loss(name)(chain(i), told, temperature), student_of()
+        )
         norms.append(torch.cat([g.flatten() for g in grads]).norm())
     assert norms[0] > 0.1
     assert norms[1] / norms[0] == pytest.approx(1, abs=0.05)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tagdistill.crf import LinearChain
+from tagdistill.crf import LinearChain, NonFiniteScores
 from tagdistill.crf.kernels import rows
 
 pytestmark = pytest.mark.usefixtures("cpu_kernel")
@@ -52,6 +52,7 @@ def test_bad_inputs(message: str) -> None:
         LinearChain(*BAD[message])
     if not isinstance(refused.value, TypeCheckError):
         refused.match(message)
+        assert isinstance(refused.value, NonFiniteScores) == ("finite" in message)
 
 
 class OnGpu(torch.Tensor):
@@ -65,7 +66,7 @@ class OnGpu(torch.Tensor):
 
 def test_lengths_from_a_gpu_are_looked_at_where_the_emissions_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong one would be a place outside the memory of the compiled kernel."""
-    monkeypatch.setattr(rows, "WORTH", 1)
+    monkeypatch.setattr(rows, "MIN_BLOCK_CELLS", 1)
     c = LinearChain(E, A, torch.tensor([2, 1]).as_subclass(OnGpu), check=False)  # shorter than the emissions
     assert c.marginals.shape == E.shape
     with pytest.raises(ValueError, match=r"lengths: expected 1 to 4 .* found 2 to 99"):

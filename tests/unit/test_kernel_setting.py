@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,11 +14,10 @@ from typer.testing import CliRunner
 from tagdistill.artifacts.files import read_json
 from tagdistill.cli import main as cli
 from tagdistill.cli import options
-from tagdistill.crf import kernel, use_kernel
+from tagdistill.crf import KernelError, kernel, use_kernel
 from tagdistill.crf.kernels.cpp.build import find_compiler
 from tagdistill.distill.dataset import CorpusFiles
 from tagdistill.distill.target_table import read_targets
-from tagdistill.errors import TagdistillError
 from tagdistill.evaluation.evaluate import evaluate_model
 from tagdistill.training.resume import fingerprint_of
 from tagdistill.training.run import Run
@@ -26,7 +28,7 @@ from tagdistill.training.run_training import run_training
 def _compiler() -> None:
     try:
         find_compiler()
-    except TagdistillError as error:
+    except KernelError as error:
         pytest.skip(f"the compiled kernel is not tested: {error.what}")
 
 
@@ -70,7 +72,7 @@ def test_the_command_takes_the_kernel_it_is_told(corpus: CorpusFiles, tmp_path: 
     assert read_targets(tmp_path / "out.parquet").metadata["kernel"] == "compiled"
     assert kernel() == "torch"
     refused = CliRunner().invoke(cli.app, [*arguments, "--kernel", "fast"])
-    assert isinstance(refused.exception, TagdistillError) and "Known: compiled, torch" in str(refused.exception)
+    assert isinstance(refused.exception, KernelError) and "Known: compiled, torch" in str(refused.exception)
 
 
 def test_on_a_gpu_nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,3 +84,16 @@ def test_on_a_gpu_nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_kernel_build_prints_where_it_is() -> None:
     done = CliRunner().invoke(cli.app, ["kernel", "build"])
     assert done.exit_code == 0 and Path(done.output.strip()).is_file()
+
+
+def test_a_missing_compiler_ends_in_one_message_without_a_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tagdistill", "kernel", "build"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "CXX": "no-such-compiler"},
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: kernel: the compiled kernel needs a C++ compiler")
+    assert "apt install g++" in done.stderr and "Traceback" not in done.stderr

@@ -17,6 +17,7 @@ from tagdistill import __version__
 from tagdistill.artifacts.files import FULL, disk_is_full
 from tagdistill.cli import inference, project, stages
 from tagdistill.cli.help import GroupedCommands
+from tagdistill.crf.errors import KernelError
 from tagdistill.errors import TagdistillError
 
 DEFECT = "This is a bug in tagdistill, not a mistake of yours: please report it with all of this text."
@@ -55,7 +56,7 @@ def main() -> None:
 
 def _message(error: Exception) -> str:
     """Return what to tell the user; a defect of ours is printed with its traceback first."""
-    if isinstance(error, TagdistillError):
+    if isinstance(error, (TagdistillError, KernelError)):
         return str(error)
     if disk_is_full(error):
         return FULL

@@ -1,28 +1,93 @@
 """Autograd functions: every gradient comes from the one forward-backward pass, none from a tape.
 
-All take the float64 `scores` and `transitions` of a chain. First derivatives only: `first_order` refuses
-a second one.
+First derivatives only: `first_order` refuses a second one. Each function is a class for PyTorch, and below the classes
+a Python function that annotates it; those take a chain's `Graph` and its pass, and return float64.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from tagdistill.crf import paths
-from tagdistill.crf.kernels.base import ForwardBackward
-from tagdistill.crf.potentials import first_order
+from tagdistill.crf.kernels.base import ForwardBackward, Kernel
+from tagdistill.crf.layout import Layout
+from tagdistill.crf.paths import Paths
+from tagdistill.crf.potentials import UnaryScores
 
 Grads = tuple[Tensor | None, ...]
 
 
-class LogPartition(torch.autograd.Function):
-    """log Z (batch,); its gradient is the marginals and the expected transition counts."""
+def first_order(backward: Callable[..., Grads]) -> Callable[..., Grads]:
+    """Refuse `create_graph=True`. PyTorch's own once_differentiable would return gradients without a graph instead."""
+
+    @functools.wraps(backward)
+    def checked(ctx: Any, *grads: Tensor) -> Grads:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "LinearChain has no second derivatives (create_graph=True). Use marginals, log_marginals or "
+                "transition_marginals, which are differentiable, instead of the gradient of log_partition."
+            )
+        return backward(ctx, *grads)
+
+    return checked
+
+
+class _Function(torch.autograd.Function):
+    """A function of one result, with an annotated `apply`."""
+
+    @classmethod
+    def of(cls, *arguments: Any) -> Tensor:
+        """Return the result, in the graph of the arguments."""
+        result: Tensor = cls.apply(*arguments)  # type: ignore[no-untyped-call]  # PyTorch does not annotate it
+        return result
+
+
+class Graph(NamedTuple):
+    """The float64 scores of a chain (batch, time, label) and its transitions, in the graph of the caller's tensors."""
+
+    scores: Tensor
+    transitions: Tensor
+
+    @property
+    def needs_gradient(self) -> bool:
+        """Whether results are to be recorded."""
+        return torch.is_grad_enabled() and (self.scores.requires_grad or self.transitions.requires_grad)
+
+
+class Folding(NamedTuple):
+    """The context of `fold`: in a tuple, because a tensor on its own would count as an input."""
+
+    kernel: Kernel
+    layout: Layout
+    scores: Tensor  # what the kernel made of the inputs
+
+
+class _Fold(_Function):
+    """Emissions, start and end scores -> the scores that kernels read, which have been computed already."""
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, transitions: Tensor, passed: ForwardBackward) -> Tensor:
+    def forward(ctx: Any, emissions: Tensor, start: Tensor | None, end: Tensor | None, folding: Folding) -> Tensor:
+        ctx.kernel, ctx.layout, scores = folding
+        ctx.time, ctx.dtypes = emissions.shape[1], [None if x is None else x.dtype for x in (emissions, start, end)]
+        return scores
+
+    @staticmethod
+    @first_order
+    def backward(ctx: Any, grad: Tensor) -> Grads:
+        dtypes = zip(ctx.dtypes, ctx.needs_input_grad[:3], strict=True)
+        needed = tuple(dtype if needs else None for dtype, needs in dtypes)
+        return *ctx.kernel.unfold(grad, ctx.layout, ctx.time, needed), None
+
+
+class _LogPartition(_Function):
+    """Its gradient is the marginals and the expected transition counts."""
+
+    @staticmethod
+    def forward(ctx: Any, _scores: Tensor, _transitions: Tensor, passed: ForwardBackward) -> Tensor:
         ctx.passed = passed
         return passed.log_partition.clone()
 
@@ -35,11 +100,9 @@ class LogPartition(torch.autograd.Function):
         return scores, transitions, None
 
 
-class LogMarginals(torch.autograd.Function):
-    """log-marginals (batch, time, label), 0 in padding."""
-
+class _LogMarginals(_Function):
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, transitions: Tensor, passed: ForwardBackward) -> Tensor:
+    def forward(ctx: Any, _scores: Tensor, _transitions: Tensor, passed: ForwardBackward) -> Tensor:
         ctx.passed = passed
         return passed.log_marginals.clone()
 
@@ -50,11 +113,9 @@ class LogMarginals(torch.autograd.Function):
         return *_log_marginals_backward(ctx.passed, grad), None
 
 
-class Marginals(torch.autograd.Function):
-    """marginals (batch, time, label), 0 in padding."""
-
+class _Marginals(_Function):
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, transitions: Tensor, passed: ForwardBackward) -> Tensor:
+    def forward(ctx: Any, _scores: Tensor, _transitions: Tensor, passed: ForwardBackward) -> Tensor:
         ctx.passed = passed
         return passed.marginals.clone()
 
@@ -72,11 +133,9 @@ def _log_marginals_backward(passed: ForwardBackward, grad: Tensor) -> tuple[Tens
     return scores, transitions - passed.edge_sum(total)
 
 
-class Edges(torch.autograd.Function):
-    """Expected transition counts (batch, from, to)."""
-
+class _TransitionMarginals(_Function):
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, transitions: Tensor, passed: ForwardBackward) -> Tensor:
+    def forward(ctx: Any, _scores: Tensor, _transitions: Tensor, passed: ForwardBackward) -> Tensor:
         ctx.passed = passed
         return passed.edges.clone()
 
@@ -86,11 +145,9 @@ class Edges(torch.autograd.Function):
         return *ctx.passed.pair_adjoint(grad), None
 
 
-class PathLogProb(torch.autograd.Function):
-    """Log-probabilities (batch, k) of given paths, with one log Z for all of them."""
-
+class _PathLogProb(_Function):
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, transitions: Tensor, path: paths.Paths, passed: ForwardBackward) -> Tensor:
+    def forward(ctx: Any, scores: Tensor, transitions: Tensor, path: Paths, passed: ForwardBackward) -> Tensor:
         ctx.passed, ctx.path = passed, path
         return path.score(scores, transitions) - passed.log_partition[:, None]
 
@@ -107,9 +164,7 @@ class PathLogProb(torch.autograd.Function):
         return scores, transitions, None, None
 
 
-class ExpectedLogProb(torch.autograd.Function):
-    """`sum_y w(y) log p(y)` (batch,) from the expected counts of weights w that sum to 1 in each sentence."""
-
+class _ExpectedLogProb(_Function):
     @staticmethod
     def forward(
         ctx: Any, scores: Tensor, transitions: Tensor, unary: Tensor, edges: Tensor, passed: ForwardBackward
@@ -130,18 +185,18 @@ class ExpectedLogProb(torch.autograd.Function):
         return d_scores, d_transitions, d_unary, d_edges, None
 
 
-class PosteriorCrossEntropy(torch.autograd.Function):
-    """`-T^2 sum_t sum_j p_t(j) log q_t(j)` (batch,), p the targets at T, q the marginals to the power 1/T, normalised.
+class _PosteriorCrossEntropy(_Function):
+    """With p the targets at T and q the marginals to the power 1/T, normalised in each token.
 
-    Its gradient is that of the loss at T = 1 with the signed targets T (p - q) held constant.
+    The gradient is that of the loss at T = 1 with the signed targets T (p - q) held constant.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, scores: Tensor, transitions: Tensor, log_target: Tensor, heat: float, passed: ForwardBackward
+        ctx: Any, _scores: Tensor, _transitions: Tensor, log_target: Tensor, temperature: float, passed: ForwardBackward
     ) -> Tensor:
-        loss, signed = passed.posterior_cross_entropy(log_target, heat)
-        ctx.passed, ctx.heat = passed, heat
+        loss, signed = passed.posterior_cross_entropy(log_target, temperature)
+        ctx.passed, ctx.temperature = passed, temperature
         ctx.save_for_backward(signed)
         return loss
 
@@ -149,4 +204,47 @@ class PosteriorCrossEntropy(torch.autograd.Function):
     @first_order
     def backward(ctx: Any, grad: Tensor) -> Grads:
         (signed,) = ctx.saved_tensors
-        return *ctx.passed.posterior_adjoint(signed, grad * ctx.heat), None, None, None
+        return *ctx.passed.posterior_adjoint(signed, grad * ctx.temperature), None, None, None
+
+
+def fold(unary: UnaryScores, folding: Folding) -> Tensor:
+    """Return `folding.scores` (batch, time, label) in the graph of the unary scores."""
+    return _Fold.of(*unary, folding)
+
+
+def log_partition(graph: Graph, passed: ForwardBackward) -> Tensor:
+    """Return log Z (batch,)."""
+    return _LogPartition.of(*graph, passed)
+
+
+def marginals(graph: Graph, passed: ForwardBackward) -> Tensor:
+    """Return the marginals (batch, time, label), 0 in padding."""
+    return _Marginals.of(*graph, passed)
+
+
+def log_marginals(graph: Graph, passed: ForwardBackward) -> Tensor:
+    """Return the log-marginals (batch, time, label), 0 in padding."""
+    return _LogMarginals.of(*graph, passed)
+
+
+def transition_marginals(graph: Graph, passed: ForwardBackward) -> Tensor:
+    """Return the expected transition counts (batch, from, to)."""
+    return _TransitionMarginals.of(*graph, passed)
+
+
+def path_log_prob(graph: Graph, path: Paths, passed: ForwardBackward) -> Tensor:
+    """Return the log-probabilities (batch, k) of paths, with one log Z for all of them."""
+    return _PathLogProb.of(*graph, path, passed)
+
+
+def expected_log_prob(graph: Graph, unary: Tensor, edges: Tensor, passed: ForwardBackward) -> Tensor:
+    """Return `sum_y w(y) log p(y)` (batch,) of weights w that sum to 1 in each sentence.
+
+    unary: (batch, time, label), edges: (batch, from, to), both float64: the expected counts of w; with gradients too.
+    """
+    return _ExpectedLogProb.of(*graph, unary, edges, passed)
+
+
+def posterior_cross_entropy(graph: Graph, log_target: Tensor, temperature: float, passed: ForwardBackward) -> Tensor:
+    """Return `-T^2 sum_t sum_j p_t(j) log q_t(j)` (batch,) as `ForwardBackward.posterior_cross_entropy` defines it."""
+    return _PosteriorCrossEntropy.of(*graph, log_target, temperature, passed)

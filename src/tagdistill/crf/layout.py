@@ -59,4 +59,5 @@ class Layout:
 
     @property
     def batch(self) -> int:
+        """The number of sentences."""
         return self.lengths.shape[0]

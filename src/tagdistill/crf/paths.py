@@ -30,7 +30,7 @@ class Paths(ABC):
 
 
 @dataclass(frozen=True)
-class Cells(Paths):
+class _PathCells(Paths):
     """Label paths as flat positions, with the weight 0 in padding, where they are arbitrary."""
 
     cells: Tensor  # (batch, k, time) positions in (batch, time, label)
@@ -62,7 +62,14 @@ class Cells(Paths):
 
 
 class PathCounts(NamedTuple):
-    """How often a weighted set of paths uses each label and each transition."""
+    """How often a weighted set of paths uses each label and each transition.
+
+    >>> import torch
+    >>> counts = count(torch.tensor([[[0, 1]]]), torch.tensor([[1.0]]), torch.tensor([2]), num_labels=2)
+    >>> counts.transitions
+    tensor([[[0., 1.],
+             [0., 0.]]])
+    """
 
     unary: Float[Tensor, "batch time label"]
     transitions: Float[Tensor, "batch label label"]  # [from, to]
@@ -78,8 +85,8 @@ def check_shape(labels: Tensor, layout: Layout) -> None:
 def check_range(low: int, high: int, num_labels: int) -> None:
     """Raise ValueError where the least or the largest label is outside the chain's."""
     if not _fits((low, high), num_labels):
-        found = low if low < 0 else high
-        raise ValueError(f"labels: expected 0 to {num_labels - 1} on every token, found {found}")
+        outside = low if low < 0 else high
+        raise ValueError(f"labels: expected 0 to {num_labels - 1} on every token, found {outside}")
 
 
 def _fits(ends: tuple[int, int], num_labels: int) -> bool:
@@ -92,7 +99,7 @@ def _ends(rows: Tensor) -> tuple[int, int]:
     return int(low), int(high)
 
 
-def prepare(labels: Tensor, layout: Layout, num_labels: int) -> Cells:
+def find_cells(labels: Tensor, layout: Layout, num_labels: int) -> _PathCells:
     """Find the cells and edges of (batch, k, time) labels; raise ValueError for a label outside the chain's."""
     check_shape(labels, layout)
     rows = labels[..., : layout.time].to(device=layout.mask.device, dtype=torch.int64)
@@ -103,7 +110,7 @@ def prepare(labels: Tensor, layout: Layout, num_labels: int) -> Cells:
     size = layout.mask.numel() * num_labels
     start = torch.arange(0, size, num_labels, device=rows.device).view(layout.batch, 1, layout.time)
     edges = torch.add(rows[..., 1:], rows[..., :-1], alpha=num_labels)
-    return Cells(rows + start, edges, layout.weight, num_labels)
+    return _PathCells(rows + start, edges, layout.weight, num_labels)
 
 
 def _look_up(table: Tensor, position: Tensor, weight: Tensor) -> Tensor:
@@ -123,9 +130,21 @@ def count(
 ) -> PathCounts:
     """Return the counts of weighted paths: gold, top-k and top-wk targets in the form of structural ones.
 
-    Padding labels may be anything. Raises ValueError for a label outside 0 to num_labels - 1 on a token.
+    Args:
+        labels: (batch, k, time) paths; in padding they may be anything.
+        weight: (batch, k) of each path.
+        lengths: (batch,) tokens of each sentence.
+        num_labels: of the chain.
+
+    Raises:
+        ValueError: for a label outside 0 to num_labels - 1 on a token.
+
+    >>> paths, weights = torch.tensor([[[0, 1], [1, 1]]]), torch.tensor([[0.75, 0.25]])
+    >>> count(paths, weights, torch.tensor([2]), num_labels=2).unary
+    tensor([[[0.7500, 0.2500],
+             [0.0000, 1.0000]]])
     """
     layout = Layout(lengths.to(device=labels.device, dtype=torch.int64), labels.shape[2])
-    path = prepare(labels, layout, num_labels)
+    path = find_cells(labels, layout, num_labels)
     unary = path.add_unary(weight.new_zeros((*layout.mask.shape, num_labels)), weight)
     return PathCounts(unary, path.each_edges(weight))

@@ -1,4 +1,4 @@
-"""What a forward-backward kernel provides: all that the rest of this package asks of one."""
+"""What a kernel provides: the operations on a chain, and the results of a forward-backward pass."""
 
 from __future__ import annotations
 
@@ -8,7 +8,63 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from tagdistill.crf.potentials import Potentials
+from tagdistill.crf.kernels import k_best, viterbi
+from tagdistill.crf.layout import Layout
+from tagdistill.crf.paths import Paths, find_cells
+from tagdistill.crf.potentials import Potentials, UnaryScores, fold, unfold
+
+
+class Kernel(ABC):
+    """One implementation of everything that is asked of a chain. It has no state.
+
+    `serves` and `forward_backward` are all that a kernel on the CPU needs. All tensors are outside of autograd graphs.
+    """
+
+    def build(self) -> None:  # noqa: B027 (most kernels have nothing to build)
+        """Make the kernel ready, where that takes long; raise KernelError where it is impossible."""
+
+    def fold(self, unary: UnaryScores, transitions: Tensor, layout: Layout, *, measure: bool) -> Potentials:
+        """Return the potentials of unary scores and (label, label) float64 transitions.
+
+        measure: with the spreads, which are NaN or infinite where a score is not finite.
+        """
+        return fold(unary, transitions, layout, measure=measure)
+
+    def unfold(
+        self, grad: Tensor, layout: Layout, time: int, dtypes: tuple[torch.dtype | None, ...]
+    ) -> tuple[Tensor | None, ...]:
+        """Return the gradients to emissions (batch, time, label), start and end from the one to `Potentials.scores`.
+
+        dtypes: of the three results; None where one is not needed.
+        """
+        return unfold(grad, layout, time, dtypes)
+
+    @abstractmethod
+    def serves(self, potentials: Potentials) -> bool:
+        """Return whether the kernel is exact for these potentials and runs on their device."""
+
+    @abstractmethod
+    def forward_backward(self, potentials: Potentials) -> ForwardBackward:
+        """Run the forward-backward pass."""
+
+    def log_partition(self, potentials: Potentials) -> Tensor:
+        """Return log Z (batch,) alone, where half the steps of a full pass do."""
+        return self.forward_backward(potentials).log_partition
+
+    def argmax(self, potentials: Potentials) -> Tensor:
+        """Return the best labels (batch, time), 0 in padding."""
+        return viterbi.argmax(potentials)
+
+    def k_best(self, potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
+        """Return the k best paths (batch, k, time) and their unnormalised scores (batch, k), best first.
+
+        Labels are 0 in padding and in empty slots, where the score is -inf.
+        """
+        return k_best.k_best(potentials, k)
+
+    def paths(self, potentials: Potentials, labels: Tensor) -> Paths:
+        """Return label paths (batch, k, time or more); raise ValueError for a label outside the chain's."""
+        return find_cells(labels, potentials.layout, len(potentials.transitions))
 
 
 class ForwardBackward(ABC):
@@ -47,43 +103,43 @@ class ForwardBackward(ABC):
         """Log-probabilities."""
         return self.raw_log_marginals * self.layout.weight
 
-    def posterior_cross_entropy(self, log_target: Tensor, heat: float) -> tuple[Tensor, Tensor]:
-        """Return `-heat^2 sum_t sum_j p_t(j) log q_t(j)` (batch,) and q - p, for `posterior_adjoint`.
+    def posterior_cross_entropy(self, log_target: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """Return `-temperature^2 sum_t sum_j p_t(j) log q_t(j)` (batch,) and q - p, for `posterior_adjoint`.
 
         q - p is (batch, time, label) here; a kernel that overrides both methods may keep it in a form of its own.
-        p is softmax(log_target / heat), log_target (batch, time or more, label) of any floating dtype; q is the
-        marginals to the power 1 / heat, normalised in each token.
+        p is softmax(log_target / temperature), log_target (batch, time or more, label) of any floating dtype; q is the
+        marginals to the power 1 / temperature, normalised in each token.
         """
-        target = self._softmax(self.layout.tokens(log_target), heat).mul_(self.layout.weight)
-        tempered = self._tempered(self.raw_log_marginals, heat)
-        loss = torch.linalg.vecdot(target.flatten(1), tempered.flatten(1)) * -(heat * heat)
-        found = self.marginals if heat == 1.0 else tempered.exp().mul_(self.layout.weight)
-        return loss, found - target
+        target = self._softmax(self.layout.tokens(log_target), temperature).mul_(self.layout.weight)
+        tempered = self._tempered(self.raw_log_marginals, temperature)
+        loss = torch.linalg.vecdot(target.flatten(1), tempered.flatten(1)) * -(temperature * temperature)
+        marginals = self.marginals if temperature == 1.0 else tempered.exp().mul_(self.layout.weight)
+        return loss, marginals - target
 
     def posterior_adjoint(self, signed: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gradients of `sum weight * loss / heat` to scores and transitions.
+        """Return the gradients of `sum weight * loss / temperature` to scores and transitions.
 
         loss, signed: from `posterior_cross_entropy`; weight: (batch,).
         """
         # Signed targets sum to 0 in each token, so log Z has no share in them.
-        given = signed * weight[:, None, None]
-        return self.adjoint(given, given)
+        signed = signed * weight[:, None, None]
+        return self.adjoint(signed, signed)
 
     @staticmethod
-    def _tempered(log_found: Tensor, heat: float) -> Tensor:
-        """Log of the marginals to the power 1 / heat, normalised."""
-        if heat == 1.0:
-            return log_found
-        tempered = log_found / heat
+    def _tempered(log_marginals: Tensor, temperature: float) -> Tensor:
+        """Log of the marginals to the power 1 / temperature, normalised."""
+        if temperature == 1.0:
+            return log_marginals
+        tempered = log_marginals / temperature
         top = tempered.amax(-1, keepdim=True)  # log_softmax, whose own float64 kernel is slow
         return tempered.sub_((tempered - top).exp_().sum(-1, keepdim=True).log_().add_(top))
 
     @staticmethod
-    def _softmax(logits: Tensor, heat: float) -> Tensor:
-        """softmax(logits / heat), float64. That of half precision is done in float32."""
+    def _softmax(logits: Tensor, temperature: float) -> Tensor:
+        """softmax(logits / temperature), float64. That of half precision is done in float32."""
         rows = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        if heat != 1.0:
-            rows = rows / heat
+        if temperature != 1.0:
+            rows = rows / temperature
         return rows.softmax(-1).to(torch.float64)
 
     @abstractmethod

@@ -1,65 +1,75 @@
-"""Which kernel runs a chain. A further kernel is one more subclass of `ForwardBackward` and one more line here.
-
-All of them run on detached tensors: nothing they do is recorded.
-"""
+"""From a caller's tensors to potentials and the kernel that runs them."""
 
 from __future__ import annotations
 
+from functools import cache
+from typing import NamedTuple
+
+import torch
 from torch import Tensor
 
-from tagdistill.crf import paths
-from tagdistill.crf.kernels import k_best as deviations
-from tagdistill.crf.kernels import log_space as wide
-from tagdistill.crf.kernels import scaled, viterbi
-from tagdistill.crf.kernels.base import ForwardBackward
-from tagdistill.crf.kernels.cpp import kernel as compiled
-from tagdistill.crf.kernels.triton import kernel as fused
-from tagdistill.crf.potentials import Potentials
+from tagdistill.crf.autograd import Folding, Graph, fold
+from tagdistill.crf.checks import check_finite, check_lengths, check_shapes
+from tagdistill.crf.errors import KernelError
+from tagdistill.crf.kernels import selection
+from tagdistill.crf.kernels.base import Kernel
+from tagdistill.crf.layout import Layout
+from tagdistill.crf.potentials import Potentials, UnaryScores
 
 
-def forward_backward(potentials: Potentials) -> ForwardBackward:
-    """Run the fastest kernel that is exact for these potentials."""
-    potentials = potentials.detach()
-    if fused.serves(potentials.scores):
-        return fused.Fused(potentials)
-    if potentials.compiled:
-        return compiled.Compiled(potentials)
-    every = scaled.rescale_interval(potentials)
-    return scaled.Scaled(potentials, every) if every else wide.Wide(potentials)
+class Prepared(NamedTuple):
+    """A chain that is ready to run."""
+
+    kernel: Kernel
+    potentials: Potentials
+    graph: Graph
 
 
-def log_partition(potentials: Potentials) -> Tensor:
-    """Return log Z (batch,) alone: half the steps of a full pass."""
-    potentials = potentials.detach()
-    if fused.serves(potentials.scores):
-        return fused.log_partition(potentials)
-    if potentials.compiled:
-        return compiled.log_partition(potentials)
-    every = scaled.rescale_interval(potentials)
-    return scaled.log_partition(potentials, every) if every else wide.log_partition(potentials)
+def prepare(
+    emissions: Tensor,
+    transitions: Tensor,
+    lengths: Tensor,
+    start: Tensor | None = None,
+    end: Tensor | None = None,
+    *,
+    check: bool | None = None,
+) -> Prepared:
+    """Check the inputs, bring them into the kernels' form and choose the kernel; arguments as in LinearChain.
+
+    Raises ValueError as LinearChain does, and KernelError where a forced kernel does not serve the chain.
+    """
+    check_shapes(emissions, transitions, lengths, start, end)
+    check = not emissions.is_cuda if check is None else check
+    layout = _layout(emissions, lengths, check)
+    unary, edges = UnaryScores(emissions, start, end), transitions.to(torch.float64, copy=True).contiguous()
+    kernels = _candidates(selection.kernel(), emissions.device.type, selection.forced())
+    detached = edges.detach() if edges.requires_grad else edges
+    potentials = kernels[0].fold(unary, detached, layout, measure=check)
+    if check:
+        check_finite(potentials)
+    scores = potentials.scores
+    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in unary):
+        scores = fold(unary, Folding(kernels[0], layout, scores.detach()))
+    return Prepared(_choose(kernels, potentials), potentials, Graph(scores, edges))
 
 
-def argmax(potentials: Potentials) -> Tensor:
-    """Return the best labels (batch, time), 0 in padding."""
-    potentials = potentials.detach()
-    if fused.serves(potentials.scores):
-        return fused.argmax(potentials)
-    return compiled.argmax(potentials) if potentials.compiled else viterbi.argmax(potentials)
+def _layout(emissions: Tensor, lengths: Tensor, check: bool) -> Layout:
+    time = emissions.shape[1]
+    on_gpu = emissions.is_cuda and lengths.is_cuda  # elsewhere a wrong length reads or writes what is not its own
+    longest = time if on_gpu and not check else check_lengths(lengths, time)
+    # A copy: the caller may write into theirs.
+    return Layout(lengths.to(device=emissions.device, dtype=torch.int64, copy=True).contiguous(), longest)
 
 
-def k_best(potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
-    """Return the k best paths (batch, k, time) and their unnormalised scores (batch, k), -inf in an empty slot."""
-    potentials = potentials.detach()
-    if fused.serves(potentials.scores):
-        return fused.k_best(potentials, k)
-    if potentials.compiled:
-        return compiled.k_best(potentials, k)
-    found = deviations.k_best(potentials, k)
-    return found.labels, found.score
+@cache
+def _candidates(setting: str, device: str, forced: str | None) -> tuple[Kernel, ...]:
+    """Load the kernels that may run a chain, in order of preference. The first one prepares the potentials."""
+    rows = [row for row in selection.TABLE if row.name == forced] if forced else selection.rows(setting, device)
+    return tuple(selection.load(row) for row in rows)
 
 
-def paths_of(potentials: Potentials, labels: Tensor) -> paths.Paths:
-    """Return label paths (batch, k, time); raise ValueError for a label outside the chain's."""
-    if potentials.compiled:
-        return compiled.Paths(potentials, labels)
-    return paths.prepare(labels, potentials.layout, len(potentials.transitions))
+def _choose(kernels: tuple[Kernel, ...], potentials: Potentials) -> Kernel:
+    for kernel in kernels:
+        if kernel.serves(potentials):
+            return kernel
+    raise KernelError("this kernel does not serve the chain", where=selection.forced() or selection.kernel())

@@ -1,4 +1,4 @@
-"""The k best paths, exactly, by deviations ("sidetracks") from paths already found.
+"""The k best paths, exactly, by deviations ("sidetracks") from paths that are known already.
 
 Read from the end, every path follows the best beginning except where it leaves it. So a path is its parent plus one
 deviation: at token t take another label than the parent's, keep the parent's labels after t, and complete the sentence
@@ -20,7 +20,7 @@ from tagdistill.crf.kernels import viterbi
 from tagdistill.crf.potentials import Potentials
 
 
-class Found(NamedTuple):
+class _Paths(NamedTuple):
     """Paths of each sentence in falling order of score."""
 
     labels: Tensor  # (batch, n, time); the number of labels in padding, so that nothing follows there
@@ -38,21 +38,22 @@ class _Children(NamedTuple):
 
 
 @torch.no_grad()
-def k_best(potentials: Potentials, k: int) -> Found:
-    """Return the k best paths of each sentence; labels 0 in padding, and in empty slots, where the score is -inf.
+def k_best(potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k best paths (batch, k, time) and their unnormalised scores (batch, k), in falling order.
 
-    Reads one number back from the device in each round; there are at most k rounds, usually about four.
+    Labels are 0 in padding, and in empty slots, where the score is -inf. Reads one number back from the device in each
+    round; there are at most k rounds, usually about four.
     """
-    search = _Search(potentials.detach())
-    found = new = search.best_path()
+    search = _Search(potentials)
+    paths = new = search.best_path()
     while k > 1 and new.score.shape[1]:
         children = search.children(new, k)
-        found, new = search.merge(found, new, children, k)
-    missing = k - found.score.shape[1]
-    score = pad(found.score, (0, missing), value=-torch.inf)
+        paths, new = search.merge(paths, new, children, k)
+    missing = k - paths.score.shape[1]
+    score = pad(paths.score, (0, missing), value=-torch.inf)
     empty = score.isinf()[..., None] | ~potentials.layout.mask[:, None]
-    labels = pad(found.labels, (0, 0, 0, missing)).masked_fill(empty, 0)
-    return Found(labels, score, pad(found.turn, (0, missing)))
+    labels = pad(paths.labels, (0, 0, 0, missing)).masked_fill(empty, 0)
+    return labels, score
 
 
 class _Search:
@@ -63,13 +64,13 @@ class _Search:
         self.position = torch.arange(len(self.best), device=self.best.device)
         self.free = viterbi.outside(potentials.layout, self.best.shape[2])
 
-    def best_path(self) -> Found:
+    def best_path(self) -> _Paths:
         labels = viterbi.backtrace(self.best, self.following, self.free).permute(1, 2, 0)
         last = (self.lengths - 1)[..., None].expand(-1, 1, self.best.shape[2])
         score = self.best.transpose(0, 1).gather(1, last).amax(2)
-        return Found(labels, score, self.lengths)
+        return _Paths(labels, score, self.lengths)
 
-    def children(self, parents: Found, k: int) -> _Children:
+    def children(self, parents: _Paths, k: int) -> _Children:
         """Return the k best children of each sentence's parents."""
         labels, time, size = parents.labels, len(self.best), self.best.shape[2]
         after = pad(labels[..., 1:], (0, 1), value=size)
@@ -83,22 +84,22 @@ class _Search:
         score, index = flat.topk(min(k, flat.shape[1]), dim=1)
         return _Children(score, index // (time * size), index // size % time, index % size)
 
-    def merge(self, found: Found, parents: Found, children: _Children, k: int) -> tuple[Found, Found]:
-        """Return the k best of what was found and its children, and those children alone, decoded."""
-        score = torch.cat([found.score, children.score], 1)
+    def merge(self, known: _Paths, parents: _Paths, children: _Children, k: int) -> tuple[_Paths, _Paths]:
+        """Return the k best of the known paths and the new children, and those children alone, decoded."""
+        score = torch.cat([known.score, children.score], 1)
         order = score.sort(dim=1, descending=True, stable=True).indices[:, :k]
-        count = found.score.shape[1]
+        count = known.score.shape[1]
         chosen = (order >= count) & ~score.gather(1, order).isinf()
         # Children are sorted, so the chosen ones are the first few of each sentence.
         chosen_count = chosen.sum(1, keepdim=True)
         new = self.decode(parents, children, chosen_count, int(chosen_count.max()))
-        labels = torch.cat([found.labels, new.labels], 1)
-        turn = torch.cat([found.turn, new.turn], 1)
+        labels = torch.cat([known.labels, new.labels], 1)
+        turn = torch.cat([known.turn, new.turn], 1)
         kept = order.clamp(max=labels.shape[1] - 1)  # what lies beyond is an empty slot
         labels = labels.gather(1, kept[..., None].expand(*kept.shape, labels.shape[2]))
-        return Found(labels, score.gather(1, order), turn.gather(1, kept)), new
+        return _Paths(labels, score.gather(1, order), turn.gather(1, kept)), new
 
-    def decode(self, parents: Found, children: _Children, chosen: Tensor, most: int) -> Found:
+    def decode(self, parents: _Paths, children: _Children, chosen: Tensor, most: int) -> _Paths:
         """Complete the first `most` children; where a sentence has fewer chosen ones the slot is empty."""
         score, parent, turn, label = (x[:, :most] for x in children)
         rank = torch.arange(most, device=score.device)
@@ -107,4 +108,4 @@ class _Search:
         forced = torch.where(self.position > turn[..., None], after, -1)
         forced.scatter_(2, turn[..., None], label[..., None])
         labels = viterbi.backtrace(self.best, self.following, forced.permute(2, 0, 1).contiguous())
-        return Found(labels.permute(1, 2, 0), score, turn)
+        return _Paths(labels.permute(1, 2, 0), score, turn)

@@ -11,12 +11,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from tagdistill.crf.kernels.base import ForwardBackward
+from tagdistill.crf.kernels.base import ForwardBackward, Kernel
 from tagdistill.crf.kernels.rows import Rows
 from tagdistill.crf.potentials import Potentials
 
 
-class Scan:
+class _Scan:
     """The two scans, (2, rows, label)."""
 
     def __init__(self, potentials: Potentials, rows: Rows) -> None:
@@ -27,28 +27,28 @@ class Scan:
         self.state = potentials.relative(places).view(2, -1, len(edge))
         self.raw = torch.zeros_like(self.state)
         raw, state = rows.each(self.raw), rows.each(self.state)
-        for before, out, found in zip(rows.before(state), raw[1:], state[1:], strict=True):
+        for before, out, after in zip(rows.before(state), raw[1:], state[1:], strict=True):
             torch.logsumexp(before[..., None] + self.edges, 2, out=out)
-            found.add_(out)
+            after.add_(out)
 
 
-def log_partition(potentials: Potentials) -> Tensor:
-    """log Z by scans from both ends that meet in the middle of each sentence, at the last row of direction 0."""
+def _log_partition(potentials: Potentials) -> Tensor:
+    """Compute log Z by scans from both ends that meet in mid-sentence, at the last row of direction 0."""
     layout = potentials.layout
     rows = Rows(layout, len(potentials.transitions), layout.lengths // 2 + 1, layout.time // 2 + 1)
-    scan, left = Scan(potentials, rows), rows.final // 2
+    scan, left = _Scan(potentials, rows), rows.final // 2
     first = scan.state[0].index_select(0, rows.at(left))
     joint = first + scan.raw[1].index_select(0, rows.at(rows.final - left))
     return rows.by_sentence(joint.logsumexp(-1)) + potentials.tops()
 
 
-class Wide(ForwardBackward):
+class _LogSpacePass(ForwardBackward):
     """The pass in log space."""
 
     def __init__(self, potentials: Potentials) -> None:
         super().__init__(potentials)
         self.rows = Rows(self.layout, len(potentials.transitions), self.layout.lengths, self.layout.time)
-        self.scan = Scan(potentials, self.rows)
+        self.scan = _Scan(potentials, self.rows)
         state, raw = self.scan.state, self.scan.raw
         self.ending = self.rows.spread(state[1].index_select(0, self.rows.turned))
         self.joint = self.rows.spread(raw[0]).add_(self.ending)
@@ -82,8 +82,7 @@ class Wide(ForwardBackward):
 
     def adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
         rows, turned = self.rows, self.rows.turned
-        given = (rows.gather(before), rows.gather(after).index_select(0, turned))
-        flow = torch.stack(given)
+        flow = torch.stack([rows.gather(before), rows.gather(after).index_select(0, turned)])
         outer = torch.zeros_like(self.scan.edges[:, 0])
         each = [rows.each(x) for x in (flow, self.scan.raw)]
         starts = [rows.before(rows.each(x)) for x in (flow, self.scan.state)]
@@ -94,3 +93,19 @@ class Wide(ForwardBackward):
             outer += share.sum(1)
         scores = flow[1].index_select(0, turned).add_(flow[0]).mul_(rows.weight)
         return rows.spread(scores).mul_(self.layout.weight).sub_(after), outer[0] + outer[1].t()
+
+
+class _LogSpaceKernel(Kernel):
+    """The kernel in log space."""
+
+    def serves(self, _potentials: Potentials) -> bool:
+        return True
+
+    def forward_backward(self, potentials: Potentials) -> _LogSpacePass:
+        return _LogSpacePass(potentials)
+
+    def log_partition(self, potentials: Potentials) -> Tensor:
+        return _log_partition(potentials)
+
+
+KERNEL = _LogSpaceKernel()

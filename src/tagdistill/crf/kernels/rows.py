@@ -16,8 +16,8 @@ from torch import Tensor
 
 from tagdistill.crf.layout import Layout
 
-WORTH = 1 << 15  # cells of a scan array that take longer than one more block
-MOST = 8  # blocks
+MIN_BLOCK_CELLS = 1 << 15  # cells of a scan array that take longer than one more block
+MAX_BLOCKS = 8
 
 
 class Block(NamedTuple):
@@ -29,6 +29,7 @@ class Block(NamedTuple):
 
     @property
     def stop(self) -> int:
+        """The row after its last one."""
         return self.start + self.steps * self.sentences
 
 
@@ -38,7 +39,11 @@ class Rows:
     def __init__(self, layout: Layout, labels: int, steps: Tensor, longest: int) -> None:
         self.layout, self.longest = layout, longest
         self.order: Tensor | None = None  # (batch,) the sentence of each place, None for the order as it is
-        cuts = 1 if steps.is_cuda else max(1, min(MOST, layout.batch * longest * labels // WORTH, layout.batch))
+        cuts = (
+            1
+            if steps.is_cuda
+            else max(1, min(MAX_BLOCKS, layout.batch * longest * labels // MIN_BLOCK_CELLS, layout.batch))
+        )
         self.blocks = [Block(0, longest, layout.batch)]
         if cuts > 1:  # reads `steps` back, which a GPU would have to wait for
             ordered, self.order = steps.sort(descending=True, stable=True)
@@ -46,34 +51,35 @@ class Rows:
 
     @property
     def count(self) -> int:
+        """The number of rows in each direction."""
         return self.blocks[-1].stop
 
     # -- views of the steps
 
     def each(self, array: Tensor) -> list[Tensor]:
         """(2, rows, label) -> (2, sentences, label) of each step."""
-        found: list[Tensor] = []
+        steps: list[Tensor] = []
         for block in self.blocks:
             part = array[:, block.start : block.stop]
-            found += part.view(2, block.steps, block.sentences, -1).unbind(1)
-        return found
+            steps += part.view(2, block.steps, block.sentences, -1).unbind(1)
+        return steps
 
     def before(self, each: list[Tensor]) -> list[Tensor]:
         """Of each step but the first, what `each` has of the step before for the sentences that have not ended."""
-        found, step = each[:-1], 0
+        before, step = each[:-1], 0
         for block in self.blocks[:-1]:
             step += block.steps
-            found[step - 1] = each[step - 1][:, : each[step].shape[1]]
-        return found
+            before[step - 1] = each[step - 1][:, : each[step].shape[1]]
+        return before
 
     def scratch(self, array: Tensor) -> list[Tensor]:
         """Contiguous (2, sentences, label) to write each step's result to: the same memory for those of a block."""
         labels = array.shape[2]
         space = array.new_empty(2 * self.blocks[0].sentences * labels)
-        found: list[Tensor] = []
+        steps: list[Tensor] = []
         for block in self.blocks:
-            found += [space[: 2 * block.sentences * labels].view(2, block.sentences, labels)] * block.steps
-        return found
+            steps += [space[: 2 * block.sentences * labels].view(2, block.sentences, labels)] * block.steps
+        return steps
 
     def pair_sum(self, before: Tensor, after: Tensor) -> Tensor:
         """Sum of before[t]^T after[t + 1] over the tokens t and t + 1 of all sentences; (..., rows, label)."""
@@ -130,7 +136,7 @@ class Rows:
         """(longest, batch), by place -> (rows,)."""
         if self.order is None:
             return table.view(-1)
-        parts = table.split([block.steps for block in self.blocks])
+        parts = torch.split(table, [block.steps for block in self.blocks])
         return torch.cat([x[:, : b.sentences].reshape(-1) for x, b in zip(parts, self.blocks, strict=True)])
 
     def sources(self, time: int) -> Tensor:

@@ -14,12 +14,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from tagdistill.crf.kernels.base import ForwardBackward
+from tagdistill.crf.kernels.base import ForwardBackward, Kernel
 from tagdistill.crf.kernels.rows import Rows
 from tagdistill.crf.potentials import Potentials
 
-RESCALE = 40  # tokens between two rescalings, where the range allows it
-RANGE = 650.0  # float64 holds exp(-708): products in this range lose nothing
+MAX_INTERVAL = 40  # tokens between two rescalings, where the range allows it
+SAFE_EXPONENT = 650.0  # float64 holds exp(-708): products in this range lose nothing
 
 
 def rescale_interval(potentials: Potentials) -> int:
@@ -33,17 +33,17 @@ def rescale_interval(potentials: Potentials) -> int:
     if potentials.spread is None or potentials.edge_spread is None:
         return 0
     growth = math.log(len(potentials.transitions))
-    room = RANGE - potentials.spread - 2.0 * growth
-    return max(0, min(RESCALE, int(room / (max(2.0 * potentials.edge_spread, growth) + 1e-9)) - 1))
+    room = SAFE_EXPONENT - potentials.spread - 2.0 * growth
+    return max(0, min(MAX_INTERVAL, int(room / (max(2.0 * potentials.edge_spread, growth) + 1e-9)) - 1))
 
 
-class Scan:
+class _Scan:
     """The two scans, (2, rows, label). `factors`: the tokens' own factors, where `state` does not take their place."""
 
     def __init__(self, potentials: Potentials, rows: Rows, every: int, factors: Tensor, state: Tensor) -> None:
         self.rows, self.every, self.factors, self.state = rows, every, factors, state
-        assert potentials.edge_top is not None  # `every` was found from its spread
-        self.edge_top = potentials.edge_top
+        top = potentials.edge_top
+        self.edge_top = float(potentials.transitions.amax()) if top is None else top
         self.matrix = (potentials.transitions - self.edge_top).exp_()
         rescaled = (rows.longest - 1) // every
         self.scale = state.new_ones((1 + rescaled, 2, potentials.layout.batch, 1)) if rescaled else None
@@ -67,7 +67,7 @@ class Scan:
                     factor.div_(scale)
 
     def log_partition(self, joint: Tensor, steps: tuple[Tensor | None, Tensor], potentials: Potentials) -> Tensor:
-        """log Z (batch,) from what is left of it after scaling (batch,), by place.
+        """Return log Z (batch,) from what is left of it after scaling (batch,), by place.
 
         steps: (batch,) that it has come to in either direction; None where that is the first one.
         """
@@ -81,13 +81,13 @@ class Scan:
         return self.rows.by_sentence(log) + shift
 
 
-def log_partition(potentials: Potentials, every: int) -> Tensor:
-    """log Z by scans from both ends that meet in the middle of each sentence, at the last row of direction 0."""
+def _log_partition(potentials: Potentials, every: int) -> Tensor:
+    """Compute log Z by scans from both ends that meet in mid-sentence, at the last row of direction 0."""
     layout, labels = potentials.layout, len(potentials.transitions)
     rows = Rows(layout, labels, (layout.lengths + 1) // 2, (layout.time + 1) // 2)
     places = torch.cat([rows.sources(layout.time), rows.sources_from_end(layout.time)])
     factors = potentials.relative(places).exp_().view(2, -1, labels)
-    scan = Scan(potentials, rows, every, factors, factors)
+    scan = _Scan(potentials, rows, every, factors, factors)
     left = rows.final // 2
     right = (rows.final - left - 1).clamp_min(0)
     first, second = (scan.state[d].index_select(0, rows.at(step)) for d, step in enumerate((left, right)))
@@ -96,7 +96,7 @@ def log_partition(potentials: Potentials, every: int) -> Tensor:
     return scan.log_partition(joint, (left, right), potentials)
 
 
-class Scaled(ForwardBackward):
+class _ScaledPass(ForwardBackward):
     """The pass in probability space. `every` comes from `rescale_interval`. What is kept of tokens is (rows, label)."""
 
     def __init__(self, potentials: Potentials, every: int) -> None:
@@ -104,11 +104,11 @@ class Scaled(ForwardBackward):
         layout, labels = self.layout, len(potentials.transitions)
         self.rows = rows = Rows(layout, labels, layout.lengths, layout.time)
         factors = self._factors()
-        self.scan = scan = Scan(potentials, rows, every, factors, torch.empty_like(factors))
+        self.scan = scan = _Scan(potentials, rows, every, factors, torch.empty_like(factors))
         self.ending = scan.state[1].index_select(0, rows.turned)  # a token's own score and all that follows
         product = (scan.state[0] / factors[0]).mul_(self.ending)
         self.total = product.sum(-1, keepdim=True)
-        self.found = product.div_(self.total)  # marginals
+        self.row_marginals = product.div_(self.total)
         first = self.total[: layout.batch, 0]
         self.log_partition = scan.log_partition(first, (None, rows.final), potentials)
 
@@ -122,29 +122,28 @@ class Scaled(ForwardBackward):
 
     @cached_property
     def marginals(self) -> Tensor:
-        return self.rows.spread(self.found).mul_(self.layout.weight)
+        return self.rows.spread(self.row_marginals).mul_(self.layout.weight)
 
     def weighted_marginals(self, weight: Tensor) -> Tensor:
-        return self.rows.spread(self.found).mul_(self.layout.weight * weight[:, None, None])
+        return self.rows.spread(self.row_marginals).mul_(self.layout.weight * weight[:, None, None])
 
     @cached_property
     def raw_log_marginals(self) -> Tensor:
-        return self.rows.spread(self.found.log())
+        return self.rows.spread(self.row_marginals.log())
 
-    def posterior_cross_entropy(self, log_target: Tensor, heat: float) -> tuple[Tensor, Tensor]:
+    def posterior_cross_entropy(self, log_target: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
         """The same, but the second (rows, label)."""
         places = self.rows.sources(log_target.shape[1])
-        target = self._softmax(log_target.reshape(-1, log_target.shape[2]).index_select(0, places), heat)
+        target = self._softmax(log_target.reshape(-1, log_target.shape[2]).index_select(0, places), temperature)
         target *= self.rows.weight
-        tempered, found = self._tempered(self.found.log(), heat), self.found
-        if heat != 1.0:
-            found = tempered.exp()
-        loss = torch.linalg.vecdot(target, tempered)[:, None] * -(heat * heat)
-        return self.rows.spread(loss).mul_(self.layout.weight).sum((1, 2)), found - target
+        tempered = self._tempered(self.row_marginals.log(), temperature)
+        marginals = self.row_marginals if temperature == 1.0 else tempered.exp()
+        loss = torch.linalg.vecdot(target, tempered)[:, None] * -(temperature * temperature)
+        return self.rows.spread(loss).mul_(self.layout.weight).sum((1, 2)), marginals - target
 
     def posterior_adjoint(self, signed: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        given = signed * self.rows.weighted(weight)
-        return self._adjoint(given, given)
+        signed = signed * self.rows.weighted(weight)
+        return self._adjoint(signed, signed)
 
     def _ending_share(self, weight: Tensor) -> Tensor:
         """The endings over their total, times weight (rows, 1): times beginnings and the matrix, pair marginals."""
@@ -194,3 +193,19 @@ class Scaled(ForwardBackward):
         for after, step, factor, before in reversed(list(steps)):
             torch.bmm(after, matrix, out=step)
             before.addcmul_(factor, step)
+
+
+class _ScaledKernel(Kernel):
+    """The kernel in probability space."""
+
+    def serves(self, potentials: Potentials) -> bool:
+        return rescale_interval(potentials) > 0
+
+    def forward_backward(self, potentials: Potentials) -> _ScaledPass:
+        return _ScaledPass(potentials, rescale_interval(potentials))
+
+    def log_partition(self, potentials: Potentials) -> Tensor:
+        return _log_partition(potentials, rescale_interval(potentials))
+
+
+KERNEL = _ScaledKernel()

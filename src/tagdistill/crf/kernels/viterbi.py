@@ -45,9 +45,9 @@ def backtrace(best: Tensor, following: Tensor, forced: Tensor) -> Tensor:
     after = forced.new_full((batch, k), labels)
     options = best.new_empty((batch * k, labels))
     table, rows = options.view(batch, k, labels), best[:, :, None].unbind(0)
-    for t, (open_, known, found) in reversed(list(enumerate(zip(free, forced, out, strict=True)))):
+    for t, (open_, known, label) in reversed(list(enumerate(zip(free, forced, out, strict=True)))):
         torch.index_select(following, 0, after.view(-1), out=options)
-        after = torch.where(open_, table.add_(rows[t]).argmax(-1), known, out=found)
+        after = torch.where(open_, table.add_(rows[t]).argmax(-1), known, out=label)
     return out
 
 
@@ -59,7 +59,6 @@ def outside(layout: Layout, labels: int) -> Tensor:
 @torch.no_grad()
 def argmax(potentials: Potentials) -> Tensor:
     """Best labels (batch, time), 0 in padding."""
-    potentials = potentials.detach()
     labels = len(potentials.transitions)
     best = best_prefixes(potentials)
     rows = backtrace(best, into(potentials.transitions), outside(potentials.layout, labels))

@@ -1,4 +1,4 @@
-"""The compiled kernel's functions (cpp/interface.cpp) as Python sees them."""
+"""The functions of the compiled kernel (source/interface.cpp) as Python sees them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tagdistill.crf.errors import KernelError
 from tagdistill.crf.kernels.cpp.build import build
-from tagdistill.errors import TagdistillError
 
 Pointer, Integer = ctypes.c_void_p, ctypes.c_int64
 # Made once: ctypes makes a new type of every `c_double * 2`, in a cycle that only the garbage collector frees.
@@ -39,7 +39,7 @@ class Inputs(ctypes.Structure):
 class Targets(ctypes.Structure):
     """struct Targets of inputs.h."""
 
-    _fields_ = (("logits", Pointer), ("given", Integer), ("is_float", Integer), ("heat", ctypes.c_double))
+    _fields_ = (("logits", Pointer), ("given", Integer), ("is_float", Integer), ("temperature", ctypes.c_double))
 
 
 class Paths(ctypes.Structure):
@@ -71,34 +71,34 @@ ARGUMENTS: dict[str, list[Any]] = {
 
 @cache
 def load() -> dict[str, Any]:
-    """Return the functions by name, from a library that is built if need be. Raises TagdistillError where it cannot."""
+    """Return the functions by name, from a library that is built if need be. Raises KernelError where it cannot."""
     path = build()
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
-        raise TagdistillError(
+        raise KernelError(
             f"cannot be loaded: {error}",
             where=str(path),
-            hint="Delete it: it is built anew. Or set TAGDISTILL_CACHE to a folder that programs may be loaded from.",
+            hint="Delete it: it is built again. Or set TAGDISTILL_CACHE to a folder that programs may be loaded from.",
         ) from None
-    found = {}
+    functions = {}
     for name, arguments in ARGUMENTS.items():
-        found[name] = getattr(library, f"tagdistill_{name}")
-        found[name].argtypes = arguments
-        found[name].errcheck = _check
-    found["state_size"] = library.tagdistill_state_size
-    found["state_size"].argtypes, found["state_size"].restype = [Pointer], Integer
-    return found
+        functions[name] = getattr(library, f"tagdistill_{name}")
+        functions[name].argtypes = arguments
+        functions[name].errcheck = _check
+    functions["state_size"] = library.tagdistill_state_size
+    functions["state_size"].argtypes, functions["state_size"].restype = [Pointer], Integer
+    return functions
 
 
-def _check(result: int, function: Any, arguments: Any) -> None:
+def _check(result: int, _function: Any, _arguments: Any) -> None:
     if result:
         raise MemoryError("the compiled kernel had no memory left")
 
 
-def kind(*given: torch.dtype | None) -> torch.dtype:
+def kind(*dtypes: torch.dtype | None) -> torch.dtype:
     """float32 where all are, else float64: what the C++ side reads and writes."""
-    return torch.float32 if all(dtype in (None, torch.float32) for dtype in given) else torch.float64
+    return torch.float32 if all(dtype in (None, torch.float32) for dtype in dtypes) else torch.float64
 
 
 def fold(

@@ -1,7 +1,7 @@
 """Build the compiled kernel with this machine's C++ compiler, once for each source, compiler and processor.
 
-The library stands in the cache folder under a name that is a hash of all it was made from, so a stale one is never
-found. It is written under another name first: two builds at once make the same file, and neither is seen half done.
+The library is kept in the cache folder under a name that is a hash of all that it is made from, so a stale one is never
+loaded. It is written under another name first: two builds at once make the same file, and neither is seen half done.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tagdistill.artifacts.files import cache_folder
-from tagdistill.errors import TagdistillError
+from tagdistill.crf.errors import KernelError
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +28,19 @@ FLAGS = (
 
 
 def build() -> Path:
-    """Return the compiled kernel, built now if there is none for this source, compiler and processor."""
+    """Return the library of the compiled kernel, built if there is none for this source, compiler and processor.
+
+    Raises KernelError without a compiler, where the compiler fails, and for a cache folder that cannot be written.
+    """
     compiler = find_compiler()
     # A path in full: of a bare name the loader would look in the system's folders.
-    target = cache_folder().absolute() / f"tagdistill-kernel-{_key(compiler)}.so"
+    target = _cache().absolute() / f"tagdistill-kernel-{_key(compiler)}.so"
     try:
         if not target.exists():  # raises where the folder must not be looked into
             log.info("building the compiled kernel: %s", target)
             _compile(compiler, target)
     except OSError as error:
-        raise TagdistillError(
+        raise KernelError(
             f"cannot be written: {error.strerror or error}",
             where=str(target),
             hint="Set TAGDISTILL_CACHE to a folder of yours, or use `kernel: torch`.",
@@ -46,13 +48,22 @@ def build() -> Path:
     return target
 
 
+def _cache() -> Path:
+    """Return the folder that libraries are kept in: TAGDISTILL_CACHE, or the user's cache."""
+    if folder := os.environ.get("TAGDISTILL_CACHE"):
+        return Path(folder)
+    import pooch
+
+    return Path(pooch.os_cache("tagdistill"))
+
+
 def find_compiler() -> str:
-    """Return the C++ compiler: what the variable CXX names, or c++, g++ or clang++."""
+    """Return the C++ compiler: what the variable CXX names, or c++, g++ or clang++. Raises KernelError without one."""
     names = [os.environ["CXX"]] if os.environ.get("CXX") else ["c++", "g++", "clang++"]
     for name in names:
         if found := shutil.which(name):
             return found
-    raise TagdistillError(
+    raise KernelError(
         f"the compiled kernel needs a C++ compiler, and there is none: {', '.join(names)}",
         where="kernel",
         hint="Install one (Debian, Ubuntu: apt install g++; conda: conda install cxx-compiler; macOS: "
@@ -61,9 +72,9 @@ def find_compiler() -> str:
 
 
 def _key(compiler: str) -> str:
-    """Return a hash of the source, the flags, and what the compiler says of itself and of this processor."""
-    seen = _run([compiler, *FLAGS, "-dM", "-E", "-x", "c++", os.devnull])
-    parts = [" ".join(FLAGS).encode(), seen.encode()]
+    """Return a hash of the source, the flags, and the compiler's macros, which tell it and this processor."""
+    macros = _run([compiler, *FLAGS, "-dM", "-E", "-x", "c++", os.devnull])
+    parts = [" ".join(FLAGS).encode(), macros.encode()]
     for file in sorted(FOLDER.iterdir()):
         parts += [file.name.encode(), file.read_bytes()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
@@ -72,18 +83,18 @@ def _key(compiler: str) -> str:
 def _compile(compiler: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".kernel-") as scratch:
-        made = Path(scratch) / target.name
-        _run([compiler, *FLAGS, str(FOLDER / SOURCE), "-o", str(made)])
-        made.replace(target)
+        library = Path(scratch) / target.name
+        _run([compiler, *FLAGS, str(FOLDER / SOURCE), "-o", str(library)])
+        library.replace(target)
 
 
 def _run(command: list[str]) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", None) or str(error)
-        raise TagdistillError(
-            f"the C++ compiler failed: {said.strip()[-2000:]}",
+        output = getattr(error, "stderr", None) or str(error)
+        raise KernelError(
+            f"the C++ compiler failed: {output.strip()[-2000:]}",
             where=" ".join(command),
             hint="Name another compiler in CXX, or use `kernel: torch`.",
         ) from error

@@ -1,4 +1,4 @@
-"""The compiled kernel behind the same seams as PyTorch's: cpp/interface.cpp says how it computes."""
+"""The C++ kernel behind the interface of all kernels. How it computes is described in source/interface.cpp."""
 
 from __future__ import annotations
 
@@ -10,39 +10,17 @@ import torch
 from torch import Tensor
 
 from tagdistill.crf import paths
-from tagdistill.crf.kernels.base import ForwardBackward
-from tagdistill.crf.kernels.cpp import bindings as library
-from tagdistill.crf.potentials import Potentials
-
-
-def log_partition(potentials: Potentials) -> Tensor:
-    """log Z (batch,) alone: half the work of a full pass."""
-    out = potentials.scores.new_empty(len(potentials.scores))
-    library.load()["log_partition"](_chain(potentials), out.data_ptr())
-    return out
-
-
-def argmax(potentials: Potentials) -> Tensor:
-    """Best labels (batch, time), 0 in padding."""
-    out = potentials.scores.new_empty(potentials.scores.shape[:2], dtype=torch.int64)
-    library.load()["argmax"](_chain(potentials), out.data_ptr())
-    return out
-
-
-def k_best(potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
-    """Labels (batch, k, time) and unnormalised scores (batch, k), -inf in an empty slot."""
-    batch, time, _ = potentials.scores.shape
-    labels = potentials.scores.new_empty((batch, k, time), dtype=torch.int64)
-    score = potentials.scores.new_empty((batch, k))
-    library.load()["k_best"](_chain(potentials), k, labels.data_ptr(), score.data_ptr())
-    return labels, score
+from tagdistill.crf.kernels.base import ForwardBackward, Kernel
+from tagdistill.crf.kernels.cpp import bindings
+from tagdistill.crf.layout import Layout
+from tagdistill.crf.potentials import Potentials, UnaryScores
 
 
 def _chain(potentials: Potentials) -> Any:
     """Point at the tensors of `potentials`, which must outlive the result."""
     scores = potentials.scores
     return ctypes.byref(
-        library.Chain(
+        bindings.Chain(
             scores.data_ptr(),
             potentials.top.data_ptr(),
             potentials.transitions.data_ptr(),
@@ -53,21 +31,21 @@ def _chain(potentials: Potentials) -> Any:
     )
 
 
-class Paths(paths.Paths):
+class _CppPaths(paths.Paths):
     """Label paths (batch, k, time or more) of a chain; see paths.Paths. Raises ValueError for a label outside."""
 
     def __init__(self, potentials: Potentials, labels: Tensor) -> None:
         paths.check_shape(labels, potentials.layout)
         self._potentials, self._labels = potentials, labels.to("cpu", torch.int64).contiguous()
-        self._run = library.load()
-        given = library.Paths(self._labels.data_ptr(), *self._labels.shape[1:])
+        self._run = bindings.load()
+        given = bindings.Paths(self._labels.data_ptr(), *self._labels.shape[1:])
         self._pass = (_chain(potentials), ctypes.byref(given))
-        ends = library.Integers()
+        ends = bindings.Integers()
         if labels.shape[1]:
             self._run["path_range"](*self._pass, ends)
         paths.check_range(ends[0], ends[1], potentials.scores.shape[2])
 
-    def score(self, scores: Tensor, transitions: Tensor) -> Tensor:
+    def score(self, _scores: Tensor, _transitions: Tensor) -> Tensor:
         out = self._potentials.scores.new_empty(self._labels.shape[:2])
         self._run["path_scores"](*self._pass, out.data_ptr())
         return out
@@ -83,12 +61,12 @@ class Paths(paths.Paths):
         return out
 
 
-class Compiled(ForwardBackward):
+class _CppPass(ForwardBackward):
     """A pass in probability space or log space, whichever is exact for each sentence."""
 
     def __init__(self, potentials: Potentials) -> None:
         super().__init__(potentials)
-        self._run = library.load()
+        self._run = bindings.load()
         self._chain = _chain(potentials)
         scores = potentials.scores
         self._state = scores.new_empty(self._run["state_size"](self._chain))
@@ -101,7 +79,7 @@ class Compiled(ForwardBackward):
         return self._marginals(torch.float64)
 
     def marginals_in(self, dtype: torch.dtype) -> Tensor:
-        return self._marginals(library.kind(dtype)).to(dtype)
+        return self._marginals(bindings.kind(dtype)).to(dtype)
 
     def weighted_marginals(self, weight: Tensor) -> Tensor:
         return self._marginals(torch.float64, _plain(weight))
@@ -118,10 +96,10 @@ class Compiled(ForwardBackward):
         self._run["log_marginals"](*self._pass, out.data_ptr())
         return out
 
-    def posterior_cross_entropy(self, log_target: Tensor, heat: float) -> tuple[Tensor, Tensor]:
-        logits = log_target.to(library.kind(log_target.dtype)).contiguous()
+    def posterior_cross_entropy(self, log_target: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        logits = log_target.to(bindings.kind(log_target.dtype)).contiguous()
         loss, signed = torch.empty_like(self.log_partition), torch.empty_like(self.potentials.scores)
-        given = library.Targets(logits.data_ptr(), logits.shape[1], logits.dtype == torch.float32, heat)
+        given = bindings.Targets(logits.data_ptr(), logits.shape[1], logits.dtype == torch.float32, temperature)
         self._run["posterior"](*self._pass, ctypes.byref(given), loss.data_ptr(), signed.data_ptr())
         return loss, signed
 
@@ -152,3 +130,48 @@ class Compiled(ForwardBackward):
 
 def _plain(values: Tensor) -> Tensor:
     return values.to(torch.float64).contiguous()
+
+
+class _CppKernel(Kernel):
+    """The kernel that this machine's compiler builds."""
+
+    def build(self) -> None:
+        bindings.load()
+
+    def fold(self, unary: UnaryScores, transitions: Tensor, layout: Layout, *, measure: bool) -> Potentials:
+        scores, top, spreads = bindings.fold(*unary, transitions, layout.lengths, layout.time)
+        return Potentials(scores, transitions, layout, top, *(spreads if measure else ()))
+
+    def unfold(
+        self, grad: Tensor, layout: Layout, time: int, dtypes: tuple[torch.dtype | None, ...]
+    ) -> tuple[Tensor | None, ...]:
+        return bindings.unfold(grad, layout.lengths, time, dtypes)
+
+    def serves(self, potentials: Potentials) -> bool:
+        return potentials.scores.device.type == "cpu"
+
+    def forward_backward(self, potentials: Potentials) -> _CppPass:
+        return _CppPass(potentials)
+
+    def log_partition(self, potentials: Potentials) -> Tensor:
+        out = potentials.scores.new_empty(len(potentials.scores))
+        bindings.load()["log_partition"](_chain(potentials), out.data_ptr())
+        return out
+
+    def argmax(self, potentials: Potentials) -> Tensor:
+        out = potentials.scores.new_empty(potentials.scores.shape[:2], dtype=torch.int64)
+        bindings.load()["argmax"](_chain(potentials), out.data_ptr())
+        return out
+
+    def k_best(self, potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
+        batch, time, _ = potentials.scores.shape
+        labels = potentials.scores.new_empty((batch, k, time), dtype=torch.int64)
+        score = potentials.scores.new_empty((batch, k))
+        bindings.load()["k_best"](_chain(potentials), k, labels.data_ptr(), score.data_ptr())
+        return labels, score
+
+    def paths(self, potentials: Potentials, labels: Tensor) -> _CppPaths:
+        return _CppPaths(potentials, labels)
+
+
+KERNEL = _CppKernel()

@@ -7,6 +7,7 @@ be known about the values and nothing is read back from the device. Triton comes
 from __future__ import annotations
 
 import importlib.util
+import os
 from functools import cache, cached_property
 from typing import NamedTuple
 
@@ -14,30 +15,30 @@ import torch
 from torch import Tensor
 
 from tagdistill.crf.kernels import viterbi
-from tagdistill.crf.kernels.base import ForwardBackward
+from tagdistill.crf.kernels.base import ForwardBackward, Kernel
 from tagdistill.crf.potentials import Potentials
 
-MOST_LABELS = 128  # the square of it must fit into a multiprocessor's registers
-OLDEST = (7, 0)  # compute capability that Triton compiles for
-CHUNK = 32  # token pairs that one program sums up
-
-
-def serves(scores: Tensor) -> bool:
-    """Whether these kernels run for (..., label) scores."""
-    return scores.is_cuda and scores.shape[-1] <= MOST_LABELS and _compiles_for(scores.device)
+MAX_LABELS = 128  # the square of it must fit into a multiprocessor's registers
+MIN_CAPABILITY = (7, 0)  # of the devices that Triton compiles for
+PAIRS_PER_PROGRAM = 32  # token pairs that one program sums up
 
 
 @cache
-def _compiles_for(device: torch.device) -> bool:
-    return importlib.util.find_spec("triton") is not None and torch.cuda.get_device_capability(device) >= OLDEST
+def _runs_on(device: torch.device) -> bool:
+    """Whether Triton compiles for the device, or interprets on the CPU."""
+    if importlib.util.find_spec("triton") is None:
+        return False
+    if device.type == "cpu":
+        return os.environ.get("TRITON_INTERPRET") == "1"
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= MIN_CAPABILITY
 
 
 def _launch(name: str, grid: tuple[int, ...], *arguments: Tensor | int, **options: int) -> None:
-    """Run one of the kernels on the device of the first argument, be it the current one or not."""
-    from tagdistill.crf.kernels.triton import programs as fused_kernels
+    """Run one of the programs on the device of the first argument, be it the current one or not."""
+    from tagdistill.crf.kernels.triton import programs  # imports Triton
 
-    with torch.cuda.device_of(arguments[0]):
-        getattr(fused_kernels, name)[grid](*arguments, **options)
+    with torch.cuda.device_of(arguments[0]):  # type: ignore[no-untyped-call]  # PyTorch does not annotate it
+        getattr(programs, name)[grid](*arguments, **options)
 
 
 def _block(labels: int, *, light: bool = False) -> dict[str, int]:
@@ -67,12 +68,7 @@ def _scan(potentials: Potentials, raw: Tensor | None) -> Tensor:
     return log_z
 
 
-def log_partition(potentials: Potentials) -> Tensor:
-    """log Z (batch,)."""
-    return _scan(potentials, None)
-
-
-class Fused(ForwardBackward):
+class _TritonPass(ForwardBackward):
     """The pass in log space. `raw` (2, batch, time, label): log sums over what comes before and after a token."""
 
     def __init__(self, potentials: Potentials) -> None:
@@ -104,7 +100,7 @@ class Fused(ForwardBackward):
 
     def _pair_sums(self, weight: Tensor) -> Tensor:
         batch, time, labels = self.scores.shape
-        chunks = max(1, -(-(time - 1) // CHUNK))
+        chunks = max(1, -(-(time - 1) // PAIRS_PER_PROGRAM))
         out = self.scores.new_empty((batch, chunks, labels, labels))
         _launch(
             "pair_sums",
@@ -116,18 +112,17 @@ class Fused(ForwardBackward):
             self.log_partition,
             weight.to(self.scores.dtype).contiguous(),
             out,
-            batch,
             time,
             labels,
-            CHUNK,
+            PAIRS_PER_PROGRAM,
             **_block(labels),
         )
         return out
 
     def adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
         batch, time, labels = self.scores.shape
-        given = torch.stack([before, after])
-        flow, pairs = torch.zeros_like(given), given.new_empty((2, batch, labels, labels))
+        gradients = torch.stack([before, after])
+        flow, pairs = torch.zeros_like(gradients), gradients.new_empty((2, batch, labels, labels))
         _launch(
             "adjoint",
             (batch, 2),
@@ -135,7 +130,7 @@ class Fused(ForwardBackward):
             self.edge,
             self.layout.lengths,
             self.raw,
-            given,
+            gradients,
             flow,
             pairs,
             batch,
@@ -187,30 +182,25 @@ def _best(potentials: Potentials) -> _Best:
     return _Best(prefixes, following, path)
 
 
-def argmax(potentials: Potentials) -> Tensor:
-    """Best labels (batch, time), 0 in padding."""
-    return _best(potentials).argmax
-
-
-def k_best(potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
+def _k_best(potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
     """Return the k best paths (batch, k, time) and their scores (batch, k); an empty slot is labels 0 and -inf.
 
     The whole search is one launch.
     """
-    found, lengths = _best(potentials), potentials.layout.lengths
-    time, batch, labels = found.prefixes.shape
+    best, lengths = _best(potentials), potentials.layout.lengths
+    time, batch, labels = best.prefixes.shape
     paths = lengths.new_zeros((batch, k, time))
-    paths[:, 0] = found.argmax
-    score, heads = found.prefixes.new_full((2, batch, k), -torch.inf).unbind(0)
-    score[:, 0] = found.prefixes[lengths - 1, torch.arange(batch, device=lengths.device)].amax(1)
+    paths[:, 0] = best.argmax
+    score, heads = best.prefixes.new_full((2, batch, k), -torch.inf).unbind(0)
+    score[:, 0] = best.prefixes[lengths - 1, torch.arange(batch, device=lengths.device)].amax(1)
     turns, cells = paths.new_zeros((2, batch, k)).unbind(0)
     turns[:, 0] = lengths
     block = _block(labels, light=True)
     _launch(
         "k_best",
         (batch,),
-        found.prefixes,
-        found.following,
+        best.prefixes,
+        best.following,
         lengths,
         paths,
         score,
@@ -226,3 +216,25 @@ def k_best(potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
         **block,
     )
     return paths, score
+
+
+class _TritonKernel(Kernel):
+    """The kernel of GPUs that Triton compiles for."""
+
+    def serves(self, potentials: Potentials) -> bool:
+        return len(potentials.transitions) <= MAX_LABELS and _runs_on(potentials.scores.device)
+
+    def forward_backward(self, potentials: Potentials) -> _TritonPass:
+        return _TritonPass(potentials)
+
+    def log_partition(self, potentials: Potentials) -> Tensor:
+        return _scan(potentials, None)
+
+    def argmax(self, potentials: Potentials) -> Tensor:
+        return _best(potentials).argmax
+
+    def k_best(self, potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
+        return _k_best(potentials, k)
+
+
+KERNEL = _TritonKernel()

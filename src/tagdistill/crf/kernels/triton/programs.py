@@ -1,10 +1,13 @@
-"""Triton kernels of `fused`: one program runs through all tokens of a sentence in one direction.
+"""The programs of the Triton kernel: one runs through all tokens of a sentence in one direction.
 
 Scan position u counts from the start of the sentence in direction 0 and from its end in direction 1, so both run the
 same code, with [from, to] turned around in the second. All arrays are contiguous float64 with the shapes named; rows
 past a sentence's end are neither read nor written. BLOCK is a power of two, at least `labels`; what it has more is
--inf. Integers that change from batch to batch are not specialised, else every new length would be compiled anew.
+-inf. Integers that change from batch to batch are not specialised, else every new length would be compiled again.
 """
+
+# Triton has no types for what a program computes with: parameters are pointers and numbers as the launch passes them.
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 
 from __future__ import annotations
 
@@ -49,9 +52,9 @@ def scan(
         tl.store(log_z + sentence, top_state + tl.log(tl.sum(tl.exp(state - top_state), 0)))
 
 
-@triton.jit(do_not_specialize=["batch", "time", "chunk"])
+@triton.jit(do_not_specialize=["time", "chunk"])
 def pair_sums(
-    scores, edges, lengths, raw, log_z, weight, out, batch, time, labels, chunk, BLOCK: tl.constexpr
+    scores, edges, lengths, raw, log_z, weight, out, time, labels, chunk, BLOCK: tl.constexpr
 ):  # fmt: skip
     """Expected transition counts of `chunk` token pairs, times weight (batch,) -> out (batch, chunks, from, to)."""
     sentence, part = tl.program_id(0).to(tl.int64), tl.program_id(1).to(tl.int64)
@@ -75,9 +78,9 @@ def pair_sums(
 
 @triton.jit(do_not_specialize=["batch", "time"])
 def adjoint(
-    scores, edges, lengths, raw, given, flow, pairs, batch, time, labels, BLOCK: tl.constexpr
+    scores, edges, lengths, raw, gradients, flow, pairs, batch, time, labels, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """Gradients of `sum given * log state` (2, batch, time, label) -> flow, and -> pairs (2, batch, from, to)."""
+    """Gradients of `sum gradients * log state` (2, batch, time, label) -> flow, and -> pairs (2, batch, from, to)."""
     sentence, direction = tl.program_id(0).to(tl.int64), tl.program_id(1).to(tl.int64)
     label = tl.arange(0, BLOCK)
     inside = label < labels
@@ -87,7 +90,7 @@ def adjoint(
     plane = (direction * batch + sentence) * time
     row = tl.where(direction == 0, length - 1, 0)
     step = tl.where(direction == 0, -1, 1)
-    far = tl.load(given + (plane + row) * labels + label, mask=inside, other=0.0)
+    far = tl.load(gradients + (plane + row) * labels + label, mask=inside, other=0.0)
     tl.store(flow + (plane + row) * labels + label, far, mask=inside)
     total = tl.zeros([BLOCK, BLOCK], tl.float64)
     for _ in range(1, length):
@@ -98,7 +101,7 @@ def adjoint(
         state += tl.load(raw + at, mask=inside, other=0.0)
         share = tl.exp(state[:, None] + matrix - sums[None, :]) * far[None, :]
         total += share
-        near = tl.load(given + at, mask=inside, other=0.0) + tl.sum(share, 1)
+        near = tl.load(gradients + at, mask=inside, other=0.0) + tl.sum(share, 1)
         tl.store(flow + at, near, mask=inside)
         # The next step needs these along the other axis of the matrix.
         far = near

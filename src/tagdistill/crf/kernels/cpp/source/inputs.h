@@ -80,14 +80,14 @@ struct Targets {  // the layout of library.py's Targets
     const void* logits;  // (batch, given, labels)
     int64_t given;       // time steps
     int64_t is_float;    // float, else double
-    double heat;
+    double temperature;
 };
 
 // Loss and signed targets of one sentence, as forward_backward.py describes them; returns the loss. signed_: (n, labels).
 template <class Real, class Space>
 double compare(const Targets& targets, const Space& space, const Rows& rows, const Sentence& s, int64_t sentence,
                double* signed_) {
-    const double heat = targets.heat, cold = 1.0 / heat;
+    const double temperature = targets.temperature, cold = 1.0 / temperature;
     const int64_t size = rows.labels;
     const Real* from = static_cast<const Real*>(targets.logits) + sentence * targets.given * size;
     Table logits(1, (s.n * size + LANES - 1) / LANES), row(3, s.width);
@@ -99,7 +99,7 @@ double compare(const Targets& targets, const Space& space, const Rows& rows, con
         softmax(target, target, s.width);
         space.marginals(s, t, found, log_found);
         double total = 0.0;
-        if (heat != 1.0) {
+        if (temperature != 1.0) {
             log_found[s.width - 1] = choose(rows.live, log_found[s.width - 1], all(-INFINITE));
             for (int64_t w = 0; w < s.width; ++w) log_found[w] *= cold;
             total = softmax(log_found, found, s.width).log_total();
@@ -111,7 +111,7 @@ double compare(const Targets& targets, const Space& space, const Rows& rows, con
         }
         rows.put(found, room, signed_ + t * size);
     }
-    return -heat * heat * sum(loss);
+    return -temperature * temperature * sum(loss);
 }
 
 // Largest less smallest value; NaN where one is not finite.
