@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tagdistill.crf.kernels.selection import modules as kernel_modules
 from tagdistill.data.readers.read import format_of
 from tagdistill.data.sources.source import load_source
 from tagdistill.settings.names import FORMATS, PROVIDERS, SOURCES, module_of
@@ -33,7 +34,7 @@ class StageModules:
 
     def __init__(self, runs: Runs) -> None:
         self.runs = runs
-        self._kernels = ("tagdistill.crf.chain",)
+        self._kernels = kernel_modules(runs.experiment.kernel)
 
     def prepare(self, language: str, split: str) -> Modules:
         """Return the modules for reading one split: its source and its format are loaded by name."""
@@ -65,8 +66,8 @@ class StageModules:
         return TRAIN, *own, *self._kernels
 
     def score(self) -> Modules:
-        """Return the modules for scoring a corpus with a teacher."""
-        return SCORE, *self._kernels
+        """Return the modules for scoring a corpus with a teacher, for which no chain is run."""
+        return (SCORE,)
 
     def targets(self) -> Modules:
         """Return the modules for exporting targets."""

@@ -13,6 +13,7 @@ from tagdistill.artifacts.code_key import code_key
 from tagdistill.artifacts.files import read_json, sha256_file, sha256_json, write_json
 from tagdistill.artifacts.provenance import versions
 from tagdistill.crf import kernel
+from tagdistill.crf.kernels.selection import modules as kernel_modules
 from tagdistill.encoders.folder import EncoderInfo
 from tagdistill.settings.objectives import OBJECTIVES
 
@@ -31,6 +32,7 @@ def fingerprint_of(run: Run) -> str:
     """Return a hash of all that decides the weights: settings, data, targets, code, seed and libraries."""
     files = [path for corpus in (*run.train, *run.dev, *run.unlabelled) for path in _paths(corpus)]
     encoder = EncoderInfo.read(run.encoder_folder).sha256 if run.encoder_folder else None
+    loss = OBJECTIVES[run.objective].modules if run.objective else ()
     return sha256_json(
         {
             "settings": run.settings.model_dump(mode="json"),
@@ -39,7 +41,7 @@ def fingerprint_of(run: Run) -> str:
             "machine": [run.machine.device, run.machine.threads, kernel(), run.machine.processes.number],
             "encoder": [run.encoder.model_dump(mode="json"), encoder],
             "files": [sha256_file(path) for path in files],
-            "code": code_key(ENTRY, *(OBJECTIVES[run.objective].modules if run.objective else ())),
+            "code": code_key(ENTRY, *loss, *kernel_modules(kernel())),
             "versions": versions(),
         }
     )
