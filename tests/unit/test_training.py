@@ -368,7 +368,7 @@ def test_a_second_run_waits_until_the_first_has_ended(data, tmp_path, caplog):
     with caplog.at_level(logging.WARNING), FileLock(run.outputs.checkpoints.with_name("training.lock")):
         waiting = threading.Thread(target=run_training, args=(run,))
         waiting.start()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while "another process is training this model" not in caplog.text:
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -376,7 +376,7 @@ def test_a_second_run_waits_until_the_first_has_ended(data, tmp_path, caplog):
         assert not run.outputs.model.exists()
         assert list(run.outputs.checkpoints.iterdir()) == []
         run.outputs.checkpoints.rmdir()  # as a run does that has ended
-    waiting.join(30)
+    waiting.join(120)
     assert (run.outputs.model / "config.json").exists()
 
 
@@ -392,11 +392,11 @@ def test_what_the_first_run_wrote_stands_if_it_was_the_very_same(other, data, tm
     with FileLock(run.outputs.checkpoints.with_name("training.lock")):
         waiting = threading.Thread(target=run_training, args=(run,))
         waiting.start()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while "another process is training this model" not in caplog.text:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-    waiting.join(30)
+    waiting.join(120)
     assert ((run.outputs.model / "config.json").stat().st_ino == written) != other
     assert ("nothing is left to do" in caplog.text) != other
 
