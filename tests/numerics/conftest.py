@@ -37,7 +37,10 @@ def cpu_kernel(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
-@pytest.fixture(params=["scaled", "scaled in blocks", "wide", "wide in blocks", "fused", "compiled"])
+ON_GPU = pytest.param("fused", marks=[] if torch.cuda.is_available() else pytest.mark.slow)
+
+
+@pytest.fixture(params=["scaled", "scaled in blocks", "wide", "wide in blocks", ON_GPU, "compiled"])
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
     """Run the test with each kernel: in probability space, in log space, the compiled one, and the GPU's.
 
