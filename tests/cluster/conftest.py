@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import slurm
 from projects import new_project
-from runs import STUDENT, TEACHER, Twice, Watched, experiment, start, use_profile
+from runs import STUDENT, TEACHER, Twice, Watched, experiment, start, use_profile, with_accounting
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +19,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm.Slurm]:
         pytest.skip(reason)
     with slurm.running(tmp_path_factory.mktemp("slurm") / "base") as running:
         yield running
+    slurm.end_strays(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")
@@ -28,13 +29,15 @@ def twice(cluster: slurm.Slurm, tmp_path_factory: pytest.TempPathFactory) -> Ite
     use_profile(remote)
     config = remote.write(experiment())
     here = start(local, local.write(experiment()), folder / "local.log", "--cores", "1")
-    there = start(remote, config, folder / "cluster.log", "--workflow-profile", "slurm")
+    there = start(remote, config, folder / "cluster.log", "--workflow-profile", "slurm", **with_accounting())
     try:
         watched = Watched(cluster, there, folder / "cluster.log")
         cancelled = watched.job_with_a_checkpoint(remote.path / TEACHER, "rule_train_teacher")
         cluster.ask("scancel", cancelled)
-        requeued = watched.job_with_a_checkpoint(remote.path / STUDENT, "rule_train_student")
-        cluster.requeue(requeued)
+        lost = watched.job_with_a_checkpoint(remote.path / STUDENT, "rule_train_student")
+        cluster.lose_node(lost)
+        watched.wait_for_words(f"'{lost}' failed")  # it has asked after the job, and was told NODE_FAIL
+        cluster.start_again(lost)
         assert there.wait(watched.left) == 0, watched.said()
         assert here.wait(watched.left) == 0, (folder / "local.log").read_text()[-4000:]
     finally:
@@ -42,4 +45,4 @@ def twice(cluster: slurm.Slurm, tmp_path_factory: pytest.TempPathFactory) -> Ite
             if process.poll() is None:
                 os.killpg(process.pid, 9)
                 process.wait(10)
-    yield Twice(local, remote, watched.said(), cancelled, requeued, cluster.requests())
+    yield Twice(local, remote, watched.said(), cancelled, lost, cluster.requests())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ class Twice:
     cluster: Project
     said: str
     cancelled: str  # id of the teacher's job
-    requeued: str  # id of the student's job
+    lost: str  # id of the student's job
     requests: list[dict[str, str]] = field(repr=False)  # what each job asked for
 
 
@@ -43,21 +44,25 @@ def experiment() -> dict[str, Any]:
     return values
 
 
-def use_profile(project: Project) -> None:
-    """Edit the profile as its user would: no accounting, and this node's small jobs are asked after often."""
+def use_profile(project: Project, **changes: Any) -> None:
+    """Edit the profile as its user would: no accounts, and this node's small jobs are asked after often."""
     file = project.path / "workflow/profiles/slurm/config.yaml"
     profile = yaml.safe_load(file.read_text(encoding="utf-8"))
-    profile |= {"slurm-no-account": True, "slurm-status-command": "squeue", "latency-wait": 15}
-    profile["slurm-init-seconds-before-status-checks"] = 9
-    file.write_text(yaml.safe_dump(profile), encoding="utf-8")
+    profile |= {"slurm-no-account": True, "latency-wait": 15, "slurm-init-seconds-before-status-checks": 9}
+    file.write_text(yaml.safe_dump(profile | changes), encoding="utf-8")
 
 
-def start(project: Project, config: Path, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
+def with_accounting() -> dict[str, str]:
+    """Return the environment in which `sacct` answers, though no accounting daemon runs."""
+    return {"PATH": f"{Path(__file__).parent / 'accounting'}{os.pathsep}{os.environ['PATH']}"}
+
+
+def start(project: Project, config: Path, log: Path, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
     with log.open("wb") as out:
         return subprocess.Popen(
             project.command(config, *arguments),
             cwd=project.path,
-            env=project.environment() | {"TAGDISTILL_CHECKPOINT_SECONDS": "0.7"},
+            env=project.environment() | {"TAGDISTILL_CHECKPOINT_SECONDS": "0.7"} | environment,
             stdout=out,
             stderr=out,
             start_new_session=True,
@@ -86,3 +91,9 @@ class Watched:
         running = [job for job, comment in self.cluster.jobs("R").items() if comment.startswith(rule)]
         assert len(running) == 1, self.cluster.jobs("all")
         return running[0]
+
+    def wait_for_words(self, words: str) -> None:
+        """Wait until Snakemake has said something."""
+        while words not in self.log.read_text(encoding="utf-8"):
+            assert self.process.poll() is None and time.monotonic() < self.end, self.said()
+            time.sleep(0.1)

@@ -16,9 +16,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = Path("/etc/slurm/slurm.conf")
@@ -53,7 +55,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
-JobRequeue=1
+JobRequeue=0
 MinJobAge=86400
 EnforcePartLimits=ALL
 InactiveLimit=0
@@ -80,12 +82,28 @@ class Slurm:
         lines = self.ask("squeue", "--noheader", f"--states={state}", "--format=%i|%k").splitlines()
         return dict(line.split("|", 1) for line in lines)
 
-    def requeue(self, job: str) -> None:
-        """Stop a job and put it back into the queue under the same id, as Slurm does after the loss of a node."""
-        self.ask("scontrol", "requeue", job)
-        # Slurm lets a requeued job wait for two minutes, so that a broken node is out of the way.
-        wait_for(lambda: self.jobs("PENDING"), self)
-        self.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+    def lose_node(self, job: str) -> None:
+        """Let the node fail under a job; Slurm puts the job back into the queue, and the node comes back at once."""
+        self.ask("scontrol", "update", "NodeName=localhost", "State=DOWN", "Reason=lost")
+        wait_for(lambda: self.state(job) == "PENDING", self)
+
+        def node_is_back() -> bool:
+            if "down" in _quietly("sinfo", "--noheader", "--format=%t"):
+                _quietly("scontrol", "update", "NodeName=localhost", "State=RESUME")
+            return "idle" in _quietly("sinfo", "--noheader", "--format=%t")
+
+        wait_for(node_is_back, self)
+
+    def start_again(self, job: str) -> None:
+        """Let a job that was put back into the queue start, which Slurm does after two minutes.
+
+        Not at once: a node refuses a job that is started in the second in which it was ended there, and Slurm calls it
+        FAILED ("Job credential revoked").
+        """
+        self.ask("scontrol", "update", f"JobId={job}", "StartTime=now+2")
+
+    def state(self, job: str) -> str:
+        return self.ask("squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={job}").strip()
 
     def requests(self) -> list[dict[str, str]]:
         """Return what every job asked for, its attempts one after the other: Comment, ReqTRES, TimeLimit, ..."""
@@ -165,6 +183,14 @@ def _daemon(base: Path, *command: str) -> Iterator[None]:
 def _end_with_parent() -> None:
     """Ask Linux to end this process when the one that started it dies, however it dies."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def end_strays(folder: Path) -> None:
+    """End what a job leaves when it is stopped: the simplest way to track processes loses those whose parent ended."""
+    for process in psutil.process_iter(["cmdline"]):
+        with suppress(psutil.NoSuchProcess):
+            if any(str(folder) in word for word in process.info["cmdline"] or []) and process.ppid() == 1:
+                process.kill()
 
 
 def _quietly(*command: str) -> str:

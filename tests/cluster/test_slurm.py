@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 import pytest
-from runs import RESULTS, Twice
+import slurm
+from projects import new_project
+from runs import RESULTS, Twice, experiment, start, use_profile
 
 from tagdistill.artifacts.files import sha256_file
 
@@ -49,9 +53,28 @@ def test_the_second_attempt_asks_for_twice_the_memory_and_time(twice: Twice):
     assert (first >= 4000, second) == (True, 2 * first)
 
 
-def test_a_requeued_training_goes_on_from_its_checkpoint(twice: Twice):
-    assert f"'{twice.requeued}' failed" not in twice.said  # the same job, as after the loss of a node
+def test_a_training_that_is_lost_with_its_node_goes_on_from_its_checkpoint(twice: Twice):
+    # Snakemake is told NODE_FAIL, and waits for the same job instead of starting another.
+    assert twice.said.count(f"'{twice.lost}' failed") == twice.said.count(
+        f"'{twice.lost}' failed with status 'NODE_FAIL'"
+    )
+    (asked,) = [job for job in twice.requests if job["Comment"].startswith("rule_train_student")]
+    assert (asked["JobId"], asked["Restarts"], asked["JobState"]) == (twice.lost, "1", "COMPLETED")
     assert resumed(twice, "train_student/posterior-0.log")
+
+
+def test_a_cluster_without_accounting_is_asked_by_squeue(cluster: slurm.Slurm, tmp_path: Path):
+    project = new_project(tmp_path / "project")
+    use_profile(project, **{"slurm-status-command": "squeue"})
+    log, file = tmp_path / "cluster.log", f"{RESULTS}/data/en/report.json"
+    run = start(project, project.write(experiment()), log, "--workflow-profile", "slurm", file)
+    try:
+        assert run.wait(120) == 0, log.read_text(encoding="utf-8")
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, 9)
+            run.wait(10)
+    assert (project.path / file).is_file()
 
 
 def resumed(twice: Twice, log: str) -> bool:

@@ -42,10 +42,13 @@ SETS = {
     "aspect/norec_fine": TAB,
     "aspect/indonlu_terma": TAB,
 }
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "README.md").is_file(),
-    reason="the folder of real data sets is not at hand (set TAGDISTILL_REAL_DATA)",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (ROOT / "README.md").is_file(),
+        reason="the folder of real data sets is not at hand (set TAGDISTILL_REAL_DATA)",
+    ),
+]
 
 
 def table() -> dict[str, tuple[int, int]]:

@@ -17,6 +17,7 @@ from tagdistill.encoders.states import encode_pieces
 from tagdistill.errors import TagdistillError
 from tagdistill.settings.encoder import EncoderSettings
 
+pytestmark = pytest.mark.slow
 WHEEL = EncoderSettings()
 SAME = {
     "en": "The children are playing football in the garden .",

@@ -37,7 +37,10 @@ def cpu_kernel(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
-@pytest.fixture(params=["torch", "torch in blocks", "log space", "log space in blocks", "triton", "compiled"])
+TRITON = pytest.param("triton", marks=[] if torch.cuda.is_available() else pytest.mark.slow)
+
+
+@pytest.fixture(params=["torch", "torch in blocks", "log space", "log space in blocks", TRITON, "compiled"])
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
     """Run the test with each kernel: PyTorch's own choice, always in log space, Triton's, and the compiled one.
 

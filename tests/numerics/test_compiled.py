@@ -252,6 +252,7 @@ def test_a_library_that_cannot_be_loaded_is_said(tmp_path: Path, monkeypatch: py
         bindings.load.__wrapped__()
 
 
+@pytest.mark.slow
 def test_two_builds_at_once_make_one_whole_library(source: Path) -> None:
     code = (
         "import pathlib; from tagdistill.crf.kernels.cpp import build\n"

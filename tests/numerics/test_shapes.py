@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 CALLS = """
 import sys
 from jaxtyping import TypeCheckError, install_import_hook
@@ -33,6 +35,7 @@ except TypeCheckError:
 """
 
 
+@pytest.mark.slow
 def test_annotations_are_what_callers_give_and_get(cpu_kernel: str) -> None:
     environment = {**os.environ, "TAGDISTILL_KERNEL": cpu_kernel}
     found = subprocess.run([sys.executable, "-c", CALLS], capture_output=True, text=True, check=False, env=environment)

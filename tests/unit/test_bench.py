@@ -22,6 +22,7 @@ def figures_of(name: str, folder: Path, *options: str) -> Path:
     return figures
 
 
+@pytest.mark.slow
 def test_figures_and_page(tmp_path):
     kernels = figures_of("crf_peers.py", tmp_path, "--sizes", "3x5x12,32x30x9", "--ops", "nll,kbest", "--seconds", "0")
     student = figures_of("student_step.py", tmp_path, "--words=400", "--width=8", "--hidden=4", "--rounds=1")
@@ -61,6 +62,7 @@ def test_an_error_or_a_ratio_that_misses_its_target_is_marked(monkeypatch):
     assert faster("tagdistill", "nll", wrong, "32x30x9") == "10.0 (≥ 2.5), slow"
 
 
+@pytest.mark.slow
 def test_gpu_figures_and_page(tmp_path):
     figures, page, again = tmp_path / "gpu.json", tmp_path / "gpu.md", tmp_path / "again.md"
     options = ("--device", "cpu", "--sizes", "3x5x12", "--seconds", "0")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -50,17 +50,23 @@ def main(monkeypatch, capsys):
     return call
 
 
+def of_processes() -> float:
+    """Return the seconds of processor time of all processes that this one started and that ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_help_and_version_are_quick(option):
     took = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = of_processes()
         done = run(option)
-        took.append(time.perf_counter() - began)
+        took.append(of_processes() - began)
         assert (done.returncode, done.stderr) == (0, "")
         assert tagdistill.__version__ in done.stdout or "Distil many" in done.stdout
     print(f"{option}: {1000 * statistics.median(took):.0f} ms")  # noqa: T201
-    assert min(took) < SECONDS  # the least: other processes share the machine
+    assert 0 < min(took) < SECONDS
 
 
 @pytest.mark.parametrize(

@@ -271,6 +271,7 @@ def hub(folder: Path) -> Iterator[tuple[str, list[str]]]:
         server.server_close()
 
 
+@pytest.mark.slow
 def test_a_hub_model_is_taken_at_its_revision_without_pickles_and_code(tmp_path):
     convert_tiny(tmp_path / "repository")
     for name in ("pytorch_model.bin", "modeling_own.py"):
@@ -436,6 +437,7 @@ def test_missing_weights_are_refused_instead_of_filled_at_random(tmp_path):
         load_encoder(tmp_path / "tiny")
 
 
+@pytest.mark.slow
 def test_loading_is_silent(tiny):
     code = "import pathlib; from tagdistill.encoders.load import load_encoder; "
     code += f"load_encoder(pathlib.Path({str(tiny)!r}), 2)"

@@ -32,6 +32,7 @@ def student(request, tmp_path_factory) -> tuple[Path, Path, str]:
     return run.outputs.model, encoder, request.param
 
 
+@pytest.mark.slow
 def test_an_exported_student_stands_alone_and_labels_the_same(student, tmp_path):
     model, encoder, _ = student
     card, text = tmp_path / "card.md", tmp_path / "text.txt"

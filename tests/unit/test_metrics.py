@@ -180,9 +180,9 @@ def test_an_interrupted_write_leaves_nothing(tmp_path):
 def test_ten_thousand_sentences_take_seconds():
     gold = [["O"] * 12 + ["B-PER", "E-PER", "S-LOC"] for _ in range(10_000)]
     score("ner", gold[:1], gold[:1], NER)  # the import of seqeval is not what is timed
-    started = time.perf_counter()
+    started = time.process_time()
     assert score("ner", gold, noisy(gold, 1), NER)["support"] == 20_000
-    assert time.perf_counter() - started < 15
+    assert time.process_time() - started < 15
 
 
 def test_counts_of_tags_and_spans():

@@ -65,6 +65,7 @@ def test_the_gradients_of_the_shares_are_that_of_the_batch(objective: str, sente
         torch.testing.assert_close(summed, whole, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_model_that_one_trains_and_go_on_after_a_kill(tmp_path):
     train, dev = (files_of(make_corpus(tmp_path, "aa", split, 40)) for split in ("train", "dev"))
     settings = {"updates": 300, "dropout": 0.0, "learning_rate": 1e-3, "optimizer": "sgd"}
@@ -93,6 +94,7 @@ def test_two_processes_train_the_model_that_one_trains_and_go_on_after_a_kill(tm
     assert not both.outputs.checkpoints.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("death", ["a setting", "a signal"])
 def test_what_failed_is_the_end_of_the_log(death: str, tmp_path):
     train = files_of(make_corpus(tmp_path, "aa", "train", 40))
@@ -142,6 +144,7 @@ def kill_all(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+@pytest.mark.slow
 def test_more_gpus_than_there_are_is_an_error_in_words(tmp_path):
     with pytest.raises(ConfigError, match="2 GPUs are asked for, 0 are visible with device cpu"):
         launch(2, "cpu")

@@ -235,9 +235,9 @@ def test_a_hundred_thousand_tokens_are_small_and_quick_to_read(tmp_path):
     write_targets(path, made)
     words, took = int(lengths.sum()), []
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.process_time()  # of the processor: other processes share the machine
         read = read_targets(path)
-        took.append(time.perf_counter() - began)
+        took.append(time.process_time() - began)
     size = path.stat().st_size / words
     print(f"{words} tokens: {size:.1f} bytes a token, read in {1000 * min(took):.0f} ms")  # noqa: T201
     np.testing.assert_array_equal(read.paths, made.paths)

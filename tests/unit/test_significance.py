@@ -104,6 +104,6 @@ def test_share_and_spread():
 
 def test_a_thousand_draws_of_thirty_models_take_seconds():
     counts = [random_counts(n, sentences=2000) for n in range(30)]
-    started = time.perf_counter()
+    started = time.process_time()
     assert resample(counts).shape == (1001, 30)
-    assert time.perf_counter() - started < 15
+    assert time.process_time() - started < 15

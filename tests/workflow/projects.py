@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import warm
 import yaml
 
 from tagdistill.data import demo
@@ -62,6 +63,7 @@ class Project:
 
     path: Path
     sources: Path
+    warm: bool = True  # dry runs do not import Snakemake anew
 
     def environment(self) -> dict[str, str]:
         folder = str(Path(sys.executable).parent)
@@ -76,14 +78,15 @@ class Project:
         blocker = Path(__file__).parent / "offline"
         return {"PYTHONPATH": f"{blocker}{os.pathsep}{self.sources}", "OFFLINE_LOG": str(log)}
 
-    def command(self, config: Path | None, *arguments: str) -> list[str]:
+    def command(self, config: Path | None, *arguments: str, start: list[str] | None = None) -> list[str]:
         chosen = ["--configfile", str(config)] if config else []
-        return [sys.executable, "-m", "snakemake", *arguments, *chosen]
+        return [*(start or [sys.executable, "-m", "snakemake"]), *arguments, *chosen]
 
     def snakemake(self, config: Path | None, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake; standard output and error come back together."""
+        start = warm.command("snakemake", *warm.SNAKEMAKE) if self.warm and "--dry-run" in arguments else None
         return subprocess.run(
-            self.command(config, *arguments),
+            self.command(config, *arguments, start=start),
             cwd=self.path,
             env=self.environment() | environment,
             stdout=subprocess.PIPE,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import warm
 import yaml
 
 from tagdistill.data.corpus import read_corpus
@@ -25,7 +26,10 @@ def run(config: Path, folder: Path, *more: str) -> str:
     """Run a small experiment in a folder of its own and return what Snakemake said."""
     command = ["snakemake", "--snakefile", str(PROJECT / "Snakefile"), "--directory", str(folder), "--cores", CORES]
     command += ["--configfile", str(config), "--config", f"root={REAL_DATA}", *more]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=1500)
+    # Hundreds of short jobs: they need not import torch each. Those of the demo and of the other tests do.
+    jobs = warm.script(folder, "tagdistill", *warm.MODELS)
+    path = f"{jobs}{os.pathsep}{os.environ['PATH']}"
+    ended = subprocess.run(command, env=os.environ | {"PATH": path}, capture_output=True, text=True, timeout=1500)
     said = ended.stdout + ended.stderr
     assert ended.returncode == 0, said[-8000:]
     return said
