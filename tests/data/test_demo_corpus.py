@@ -20,6 +20,8 @@ LABELLED = [(lang, split) for lang in EVERY for split in demo.splits(lang) if sp
 SIZES = {"train": 240, "dev": 60, "test": 80, "unlabelled": 200}
 SCRIPTS = {"ru": "CYRILLIC", "uk": "CYRILLIC", "el": "GREEK", "ar": "ARABIC", "he": "HEBREW", "hi": "DEVANAGARI"}
 
+TYPES = ("PER", "LOC", "ORG")
+
 
 def mentions(tokens: list[str], labels: list[str]) -> list[tuple[str, str]]:
     """Return (surface form, type) of each mention; an ill-formed label sequence fails."""
@@ -95,7 +97,7 @@ def test_every_sentence_is_filled_and_every_pattern_used(language: str, split: s
 
 @pytest.mark.parametrize("language", demo.LANGUAGES)
 def test_each_language_has_enough_names(language: str):
-    lemmas = {kind: {n.lemma for n in names(language) if n.kind == kind} for kind in demo.TYPES}
+    lemmas = {kind: {n.lemma for n in names(language) if n.kind == kind} for kind in TYPES}
     assert len(lemmas["PER"]) >= 60 and len(lemmas["LOC"]) >= 60 and len(lemmas["ORG"]) >= 45
 
 
@@ -119,7 +121,7 @@ def test_unlabelled_names_are_in_no_labelled_train_or_test_sentence(language: st
 @pytest.mark.parametrize(("language", "split"), LABELLED)
 def test_types_and_places_are_mixed(language: str, split: str):
     found = [mentions(*sentence) for sentence in demo.sentences(language, split)]
-    assert {kind for sentence in found for _, kind in sentence} == set(demo.TYPES)
+    assert {kind for sentence in found for _, kind in sentence} == set(TYPES)
     sizes = Counter(map(len, found))
     assert 0.09 <= sizes[0] / len(found) <= 0.16
     assert max(sizes) <= 4 and sizes[2] + sizes[3] + sizes[4] >= len(found) / 4
@@ -128,8 +130,8 @@ def test_types_and_places_are_mixed(language: str, split: str):
 @pytest.mark.parametrize("language", demo.LANGUAGES)
 def test_train_has_every_label(language: str):
     found = {label for _, labels in demo.sentences(language, "train") for label in labels}
-    assert {f"{place}-{kind}" for place in "BES" for kind in demo.TYPES} | {"O"} <= found
-    assert found & {f"I-{kind}" for kind in demo.TYPES}
+    assert {f"{place}-{kind}" for place in "BES" for kind in TYPES} | {"O"} <= found
+    assert found & {f"I-{kind}" for kind in TYPES}
 
 
 @pytest.mark.parametrize("language", demo.LANGUAGES)

@@ -151,7 +151,16 @@ def test_the_demo_becomes_a_corpus(tmp_path, language):
     for split in demo.splits(language):
         out = tmp_path / f"{split}.parquet"
         settings = Language(source="demo", code=language)
-        prepare(None, out, language="mine", split=split, settings=settings, task="ner", labels=demo.TYPES, limit=20)
+        prepare(
+            None,
+            out,
+            language="mine",
+            split=split,
+            settings=settings,
+            task="ner",
+            labels=("PER", "LOC", "ORG"),
+            limit=20,
+        )
         corpus = read_corpus(out)
         assert len(corpus) == 20 and corpus.metadata["counts"] == {"repaired": 0} and corpus.language == "mine"
         assert corpus.tokens == [tokens for tokens, _ in demo.sentences(language, split)[:20]]

@@ -1,1 +1,1 @@
-"""What a config file may say: the settings, their documentation and their errors."""
+"""The settings of a config file, their documentation and their errors."""

@@ -61,6 +61,6 @@ class Vectors(Settings):
 
 
 class WordEncoder(EncoderSettings):
-    """What makes a teacher's inputs: an encoder, and the word vectors beside it. Configs have them in two places."""
+    """The inputs of a teacher: an encoder, and the word vectors beside it. Configs have them in two places."""
 
     vectors: Vectors | None = None

@@ -28,7 +28,9 @@ class Evaluate(Settings):
     """What is scored, and how."""
 
     teachers: Literal["all", "own", "auto"] = Field("auto", description="auto: all up to 20 languages, else own")
-    decode: Literal["unconstrained", "constrained"] = Field("unconstrained", description="forbid broken BIOES")
+    decode: Literal["unconstrained", "constrained"] = Field(
+        "unconstrained", description="constrained: well-formed BIOES only"
+    )
 
 
 def _languages(value: Any) -> Any:
@@ -70,5 +72,6 @@ class Experiment(Settings):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
     kernel: Kernel = Field(
-        "torch", description="how CRFs are computed on a CPU; compiled: faster, needs a C++ compiler, other last digits"
+        "torch",
+        description="CRFs on a CPU; compiled: faster, needs a C++ compiler, results differ in the last digits",
     )

@@ -80,7 +80,7 @@ class Language(Settings):
         description="format `conll`: column of the token and the tag, -1 the last; `parquet`: names of columns",
     )
     names: tuple[str, ...] = Field((), description="format `parquet`: names of class numbers, where the file has none")
-    separator: Literal["tab", "space"] = Field("space", description="format `conll`: what parts the columns")
+    separator: Literal["tab", "space"] = Field("space", description="format `conll`: what separates the columns")
     scheme: Literal["IOB1", "IOB2", "BIOES"] = Field("IOB2", description="how spans are written in the file")
     encoding: str = Field("utf-8", description="encoding of the file")
     comment: str | None = Field(None, description="format `conll`: lines that start so are left out (off by default)")

@@ -12,7 +12,7 @@ from tagdistill.settings.distill import Anneal, Distill
 from tagdistill.settings.encoder import EncoderSettings, Vectors
 from tagdistill.settings.experiment import Evaluate, Experiment, Limit
 from tagdistill.settings.language import Language, Split
-from tagdistill.settings.names import FORMATS, SOURCES, summaries_in
+from tagdistill.settings.names import FORMATS, PROVIDERS, SOURCES, summaries_in
 from tagdistill.settings.training import PAPER, StudentSettings, TeacherSettings
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ HEAD = """\
 <!-- Written by `tagdistill config reference`; a test compares. -->
 
 A config file stands alone: nothing of the demo leaks into another experiment. An unknown key, language or file
-stops the run before anything is planned. `tagdistill config check FILE` finds these, and reads the data that is here:
-columns, tags, labels and cuts that cannot be stop it too. `--config root=FOLDER` on the command line replaces `root:`,
-and so for every top-level key.
+stops the run before anything is planned. `tagdistill config check FILE` finds these, and reads the data that exists on
+this machine: invalid columns, tags, labels and slices stop it too. `--config root=FOLDER` on the command line replaces `root:`, and so
+for every top-level key.
 
 [default.yaml](default.yaml) holds every key with its default. An editor that knows JSON schemas completes and checks a
 file that begins with `# yaml-language-server: $schema=config/schema.json`.
@@ -64,12 +64,16 @@ Sources:
 What is fetched lies in `resources/data/`; its checksums are written to `resources/data/checksums.sha256` at the first
 download and enforced from then on. A mirror is an environment variable `TAGDISTILL_SOURCE_URL`, such as
 `TAGDISTILL_UD_URL`, with the same paths below it; that of fastText's word vectors is `TAGDISTILL_FASTTEXT_URL`.
+
+Providers of encoders:
+
+{providers}
 """
 
 
 def config_reference() -> str:
     """Return config/README.md: a table of keys for each part of the settings."""
-    parts = [HEAD.format(formats=_listed(FORMATS), sources=_listed(SOURCES))]
+    parts = [HEAD.format(formats=_listed(FORMATS), sources=_listed(SOURCES), providers=_listed(PROVIDERS))]
     for title, model, text in SECTIONS:
         rows = [_row(name, field) for name, field in model.model_fields.items()]
         parts.append(

@@ -7,7 +7,6 @@ from tagdistill.errors import ConfigError, nearest
 
 LANGUAGES = ("en", "es", "ru", "el", "ar", "hi")
 ZERO_SHOT = ("de", "fr", "uk", "he")
-TYPES = ("PER", "LOC", "ORG")
 
 
 def splits(language: str) -> tuple[str, ...]:
