@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from tagdistill.crf import NonFiniteScores
 from tagdistill.distill.teacher_values import TeacherValues
 from tagdistill.errors import ConfigError, TagdistillError
 from tagdistill.models.inference import on_device
@@ -108,9 +109,7 @@ class TaggerTrainer(Trainer):
         batch = cast("UpdateBatch", inputs)
         try:
             parts: LossParts = model(**batch)
-        except ValueError as error:
-            if "finite" not in str(error):  # what a chain says of scores that are not
-                raise
+        except NonFiniteScores as error:
             raise self._diverged() from error
         weight, share = batch["teacher_weight"], batch["share"]
         self.parts.add(parts, weight, share, int(batch["lengths"].sum()))

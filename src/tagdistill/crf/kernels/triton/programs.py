@@ -173,6 +173,26 @@ def _next_child(
     return top, cell
 
 
+@triton.jit
+def _deviate(
+    best, following, old, new, length, turn, after, stride, labels, ROWS: tl.constexpr, BLOCK: tl.constexpr
+):  # fmt: skip
+    """Write the best path that has label `after` at token `turn` and the labels of path `old` past it -> new.
+
+    `best` as in `_next_child`.
+    """
+    for block in range(turn // ROWS, tl.cdiv(length, ROWS)):
+        t = block * ROWS + tl.arange(0, ROWS)
+        tl.store(new + t, tl.load(old + t, mask=t < length, other=0), mask=(t > turn) & (t < length))
+    tl.store(new + turn, after)
+    label = tl.arange(0, BLOCK)
+    for back in range(1, turn + 1):
+        options = tl.load(best + (turn - back) * stride + label, mask=label < labels, other=-float("inf"))
+        options += tl.load(following + after * labels + label, mask=label < labels, other=0.0)
+        after = tl.argmax(options, 0).to(tl.int64)
+        tl.store(new + turn - back, after)
+
+
 @triton.jit(do_not_specialize=["batch", "time"])
 def k_best(
     best, following, lengths, paths, scores, turns, heads, cells, batch, time, labels,
@@ -188,12 +208,10 @@ def k_best(
     best += sentence * labels
     paths += sentence * K * time
     slot = tl.arange(0, SLOTS)
-    scores, turns, heads, cells = (
-        scores + sentence * K,
-        turns + sentence * K,
-        heads + sentence * K,
-        cells + sentence * K,
-    )
+    scores += sentence * K
+    turns += sentence * K
+    heads += sentence * K
+    cells += sentence * K
     length = tl.load(lengths + sentence)
     head, cell = _next_child(
         best, following, paths, tl.load(scores), length, length, float("inf"), 0, stride, labels, ROWS, BLOCK
@@ -209,17 +227,7 @@ def k_best(
             cell = tl.load(cells + parent)
             turn = cell // labels
             old, new = paths + parent * time, paths + n * time
-            for block in range(turn // ROWS, tl.cdiv(length, ROWS)):
-                t = block * ROWS + tl.arange(0, ROWS)
-                tl.store(new + t, tl.load(old + t, mask=t < length, other=0), mask=(t > turn) & (t < length))
-            after = cell % labels
-            tl.store(new + turn, after)
-            label = tl.arange(0, BLOCK)
-            for back in range(1, turn + 1):
-                options = tl.load(best + (turn - back) * stride + label, mask=label < labels, other=-float("inf"))
-                options += tl.load(following + after * labels + label, mask=label < labels, other=0.0)
-                after = tl.argmax(options, 0).to(tl.int64)
-                tl.store(new + turn - back, after)
+            _deviate(best, following, old, new, length, turn, cell % labels, stride, labels, ROWS, BLOCK)
             tl.store(scores + n, score)
             tl.store(turns + n, turn)
             tl.debug_barrier()
