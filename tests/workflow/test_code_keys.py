@@ -166,7 +166,11 @@ USED = {
     "parquet.py": ("artifacts/parquet.py", {"prepare", "score", "export_targets"}, {"convert_encoder"}),
     "the writer of scores": ("distill/score_table.py", {"score", "export_targets"}, {"prepare", "encode"}),
     "the loss of a student": ("distill/losses/posterior.py", {"train_student"}, {"train_teacher", "score"}),
-    "the kernel": ("crf/kernels/scaled.py", {"train_teacher", "export_targets", "train_student"}, {"score", "encode"}),
+    "the kernel": (
+        "crf/kernels/scaled.py",
+        {"train_teacher", "score", "export_targets", "train_student"},
+        {"prepare", "encode"},
+    ),
     "the provider": ("encoders/providers/tiny.py", {"convert_encoder", "encode", "train_teacher"}, {"prepare"}),
     "the format": ("data/readers/formats/conll.py", {"prepare", "encode"}, {"convert_encoder"}),
 }

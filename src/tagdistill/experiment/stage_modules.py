@@ -66,8 +66,8 @@ class StageModules:
         return TRAIN, *own, *self._kernels
 
     def score(self) -> Modules:
-        """Return the modules for scoring a corpus with a teacher, for which no chain is run."""
-        return (SCORE,)
+        """Return the modules for scoring a corpus with a teacher."""
+        return SCORE, *self._kernels
 
     def targets(self) -> Modules:
         """Return the modules for exporting targets."""
