@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tagdistill.artifacts.files import write_json, write_text
 from tagdistill.data.labels import UPOS
-from tagdistill.evaluation.metrics import metrics_record, score
+from tagdistill.evaluation.metrics import score
+from tagdistill.evaluation.metrics_file import metrics_record
 from tagdistill.evaluation.predictions import write_predictions
 from tagdistill.experiment.config import check_experiment
 from tagdistill.settings.experiment import Experiment

@@ -10,14 +10,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prediction_files import read_predictions, unescape
 
 from tagdistill.artifacts.files import write_json
 from tagdistill.data.labels import spans
 from tagdistill.data.span_counts import f1, sentence_counts
 from tagdistill.errors import DataError, MismatchError
-from tagdistill.evaluation import metrics
-from tagdistill.evaluation.metrics import metrics_record, read_counts, score
-from tagdistill.evaluation.predictions import escape, read_predictions, unescape, write_predictions
+from tagdistill.evaluation.metric import MetricResult
+from tagdistill.evaluation.metrics import load_metric, score, span_f1
+from tagdistill.evaluation.metrics_file import metrics_record, read_counts
+from tagdistill.evaluation.predictions import escape, write_predictions
+from tagdistill.settings.metrics import FOLDER, METRICS
+from tagdistill.settings.names import names_in
 
 NER = ("O", *(f"{prefix}-{kind}" for kind in ("PER", "LOC") for prefix in "BIES"))
 
@@ -94,9 +98,40 @@ def test_nothing_to_find_scores_zero_without_a_warning():
     assert nothing["per_label"] == {} and missed["recall"] == 0 and missed["per_label"]["PER"]["support"] == 1
 
 
+def test_every_metric_is_of_a_task():
+    """A module that no task names would never be run."""
+    assert set(names_in(FOLDER)) == {name for names in METRICS.values() for name in names}
+
+
+@pytest.mark.parametrize(("task", "name"), [(task, name) for task, names in METRICS.items() for name in names])
+def test_every_metric_is_per_cent_with_support(task, name):
+    labels = ("NOUN", "VERB") if task == "pos" else NER
+    gold = random_sentences(1, 50, labels)
+    same, other = load_metric(name)(gold, gold), load_metric(name)(gold, noisy(gold, 2, labels))
+    for result in (same, other):
+        assert result.score in result.values and result.support > 0 and result.per_label
+        for row in (result.values, *result.per_label.values()):
+            assert all(isinstance(row[value], float) and 0 <= row[value] <= 100 for value in result.values)
+    assert same.values[same.score] == 100 > other.values[other.score]
+    assert load_metric(name)([[labels[0]]], [[labels[1]]]).values[same.score] == 0
+
+
+def test_a_further_metric_stands_beside_the_main_one(monkeypatch):
+    def words(gold, predicted):
+        return MetricResult("length", "counting", "none", {"length": 50.0}, len(gold), {}, {"note": len(predicted)})
+
+    monkeypatch.setitem(METRICS, "pos", ("accuracy", "words"))
+    monkeypatch.setattr(
+        "tagdistill.evaluation.metrics.load_metric", lambda name: words if name == "words" else load_metric(name)
+    )
+    result = score("pos", [["NOUN"]], [["NOUN"]], ("NOUN",))
+    assert (result["score"], result["accuracy"]) == ("accuracy", 100.0)
+    assert result["further"]["words"]["length"] == 50.0 and result["further"]["words"]["note"] == 1
+
+
 def test_disagreeing_scorers_stop_the_evaluation(monkeypatch):
     true = {"PER": {"precision": 100.0, "recall": 100.0, "f1": 99.0, "support": 1}}
-    monkeypatch.setattr(metrics, "_seqeval", lambda *_: true)
+    monkeypatch.setattr(span_f1, "_seqeval", lambda *_: true)
     with pytest.raises(MismatchError, match="disagree"):
         score("ner", [["S-PER"]], [["S-PER"]], NER)
 
@@ -160,15 +195,6 @@ def test_escapes_are_reversible_and_hold_no_white_space(token):
     written = escape(token)
     assert unescape(written) == token
     assert not any(c.isspace() for c in written)
-
-
-def test_a_broken_line_is_named(tmp_path):
-    path = tmp_path / "x.conll"
-    path.write_text("a\tO\tO\n\nb O O\n")
-    with pytest.raises(DataError, match=r"x\.conll:3: expected `token gold pred`"):
-        read_predictions(path)
-    with pytest.raises(DataError, match="no such file"):
-        read_predictions(tmp_path / "none.conll")
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path):

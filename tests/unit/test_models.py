@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from bioes import is_well_formed
+from prediction_files import read_predictions
 from tiny_runs import LABELS, TINY, encoded, make_corpus, student_run, teacher_run, tiny_encoder
 
 from tagdistill.artifacts.files import read_json, write_json
@@ -22,7 +23,6 @@ from tagdistill.distill.score_table import read_scores
 from tagdistill.errors import DataError, MismatchError, TagdistillError
 from tagdistill.evaluation.evaluate import evaluate_model
 from tagdistill.evaluation.predict import evaluate_file, predict_file
-from tagdistill.evaluation.predictions import read_predictions
 from tagdistill.models.inference import emissions, tag
 from tagdistill.models.load import load_tagger
 from tagdistill.models.model import Model, load_model, save_model

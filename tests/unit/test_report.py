@@ -17,7 +17,8 @@ from tagdistill.artifacts.files import write_json, write_text
 from tagdistill.artifacts.parquet import write_table
 from tagdistill.errors import DataError
 from tagdistill.evaluation.analysis import Analysis
-from tagdistill.evaluation.metrics import metrics_record, score
+from tagdistill.evaluation.metrics import score
+from tagdistill.evaluation.metrics_file import metrics_record
 from tagdistill.evaluation.scores import read_scores
 from tagdistill.evaluation.tables import TABLES, in_language
 from tagdistill.experiment.runs import Runs

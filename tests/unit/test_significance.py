@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tagdistill.errors import MismatchError
-from tagdistill.evaluation.significance import Bootstrap, clearly_better, interval, mean_and_sd, resample, share
+from tagdistill.evaluation.significance import Bootstrap, interval, mean_and_sd, resample, share
 
 
 def tags(correct: list[int], words: int = 10) -> np.ndarray:
@@ -36,7 +36,7 @@ def test_resampling_equals_a_plain_loop():
 def test_blocks_do_not_change_the_draws(monkeypatch):
     counts = [random_counts(1)]
     whole = resample(counts, draws=40, seed=3)
-    monkeypatch.setattr("tagdistill.evaluation.significance.CELLS", 200 * 7)
+    monkeypatch.setattr("tagdistill.evaluation.significance.MAX_BLOCK_CELLS", 200 * 7)
     assert np.array_equal(resample(counts, draws=40, seed=3), whole)
 
 
@@ -69,12 +69,13 @@ def test_seeds_are_averaged_within_a_draw_and_languages_weigh_the_same():
     assert interval(ours - theirs).value == pytest.approx(((60 - 50) + (90 - 50)) / 2)
 
 
-def test_clearly_better_wants_the_interval_above_zero():
+def test_a_clear_difference_has_its_interval_above_zero():
     boot = Bootstrap({"fr": {"high": tags([9] * 50), "mixed": tags([10, 0] * 25), "low": tags([4] * 50)}})
     high, mixed, low = (boot.score([name], "fr") for name in ("high", "mixed", "low"))
-    assert clearly_better(high, low)
-    assert not clearly_better(low, high) and not clearly_better(high, high)
-    assert interval(mixed - low).value > 0 and not clearly_better(mixed, low)
+    assert interval(high - low).above_zero and not interval(high - low).below_zero
+    assert interval(low - high).below_zero and not interval(low - high).above_zero
+    assert not interval(high - high).above_zero and not interval(high - high).below_zero
+    assert interval(mixed - low).value > 0 and not interval(mixed - low).above_zero
 
 
 def test_interval_covers_the_true_difference_nineteen_times_of_twenty():

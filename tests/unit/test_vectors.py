@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from prediction_files import read_predictions
 from tiny_runs import LABELS, TINY, encoded, make_corpus, teacher_run, tiny_encoder
 from web import serving
 
@@ -24,7 +25,6 @@ from tagdistill.encoders.convert_vectors import convert_vectors, fetch_vectors
 from tagdistill.encoders.vectors import WordVectors, vectors_key
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
 from tagdistill.evaluation.predict import predict_file
-from tagdistill.evaluation.predictions import read_predictions
 from tagdistill.experiment.config import check_experiment
 from tagdistill.experiment.jobs import TeacherJob, VectorsJob, read_job, write_job
 from tagdistill.experiment.plan import Plan

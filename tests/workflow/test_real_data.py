@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 import warm
 import yaml
+from prediction_files import read_predictions
 
 from tagdistill.data.corpus import read_corpus
-from tagdistill.evaluation.predictions import read_predictions
 
 PROJECT = Path(__file__).parents[2]
 REAL_DATA = os.environ.get("TAGDISTILL_REAL_DATA", "")

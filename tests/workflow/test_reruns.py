@@ -388,7 +388,11 @@ def edited(project: Project, module: str, tmp_path: Path) -> Project:
     [
         ("reporting/report.py", {"report"}, {"evaluate_student", "train_student", "train_teacher", "prepare"}),
         ("evaluation/tables.py", {"report"}, {"evaluate_student", "train_student"}),
-        ("evaluation/metrics.py", {"evaluate_student", "evaluate_teacher", "report"}, {"train_student", "score"}),
+        (
+            "evaluation/metrics/accuracy.py",
+            {"evaluate_student", "evaluate_teacher", "report"},
+            {"train_student", "score"},
+        ),
         ("crf/chain.py", {"train_teacher", "score", "export_targets", "train_student"}, {"prepare", "encode"}),
         ("distill/export_targets.py", {"export_targets", "train_student"}, {"train_teacher", "score"}),
         ("training/trainer.py", {"train_teacher", "train_student"}, {"prepare", "encode"}),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 
+from prediction_files import read_predictions
 from projects import experiment
 
 from tagdistill.data.corpus import read_corpus
-from tagdistill.evaluation.predictions import read_predictions
 from tagdistill.reporting.figures import FIGURES
 
 

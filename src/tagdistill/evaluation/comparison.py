@@ -14,7 +14,7 @@ import pandas as pd
 
 from tagdistill.artifacts.files import read_json
 from tagdistill.errors import DataError, MismatchError
-from tagdistill.evaluation.metrics import read_counts
+from tagdistill.evaluation.metrics_file import read_counts
 from tagdistill.evaluation.scores import COLUMNS
 from tagdistill.evaluation.significance import DRAWS, Bootstrap, Interval, interval, mean_and_sd
 

@@ -13,7 +13,8 @@ from tagdistill.crf import kernel
 from tagdistill.data.corpus import read_corpus
 from tagdistill.distill.dataset import CorpusFiles, make_pool, read_source
 from tagdistill.errors import DataError
-from tagdistill.evaluation.metrics import Role, metrics_record, score
+from tagdistill.evaluation.metrics import score
+from tagdistill.evaluation.metrics_file import Role, metrics_record
 from tagdistill.evaluation.predictions import write_predictions
 from tagdistill.models.inference import batches, tag
 from tagdistill.models.load import Loaded, load_tagger

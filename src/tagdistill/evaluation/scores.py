@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tagdistill.artifacts.files import read_json
-from tagdistill.errors import MismatchError
-from tagdistill.evaluation.metrics import FORMAT, read_counts
+from tagdistill.evaluation.metrics_file import read_counts, read_record
 from tagdistill.experiment.runs import Model, Runs, TestLanguage
 
 if TYPE_CHECKING:
@@ -27,12 +25,12 @@ COLUMNS = [
     *("model", "kind", "objective", "teacher", "decoder", "seed", "language", "role", "out_of_domain", "leave_out"),
     *("label", "score", "value", "support", "main", "sentences", "words", "corpus_sha256"),
 ]
-SCORES = ("accuracy", "precision", "recall", "f1")
+ORDER = ("precision", "recall", "f1")
 
 
 @dataclass(frozen=True)
 class Results:
-    """The scores of an experiment: `frame` is tidy, a row a score; `counts[language][model]` is [sentences, 3]."""
+    """The scores of an experiment: `frame` is tidy, one row per score; `counts[language][model]` is [sentences, 3]."""
 
     experiment: Experiment
     frame: pd.DataFrame
@@ -43,7 +41,7 @@ class Results:
 
     @property
     def main(self) -> pd.DataFrame:
-        """The main score alone: one row a model and language."""
+        """The main score alone: one row per model and language."""
         return self.frame[self.frame["main"]]
 
 
@@ -67,7 +65,7 @@ def read_scores(results: Path, experiment: Experiment) -> Results:
         if not path.exists():
             missing += [str(path.relative_to(results))] if needed else []
             continue
-        record = read_record(path, model, target.language)
+        record = read_record(path, model.name, target.language)
         rows += _rows(record, model, target)
         counts.setdefault(target.language, {})[model.name] = read_counts(record, where=str(path))
         if "known_types" in record:
@@ -78,21 +76,8 @@ def read_scores(results: Path, experiment: Experiment) -> Results:
     return Results(experiment, frame, counts, calibration, missing, known_types)
 
 
-def read_record(path: Path, model: Model, language: str) -> dict[str, Any]:
-    """Read one metrics JSON; raise MismatchError where it is of another model, language or format."""
-    record = read_json(path)
-    wanted = {"format": FORMAT, "kind": "metrics", "model": model.name, "language": language}
-    for name, value in wanted.items():
-        if not isinstance(record, dict) or record.get(name) != value:
-            found = record.get(name) if isinstance(record, dict) else record
-            raise MismatchError(
-                f"{name} is {found!r}, needed is {value!r}", where=str(path), hint="Delete it and evaluate again."
-            )
-    return record
-
-
 def _rows(record: dict[str, Any], model: Model, target: TestLanguage) -> Iterator[dict[str, Any]]:
-    """Yield one row a score, over all labels (label "") and for each label."""
+    """Yield one row per score, over all labels (label "") and for each label; `NAME:f1` is one of a further metric."""
     head = {
         "model": model.name,
         "kind": model.kind,
@@ -108,9 +93,21 @@ def _rows(record: dict[str, Any], model: Model, target: TestLanguage) -> Iterato
         "words": record["words"],
         "corpus_sha256": record.get("corpus_sha256") or "",
     }
+    for row in _values(record):
+        yield {**head, **row, "main": not row["label"] and row["score"] == record["score"]}
+    for metric, further in record.get("further", {}).items():
+        for row in _values(further):
+            yield {**head, **row, "score": f"{metric}:{row['score']}", "main": False}
+
+
+def _values(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield label, score, value and support of each value of one metric."""
     for label, part in [("", record), *record["per_label"].items()]:
-        for name in SCORES:
-            if name in part:
-                main = not label and name == record["score"]
-                value = {"label": label, "score": name, "value": part[name], "support": part["support"], "main": main}
-                yield {**head, **value}
+        values = {name: value for name, value in part.items() if isinstance(value, float)}  # counts are integers
+        for name in sorted(values, key=_place):
+            yield {"label": label, "score": name, "value": values[name], "support": part["support"]}
+
+
+def _place(score: str) -> tuple[int, str]:
+    """Return where a score stands among those of a metric: the usual order, then others by name."""
+    return (ORDER.index(score) if score in ORDER else len(ORDER), score)

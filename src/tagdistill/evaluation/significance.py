@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 DRAWS = 1000
-CELLS = 4_000_000  # of a block of resampling weights: 32 MB
+MAX_BLOCK_CELLS = 4_000_000  # of a block of resampling weights: 32 MB
 Draws = NDArray[np.float64]  # [draws + 1]: the score of the whole test set, then that of every draw
 
 
@@ -36,19 +36,21 @@ class Interval:
 
     @property
     def above_zero(self) -> bool:
+        """Whether the whole interval lies above 0."""
         return self.low > 0
 
     @property
     def below_zero(self) -> bool:
+        """Whether the whole interval lies below 0."""
         return self.high < 0
 
 
 class Bootstrap:
     """Scores of many models on resampled test sets: within a language all models see the same draws (paired).
 
-    `counts[language][model]` is [sentences, 3], see `metrics.sentence_counts`. A language's draws depend on its name
-    and on `seed` alone, so that adding a language or a model changes no other number. Raises MismatchError where two
-    models were scored on different sentences.
+    `counts[language][model]` is [sentences, 3], see `data.span_counts`. A language's draws depend on its name and on
+    `seed` alone, so that adding a language or a model changes no other number. Raises MismatchError where two models
+    were scored on different sentences.
     """
 
     def __init__(self, counts: Mapping[str, Mapping[str, Counts]], *, draws: int = DRAWS, seed: int = 0) -> None:
@@ -57,11 +59,13 @@ class Bootstrap:
 
     def score(self, models: Sequence[str], language: str) -> Draws:
         """Return the mean score of some models (the seeds of one system) in each draw."""
-        return np.mean([self._language(language)[model] for model in models], axis=0)
+        draws: Draws = np.mean([self._language(language)[model] for model in models], axis=0)
+        return draws
 
     def macro(self, models: Mapping[str, Sequence[str]]) -> Draws:
         """Return the mean over languages of each language's mean score over its models."""
-        return np.mean([self.score(names, language) for language, names in models.items()], axis=0)
+        draws: Draws = np.mean([self.score(names, language) for language, names in models.items()], axis=0)
+        return draws
 
     def _language(self, language: str) -> dict[str, Draws]:
         if language not in self._scores:
@@ -89,7 +93,7 @@ def resample(counts: Sequence[Counts], *, draws: int = DRAWS, seed: int = 0) -> 
     sentences = len(table)
     generator = np.random.default_rng(seed)
     totals = [table.sum(axis=0, keepdims=True)]
-    block = max(1, CELLS // sentences)
+    block = max(1, MAX_BLOCK_CELLS // sentences)
     for start in range(0, draws, block):
         rows = min(block, draws - start)
         chosen = generator.integers(sentences, size=(rows, sentences)) + np.arange(rows)[:, None] * sentences
@@ -103,11 +107,6 @@ def interval(draws: Draws) -> Interval:
     sample = draws[1:][np.isfinite(draws[1:])]
     low, high = np.percentile(sample, [2.5, 97.5]) if sample.size else (math.nan, math.nan)
     return Interval(float(draws[0]), float(low), float(high))
-
-
-def clearly_better(teachers: Draws, baseline: Draws) -> bool:
-    """Return whether the lower bound of the paired difference is above 0."""
-    return interval(teachers - baseline).above_zero
 
 
 def share(part: Draws, whole: Draws) -> Interval:

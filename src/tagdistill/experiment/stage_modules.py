@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tagdistill.crf.kernels.selection import modules as kernel_modules
 from tagdistill.data.readers.read import format_of
 from tagdistill.data.sources.source import load_source
+from tagdistill.settings.metrics import metric_modules
 from tagdistill.settings.names import FORMATS, PROVIDERS, SOURCES, module_of
 from tagdistill.settings.objectives import OBJECTIVES
 
@@ -74,8 +75,8 @@ class StageModules:
         return TARGETS, *self._kernels
 
     def evaluate(self) -> Modules:
-        """Return the modules for evaluating a model."""
-        return EVALUATE, *self._kernels
+        """Return the modules for evaluating a model: the metrics of the task are loaded by name."""
+        return EVALUATE, *metric_modules(self.runs.experiment.task), *self._kernels
 
     def report(self) -> Modules:
         """Return the modules for the report."""

@@ -11,7 +11,8 @@ from tagdistill import __version__
 from tagdistill.artifacts.files import read_json, write_text
 from tagdistill.errors import DataError
 from tagdistill.evaluation.analysis import Analysis
-from tagdistill.evaluation.scores import metrics_path, read_record, read_scores
+from tagdistill.evaluation.metrics_file import read_record
+from tagdistill.evaluation.scores import metrics_path, read_scores
 from tagdistill.evaluation.significance import DRAWS
 from tagdistill.evaluation.tables import in_language, write_tables, zero_shot
 from tagdistill.evaluation.variants import KINDS, Variant, variants
@@ -84,7 +85,7 @@ def read_metrics(results: Path, experiment: Experiment, model: Model) -> list[di
     paths = {
         target.language: metrics_path(results, model, target.language) for target in Runs(experiment).test_languages
     }
-    return [read_record(path, model, language) for language, path in paths.items() if path.exists()]
+    return [read_record(path, model.name, language) for language, path in paths.items() if path.exists()]
 
 
 def _about_encoder(folder: Path | None) -> dict[str, Any] | None:

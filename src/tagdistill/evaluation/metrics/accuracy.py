@@ -1,0 +1,30 @@
+"""Accuracy of tags: the share of words whose tag is right, as in the CoNLL shared tasks and Universal Dependencies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from tagdistill.evaluation.metric import MetricResult, percent
+
+if TYPE_CHECKING:
+    from tagdistill.data.span_counts import Sentences
+
+
+def score(gold: Sentences, predicted: Sentences) -> MetricResult:
+    """Return the accuracy over all words, and for each gold tag over its own words."""
+    true, ours = list(chain.from_iterable(gold)), list(chain.from_iterable(predicted))
+    support = Counter(true)
+    correct = Counter(tag for tag, other in zip(true, ours, strict=True) if tag == other)
+    return MetricResult(
+        score="accuracy",
+        scorer="tagdistill",
+        scheme="tags",
+        values={"accuracy": percent(correct.total(), support.total())},
+        support=support.total(),
+        per_label={
+            tag: {"accuracy": percent(correct[tag], number), "support": number}
+            for tag, number in sorted(support.items())
+        },
+    )
