@@ -71,7 +71,7 @@ rule encode:
         encoder=encoder_option,
         text=lambda w: PLAN.specs.tokens(w.lang, w.split),
         sha256=lambda w: PLAN.raw_sha256(w.lang, w.split),
-        code=code_key(*PLAN.modules.encode()),
+        code=lambda w: code_key(*PLAN.modules.encode(PLAN.specs.encoders()[w.features])),
         key=lambda w: PLAN.keys.features(w.features, w.lang, w.split),
     message:
         "Compute the word vectors of {wildcards.lang}, {wildcards.split}"

@@ -25,7 +25,7 @@ rule evaluate_student:
         files=lambda w, input: files_json(named(input)),
         encoder=encoder_option,
         folders=lambda w, output: [Path(output.predictions[0]).parent, Path(output.metrics[0]).parent],
-        code=code_key(*PLAN.modules.evaluate()),
+        code=lambda w: code_key(*PLAN.modules.evaluate(f"students/{w.objective}/seed-{w.seed}")),
         key=lambda w: PLAN.keys.evaluation(f"students/{w.objective}/seed-{w.seed}"),
     message:
         "Evaluate the student {wildcards.objective}, seed {wildcards.seed}"
@@ -51,7 +51,7 @@ use rule evaluate_student as evaluate_teacher with:
         files=lambda w, input: files_json(named(input)),
         encoder=encoder_option,
         folders=lambda w, output: [Path(output.predictions[0]).parent, Path(output.metrics[0]).parent],
-        code=code_key(*PLAN.modules.evaluate()),
+        code=lambda w: code_key(*PLAN.modules.evaluate(f"teachers/{w.lang}/{w.decoder}/seed-{w.seed}")),
         key=lambda w: PLAN.keys.evaluation(f"teachers/{w.lang}/{w.decoder}/seed-{w.seed}"),
     message:
         "Evaluate the {wildcards.decoder} teacher of {wildcards.lang}, seed {wildcards.seed}"

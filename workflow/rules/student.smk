@@ -33,7 +33,7 @@ rule train_student:
         files=lambda w, input: files_json(named(input)),
         encoder=encoder_option,
         checkpoints=f"{STUDENT}/checkpoints",
-        code=lambda w: code_key(*PLAN.modules.train(w.objective)),
+        code=lambda w: code_key(*PLAN.modules.student(w.objective)),
         key=lambda w: PLAN.keys.student(w.objective, int(w.seed)),
     message:
         "Train the student {wildcards.objective}, seed {wildcards.seed}"

@@ -29,7 +29,7 @@ rule score:
         features=lambda w, input: option("--features", input.get("features", [])),
         vectors=lambda w, input: option("--vectors", input.get("vectors", [])),
         encoder=encoder_option,
-        code=code_key(*PLAN.modules.score()),
+        code=lambda w: code_key(*PLAN.modules.score(w.lang)),
         key=lambda w: PLAN.keys.scores(w.lang, w.decoder, int(w.seed), w.corpus),
     message:
         "Score the {wildcards.corpus} text of {wildcards.lang} with its {wildcards.decoder} teacher"

@@ -33,7 +33,7 @@ rule train_teacher:
         files=lambda w, input: files_json(named(input)),
         encoder=encoder_option,
         checkpoints=f"{TEACHER}/checkpoints",
-        code=code_key(*PLAN.modules.train()),
+        code=lambda w: code_key(*PLAN.modules.teacher(w.lang)),
         key=lambda w: PLAN.keys.teacher(w.lang, w.decoder, int(w.seed)),
     message:
         "Train the {wildcards.decoder} teacher of {wildcards.lang}, seed {wildcards.seed}"

@@ -76,7 +76,7 @@ class JobKeys:
         encoder = self.specs.encoders()[features]
         return _key(
             self.specs.encode(features),
-            code_key(*self.modules.encode()),
+            code_key(*self.modules.encode(encoder)),
             self.encoder(encoder),
             self.text(language, split),
         )
@@ -85,12 +85,12 @@ class JobKeys:
         """Return the key of a teacher."""
         splits = [split for split in ("train", "dev") if split in self.runs.splits(language)]
         read = self._read_by_teacher(language, [(language, split) for split in splits])
-        return _key(self.specs.teacher(language, decoder, seed), code_key(*self.modules.train()), read)
+        return _key(self.specs.teacher(language, decoder, seed), code_key(*self.modules.teacher(language)), read)
 
     def _scores(self, language: str, decoder: str, seed: int, corpus: str) -> str:
         """Return the key of the scores of a teacher on one corpus."""
         read = self._read_by_teacher(language, [(language, corpus)])
-        return _key(code_key(*self.modules.score()), self.teacher(language, decoder, seed), read)
+        return _key(code_key(*self.modules.score(language)), self.teacher(language, decoder, seed), read)
 
     def targets(self, language: str, decoder: str, corpus: str) -> str:
         """Return the key of the targets of one corpus."""
@@ -107,7 +107,7 @@ class JobKeys:
         targets = [self.targets(x, str(decoder), split) for x, split in taught if "targets" in row.needs]
         seeds = self.runs.teaching_seed
         scores = [self.scores(x, str(decoder), seeds(x), split) for x, split in taught if "scores" in row.needs]
-        spec, code = self.specs.student(objective, seed), code_key(*self.modules.train(objective))
+        spec, code = self.specs.student(objective, seed), code_key(*self.modules.student(objective))
         return _key(spec, code, self._read_by_student(pairs), targets, scores)
 
     def evaluation(self, name: str) -> str:
@@ -119,7 +119,7 @@ class JobKeys:
         else:
             key = self.teacher(model.teacher, model.decoder, model.seed)
             read = self._read_by_teacher(model.teacher, [*pairs, (model.teacher, "train")])
-        return _key(self.specs.evaluate(name), code_key(*self.modules.evaluate()), key, read)
+        return _key(self.specs.evaluate(name), code_key(*self.modules.evaluate(name)), key, read)
 
     def report(self) -> str:
         """Return the key of the report."""

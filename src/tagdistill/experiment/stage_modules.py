@@ -51,37 +51,48 @@ class StageModules:
 
     def convert_encoder(self, encoder: EncoderSettings) -> Modules:
         """Return the modules for converting an encoder: its provider is loaded by name."""
-        return CONVERT_ENCODER, module_of(PROVIDERS, encoder.provider)
+        return CONVERT_ENCODER, _provider(encoder)
 
     def convert_vectors(self) -> Modules:
         """Return the modules for converting word vectors."""
         return (CONVERT_VECTORS,)
 
-    def encode(self) -> Modules:
+    def encode(self, encoder: EncoderSettings) -> Modules:
         """Return the modules for computing features."""
-        return (ENCODE,)
+        return ENCODE, _provider(encoder)
 
-    def train(self, objective: str | None = None) -> Modules:
-        """Return the modules for training a teacher, or the student of an objective: its loss is loaded by name."""
-        own = OBJECTIVES[objective].modules if objective else ()
-        return TRAIN, *own, *self._kernels
+    def teacher(self, language: str) -> Modules:
+        """Return the modules for training the teacher of a language."""
+        return TRAIN, _provider(self.runs.teacher_encoder(language)), *self._kernels
 
-    def score(self) -> Modules:
-        """Return the modules for scoring a corpus with a teacher."""
-        return SCORE, *self._kernels
+    def student(self, objective: str) -> Modules:
+        """Return the modules for training the student of an objective: its loss is loaded by name."""
+        return TRAIN, *OBJECTIVES[objective].modules, _provider(self.runs.experiment.encoder), *self._kernels
+
+    def score(self, language: str) -> Modules:
+        """Return the modules for scoring a corpus with the teacher of its language."""
+        return SCORE, _provider(self.runs.teacher_encoder(language)), *self._kernels
 
     def targets(self) -> Modules:
         """Return the modules for exporting targets."""
         return TARGETS, *self._kernels
 
-    def evaluate(self) -> Modules:
-        """Return the modules for evaluating a model: the metrics of the task are loaded by name."""
-        return EVALUATE, *metric_modules(self.runs.experiment.task), *self._kernels
+    def evaluate(self, model: str) -> Modules:
+        """Return the modules for evaluating a model, given by its name: the metrics of the task are loaded by name."""
+        teacher = self.runs.models[model].teacher
+        encoder = self.runs.teacher_encoder(teacher) if teacher else self.runs.experiment.encoder
+        return EVALUATE, *metric_modules(self.runs.experiment.task), _provider(encoder), *self._kernels
 
     def report(self) -> Modules:
-        """Return the modules for the report."""
-        return (REPORT,)
+        """Return the modules for the report: it asks the source of each language for its licence."""
+        sources = {module_of(SOURCES, language.source) for language in self.runs.languages.values()}
+        return REPORT, *sorted(sources)
 
     def export(self) -> Modules:
         """Return the modules for exporting a student."""
-        return (EXPORT,)
+        return EXPORT, _provider(self.runs.experiment.encoder)
+
+
+def _provider(encoder: EncoderSettings) -> str:
+    """Return the module of an encoder's provider, which is loaded by name."""
+    return module_of(PROVIDERS, encoder.provider)
