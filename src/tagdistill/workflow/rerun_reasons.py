@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +10,9 @@ if TYPE_CHECKING:
 
 FOLLOWS = "follows from the above"
 NOT_THERE = "not there yet"
+KEY = 16  # hexadecimal digits of a key: it follows from what a job reads
+HASHES = {12: "tagdistill's code changed", 64: "the data file changed", KEY: FOLLOWS}
+MAX_SETTING = 20  # characters
 ALONE = {"export_targets": "distill.k"}  # rules whose one setting is no JSON
 REASONS = (
     ("Params have changed", None),
@@ -41,22 +43,31 @@ def _changes(reason: str, rule: str) -> str:
     if "languages" in keys:  # the others say the same again
         keys = [key for key in keys if not key.endswith("_languages")]
     if keys:
-        told = [f"{key}: {_short(old.get(key))} → {_short(new.get(key))}" for key in keys]
-        return "; ".join(told[:2]) + (f" and {len(told) - 2} more" if len(told) > 2 else "")
-    # What is left: hashes of files and of our own code, long and short hexadecimal words.
-    codes = [re.findall(r"\b[0-9a-f]{12}\b", text) for text in (before, now)]
-    if codes[1] and codes[0] != codes[1]:
-        return "tagdistill's code changed"
-    sums = [set(re.findall(r"\b[0-9a-f]{64}\b", text)) for text in (before, now)]
-    if sums[0] != sums[1]:
-        return "the data file changed"
-    made_from = [re.findall(r"\b[0-9a-f]{16}\b", text) for text in (before, now)]
-    if made_from[0] != made_from[1]:  # what it is made from, and nothing of its own
-        return FOLLOWS
-    single = [text.strip() for text in (before, now)]
-    if max(map(len, single)) > 20:
+        changes = [f"{key}: {_short(old.get(key))} → {_short(new.get(key))}" for key in keys]
+        return "; ".join(changes[:2]) + (f" and {len(changes) - 2} more" if len(changes) > 2 else "")
+    return _changed_words(before, now, rule)
+
+
+def _changed_words(before: str, now: str, rule: str) -> str:
+    """Say what changed among parameters that are no JSON: checksums, hashes of code, keys, and single settings."""
+    words = [{word.strip(" '\"") for word in text.split(",")} for text in (before, now)]
+    hashes = {size: [{word for word in side if _is_hash(word, size)} for side in words] for size in HASHES}
+    for size, meaning in HASHES.items():
+        if size != KEY and hashes[size][0] != hashes[size][1]:
+            return meaning
+    single = [
+        " ".join(sorted(word for word in side if word and not any(_is_hash(word, size) for size in HASHES)))
+        for side in words
+    ]
+    if single[0] == single[1]:
+        return HASHES[KEY]
+    if max(map(len, single)) > MAX_SETTING:
         return "reads other files than before"
     return f"{ALONE.get(rule, 'a setting')}: {single[0]} → {single[1]}"
+
+
+def _is_hash(word: str, size: int) -> bool:
+    return len(word) == size and not set(word) - set("0123456789abcdef")
 
 
 def _objects(text: str) -> Iterator[Any]:
