@@ -59,7 +59,7 @@ def test_a_plan_says_why_targets_are_made_again_and_that_code_changed(finished: 
     edited = finished.copy(tmp_path / "project")
     edited.sources = edited.path / "src"
     with (edited.path / "src/tagdistill/reporting/report.py").open("a", encoding="utf-8") as file:
-        file.write("# edited\n")
+        file.write("\nEDITED = True\n")
     assert "tagdistill's code changed" in row(told(edited, "plan", str(edited.write(experiment()))), "report")
 
 
