@@ -30,8 +30,8 @@ finally:
 """
 # What reads a job's arguments: it hands values to the stage and computes nothing of a result.
 COMMAND_LINE = ("tagdistill.cli", "tagdistill.experiment")
-# Tables: a job's settings hold the row that it uses.
-TABLES = ("tagdistill.settings.objectives",)
+# Tables: the row that a job uses is in its settings, or is given as modules.
+TABLES = ("tagdistill.settings.metrics", "tagdistill.settings.objectives")
 # What the command line imports of chains: how their errors are worded, and the names of kernels.
 LIGHT_CRF = {f"tagdistill.crf{name}" for name in ("", ".errors", ".kernels", ".kernels.selection")}
 # The rules, and the modules of the job that is looked at.

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 PACKAGE = "tagdistill"
 ROOT = Path(tagdistill.__file__).parent
-# Tables of all that there is. A job's own settings hold the row that it uses, so a new row changes no other job.
-TABLES = frozenset({"tagdistill.settings.objectives"})
+# Tables of all that there is. The row that a job uses is in its settings, or is given as modules: a new row changes no
+# other job.
+TABLES = frozenset({"tagdistill.settings.metrics", "tagdistill.settings.objectives"})
 NO_DATA = frozenset({"py.typed"})
 
 
