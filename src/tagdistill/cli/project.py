@@ -86,7 +86,8 @@ def plan(
     """
     from tagdistill.experiment.config import read_experiment
     from tagdistill.experiment.plan import Plan
-    from tagdistill.workflow.forecast import dry_run, forecast
+    from tagdistill.workflow.dry_run import dry_run
+    from tagdistill.workflow.forecast import forecast
 
     arguments = list(targets or [])
     if config:
