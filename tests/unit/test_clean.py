@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import yaml
 
 from tagdistill.experiment.config import read_experiment
 from tagdistill.experiment.plan import Plan
-from tagdistill.workflow.cleanup import configs_in_use, find_configs, unused
+from tagdistill.workflow import estimates
+from tagdistill.workflow.cleanup import Unused, configs_in_use, find_configs, unused
+from tagdistill.workflow.cleanup_text import describe
 
 CONFIG = {
     "name": "study",
@@ -97,3 +100,67 @@ def test_a_config_that_is_named_is_looked_at_beside_those_of_the_project_never_i
     both, told = configs_in_use([mine, project / "config/../config/study.yaml"], project)
     assert [x.path.parts[-3] for x in unused(both, project)] == ["gone"]
     assert told == f"looked at 1 config in config/ and beside it, and {mine}"
+
+
+def sized(path: Path, text: str = "x" * 1000) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def caches(tmp_path: Path) -> list[Unused]:
+    """An encoder, two downloads, word vectors and the features of two splits."""
+    estimates._benchmarks.cache_clear()
+    store = tmp_path / "results/gone/features/key-tap6-mean"
+    for split in ("train", "test"):
+        sized(store / f"fr/{split}.safetensors")
+    sized(store / "fr/.train.safetensors.12.tmp")
+    files = {"convert_encoder": "encoders/e", "fetch": "data/ud/A", "convert_vectors": "vectors/v"}
+    made = [Unused(sized(tmp_path / "resources" / x / "file").parent, "why", stage) for stage, x in files.items()]
+    more = Unused(sized(tmp_path / "resources/data/hub/file").parent, "why", "fetch")
+    return [*made, more, Unused(store, "why", "encode"), Unused(sized(tmp_path / "results/.x.1.tmp"), "left")]
+
+
+def test_what_a_run_would_make_again_and_how_long_it_took(caches: list[Unused], tmp_path: Path):
+    lines = describe(caches, tmp_path)
+    assert lines[0] == "     1 kB  resources/encoders/e  (why)" and len(lines) == len(caches) + 1
+    told = "a run that needs them again: downloads of 2 kB, 1 convert_encoder job, 1 convert_vectors job, 2 encode jobs"
+    assert lines[-1] == f"{told} (time unknown)"
+    for split, seconds in (("train", 90), ("test", 30)):
+        sized(tmp_path / f"benchmarks/gone/encode/key-tap6-mean-fr-{split}.tsv", f"s\tx\n{seconds}\t0\n")
+    estimates._benchmarks.cache_clear()
+    assert describe(caches, tmp_path)[-1] == f"{told} (about 2 min 0 s)"
+
+
+def test_what_a_killed_job_left_is_never_made_again(caches: list[Unused], tmp_path: Path):
+    assert describe(caches[-1:], tmp_path) == ["     1 kB  results/.x.1.tmp  (left)"]
+    assert describe([], tmp_path) == []
+
+
+def test_models_that_still_need_something_are_warned_of(tmp_path: Path):
+    from tagdistill.encoders.keys import encoder_key, feature_key
+    from tagdistill.encoders.vectors import vectors_key
+    from tagdistill.settings.encoder import WordEncoder
+
+    settings = WordEncoder.model_validate({"provider": "wheel", "vectors": {"name": "wiki.fr"}})
+    config = json.dumps({"encoder": settings.model_dump(mode="json")})
+    for seed in (0, 1):
+        sized(tmp_path / f"results/gone/teachers/fr/crf/seed-{seed}/model/config.json", config)
+    sized(tmp_path / "results/other/students/posterior/seed-0/model/config.json", config)
+    sized(tmp_path / "results/other/students/posterior/seed-1/model/config.json", "{broken")
+    assert settings.vectors
+    folders = {
+        "convert_encoder": f"resources/encoders/{encoder_key(settings)}",
+        "convert_vectors": f"resources/vectors/{vectors_key(settings.vectors)}",
+        "encode": f"results/gone/features/{feature_key(settings)}/fr",
+    }
+    found = [Unused(sized(tmp_path / folder / "file").parent, "why", stage) for stage, folder in folders.items()]
+    both = "2 models in results/gone, 1 model in results/other"
+    assert [line for line in describe(found, tmp_path) if line.startswith("warning")] == [
+        f"warning: {folders['convert_encoder']} is still needed by {both}, for labelling new text",
+        f"warning: {folders['convert_vectors']} is still needed by {both}, for labelling new text",
+        f"warning: {folders['encode']} is still needed by 2 models in results/gone, for training or scoring them again",
+    ]
+    other = Unused(sized(tmp_path / "resources/encoders/another/file").parent, "why", "convert_encoder")
+    assert not [line for line in describe([other], tmp_path) if line.startswith("warning")]

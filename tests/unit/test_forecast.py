@@ -17,7 +17,11 @@ MISSING = "Missing output files: x"
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for name, value in {"mine/encode/k-en-train": 40, "mine/encode/k-fr-train": 80, "other/prepare/en-train": 6}.items():
+    for name, value in {
+        "mine/encode/k-en-train": 40,
+        "mine/encode/k-fr-train": 80,
+        "other/prepare/en-train": 6,
+    }.items():
         write(f"benchmarks/{name}.tsv", f"s\th:m:s\n{value}\t0\n")
     for cached in (estimates._benchmarks, estimates._sizes):
         cached.cache_clear()

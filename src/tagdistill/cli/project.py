@@ -113,13 +113,12 @@ def clean(
     """
     from tagdistill.formatting import disk
     from tagdistill.workflow.cleanup import configs_in_use, remove, unused
+    from tagdistill.workflow.cleanup_text import describe
 
     here = Path.cwd()
     in_use, looked_at = configs_in_use(configs or (), here)
     found = unused(in_use, here, root)
-    typer.echo(looked_at)
-    for item in found:
-        typer.echo(f"{disk(item.size):>9}  {item.path.relative_to(here)}  ({item.why})")
+    typer.echo("\n".join([looked_at, *describe(found, here)]))
     total = disk(sum(item.size for item in found))
     if not found:
         typer.echo("Nothing: every encoder, download and feature store is used by a config.")
@@ -127,7 +126,7 @@ def clean(
         remove(found, here)
         typer.echo(f"removed: {total}")
     else:
-        typer.echo(f"{total} may go, and is made again when a run needs it. Remove it: tagdistill clean --yes")
+        typer.echo(f"{total} may go. Remove it: tagdistill clean --yes")
 
 
 @app.command(rich_help_panel=RESULTS)

@@ -1,6 +1,6 @@
 """Caches that no config uses any more: encoders, downloads, feature stores, and what killed jobs left behind.
 
-All of them are made anew when a run needs them. Models, scores, targets, predictions and reports are never listed.
+All of them are made again when a run needs them. Models, scores, targets, predictions and reports are never listed.
 """
 
 from __future__ import annotations
@@ -26,19 +26,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-OLD = 24 * 3600  # seconds
-LEFT = re.compile(r"\..+\.(\d+)\.(tmp|old)\Z")  # `files.atomic_path` writes beside its target, under such a name
+MIN_AGE = 24 * 3600  # seconds, of what a killed job left
+LEFTOVER = re.compile(r"\..+\.(\d+)\.(tmp|old)\Z")  # `files.atomic_path` writes beside its target, under such a name
 
 
 @dataclass(frozen=True)
 class Unused:
-    """Something that may go: a file or folder below results/ or resources/, and why."""
+    """Something that may go: a file or folder below results/ or resources/, why, and the stage that makes it again."""
 
     path: Path
     why: str
+    stage: str = ""  # none for what a killed job left
 
     @property
     def size(self) -> int:
+        """Its bytes."""
         return folder_size(self.path)
 
 
@@ -48,7 +50,7 @@ def find_configs(folder: Path) -> list[Path]:
 
 
 def configs_in_use(named: Iterable[Path], project: Path) -> tuple[list[Path], str]:
-    """Return the config files of a project and those named beside them, each once, and words that say which."""
+    """Return the config files of a project and those named besides, each once, and a line that says which."""
     own = find_configs(project)
     known = {path.resolve() for path in own}
     more = list({path.resolve(): path for path in named if path.resolve() not in known}.values())
@@ -66,7 +68,7 @@ def unused(configs: Iterable[Path], project: Path, root: str | None = None) -> l
         *_downloads(plans, project),
         *_vectors(plans, project),
         *_features(plans, project),
-        *_left(project),
+        *_leftovers(project),
     ]
     own = {path for plan in plans for path in _users_own(plan, project)}
     return [item for item in found if _is_ours(item.path, project) and not _touches(item.path, own)]
@@ -77,7 +79,7 @@ def _plan(path: Path, project: Path, root: str | None) -> Plan:
 
 
 def _users_own(plan: Plan, project: Path) -> Iterator[Path]:
-    """Yield the files and folders that a config names, wherever they lie: nothing here makes them anew."""
+    """Yield the files and folders that a config names, wherever they lie: no job makes them again."""
     pairs = ((language, split) for language in plan.runs.languages for split in plan.runs.splits(language))
     raw = (plan.raw(*pair) for pair in pairs if plan.runs.languages[pair[0]].given(pair[1]))
     vectors = (plan.local.vectors_source(key) for key in plan.specs.vectors())
@@ -97,7 +99,7 @@ def _encoders(plans: list[Plan], project: Path) -> Iterator[Unused]:
     for path in _children(project / "resources" / "encoders"):
         kept = path.name in used or path.name.startswith((".", "path-") if away else ".")
         if not kept and (path / RECORD).is_file():  # a model that somebody put there has none
-            yield Unused(path, "no config uses this encoder")
+            yield Unused(path, "no config uses this encoder", "convert_encoder")
 
 
 def _downloads(plans: list[Plan], project: Path) -> Iterator[Unused]:
@@ -116,14 +118,14 @@ def _downloads(plans: list[Plan], project: Path) -> Iterator[Unused]:
         if folder in kept:
             yield from _outside(folder, kept)
         elif folder.is_dir():
-            yield Unused(folder, "no config reads this download")
+            yield Unused(folder, "no config reads this download", "fetch")
 
 
 def _vectors(plans: list[Plan], project: Path) -> Iterator[Unused]:
     used = {key for plan in plans for key in plan.specs.vectors()}
     for path in _children(project / VECTORS):
         if path.name not in used and not path.name.startswith(".") and (path / RECORD).is_file():
-            yield Unused(path, "no config uses these word vectors")
+            yield Unused(path, "no config uses these word vectors", "convert_vectors")
 
 
 def _outside(folder: Path, kept: set[Path]) -> Iterator[Unused]:
@@ -135,7 +137,7 @@ def _outside(folder: Path, kept: set[Path]) -> Iterator[Unused]:
         if child in kept:
             yield from _outside(child, kept)
         elif child.is_dir():
-            yield Unused(child, "no config reads this download")
+            yield Unused(child, "no config reads this download", "fetch")
 
 
 def _features(plans: list[Plan], project: Path) -> Iterator[Unused]:
@@ -147,24 +149,26 @@ def _features(plans: list[Plan], project: Path) -> Iterator[Unused]:
     for experiment in _children(project / "results"):
         for store in _children(experiment / "features"):
             if experiment.name not in keys:
-                yield Unused(store, f"no config looked at is named {experiment.name!r}")
+                yield Unused(store, f"no config looked at is named {experiment.name!r}", "encode")
             elif store.name not in keys[experiment.name]:
-                yield Unused(store, f"the config {experiment.name!r} reads other layers or another encoder")
+                why = f"the config {experiment.name!r} reads other layers or another encoder"
+                yield Unused(store, why, "encode")
             else:
-                gone = (x for x in _children(store) if x.name not in languages[experiment.name])
-                yield from (Unused(x, f"the config {experiment.name!r} has no such language") for x in gone)
+                why = f"the config {experiment.name!r} has no such language"
+                gone = (folder for folder in _children(store) if folder.name not in languages[experiment.name])
+                yield from (Unused(folder, why, "encode") for folder in gone)
 
 
-def _left(project: Path) -> Iterator[Unused]:
+def _leftovers(project: Path) -> Iterator[Unused]:
     for top in ("results", "resources"):
         for path in sorted((project / top).rglob(".*")):
             # It may be of a job on another machine, which this one cannot see.
-            if (match := LEFT.match(path.name)) and _is_old(path) and not _is_running(int(match[1])):
+            if (match := LEFTOVER.match(path.name)) and _is_old(path) and not _is_running(int(match[1])):
                 yield Unused(path, "left by a job that was killed")
 
 
 def _is_old(path: Path) -> bool:
-    return time.time() - path.lstat().st_mtime > OLD
+    return time.time() - path.lstat().st_mtime > MIN_AGE
 
 
 def _is_running(pid: int) -> bool:
@@ -188,7 +192,7 @@ def _is_ours(path: Path, project: Path) -> bool:
 
 
 def remove(found: Iterable[Unused], project: Path) -> None:
-    """Remove what `unused` found. Raises TagdistillError while a run is going on here."""
+    """Remove what `unused` found. Raises TagdistillError while a run is going on in the project."""
     if _children(project / ".snakemake" / "locks"):
         hint = "Wait for it, or, if it was killed, run `snakemake --unlock --configfile FILE` first."
         raise TagdistillError("a run is going on in this folder", where=str(project), hint=hint)

@@ -1,4 +1,4 @@
-"""The text of `tagdistill plan`: how many jobs of each stage, why they run, how long and how much disk they may need."""
+"""The text of `tagdistill plan`: the jobs of each stage, why they run, and the time and disk they may need."""
 
 from __future__ import annotations
 

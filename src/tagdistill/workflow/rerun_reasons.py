@@ -1,4 +1,4 @@
-"""Why Snakemake runs a job again, in a person's words."""
+"""Why Snakemake runs a job again, in words for people."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ if TYPE_CHECKING:
 
 FOLLOWS = "follows from the above"
 NOT_THERE = "not there yet"
-KEY = 16  # hexadecimal digits of a key: it follows from what a job reads
-HASHES = {12: "tagdistill's code changed", 64: "the data file changed", KEY: FOLLOWS}
-MAX_SETTING = 20  # characters
-ALONE = {"export_targets": "distill.k"}  # rules whose one setting is no JSON
+KEY_DIGITS = 16  # of a key: it follows from what a job reads
+HASHES = {  # number of hexadecimal digits: what a change means
+    12: "tagdistill's code changed",
+    64: "the data file changed",
+    KEY_DIGITS: FOLLOWS,
+}
+MAX_SETTING = 20  # characters of a single setting
+MAX_VALUE = 40  # characters of a value that is shown
+MAX_REASON = 80  # characters of a reason that REASONS lacks
+MAX_CHANGES = 2  # that are shown; the rest are counted
+SINGLE_SETTINGS = {"export_targets": "distill.k"}  # rules whose one setting is no JSON
 REASONS = (
     ("Params have changed", None),
     ("Updated input files", "its input changed"),
@@ -28,15 +35,19 @@ REASONS = (
 
 
 def explain(reason: str, rule: str = "") -> str:
-    """Return why a job runs, in a person's words; of several reasons the first in REASONS."""
+    """Return why a job of a rule runs, from Snakemake's reason; of several reasons the first in REASONS.
+
+    >>> explain("Forced execution")
+    'forced'
+    """
     for start, words in REASONS:
         if start in reason:
             return words or _changes(reason, rule)
-    return reason[:80]
+    return reason[:MAX_REASON]
 
 
 def _changes(reason: str, rule: str) -> str:
-    """Say which settings changed, from the parameters before and now that Snakemake tells."""
+    """Say which settings changed, from the old and the new parameters in Snakemake's reason."""
     before, _, now = reason.partition("before: ")[2].partition(" now: ")
     old, new = (dict(pair for value in _objects(text) for pair in _flat(value)) for text in (before, now))
     keys = [key for key in {**new, **old} if old.get(key) != new.get(key)]
@@ -44,7 +55,8 @@ def _changes(reason: str, rule: str) -> str:
         keys = [key for key in keys if not key.endswith("_languages")]
     if keys:
         changes = [f"{key}: {_short(old.get(key))} → {_short(new.get(key))}" for key in keys]
-        return "; ".join(changes[:2]) + (f" and {len(changes) - 2} more" if len(changes) > 2 else "")
+        more = f" and {len(changes) - MAX_CHANGES} more" if len(changes) > MAX_CHANGES else ""
+        return "; ".join(changes[:MAX_CHANGES]) + more
     return _changed_words(before, now, rule)
 
 
@@ -53,20 +65,21 @@ def _changed_words(before: str, now: str, rule: str) -> str:
     words = [{word.strip(" '\"") for word in text.split(",")} for text in (before, now)]
     hashes = {size: [{word for word in side if _is_hash(word, size)} for side in words] for size in HASHES}
     for size, meaning in HASHES.items():
-        if size != KEY and hashes[size][0] != hashes[size][1]:
+        if size != KEY_DIGITS and hashes[size][0] != hashes[size][1]:
             return meaning
     single = [
         " ".join(sorted(word for word in side if word and not any(_is_hash(word, size) for size in HASHES)))
         for side in words
     ]
     if single[0] == single[1]:
-        return HASHES[KEY]
+        return FOLLOWS
     if max(map(len, single)) > MAX_SETTING:
         return "reads other files than before"
-    return f"{ALONE.get(rule, 'a setting')}: {single[0]} → {single[1]}"
+    return f"{SINGLE_SETTINGS.get(rule, 'a setting')}: {single[0]} → {single[1]}"
 
 
 def _is_hash(word: str, size: int) -> bool:
+    """Return whether a word is a hexadecimal number of `size` digits."""
     return len(word) == size and not set(word) - set("0123456789abcdef")
 
 
@@ -85,6 +98,7 @@ def _objects(text: str) -> Iterator[Any]:
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the settings in nested mappings, each with its path, such as `settings.updates`."""
     if isinstance(value, dict) and value:
         for key, item in value.items():
             yield from _flat(item, f"{path}.{key}" if path else str(key))
@@ -93,5 +107,7 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _short(value: Any) -> str:
-    text = "none" if value is None else json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    if value is None:
+        return "none"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MAX_VALUE else f"{text[: MAX_VALUE - 3]}..."
