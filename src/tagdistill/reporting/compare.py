@@ -15,6 +15,7 @@ from tagdistill.errors import TagdistillError
 from tagdistill.evaluation.comparison import Difference, Pair, read_side
 from tagdistill.evaluation.significance import DRAWS
 from tagdistill.evaluation.tables import MISSING
+from tagdistill.reporting.charts import chart_of
 from tagdistill.reporting.figures import BLUE, GREY, ROW, WIDTH, svg
 from tagdistill.reporting.headline import Number, difference
 from tagdistill.reporting.html import Field, Head, Table, plain_table, render
@@ -135,10 +136,10 @@ def _figure(pair: Pair) -> alt.TopLevelMixin:
     panels = []
     for group in dict.fromkeys(row["group"] for row in rows):
         part = [row for row in rows if row["group"] == group]
-        every = alt.Chart(alt.Data(values=part))
+        every = chart_of(part)
         y = alt.Y("system:N", sort=[str(row["system"]) for row in part], title=None)
         x = alt.X("value:Q", title=f"{pair.second.name} less {pair.first.name}, points (95 % interval)")
-        zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=GREY, strokeDash=[4, 4]).encode(x="zero:Q")
+        zero = chart_of([{"zero": 0}]).mark_rule(color=GREY, strokeDash=[4, 4]).encode(x="zero:Q")
         lines = every.mark_rule(color=BLUE, strokeWidth=2).encode(x="low:Q", x2="high:Q", y=y)
         dots = every.mark_circle(color=BLUE, size=70, opacity=1).encode(x=x, y=y)
         layers = alt.layer(zero, lines, dots)

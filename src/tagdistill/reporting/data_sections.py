@@ -9,6 +9,7 @@ import altair as alt
 
 from tagdistill.evaluation.tables import MISSING
 from tagdistill.evaluation.variants import Variant, repeated_sentences
+from tagdistill.reporting.charts import chart_of
 from tagdistill.reporting.html import Field, Head, Table, plain_table
 from tagdistill.settings.language import SPLITS
 
@@ -110,7 +111,7 @@ def _lengths(reports: Reports) -> Any:
         return None
     names = [name for _, name in sorted(set(order))]
     color = alt.Color("words:N", sort=names, scale=alt.Scale(domain=names, scheme="viridis"), title="words")
-    chart = alt.Chart(alt.Data(values=rows)).mark_bar(height=ROW - 5)
+    chart = chart_of(rows).mark_bar(height=ROW - 5)
     return chart.encode(
         x=alt.X("share:Q", title="sentences by length, per cent", scale=alt.Scale(domain=[0, 100], nice=False)),
         y=alt.Y("language:N", sort=list(reports), title=None),
@@ -128,7 +129,7 @@ def _repeats(reports: Reports) -> Any:
             rows.append({"language": language, "share": share, "text": f"{len(places):,} of {facts['sentences']:,}"})
     if not rows:
         return None
-    every = alt.Chart(alt.Data(values=rows))
+    every = chart_of(rows)
     most = max(row["share"] for row in rows)
     x = alt.X(
         "share:Q",

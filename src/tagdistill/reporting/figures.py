@@ -10,6 +10,7 @@ import altair as alt
 
 from tagdistill.artifacts.files import write_text
 from tagdistill.formatting import duration
+from tagdistill.reporting.charts import chart_of
 from tagdistill.reporting.data_sections import Reports, data_figure
 
 if TYPE_CHECKING:
@@ -74,8 +75,9 @@ def _own_ids(text: str, name: str) -> str:
 
 def nothing(why: str) -> alt.Chart:
     """Return a figure that holds a sentence instead of data."""
-    mark = alt.Chart(alt.Data(values=[{"text": why}])).mark_text(color=GREY, fontSize=13)
-    return mark.encode(text="text:N").properties(width=WIDTH, height=40)
+    mark = chart_of([{"text": why}]).mark_text(color=GREY, fontSize=13)
+    figure: alt.Chart = mark.encode(text="text:N").properties(width=WIDTH, height=40)
+    return figure
 
 
 def averages(analysis: Analysis, key: str) -> alt.TopLevelMixin | None:
@@ -88,13 +90,13 @@ def averages(analysis: Analysis, key: str) -> alt.TopLevelMixin | None:
     y = alt.Y("system:N", sort=order, title=None)
     x = alt.X("value:Q", title=f"{name}, per cent", scale=alt.Scale(zero=False, padding=12), axis=alt.Axis(tickCount=6))
     colour = alt.Color("kind:N", scale=alt.Scale(domain=["student", "teacher"], range=[BLUE, ORANGE]), legend=None)
-    dots = alt.Chart(alt.Data(values=seeds)).mark_circle(size=45, opacity=0.45).encode(x=x, y=y, color=colour)
-    every = alt.Chart(alt.Data(values=means))
+    dots = chart_of(seeds).mark_circle(size=45, opacity=0.45).encode(x=x, y=y, color=colour)
+    every = chart_of(means)
     ticks = every.mark_tick(thickness=3, size=16).encode(x=x, y=y, color=colour)
     spread = every.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour)
     layers = [dots, spread, ticks]
     if base := [row for row in means if row["system"] == "baseline"]:
-        line = alt.Chart(alt.Data(values=base)).mark_rule(strokeDash=[4, 4], color=GREY)
+        line = chart_of(base).mark_rule(strokeDash=[4, 4], color=GREY)
         layers.insert(0, line.encode(x="value:Q"))
     return alt.layer(*layers).properties(width=HALF, height=ROW * len(order))
 
@@ -125,7 +127,7 @@ def gap_closed(analysis: Analysis) -> alt.TopLevelMixin | None:
     if not rows:
         return nothing("No gap to close: the teachers are not clearly better.") if gaps else None
     y = alt.Y("system:N", sort=[row["system"] for row in rows], title=None)
-    every = alt.Chart(alt.Data(values=rows))
+    every = chart_of(rows)
     x = alt.X("value:Q", title="gap closed on average, per cent (95 % interval)")
     bars = every.mark_bar(color=BLUE, opacity=0.75, height=14).encode(x=x, y=y)
     lines = every.mark_rule(color=ORANGE, strokeWidth=2).encode(x="low:Q", x2="high:Q", y=y)
@@ -158,13 +160,14 @@ def _add_curves(panels: dict[str, Rows], run: Run) -> None:
 def _curves(title: str, rows: Rows, order: list[str]) -> alt.Chart:
     logarithmic = title == "loss" and all(row["value"] > 0 for row in rows)
     scale = alt.Scale(type="log", nice=False) if logarithmic else alt.Scale(zero=title == "teacher weight")
-    chart = alt.Chart(alt.Data(values=rows)).mark_line(strokeWidth=1.4, opacity=0.8, clip=True)
-    return chart.encode(
+    chart = chart_of(rows).mark_line(strokeWidth=1.4, opacity=0.8, clip=True)
+    curves: alt.Chart = chart.encode(
         x=alt.X("update:Q", title="updates"),
         y=alt.Y("value:Q", title=title, scale=scale, axis=alt.Axis(tickCount=5)),
         color=alt.Color("objective:N", sort=order, scale=alt.Scale(domain=order, scheme="tableau10"), title=None),
         detail="run:N",
     ).properties(width=WIDTH, height=90 if title == "teacher weight" else 150)
+    return curves
 
 
 def teachers(analysis: Analysis) -> alt.TopLevelMixin | None:
@@ -183,7 +186,7 @@ def _heat(analysis: Analysis, decoder: str) -> Any:
     languages = [t.language for t in analysis.targets if any(t.language in scores for scores in matrix.values())]
     middle = (min(row["value"] for row in rows) + max(row["value"] for row in rows)) / 2
     side = max(10, min(46, WIDTH // len(languages)))
-    every = alt.Chart(alt.Data(values=rows)).encode(
+    every = chart_of(rows).encode(
         x=alt.X("language:N", sort=languages, title=None, axis=alt.Axis(labelAngle=0 if side > 30 else -90)),
         y=alt.Y("teacher:N", sort=list(matrix), title=f"teacher ({decoder})"),
     )
@@ -206,7 +209,7 @@ def time(stages: Sequence[Stage]) -> alt.TopLevelMixin | None:
     if not rows:
         return None
     y = alt.Y("stage:N", sort=[row["stage"] for row in rows], title=None)
-    every = alt.Chart(alt.Data(values=rows))
+    every = chart_of(rows)
     most = max(row["seconds"] for row in rows)
     x = alt.X(
         "seconds:Q", title="seconds, all jobs together", scale=alt.Scale(domain=[0, most * 1.25 or 1], nice=False)

@@ -47,6 +47,7 @@ class Table:
 
     @property
     def tall(self) -> bool:
+        """Whether the table has so many rows that the page folds it."""
         return len(self.rows) > TALL
 
     def turned(self) -> Table:

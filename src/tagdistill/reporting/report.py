@@ -94,7 +94,8 @@ def _about_encoder(folder: Path | None) -> dict[str, Any] | None:
     record = folder / "tagdistill.json"
     if not record.exists():
         raise DataError("not a converted encoder: its record is missing", where=str(record))
-    return read_json(record)
+    encoder: dict[str, Any] = read_json(record)
+    return encoder
 
 
 def _inline(figures: Mapping[str, str]) -> dict[str, Markup]:
