@@ -1,8 +1,8 @@
-"""How the workflow talks to a person: `--logger tagdistill`, which its profiles set.
+"""The messages of the workflow: `--logger tagdistill`, which its profiles set.
 
 Snakemake's own messages, but for two: a job that failed shows the end of its log and no command line of a thousand
 characters, and on a terminal a bar stands below the messages. With `--logger-tagdistill-file FILE` each job that is
-planned or started is also written as a line of JSON, which `tagdistill plan` and the tests read.
+planned or started is also written as one line of JSON, which `tagdistill plan` and the tests read.
 
 Snakemake finds its plug-ins by the name of their package, and reads the types of their settings as they stand.
 """
@@ -21,49 +21,52 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 from tqdm import tqdm
 
-LINES = 15  # of the log of a job that failed
-# How Python tells of a command that SIGINT or SIGTERM ended.
-ASKED = re.compile(r"returned non-zero exit status (130|143)\.|died with <Signals\.SIG(INT|TERM): ")
+MAX_LOG_LINES = 15  # of the log of a failed job
+# How Python reports a command that SIGINT or SIGTERM ended.
+ENDED_BY_SIGNAL = re.compile(r"returned non-zero exit status (130|143)\.|died with <Signals\.SIG(INT|TERM): ")
 STOPPED = "Terminating processes on user request"  # how Snakemake begins to end: Ctrl-C, or a signal
 
 
 @dataclass
 class LogHandlerSettings(LogHandlerSettingsBase):
+    """The settings of `--logger-tagdistill-...`."""
+
     file: Optional[Path] = field(  # noqa: UP045
-        default=None, metadata={"help": "file to append a line of JSON a job to"}
+        default=None, metadata={"help": "file to append one line of JSON per job to"}
     )
 
 
-class Formatter(DefaultFormatter):
-    """Snakemake's messages, with a job's failure told in a few lines."""
+class Formatter(DefaultFormatter):  # type: ignore[misc]  # snakemake has no types
+    """Snakemake's messages, with a job's failure in a few lines."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.jobs: dict[int, str] = {}  # what the rules say of their jobs: an error names a number alone
+        self.jobs: dict[int, str] = {}  # the rules' messages on their jobs: an error has a number alone
         self.stopped = False  # on request: jobs that end after that did not fail
-        self.asked: list[str] = []  # the command lines of jobs that a signal asked to end
+        self.ended_by_signal: list[str] = []  # command lines
 
     def format_job_info(self, msg: dict[str, Any]) -> str:
+        """Return the message on a job that starts, and remember what its rule says it does."""
         self.jobs[msg["jobid"]] = msg["rule_msg"]
-        return super().format_job_info(msg)
+        return str(super().format_job_info(msg))
 
     def _format_job_error(self, msg: dict[str, Any]) -> list[str]:
         what = self.jobs.get(msg["jobid"]) or f"job {msg['jobid']}"
-        told = [f"Error in rule {msg['rule_name']}: {what}"]
-        told += [f"    {msg['rule_msg']}"] if msg["rule_msg"] else []
+        lines = [f"Error in rule {msg['rule_name']}: {what}"]
+        lines += [f"    {msg['rule_msg']}"] if msg["rule_msg"] else []
         stopped = self.stopped
         for log in msg["log"]:
-            stopped |= any(str(log) in command for command in self.asked)
-            told += [f"    {log} ends:", *(f"    | {line}" for line in end_of(Path(log), stopped))]
+            stopped |= any(str(log) in command for command in self.ended_by_signal)
+            lines += [f"    {log} ends:", *(f"    | {line}" for line in end_of(Path(log), stopped))]
         if not msg["log"]:
-            told.append(f"    {msg['shellcmd']}")
-        told += [f"    {name}: {value}" for name, value in (msg.get("aux") or {}).items()]
+            lines.append(f"    {msg['shellcmd']}")
+        lines += [f"    {name}: {value}" for name, value in (msg.get("aux") or {}).items()]
         way = "Give" if stopped else "Put it right and give"
-        return [*told, f"    {way} the same command again: what is finished stays."]
+        return [*lines, f"    {way} the same command again: what is finished stays."]
 
 
 def end_of(log: Path, stopped: bool = False) -> list[str]:
-    """Return the last lines of a log, and what it means that they tell no error; `stopped`: on request, as the run."""
+    """Return the last lines of a log; if they hold no error, also what that means. `stopped`: the run, on request."""
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     lines = text.rstrip().splitlines()
     if stopped:
@@ -71,8 +74,8 @@ def end_of(log: Path, stopped: bool = False) -> list[str]:
     elif not lines:
         lines.append("(nothing: the job did not start, or was ended before it wrote a line)")
     elif not any("error" in line.lower() for line in lines):
-        lines.append("(no error is told: the job was killed, perhaps because it took more memory than there is)")
-    return lines[-LINES:]
+        lines.append("(no error: the job was killed, perhaps because it took more memory than there is)")
+    return lines[-MAX_LOG_LINES:]
 
 
 class LogHandler(LogHandlerBase):
@@ -97,6 +100,7 @@ class LogHandler(LogHandlerBase):
         self.text.addFilter(DefaultFilter(*quiet))
 
     def emit(self, record: LogRecord) -> None:
+        """Show one message of Snakemake, or move the bar."""
         event = getattr(record, "event", None)
         self._look_for_a_stop(record.getMessage())
         if event == LogEvent.JOB_INFO and getattr(self.settings, "file", None):
@@ -114,10 +118,11 @@ class LogHandler(LogHandlerBase):
 
     def _look_for_a_stop(self, message: str) -> None:
         self.messages.stopped |= message.startswith(STOPPED)
-        if ASKED.search(message):
-            self.messages.asked.append(message)
+        if ENDED_BY_SIGNAL.search(message):
+            self.messages.ended_by_signal.append(message)
 
     def close(self) -> None:
+        """Take the bar away."""
         if self.bar is not None:
             self.bar.close()
         super().close()
@@ -129,14 +134,14 @@ class LogHandler(LogHandlerBase):
         self.bar.n = done
         self.bar.refresh()
 
-    def _note(self, told: dict[str, Any]) -> None:
+    def _note(self, event: dict[str, Any]) -> None:
         job = {
-            "rule": told["rule_name"],
-            "wildcards": dict(told["wildcards"] or {}),
-            "reason": told["reason"],
-            "output": [str(file) for file in told["output"]],
-            "resources": {n: v if isinstance(v, int) else str(v) for n, v in told["resources"].items()},
-            "benchmark": str(told["benchmark"] or ""),
+            "rule": event["rule_name"],
+            "wildcards": dict(event["wildcards"] or {}),
+            "reason": event["reason"],
+            "output": [str(file) for file in event["output"]],
+            "resources": {n: v if isinstance(v, int) else str(v) for n, v in event["resources"].items()},
+            "benchmark": str(event["benchmark"] or ""),
         }
         with Path(self.settings.file).open("a", encoding="utf-8") as file:  # type: ignore[union-attr]
             file.write(json.dumps(job) + "\n")

@@ -1,4 +1,4 @@
-"""Counts, seconds and bytes as a person says them."""
+"""Counts, seconds and bytes as text for people."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from snakemake_logger_plugin_tagdistill import LINES, LogHandler, LogHandlerSettings, end_of
+from snakemake_logger_plugin_tagdistill import MAX_LOG_LINES, LogHandler, LogHandlerSettings, end_of
 
 
 class Screen(io.StringIO):
@@ -71,7 +71,7 @@ def test_a_failed_job_shows_the_end_of_its_log_and_no_command(tmp_path: Path, mo
     assert "Error in rule prepare: Read the train text of en" in text
     assert lines[-3:-1] == ["    | error: en.conll:4: bad tag", "    |   Rename it."]
     assert "give the same command again" in lines[-1]
-    assert "--job" not in text and text.count("    | line") == LINES - 2
+    assert "--job" not in text and text.count("    | line") == MAX_LOG_LINES - 2
 
 
 def test_a_job_without_an_error_in_its_log_was_killed(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""What the scores of an experiment say: averages, the gap to the teachers, and which differences are clear."""
+"""Analysis of the scores of an experiment: averages, the gap to the teachers, and which differences are clear."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class System:
     notes: Mapping[str, str]  # [language], such as the teacher that an oracle chose
 
     def names(self, language: str) -> list[str]:
+        """Return the models that are scored in a language."""
         return list(self.models.get(language, {}).values())
 
 
@@ -52,7 +53,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Gap:
-    """What one objective closes of the gap between its reference and the teachers, in one language or on average."""
+    """The part that an objective closes of the gap between its reference and the teachers, in a language or on average."""
 
     objective: str
     reference: str
@@ -67,6 +68,7 @@ class Gap:
 
     @property
     def verdict(self) -> str:
+        """The result in words."""
         return "no gap to close" if self.closed is None else ""
 
 
@@ -87,6 +89,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
+        """The result in words."""
         if self.difference.above_zero:
             return "better"
         return "worse" if self.difference.below_zero else "no difference shown"
@@ -104,9 +107,11 @@ class Analysis:
         self.students = [self._student(name) for name in results.experiment.distill.objectives]
 
     def target(self, language: str) -> TestLanguage:
+        """Return the test set of a language."""
         return next(t for t in self.targets if t.language == language)
 
     def languages(self, role: str) -> list[str]:
+        """Return the languages with a role: trained or zero_shot."""
         return [t.language for t in self.targets if t.role == role]
 
     def student(self, objective: str) -> System | None:
@@ -123,11 +128,11 @@ class Analysis:
     @property
     def decoders(self) -> list[str]:
         """The decoders of the teachers that the objectives learn from."""
-        asked = {OBJECTIVES[o].teacher_decoder for o in self.results.experiment.distill.objectives}
-        return [decoder for decoder in ("crf", "softmax") if decoder in asked]
+        used = {OBJECTIVES[o].teacher_decoder for o in self.results.experiment.distill.objectives}
+        return [decoder for decoder in ("crf", "softmax") if decoder in used]
 
     def abroad(self, decoder: str) -> list[System]:
-        """Return the zero-shot rows of the teachers: the best one a language (chosen on the test score), the mean."""
+        """Return the zero-shot rows of the teachers: the best one per language (chosen on test), the mean."""
         frame = self.results.main
         rows = frame[(frame["kind"] == "teacher") & (frame["decoder"] == decoder) & (frame["role"] == "zero_shot")]
         means = rows.groupby(["language", "teacher"], sort=True)["value"].mean()
@@ -148,12 +153,12 @@ class Analysis:
         return float(self._value[model, language])
 
     def value(self, system: System, language: str) -> Value | None:
-        """Return the mean over seeds in one language, or None where no run is there."""
+        """Return the mean over seeds in one language, or None if there is no run."""
         values = [self._value[name, language] for name in system.names(language)]
         return self._summary(system, values) if values else None
 
     def average(self, system: System, group: Group) -> Value | None:
-        """Return the macro average; None unless every language of the group that anyone has a score for is there.
+        """Return the macro average; None unless the system has every language of the group that any model has.
 
         The spread is that of the averages of single seeds, not the average of the spreads.
         """
@@ -286,13 +291,15 @@ def _by_language(rows) -> dict[str, dict[object, str]]:  # type: ignore[no-untyp
 
 
 def _groups(found: Sequence[TestLanguage]) -> list[Group]:
-    """Return the groups that have languages; out-of-domain languages are averaged apart, left-out ones nowhere."""
+    """Return the groups that have languages: in or out of domain, without those that are left out of averages."""
     names = {"trained": ("in_language", "In-language"), "zero_shot": ("zero_shot", "Zero-shot")}
     groups = []
     for role, (key, title) in names.items():
-        for apart in (False, True):
-            languages = tuple(t.language for t in found if t.role == role and t.out_of_domain == apart and t.averaged)
-            ending = ("_out_of_domain", ", out of domain") if apart else ("", "")
+        for out_of_domain in (False, True):
+            languages = tuple(
+                t.language for t in found if t.role == role and t.out_of_domain == out_of_domain and t.averaged
+            )
+            ending = ("_out_of_domain", ", out of domain") if out_of_domain else ("", "")
             if languages:
                 groups.append(Group(key + ending[0], title + ending[1], role, languages))
     return groups

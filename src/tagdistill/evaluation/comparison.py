@@ -1,6 +1,6 @@
 """Two experiments side by side, where they were scored on the same test sentences.
 
-Everything is read from finished results (tables/scores.tsv and metrics/), so that the configs need not be at hand.
+Everything is read from finished results (tables/scores.tsv and metrics/), so the configs are not needed.
 """
 
 from __future__ import annotations
@@ -34,10 +34,12 @@ class Side:
     scores: pd.DataFrame
 
     def models(self, system: str, language: str) -> list[str]:
+        """Return the models of a system that were scored in a language."""
         found = self.scores[(self.scores["system"] == system) & (self.scores["language"] == language)]
         return list(found["model"])
 
     def values(self, system: str, language: str) -> list[float]:
+        """Return the main scores of a system in a language, one per model."""
         found = self.scores[(self.scores["system"] == system) & (self.scores["language"] == language)]
         return list(found["value"])
 
@@ -58,6 +60,7 @@ class Difference:
 
     @property
     def verdict(self) -> str:
+        """The result in words."""
         if self.difference.above_zero:
             return "better"
         return "worse" if self.difference.below_zero else "no difference shown"
@@ -74,9 +77,11 @@ def read_side(folder: Path, name: str | None = None) -> Side:
             path, sep="\t", keep_default_na=False, dtype={"language": str, "teacher": str, "objective": str}
         )
     except ValueError as error:  # the parser's errors are of this kind
-        raise DataError(f"not a table: {str(error).strip()}", where=str(path), hint="Have it made again.") from error
+        raise DataError(
+            f"not a table: {str(error).strip()}", where=str(path), hint="Write the report again."
+        ) from error
     if lacking := [name for name in COLUMNS if name not in frame.columns]:
-        raise DataError(f"no column {lacking[0]!r}", where=str(path), hint="Have it made again by this version.")
+        raise DataError(f"no column {lacking[0]!r}", where=str(path), hint="Write the report again with this version.")
     frame = frame[frame["main"].astype(str) == "True"]
     own = (frame["kind"] == "student") | (frame["teacher"] == frame["language"])
     frame = frame[own].assign(value=frame["value"].astype(float))
@@ -92,15 +97,15 @@ class Pair:
         self.systems = [x for x in first.scores["system"].unique() if x in set(second.scores["system"])]
         self.languages, self.refused = self._languages()
         if not self.languages or not self.systems:
-            told = "; ".join(f"{language}: {why}" for language, why in self.refused.items())
+            reasons = "; ".join(f"{language}: {why}" for language, why in self.refused.items())
             raise MismatchError(
                 "nothing can be compared: no objective and language were scored on the same test set in both",
                 where=f"{first.folder}, {second.folder}",
-                hint=told or f"Systems: {_names(first)} against {_names(second)}.",
+                hint=reasons or f"Systems: {_names(first)} against {_names(second)}.",
             )
 
     def _languages(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Return the comparable languages with their role in both, and the others with what forbids it."""
+        """Return the comparable languages with their role in both, and the others with the reason why not."""
         there, refused = {}, {}
         for language in dict.fromkeys([*self.first.scores["language"], *self.second.scores["language"]]):
             rows = [side.scores[side.scores["language"] == language] for side in (self.first, self.second)]
@@ -117,6 +122,7 @@ class Pair:
 
     @cached_property
     def bootstrap(self) -> Bootstrap:
+        """The paired bootstrap over the models of both experiments; names begin with 0: or 1:, the experiment."""
         counts: dict[str, dict[str, Counts]] = {language: {} for language in self.languages}
         for mark, side in enumerate((self.first, self.second)):
             for language in self.languages:
@@ -126,7 +132,7 @@ class Pair:
         return Bootstrap(counts, draws=self.draws, seed=self.seed)
 
     def groups(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Return the languages that are averaged together: by their role; languages left out of averages are not in."""
+        """Return the languages that are averaged together, by role; those left out of averages are in none."""
         out = {x for side in (self.first, self.second) for x in side.scores[side.scores["leave_out"] != ""]["language"]}
         roles = dict.fromkeys(self.languages.values())
         found = [(role, tuple(x for x, r in self.languages.items() if r == role and x not in out)) for role in roles]
@@ -167,7 +173,7 @@ class Pair:
         return [difference for difference in found if difference]
 
     def frame(self) -> pd.DataFrame:
-        """Return all differences, a row a system and language or group."""
+        """Return all differences, one row per system and language or group."""
         rows = [
             {
                 "system": d.system,
@@ -187,7 +193,7 @@ class Pair:
 
 
 def _role(rows: pd.DataFrame) -> str:
-    """Return the role of a language, as the averages of its own report have it: other domains are averaged apart."""
+    """Return the role of a language in the averages of its report: other domains are averaged separately."""
     return f"{rows['role'].iloc[0]}{'_out_of_domain' if rows['out_of_domain'].astype(str).iloc[0] == 'True' else ''}"
 
 

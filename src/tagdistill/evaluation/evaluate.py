@@ -41,7 +41,8 @@ def evaluate_model(
 ) -> None:
     """Write `LANG.conll` and `LANG.json` of every test set into two folders.
 
-    `own`: a teacher's training text, to set its certainty on what it has seen beside that on what it has not.
+    `own` is a teacher's training text: its certainty there is written beside that on its own test set. Raises DataError
+    for a test set without labels.
     """
     torch.set_num_threads(threads)
     loaded = load_tagger(model, encoder, device)
@@ -81,7 +82,7 @@ def predict_labels(loaded: Loaded, files: CorpusFiles, device: str, *, constrain
 
 @torch.no_grad()
 def certainty(loaded: Loaded, files: CorpusFiles, device: str) -> dict[str, float]:
-    """Return word accuracy and mean highest marginal (per cent) and mean entropy (nats a word) on one corpus."""
+    """Return word accuracy and mean highest marginal (per cent) and mean entropy (nats per word) on one corpus."""
     source = read_source(files, loaded.labels, encoder=loaded.encoder)
     pool = make_pool([source], loaded.model, loaded.words)
     totals = np.zeros(4)

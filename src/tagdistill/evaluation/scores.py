@@ -1,7 +1,7 @@
 """Every score of an experiment in one tidy table, read from the metrics that its settings call for.
 
-What is read is planned from the settings, never found by listing folders: files that a removed language or objective
-left behind are not part of the experiment.
+What is read is planned from the settings, never listed from folders: files of a language or objective that was removed
+are not part of the experiment.
 """
 
 from __future__ import annotations

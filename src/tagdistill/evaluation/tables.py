@@ -1,4 +1,4 @@
-"""The tables of an experiment: one tidy file of every score, and what a paper would print."""
+"""The tables of an experiment: one tidy file of every score, and the tables that a paper prints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MISSING = "–"
 
 @dataclass(frozen=True)
 class Column:
-    """A language, or an average over languages (then `average`); `mark` says what is special about it."""
+    """A language, or an average over languages (then `average`); `mark` is a note on it, such as "out of domain"."""
 
     key: str
     title: str
@@ -40,6 +40,7 @@ class Cell:
 
     @property
     def text(self) -> str:
+        """The score as text: mean ± standard deviation, or a dash."""
         if self.value is None:
             return MISSING
         return f"{self.value.mean:.2f}" + ("" if self.value.sd is None else f" ± {self.value.sd:.2f}")
@@ -110,7 +111,7 @@ def _cells(column: Sequence[tuple[Value | None, str]], systems: Sequence[System]
 
 
 def matrix_frame(analysis: Analysis) -> pd.DataFrame:
-    """Return every teacher on every language it was tested on, a row a teacher."""
+    """Return every teacher on every language it was tested on, one row per teacher."""
     languages = [target.language for target in analysis.targets]
     rows = [
         {"teacher": teacher, "decoder": decoder, **scores}
@@ -121,7 +122,7 @@ def matrix_frame(analysis: Analysis) -> pd.DataFrame:
 
 
 def gap_frame(analysis: Analysis) -> pd.DataFrame:
-    """Return gap and share closed, a row an objective and language (language "" is the average)."""
+    """Return gap and share closed, one row per objective and language (language "" is the average)."""
     flat = []
     for gap in analysis.gaps:
         row: dict[str, Any] = {**asdict(gap), "verdict": gap.verdict, "clear": gap.gap.above_zero}
@@ -139,7 +140,7 @@ def gap_frame(analysis: Analysis) -> pd.DataFrame:
 
 
 def significance_frame(analysis: Analysis) -> pd.DataFrame:
-    """Return every comparison with its 95 % interval, a row a system and group of languages."""
+    """Return every comparison with its 95 % interval, one row per system and group of languages."""
     flat = []
     for comparison in analysis.comparisons:
         found, row = comparison.difference, asdict(comparison)
@@ -150,7 +151,7 @@ def significance_frame(analysis: Analysis) -> pd.DataFrame:
 
 
 def variants_frame(found: Sequence[Variant]) -> pd.DataFrame:
-    """Return every main score beside its other reading, a row a system and language."""
+    """Return every main score beside its other reading, one row per system and language."""
     names = [field.name for field in fields(Variant)]
     return pd.DataFrame([asdict(variant) for variant in found], columns=names)
 

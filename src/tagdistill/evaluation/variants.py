@@ -1,4 +1,4 @@
-"""Other readings of the same predictions, beside the main scores: they leave out what one may not want to count.
+"""Other readings of the same predictions, beside the main scores: with some spans or sentences left out.
 
 `known_types`: predicted spans of types that the gold labels of the test set do not have (MISC on WikiAnn, say) are left
 out; the main score counts them as errors, as Wang et al. 2020 do. `unrepeated`: test sentences that occur, word for
@@ -38,7 +38,7 @@ class Variant:
 
 
 def variants(analysis: Analysis, reports: Mapping[str, Mapping[str, Any]]) -> list[Variant]:
-    """Return what can be read otherwise, in the order of the tables; `reports` are the data reports by language."""
+    """Return all variants, in the order of the tables; `reports` are the data reports by language."""
     found = [
         known for role, system, language in _cells(analysis) if (known := _known(analysis, role, system, language))
     ]
@@ -73,11 +73,11 @@ def _known(analysis: Analysis, role: str, system: System, language: str) -> Vari
     models = [name for name in system.names(language) if (name, language) in records]
     if not models:
         return None
-    told = [records[name, language] for name in models]
+    known = [records[name, language] for name in models]
     main = mean_and_sd([analysis.score(name, language) for name in models])[0]
-    other = mean_and_sd([record["f1"] for record in told])[0]
-    left_out = float(np.mean([record["left_out"] for record in told]))
-    predicted = round(float(np.mean([record["predicted"] for record in told])))
+    other = mean_and_sd([record["f1"] for record in known])[0]
+    left_out = float(np.mean([record["left_out"] for record in known]))
+    predicted = round(float(np.mean([record["predicted"] for record in known])))
     return Variant("known_types", system.title, role, language, main, other, left_out, predicted)
 
 

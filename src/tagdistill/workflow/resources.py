@@ -1,4 +1,4 @@
-"""What a job asks of a cluster. On one machine nothing is asked: the jobs run side by side, a core each.
+"""The resources that jobs request on a cluster; on one machine jobs run side by side, with one core each.
 
 The figures are round and generous, and a profile may set others (`set-resources`). A job that is killed for memory or
 time comes back with more of both (`retries` in the profile), and training goes on from its checkpoint.
@@ -30,7 +30,7 @@ def memory(base: int, more: Callable[[Any], float] | None = None) -> Callable[..
 def minutes(base: int) -> Callable[..., int]:
     """Return the `runtime` of a rule: `base` minutes, doubled at each further attempt, a day at most."""
 
-    def runtime(wildcards: Any, attempt: int) -> int:
+    def runtime(_wildcards: Any, attempt: int) -> int:
         return min(base << (attempt - 1), DAY)
 
     return runtime
