@@ -31,7 +31,17 @@ GROUPS = {
     "zero_shot_out_of_domain": "Zero-shot, out of domain",
     "other_role": "Averaged with others in the two",
 }
-UNTOLD = ("versions", "teachers", "licences", "corpora", "seed", "format", "kind", "spec")  # no settings, or told apart
+# No settings, or told apart
+NOT_SETTINGS = (
+    "versions",
+    "teachers",
+    "licences",
+    "corpora",
+    "seed",
+    "format",
+    "kind",
+    "spec",
+)
 
 
 def compare(first: Path, second: Path, out: Path, *, draws: int = DRAWS) -> None:
@@ -165,8 +175,8 @@ def _settings(pair: Pair) -> Table | None:
     rows: list[tuple[str, str, str]] = []
     for kind, models in (("student", _shared(pair, "student")), ("teacher", _shared(pair, "teacher"))):
         if models:
-            told = [_config(side.folder / model / "model" / "config.json") for side, model in models]
-            rows += [(f"{kind}: {key}", *values) for key, *values in _differing(*told)]  # type: ignore[misc]
+            configs = [_config(side.folder / model / "model" / "config.json") for side, model in models]
+            rows += [(f"{kind}: {key}", *values) for key, *values in _differing(*configs)]  # type: ignore[misc]
     return plain_table(["setting", pair.first.name, pair.second.name], rows, words=True)
 
 
@@ -182,9 +192,9 @@ def _shared(pair: Pair, kind: str) -> list[tuple[Any, str]]:
 
 def _config(path: Path) -> dict[str, Any]:
     values = read_json(path) if path.is_file() else {}
-    told = {key: value for key, value in values.items() if key not in UNTOLD}
+    settings = {key: value for key, value in values.items() if key not in NOT_SETTINGS}
     texts = {f"training text of {language}": sha[:12] for language, sha in (values.get("corpora") or {}).items()}
-    return {**dict(_flat(told)), **texts}
+    return {**dict(_flat(settings)), **texts}
 
 
 def _flat(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

@@ -38,7 +38,7 @@ def label_table(reports: Reports) -> Table | None:
     rows = []
     for language, split, facts in splits(reports):
         if labels := facts.get("labels"):
-            counts = labels.get("spans", labels.get("tokens", {}))  # no span at all is told too
+            counts = labels.get("spans", labels.get("tokens", {}))  # a language without spans is counted too
             bare = labels.get("sentences_without_spans")
             rows.append((f"{language} {split}", counts, bare))
     names = sorted({name for _, counts, _ in rows for name in counts})

@@ -92,8 +92,8 @@ def licences(experiment: Experiment, reports: Mapping[str, Mapping[str, Any]]) -
     """Return the licence of each language's data, from the settings or the data report; None where nothing says it."""
     found: dict[str, str | None] = {}
     for language, settings in {**experiment.languages, **experiment.zero_shot}.items():
-        told = [split.get("licence") for split in reports.get(language, {}).get("splits", {}).values()]
-        known = list(dict.fromkeys(str(x) for x in ([settings.licence] if settings.licence else told) if x))
+        stated = [split.get("licence") for split in reports.get(language, {}).get("splits", {}).values()]
+        known = list(dict.fromkeys(str(x) for x in ([settings.licence] if settings.licence else stated) if x))
         found[language] = "; ".join(known) or None
     return found
 

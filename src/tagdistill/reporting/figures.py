@@ -67,7 +67,7 @@ def svg(chart: alt.TopLevelMixin, name: str) -> str:
 
 
 def _own_ids(text: str, name: str) -> str:
-    # Vega counts its ids on within a process: numbered anew, they do not depend on what was drawn before.
+    # Vega counts its ids on within a process: numbered again, they do not depend on what was drawn before.
     ids = {old: f"{name}-{number}" for number, old in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', text)))}
     text = re.sub(r'\bid="([^"]+)"', lambda match: f'id="{ids[match[1]]}"', text)
     return re.sub(r"url\(#([^)]+)\)", lambda match: f"url(#{ids.get(match[1], match[1])})", text)

@@ -47,7 +47,7 @@ class Table:
 
     @property
     def tall(self) -> bool:
-        """Whether the table has so many rows that the page folds it."""
+        """Whether the table has so many rows that it scrolls below its head."""
         return len(self.rows) > TALL
 
     def turned(self) -> Table:

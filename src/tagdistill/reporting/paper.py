@@ -83,8 +83,8 @@ def paper_page(experiments: Sequence[Path]) -> str:
     tables = []
     for table in published():
         ours = [_ours(table, folder) for folder in experiments if table.number in _families(folder.name)]
-        told = {"number": table.number, "title": table.title, "published": _markdown(table.columns, table.rows)}
-        tables.append(told | {"ours": [found for found in ours if found]})
+        values = {"number": table.number, "title": table.title, "published": _markdown(table.columns, table.rows)}
+        tables.append(values | {"ours": [found for found in ours if found]})
     return render("paper.md.j2", tables=tables)
 
 

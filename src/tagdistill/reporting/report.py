@@ -60,8 +60,8 @@ def build_report(
     others = variants(analysis, reports)
     write_tables(analysis, results / "tables", others)
     figures = draw_figures(analysis, runs, stages, reports, results / "figures")
-    told = {**_page(results, analysis, runs, stages, about, reports), **_other_readings(others)}
-    page = render("report.html.j2", **told, figures=_inline(figures))
+    values = {**_page(results, analysis, runs, stages, about, reports), **_other_readings(others)}
+    page = render("report.html.j2", **values, figures=_inline(figures))
     write_text(results / "report" / "index.html", page)
     write_cards(results, experiment, results / "report" / "cards", encoder=about)
 
@@ -72,11 +72,11 @@ def write_cards(results: Path, experiment: Experiment, folder: Path, *, encoder:
         config = results / model.name / "model" / "config.json"
         if config.exists():
             records = read_metrics(results, experiment, model)
-            story = read_json(config)
+            metadata = read_json(config)
             # The settings may say more of a licence than the data did when the model was trained.
-            stated = {x: told for x in story["languages"] if (told := experiment.languages[x].licence)}
-            story["licences"] = {**(story.get("licences") or {}), **stated}
-            card = model_card(story, records, name=f"{experiment.name}/{model.name}", encoder=encoder)
+            stated = {x: licence for x in metadata["languages"] if (licence := experiment.languages[x].licence)}
+            metadata["licences"] = {**(metadata.get("licences") or {}), **stated}
+            card = model_card(metadata, records, name=f"{experiment.name}/{model.name}", encoder=encoder)
             write_text(folder / f"{model.objective}-seed-{model.seed}.md", card)
 
 
@@ -141,7 +141,7 @@ def _page(
         "data": sections.data_table(reports, piece_counts(results, experiment)),
         "label_counts": data_sections.label_table(reports),
         "characters": data_sections.character_table(reports),
-        "doubts": [told for report in reports.values() for told in sections.data_warnings(report)],
+        "warnings": [warning for report in reports.values() for warning in sections.data_warnings(report)],
         "repairs": [place for report in reports.values() for place in sections.repaired_places(report)],
         "licences": sections.licence_table(licence),
         "restricted": [language for language, text in licence.items() if non_commercial(text)],

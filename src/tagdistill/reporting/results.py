@@ -84,5 +84,5 @@ def _stages(benchmarks: Path) -> str:
 
 def _versions(folder: Path) -> str:
     summary = read_json(next(iter(sorted(folder.glob("students/*/*/training.json")))))
-    told = ", ".join(f"{name} {version}" for name, version in sorted(summary["versions"].items()))
-    return f"Device {summary['device']}, {summary['threads']} thread a job; {told}."
+    libraries = ", ".join(f"{name} {version}" for name, version in sorted(summary["versions"].items()))
+    return f"Device {summary['device']}, {summary['threads']} thread per job; {libraries}."

@@ -144,8 +144,8 @@ def repaired_places(report: Mapping[str, Any]) -> list[str]:
 
 
 def data_warnings(report: Mapping[str, Any]) -> list[str]:
-    """Return what makes one doubt that the files of a language were read as meant."""
-    return [str(told) for split in report.get("splits", {}).values() for told in split.get("warnings") or []]
+    """Return the warnings about the files of a language: signs that they were not read as meant."""
+    return [str(warning) for split in report.get("splits", {}).values() for warning in split.get("warnings") or []]
 
 
 def corpora_table(reports: Mapping[str, Mapping[str, Any]]) -> Table | None:
