@@ -53,7 +53,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Gap:
-    """The part that an objective closes of the gap between its reference and the teachers, per language or on average."""
+    """The part of the gap between reference and teachers that an objective closes, in a language or on average."""
 
     objective: str
     reference: str
