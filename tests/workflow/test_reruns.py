@@ -389,10 +389,15 @@ def edited(project: Project, module: str, tmp_path: Path) -> Project:
         ("reporting/report.py", {"report"}, {"evaluate_student", "train_student", "train_teacher", "prepare"}),
         ("evaluation/tables.py", {"report"}, {"evaluate_student", "train_student"}),
         (
-            "evaluation/metrics/accuracy.py",
+            "evaluation/metrics/span_f1.py",
             {"evaluate_student", "evaluate_teacher", "report"},
             {"train_student", "score"},
         ),
+        (
+            "evaluation/metrics/accuracy.py",
+            set(),
+            {"evaluate_student", "evaluate_teacher", "report"},
+        ),  # of another task
         ("crf/chain.py", {"train_teacher", "score", "export_targets", "train_student"}, {"prepare", "encode"}),
         ("distill/export_targets.py", {"export_targets", "train_student"}, {"train_teacher", "score"}),
         ("training/trainer.py", {"train_teacher", "train_student"}, {"prepare", "encode"}),
