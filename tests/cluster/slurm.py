@@ -97,10 +97,11 @@ class Slurm:
     def start_again(self, job: str) -> None:
         """Let a job that was put back into the queue start, which Slurm does after two minutes.
 
-        Not at once: a node refuses a job that is started in the second in which it was ended there, and Slurm calls it
-        FAILED ("Job credential revoked").
+        Not at once: while the node still ends what ran there, it refuses or kills a job that is started again, and Slurm
+        calls it FAILED. On a busy machine that takes seconds.
         """
-        self.ask("scontrol", "update", f"JobId={job}", "StartTime=now+2")
+        wait_for(lambda: not _quietly("pgrep", "--full", rf"slurmstepd: \[{job}\."), self)
+        self.ask("scontrol", "update", f"JobId={job}", "StartTime=now+10")
 
     def state(self, job: str) -> str:
         return self.ask("squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={job}").strip()
