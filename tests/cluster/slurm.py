@@ -97,8 +97,8 @@ class Slurm:
     def start_again(self, job: str) -> None:
         """Let a job that was put back into the queue start, which Slurm does after two minutes.
 
-        Not at once: while the node still ends what ran there, it refuses or kills a job that is started again, and Slurm
-        calls it FAILED. On a busy machine that takes seconds.
+        Not at once: while the node still ends what ran there, it refuses or kills a job that is started again, and
+        Slurm calls it FAILED. On a busy machine that takes seconds.
         """
         wait_for(lambda: not _quietly("pgrep", "--full", rf"slurmstepd: \[{job}\."), self)
         self.ask("scontrol", "update", f"JobId={job}", "StartTime=now+10")
