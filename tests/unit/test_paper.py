@@ -9,7 +9,7 @@ import pytest
 
 from tagdistill.artifacts.files import write_text
 from tagdistill.errors import DataError
-from tagdistill.reporting.paper import MORE, SYSTEMS, paper_page, published, write_paper
+from tagdistill.reporting.paper import ADDED_SYSTEMS, SYSTEMS, paper_page, published, write_paper
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,7 +61,7 @@ def test_ours_stand_in_the_paper_s_rows_and_columns(tmp_path):
     assert (
         page.count("small-conll2002, by") == 3
         and "small-semeval" not in paper_page([other])
-        and not set(MORE) & set(SYSTEMS)
+        and not set(ADDED_SYSTEMS) & set(SYSTEMS)
     )
 
 
@@ -74,7 +74,7 @@ def test_an_average_is_given_over_the_paper_s_own_languages(tmp_path):
 
 def test_what_is_no_experiment_of_the_paper_is_refused(tmp_path):
     other = experiment(tmp_path, "demo", "system\n")
-    with pytest.raises(DataError, match="no experiment of the paper"):
+    with pytest.raises(DataError, match="not an experiment of the paper"):
         write_paper([other], tmp_path / "x.md")
     gpu = experiment(tmp_path, "medium-ud-gpu", "system\ten\nbaseline\t9.00\n")
     assert "config/medium/ud-gpu.yaml" in paper_page([gpu])

@@ -22,12 +22,14 @@ from tagdistill.evaluation.metrics_file import metrics_record
 from tagdistill.evaluation.scores import read_scores
 from tagdistill.evaluation.tables import TABLES, in_language
 from tagdistill.experiment.runs import Runs
+from tagdistill.formatting import duration
 from tagdistill.reporting import headline
 from tagdistill.reporting.card import model_card
 from tagdistill.reporting.facts import non_commercial, read_runs, read_stages
-from tagdistill.reporting.figures import FIGURES, duration
+from tagdistill.reporting.figures import FIGURES
 from tagdistill.reporting.html import Field, Head, Table, grid_table
 from tagdistill.reporting.report import build_report, read_metrics
+from tagdistill.reporting.sections import data_table
 
 ATTACK = "<script>alert(1)</script><img src=http://evil.example/x onerror=alert(1)>\"'&"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -149,11 +151,11 @@ def test_the_numbers_of_the_page(page):
     zero_shot = next(t for t in tables if t[0][1] == "de")
     assert zero_shot[1][:2] == ["Best single teacher, chosen on test", "70.00 nl"]
     gap = next(t for t in tables if any(row[0].startswith("gap:") for row in t))
-    assert gap[1][1].startswith("+5.20 [") and gap[2][1].startswith("50 % [") and gap[2][3] == "no gap to close"
+    assert gap[1][1].startswith("+5.20 [") and gap[2][1].startswith("50% [") and gap[2][3] == "no gap to close"
 
 
 def test_scores_without_repeated_test_sentences_are_beside_the_others(page):
-    assert "Without repeated test sentences" in page and "Without types that a test set does not have" not in page
+    assert "Without repeated test sentences" in page and "Without span types that the test set lacks" not in page
     table = next(t for t in Page(page).tables if t[0][0] == "system" and "without 2 of 100" in t[0][1])
     assert [row[0] for row in table[1:]] == ["Teachers", "baseline", "posterior"]
     assert table[3][1].endswith("all: 92.40")
@@ -167,11 +169,9 @@ def test_the_best_student_of_a_column_is_bold(page):
 
 
 def test_the_headline_says_what_is_clear(page):
-    assert "In-language: the highest average is posterior with 91.53 ± 0.00." in page
-    assert (
-        "Zero-shot, out of domain: the highest average is posterior with 51.30 ± 0.42. No objective is clearly" in page
-    )
-    assert "The teachers average 93.00, baseline 90.03: a gap of +2.97 [" in page
+    assert "In-language: posterior has the highest average, 91.53 ± 0.00." in page
+    assert "Zero-shot, out of domain: posterior has the highest average, 51.30 ± 0.42. No objective is clearly" in page
+    assert "The teachers average 93.00 and baseline 90.03: a gap of +2.97 [" in page
     assert "demonstration" not in page and "One seed" not in page
 
 
@@ -195,7 +195,7 @@ def test_demo_data_one_seed_and_unequal_updates_are_noted(tmp_path):
     build_report(results, experiment, draws=100)
     text = (results / "report" / "index.html").read_text()
     assert "This is demonstration data" in text and "One seed" in text and "6 results missing" in text
-    assert "not all students had the same number of updates: baseline 200, posterior 999" in text.lower()
+    assert "Not all students were trained for the same number of updates: baseline 200, posterior 999." in text
 
 
 def test_a_page_without_any_result_still_stands(tmp_path):
@@ -267,7 +267,7 @@ def test_training_and_provenance_are_shown(page, made):
     size = (made / "targets/en/crf/train.parquet").stat().st_size
     assert stored[1] == ["targets, en train (crf)", "12", "0.00 MB", f"{size / 12:.1f}"]
     assert ["nl", "CC BY-NC-SA 4.0"] in next(t for t in tables if t[0] == ["language", "licence"])
-    assert "Non-commercial:</strong> the data of nl may" in page
+    assert "the data for nl may not be used commercially" in page
     data = next(t for t in tables if t[0][0] == "split" and "sentences" in t[0])
     assert data[1][0] == "en train" and data[2][5] == "2 in train" and "repaired 4" in data[5][7]
     settings_text = re.search(r"<pre>(.*?)</pre>", page, re.DOTALL)[1]
@@ -283,13 +283,13 @@ def test_certainty_of_the_teachers(page):
 def test_the_same_input_gives_the_same_bytes(tmp_path):
     results, benchmarks = build(tmp_path)
     add_models(results)
-    found = []
+    runs = []
     for _ in range(2):
         build_report(results, settings(), benchmarks=benchmarks, draws=50)
-        found.append(
+        runs.append(
             {f: (results / f).read_bytes() for f in ("report/index.html", *(f"figures/{x}.svg" for x in FIGURES))}
         )
-    assert found[0] == found[1]
+    assert runs[0] == runs[1]
 
 
 def test_stages_come_from_benchmarks(tmp_path):
@@ -323,8 +323,8 @@ def test_model_card(made):
     assert yaml.safe_load(front)["language"] == list(TRAINED)
     assert "| language | accuracy | sentences |\n|---|---|---|\n| en | 92.50 | 100 |\n" in body
     assert "| de | 83.00 | 100 |" in body and "tagdistill, tags" in body
-    assert "**Not for commercial use as it stands:** the data of nl is" in body
-    assert "The licence of fr was not stated" in body and "| fr | not known |" in body
+    assert "**Non-commercial:** the data for nl is licensed for non-commercial use only." in body
+    assert "The licence of the data for fr is not stated" in body and "| fr | not known |" in body
     assert "4-bit copy" in body and "ab" * 32 in body and "tagdistill predict --model FOLDER" in body
     assert "objective `posterior`" in body and "Labels\n\nNOUN, VERB\n" in body
     assert "\n\n\n" not in card
@@ -351,7 +351,7 @@ def test_model_card_of_a_span_tagger():
     )
     card = model_card({**config(), "task": "ner", "labels": list(labels)}, [record])
     assert "| language | f1 | precision | recall | sentences |\n|---|---|---|---|---|\n| en | 100.00 |" in card
-    assert "seqeval strict, IOBES" in card and "Spans are written as BIOES" in card
+    assert "seqeval strict, IOBES" in card and "Spans are labelled in BIOES" in card
 
 
 def test_many_languages_become_rows_with_the_averages_first():
@@ -379,9 +379,7 @@ def test_the_page_renders_in_a_browser(made, tmp_path):
     assert shown.stdout.count("<svg") == len(FIGURES) and "91.53" in shown.stdout and "</html>" in shown.stdout
 
 
-def test_what_the_tokenizer_could_not_take_is_in_the_data_table():
-    from tagdistill.reporting.sections import data_table
-
+def test_what_the_tokenizer_did_not_know_is_in_the_data_table():
     reports = {"fr": {"splits": {"test": {"sentences": 3, "tokens": 9}}}}
     table = data_table(reports, {("fr", "test"): {"words with an unknown piece": 2}})
     assert "words with an unknown piece 2" in str(table)
@@ -391,8 +389,7 @@ def test_what_the_tokenizer_could_not_take_is_in_the_data_table():
 def test_the_note_on_demonstration_data_is_of_the_languages_that_are():
     def note(**changes) -> str:
         analysis = SimpleNamespace(results=SimpleNamespace(experiment=settings(**changes), missing=[]))
-        found = headline.notes(analysis, [])
-        return next((text for text in found if "demonstration data" in text), "")
+        return next((text for text in headline.notes(analysis, []) if "demonstration data" in text), "")
 
     demo = {name: {"source": "demo"} for name in ("en", "es")}
     unseen = {"de": {"source": "demo"}}
@@ -403,8 +400,7 @@ def test_the_note_on_demonstration_data_is_of_the_languages_that_are():
 
 
 def test_a_licence_that_nobody_states_is_listed(page):
-    told = Page(page)
-    licences = next(table for table in told.tables if table[0] == ["language", "licence"])
+    licences = next(table for table in Page(page).tables if table[0] == ["language", "licence"])
     assert licences[1:] == [
         ["en", "CC BY-SA 4.0"],
         ["fr", "LGPL-LR"],
@@ -413,13 +409,13 @@ def test_a_licence_that_nobody_states_is_listed(page):
     ]
 
 
-def test_where_all_students_are_alike_none_is_the_best(tmp_path):
+def test_where_all_students_are_equal_none_is_the_best(tmp_path):
     alike = {model: dict.fromkeys(languages, 1000) for model, languages in WRONG.items() if "students" in model}
     results, _ = build(tmp_path, WRONG | alike)
     analysis = Analysis(read_scores(results, settings()), draws=5)
     assert [number.title for number in headline.numbers(analysis)[:2]] == [
-        "In-language: all alike",
-        "Zero-shot: all alike",
+        "In-language: all equal",
+        "Zero-shot: all equal",
     ]
-    assert headline.findings(analysis)[0] == "In-language: every student averages 0.00: none is better than another."
+    assert headline.findings(analysis)[0] == "In-language: all students have the same average, 0.00."
     assert not any(field.best for _, row in grid_table(in_language(analysis)).rows for field in row)

@@ -11,7 +11,8 @@ from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.metrics import score
 from tagdistill.evaluation.scores import read_scores
 from tagdistill.evaluation.variants import repeated_sentences, variants
-from tagdistill.reporting.data_sections import character_table, data_figure, label_table, variant_table
+from tagdistill.reporting.data_figure import data_figure
+from tagdistill.reporting.data_sections import character_table, label_table, variant_table
 from tagdistill.reporting.facts import read_data_reports
 from tagdistill.reporting.figures import svg
 
@@ -92,7 +93,7 @@ def test_a_split_without_one_span_has_no_tags_for_types():
         "no": {"splits": {"test": {"labels": {"spans": {}, "tokens": {"O": 9}, "sentences_without_spans": 2}}}},
     }
     table = label_table(facts)
-    assert [head.text for head in table.columns] == ["LOC", "sentences without any"]
+    assert [head.text for head in table.columns] == ["LOC", "sentences without spans"]
     assert [[field.text for field in fields] for _, fields in table.rows] == [["3", "1"], ["0", "2"]]
 
 

@@ -1,1 +1,1 @@
-"""Students that leave the project: folders that stand alone."""
+"""Export of students as self-contained folders."""

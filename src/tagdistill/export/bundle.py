@@ -1,4 +1,4 @@
-"""A student that stands alone: its weights, as much of its encoder as it runs and its model card, in one folder."""
+"""A self-contained student: its weights, the layers of its encoder that it runs, and its model card, in one folder."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 
 def export_student(model: Path, encoder: Path, card: Path, out: Path) -> None:
-    """Write a folder that `tagdistill predict --model` needs nothing else for.
+    """Write the student in `model` as `out`, a folder that is all that `tagdistill predict --model` needs.
 
-    The encoder keeps the layers that the model runs: up to its highest tap, or those it was tuned with. What is left
-    out never ran, and the weights keep their precision: the labels are the same.
+    `encoder` is the folder of the converted encoder, `card` the model card. The exported encoder keeps the layers that
+    the model runs: up to the highest one that it reads, or all that it was fine-tuned with. The other layers never ran
+    and the weights keep their precision, so that predictions are the same.
     """
     config = read_config(model)
     settings = EncoderSettings.model_validate(config["encoder"])
@@ -37,11 +38,11 @@ def export_student(model: Path, encoder: Path, card: Path, out: Path) -> None:
 
 
 def write_first_layers(encoder: Path, layers: int, out: Path) -> None:
-    """Write the first layers of a converted encoder as an encoder folder of its own."""
+    """Write the first layers of a converted encoder as a folder of a converted encoder."""
     info = EncoderInfo.read(encoder)
-    kept = load_encoder(encoder, layers)
+    shortened = load_encoder(encoder, layers)
     with quiet_transformers():
-        kept.model.to(dtype_of(encoder)).save_pretrained(out, safe_serialization=True)
+        shortened.model.to(dtype_of(encoder)).save_pretrained(out, safe_serialization=True)
     for file in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "NOTICE"):
         if (encoder / file).exists():
             shutil.copyfile(encoder / file, out / file)
@@ -50,7 +51,7 @@ def write_first_layers(encoder: Path, layers: int, out: Path) -> None:
 
 
 def dtype_of(encoder: Path) -> torch.dtype:
-    """Return the precision that an encoder's weights are stored in."""
+    """Return the precision of an encoder's stored weights."""
     with safe_open(next(iter(sorted(encoder.glob("*.safetensors")))), framework="pt") as file:
         dtype: torch.dtype = file.get_tensor(next(iter(file.keys()))).dtype
         return dtype

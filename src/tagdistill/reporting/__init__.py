@@ -1,1 +1,1 @@
-"""Figures, the HTML report and the model cards: they show results and decide none."""
+"""Figures, the HTML report, the model cards and Markdown pages: they show results and do not affect them."""

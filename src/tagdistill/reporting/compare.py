@@ -1,9 +1,9 @@
-"""The page that sets two experiments beside each other."""
+"""The page that compares two experiments."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -12,11 +12,12 @@ from markupsafe import Markup
 from tagdistill import __version__
 from tagdistill.artifacts.files import atomic_path, read_json, write_text
 from tagdistill.errors import TagdistillError
-from tagdistill.evaluation.comparison import Difference, Pair, read_side
+from tagdistill.evaluation.comparison import Difference, Pair, Side, read_side
 from tagdistill.evaluation.significance import DRAWS
 from tagdistill.evaluation.tables import MISSING
-from tagdistill.reporting.charts import chart_of
-from tagdistill.reporting.figures import BLUE, GREY, ROW, WIDTH, svg
+from tagdistill.formatting import count
+from tagdistill.reporting.charts import BLUE, GREY, LayeredChart, chart_of
+from tagdistill.reporting.figures import ROW, WIDTH, svg
 from tagdistill.reporting.headline import Number, difference
 from tagdistill.reporting.html import Field, Head, Table, plain_table, render
 from tagdistill.reporting.sections import VERDICTS
@@ -29,25 +30,17 @@ GROUPS = {
     "trained_out_of_domain": "In-language, out of domain",
     "zero_shot": "Zero-shot",
     "zero_shot_out_of_domain": "Zero-shot, out of domain",
-    "other_role": "Averaged with others in the two",
+    "other_role": "In other averages in the two experiments",
 }
-# No settings, or told apart
-NOT_SETTINGS = (
-    "versions",
-    "teachers",
-    "licences",
-    "corpora",
-    "seed",
-    "format",
-    "kind",
-    "spec",
-)
+# Keys of a model's config.json that are no settings; `corpora` is shown by itself.
+NOT_SETTINGS = ("versions", "teachers", "licences", "corpora", "seed", "format", "kind", "spec")
 
 
 def compare(first: Path, second: Path, out: Path, *, draws: int = DRAWS) -> None:
     """Write out/index.html and out/differences.tsv from two folders results/NAME.
 
-    Raises MismatchError where no language and objective were scored on the same test set in both.
+    Raises TagdistillError where both are the same folder, DataError where one has no tables, and MismatchError where no
+    language and objective were scored on the same test set in both.
     """
     names = [folder.resolve().name for folder in (first, second)]
     if first.resolve() == second.resolve():
@@ -70,38 +63,43 @@ def _page(pair: Pair) -> dict[str, Any]:
         "averages": _averages(pair),
         "languages": _languages(pair),
         "figures": {"differences": Markup(svg(_figure(pair), "differences"))},
-        "refused": plain_table(["language", "why it is not compared"], list(pair.refused.items()), words=True),
+        "refused": plain_table(["language", "reason"], list(pair.refused.items()), words=True),
         "missing": _missing(pair),
         "settings": _settings(pair),
     }
 
 
 def _number(pair: Pair, group: str) -> Number:
-    """Return the number that sums up a group: the system whose average moved most."""
-    found = [d for d in pair.averages if d.group == group]
-    most = max(found, key=lambda d: abs(d.difference.value))
-    better, worse = (sum(d.verdict == verdict for d in found) for verdict in ("better", "worse"))
-    tone = "good" if better and not worse else "bad" if worse and not better else "plain"
-    detail = f"{better} clearly better, {worse} clearly worse, of {len(found)}"
-    return Number(f"{GROUPS[group]}: {most.system} moved most", difference(most.difference), detail, tone)
+    """Return the number that summarises a group: the system whose average changed most."""
+    differences = [d for d in pair.averages if d.group == group]
+    largest = max(differences, key=lambda d: abs(d.difference.value))
+    better = sum(d.verdict == "better" for d in differences)
+    worse = sum(d.verdict == "worse" for d in differences)
+    detail = f"{better} of {len(differences)} clearly better, {worse} clearly worse"
+    title = f"{GROUPS[group]}: {largest.system} changed most"
+    return Number(title, difference(largest.difference), detail, _tone(better, worse))
+
+
+def _tone(better: int, worse: int) -> str:
+    if better and not worse:
+        return "good"
+    return "bad" if worse and not better else "plain"
 
 
 def _averages(pair: Pair) -> Table | None:
     rows = []
     for d in pair.averages:
-        over = f"{GROUPS[d.group]}, {len(d.languages)} {'language' if len(d.languages) == 1 else 'languages'}"
-        verdict = Field(d.verdict, tone=VERDICTS[d.verdict])
-        scores = (_score(d.first, d.first_sd), _score(d.second, d.second_sd))
-        rows.append(
-            (
-                d.system,
-                Field(over, note=" ".join(d.languages[:8])),
-                *scores,
-                _difference(d),
-                verdict,
-                f"{d.runs[0]} against {d.runs[1]}",
-            )
+        over = f"{GROUPS[d.group]}, {count(len(d.languages), 'language')}"
+        row = (
+            d.system,
+            Field(over, note=" ".join(d.languages[:8])),
+            _score(d.first, d.first_sd),
+            _score(d.second, d.second_sd),
+            _difference(d),
+            Field(d.verdict, tone=VERDICTS[d.verdict]),
+            f"{d.runs[0]} against {d.runs[1]}",
         )
+        rows.append(row)
     head = ["system", "languages", pair.first.name, pair.second.name, "difference", "verdict", "seeds"]
     return plain_table(head, rows, words=True)
 
@@ -119,8 +117,8 @@ def _languages(pair: Pair) -> Table:
     cells = {(d.system, d.group): d for d in pair.single}
     rows = []
     for language, role in pair.languages.items():
-        found = [cells.get((system, language)) for system in pair.systems]
-        rows.append((Head(language, GROUPS[role]), [_cell(d) for d in found]))
+        differences = [cells.get((system, language)) for system in pair.systems]
+        rows.append((Head(language, GROUPS[role]), [_cell(d) for d in differences]))
     return Table([Head(system) for system in pair.systems], rows, "language")
 
 
@@ -132,33 +130,29 @@ def _cell(d: Difference | None) -> Field:
     return Field(f"{d.difference.value:+.2f}", note=f"[{low}, {high}] {d.first:.1f} → {d.second:.1f}", tone=tone)
 
 
-def _figure(pair: Pair) -> alt.TopLevelMixin:
+def _figure(pair: Pair) -> alt.VConcatChart:
+    """Draw the difference of each system with its interval, one panel per group of languages."""
+    title = f"{pair.second.name} minus {pair.first.name}, points (95% interval)"
+    groups = dict.fromkeys(d.group for d in pair.averages)
+    return alt.vconcat(*(_panel([d for d in pair.averages if d.group == group], title) for group in groups))
+
+
+def _panel(differences: Sequence[Difference], title: str) -> LayeredChart:
     rows = [
-        {
-            "system": d.system,
-            "group": GROUPS[d.group],
-            "value": d.difference.value,
-            "low": d.difference.low,
-            "high": d.difference.high,
-        }
-        for d in pair.averages
+        {"system": d.system, "value": d.difference.value, "low": d.difference.low, "high": d.difference.high}
+        for d in differences
     ]
-    panels = []
-    for group in dict.fromkeys(row["group"] for row in rows):
-        part = [row for row in rows if row["group"] == group]
-        every = chart_of(part)
-        y = alt.Y("system:N", sort=[str(row["system"]) for row in part], title=None)
-        x = alt.X("value:Q", title=f"{pair.second.name} less {pair.first.name}, points (95 % interval)")
-        zero = chart_of([{"zero": 0}]).mark_rule(color=GREY, strokeDash=[4, 4]).encode(x="zero:Q")
-        lines = every.mark_rule(color=BLUE, strokeWidth=2).encode(x="low:Q", x2="high:Q", y=y)
-        dots = every.mark_circle(color=BLUE, size=70, opacity=1).encode(x=x, y=y)
-        layers = alt.layer(zero, lines, dots)
-        panels.append(layers.properties(width=WIDTH, height=ROW * len(part), title=group))
-    return alt.vconcat(*panels)
+    chart = chart_of(rows)
+    y = alt.Y("system:N", sort=[d.system for d in differences], title=None)
+    zero = chart_of([{"zero": 0}]).mark_rule(color=GREY, strokeDash=[4, 4]).encode(x="zero:Q")
+    intervals = chart.mark_rule(color=BLUE, strokeWidth=2).encode(x="low:Q", x2="high:Q", y=y)
+    dots = chart.mark_circle(color=BLUE, size=70, opacity=1).encode(x=alt.X("value:Q", title=title), y=y)
+    layers = alt.layer(zero, intervals, dots)
+    return layers.properties(width=WIDTH, height=ROW * len(rows), title=GROUPS[differences[0].group])
 
 
 def _missing(pair: Pair) -> list[str]:
-    """Return the systems that one of the two lacks."""
+    """Return the systems that only one of the experiments has."""
     sides = (pair.first, pair.second)
     return [
         f"{system} (not in {other.name})"
@@ -168,25 +162,25 @@ def _missing(pair: Pair) -> list[str]:
     ]
 
 
-# -- what differs in the settings
+# -- settings that differ
 
 
 def _settings(pair: Pair) -> Table | None:
     rows: list[tuple[str, str, str]] = []
     for kind, models in (("student", _shared(pair, "student")), ("teacher", _shared(pair, "teacher"))):
         if models:
-            configs = [_config(side.folder / model / "model" / "config.json") for side, model in models]
-            rows += [(f"{kind}: {key}", *values) for key, *values in _differing(*configs)]  # type: ignore[misc]
+            first, second = (_config(side.folder / model / "model" / "config.json") for side, model in models)
+            rows += [(f"{kind}: {key}", left, right) for key, left, right in _differing(first, second)]
     return plain_table(["setting", pair.first.name, pair.second.name], rows, words=True)
 
 
-def _shared(pair: Pair, kind: str) -> list[tuple[Any, str]]:
-    """Return one model of each side that should differ in what the experiments differ in alone."""
+def _shared(pair: Pair, kind: str) -> list[tuple[Side, str]]:
+    """Return one model of each experiment, of the same system and language: they differ as the experiments do."""
     for system in [x for x in pair.systems if x.startswith("teachers") == (kind == "teacher")][::-1]:
         for language in pair.languages:
-            found = [(side, side.models(system, language)) for side in (pair.first, pair.second)]
-            if all(models for _, models in found):
-                return [(side, models[0]) for side, models in found]
+            models = [(side, side.models(system, language)) for side in (pair.first, pair.second)]
+            if all(names for _, names in models):
+                return [(side, names[0]) for side, names in models]
     return []
 
 
@@ -211,7 +205,10 @@ def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[
             yield key, _shown(first.get(key)), _shown(second.get(key))
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
+    """Write a value as in a config file."""
+    if value is None:
+        return ""
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

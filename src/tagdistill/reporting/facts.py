@@ -1,4 +1,4 @@
-"""What the report tells beside the scores: training runs, data, time, sizes and hashes. Whatever is missing is None."""
+"""The facts of the report besides the scores: training runs, data, time, sizes and hashes; None where missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from tagdistill.experiment.runs import Model
     from tagdistill.settings.experiment import Experiment
 
+Reports: TypeAlias = "Mapping[str, Mapping[str, Any]]"  # the data report of each language
 NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|research use", re.IGNORECASE)
-HASHED_BELOW = 256 * 2**20  # bytes: fine-tuned encoders are not read through for a report
+MAX_HASHED_BYTES = 256 * 2**20  # fine-tuned encoders are not read through for a report
 
 
 @dataclass(frozen=True)
 class Run:
-    """How one model was trained: its log (a line an update that was logged) and its summary."""
+    """How one model was trained: its log (one line per logged update) and its summary."""
 
     model: Model
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -66,20 +67,20 @@ def _read_run(folder: Path, model: Model) -> Run:
 
 
 def _small_hash(path: Path) -> str | None:
-    return sha256_file(path) if path.is_file() and path.stat().st_size < HASHED_BELOW else None
+    return sha256_file(path) if path.is_file() and path.stat().st_size < MAX_HASHED_BYTES else None
 
 
 def _read_log(path: Path) -> list[dict[str, Any]]:
     lines = path.read_text(encoding="utf-8").splitlines()
-    found = []
+    records = []
     for number, line in enumerate(lines, start=1):
         try:
-            found.append(json.loads(line))
+            records.append(json.loads(line))
         except json.JSONDecodeError as error:
-            if number == len(lines):  # a killed run may leave half a line
+            if number == len(lines):  # an interrupted run may leave half a line
                 break
             raise DataError(f"not readable as JSON: {error}", where=f"{path}:{number}") from error
-    return found
+    return records
 
 
 def read_data_reports(results: Path, experiment: Experiment) -> dict[str, dict[str, Any]]:
@@ -88,18 +89,18 @@ def read_data_reports(results: Path, experiment: Experiment) -> dict[str, dict[s
     return {language: read_json(path) for language, path in paths.items() if path.exists()}
 
 
-def licences(experiment: Experiment, reports: Mapping[str, Mapping[str, Any]]) -> dict[str, str | None]:
-    """Return the licence of each language's data, from the settings or the data report; None where nothing says it."""
-    found: dict[str, str | None] = {}
+def licences(experiment: Experiment, reports: Reports) -> dict[str, str | None]:
+    """Return the licence of each language's data, from the settings or the data report; None if not stated."""
+    texts: dict[str, str | None] = {}
     for language, settings in {**experiment.languages, **experiment.zero_shot}.items():
         stated = [split.get("licence") for split in reports.get(language, {}).get("splits", {}).values()]
         known = list(dict.fromkeys(str(x) for x in ([settings.licence] if settings.licence else stated) if x))
-        found[language] = "; ".join(known) or None
-    return found
+        texts[language] = "; ".join(known) or None
+    return texts
 
 
 def non_commercial(licence: str | None) -> bool:
-    """Say whether a licence's name forbids commercial use, as far as a name can tell."""
+    """Return whether a licence forbids commercial use, judging by its name."""
     return bool(licence and NON_COMMERCIAL.search(licence))
 
 
@@ -130,15 +131,15 @@ def _number(text: str | None) -> float | None:
 
 
 def target_sizes(results: Path, experiment: Experiment, decoders: Iterable[str]) -> list[dict[str, Any]]:
-    """Return sentences, words, bytes and bytes a word of every file of targets."""
-    found = []
+    """Return the sentences, words, bytes and bytes per word of each file of targets."""
+    sizes = []
     for decoder in decoders:
         for language in experiment.languages:
             for corpus in CORPORA:
                 path = results / "targets" / language / decoder / f"{corpus}.parquet"
                 if path.exists():
-                    found.append({"language": language, "decoder": decoder, "corpus": corpus, **_size(path)})
-    return found
+                    sizes.append({"language": language, "decoder": decoder, "corpus": corpus, **_size(path)})
+    return sizes
 
 
 def _size(path: Path) -> dict[str, Any]:
@@ -151,24 +152,24 @@ def _size(path: Path) -> dict[str, Any]:
 
 
 def piece_counts(results: Path, experiment: Experiment) -> dict[tuple[str, str], dict[str, int]]:
-    """Return what the tokenizer could not take as it is, by language and split, from the features' own counts."""
-    words = {
+    """Return what the tokenizer did not know or cut, by language and split, as counted when the features were made."""
+    titles = {
         "unknown_words": "words with an unknown piece",
-        "split_sentences": "sentences in windows",
-        "cut_words": "words cut",
+        "split_sentences": "sentences split into windows",
+        "cut_words": "words truncated",
     }
-    found = {}
+    by_split = {}
     for language in (*experiment.languages, *experiment.zero_shot):
         for path in sorted((results / "features").glob(f"*/{language}/*.safetensors")):
             counts = read_metadata(path).get("counts", {})
-            found[language, path.stem] = {words[name]: n for name, n in counts.items() if name in words and n}
-    return found
+            by_split[language, path.stem] = {titles[name]: n for name, n in counts.items() if name in titles and n}
+    return by_split
 
 
 def feature_sizes(results: Path, experiment: Experiment) -> dict[str, int]:
-    """Return the bytes of the stored features of each encoder, of the experiment's languages alone."""
-    found: dict[str, int] = {}
+    """Return the bytes of the stored features by encoder, for the languages of the experiment only."""
+    sizes: dict[str, int] = {}
     for encoder in sorted(x for x in (results / "features").glob("*") if x.is_dir()):
         languages = [encoder / x for x in (*experiment.languages, *experiment.zero_shot)]
-        found[encoder.name] = sum(folder_size(folder) for folder in languages if folder.is_dir())
-    return {name: size for name, size in found.items() if size}
+        sizes[encoder.name] = sum(folder_size(folder) for folder in languages if folder.is_dir())
+    return {name: size for name, size in sizes.items() if size}

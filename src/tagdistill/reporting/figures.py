@@ -10,22 +10,21 @@ import altair as alt
 
 from tagdistill.artifacts.files import write_text
 from tagdistill.formatting import duration
-from tagdistill.reporting.charts import chart_of
-from tagdistill.reporting.data_sections import Reports, data_figure
+from tagdistill.reporting.charts import BLUE, GREY, ORANGE, LayeredChart, chart_of
+from tagdistill.reporting.data_figure import data_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from tagdistill.evaluation.analysis import Analysis, Group
-    from tagdistill.reporting.facts import Run, Stage
+    from tagdistill.reporting.facts import Reports, Run, Stage
 
 FIGURES = ("in_language", "zero_shot", "gap_closed", "training", "teachers", "data", "time")
 WIDTH, HALF, ROW = 560, 400, 28  # HALF: two beside each other on a page
-POINTS = 200  # of a curve: more cannot be seen
-NUMBERED = 25  # languages up to which the heat map shows its numbers
-GREY, BLUE, ORANGE = "#7f8894", "#3b7dd8", "#e0772b"
-FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"  # of one width, so that what is measured here fits elsewhere
+MAX_POINTS = 200  # of a curve: more cannot be seen
+MAX_NUMBERED = 25  # languages up to which the heat map shows its numbers
+FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"  # of equal widths: what fits here fits elsewhere
 TEXT: dict[str, Any] = {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
 Rows = list[dict[str, Any]]
 
@@ -33,7 +32,7 @@ Rows = list[dict[str, Any]]
 def draw_figures(
     analysis: Analysis, runs: Sequence[Run], stages: Sequence[Stage], reports: Reports, folder: Path
 ) -> dict[str, str]:
-    """Write all FIGURES as folder/NAME.svg and return their text; one without data says so."""
+    """Write all FIGURES as folder/NAME.svg and return their SVG; a figure without data says so."""
     charts = {
         "in_language": averages(analysis, "in_language"),
         "zero_shot": averages(analysis, "zero_shot"),
@@ -43,11 +42,11 @@ def draw_figures(
         "data": data_figure(reports),
         "time": time(stages),
     }
-    found = {}
+    figures = {}
     for name in FIGURES:
-        found[name] = svg(charts[name] or nothing("No data for this figure."), name)
-        write_text(folder / f"{name}.svg", found[name])
-    return found
+        figures[name] = svg(charts[name] or nothing("No data for this figure."), name)
+        write_text(folder / f"{name}.svg", figures[name])
+    return figures
 
 
 def svg(chart: alt.TopLevelMixin, name: str) -> str:
@@ -67,21 +66,21 @@ def svg(chart: alt.TopLevelMixin, name: str) -> str:
 
 
 def _own_ids(text: str, name: str) -> str:
-    # Vega counts its ids on within a process: numbered again, they do not depend on what was drawn before.
+    # Vega numbers its ids through a whole process: numbered by figure, they do not depend on what was drawn before.
     ids = {old: f"{name}-{number}" for number, old in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', text)))}
     text = re.sub(r'\bid="([^"]+)"', lambda match: f'id="{ids[match[1]]}"', text)
     return re.sub(r"url\(#([^)]+)\)", lambda match: f"url(#{ids.get(match[1], match[1])})", text)
 
 
 def nothing(why: str) -> alt.Chart:
-    """Return a figure that holds a sentence instead of data."""
+    """Return a figure that shows a sentence instead of data."""
     mark = chart_of([{"text": why}]).mark_text(color=GREY, fontSize=13)
     figure: alt.Chart = mark.encode(text="text:N").properties(width=WIDTH, height=40)
     return figure
 
 
 def averages(analysis: Analysis, key: str) -> alt.TopLevelMixin | None:
-    """Draw the average of each objective: every seed a dot, the mean a tick, one standard deviation a line."""
+    """Draw the average of each objective: dots for seeds, a tick for the mean, a line for one standard deviation."""
     group = next((g for g in analysis.groups if g.key == key), None)
     seeds, means, order = _averages(analysis, group) if group else ([], [], [])
     if not means:
@@ -91,9 +90,9 @@ def averages(analysis: Analysis, key: str) -> alt.TopLevelMixin | None:
     x = alt.X("value:Q", title=f"{name}, per cent", scale=alt.Scale(zero=False, padding=12), axis=alt.Axis(tickCount=6))
     colour = alt.Color("kind:N", scale=alt.Scale(domain=["student", "teacher"], range=[BLUE, ORANGE]), legend=None)
     dots = chart_of(seeds).mark_circle(size=45, opacity=0.45).encode(x=x, y=y, color=colour)
-    every = chart_of(means)
-    ticks = every.mark_tick(thickness=3, size=16).encode(x=x, y=y, color=colour)
-    spread = every.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour)
+    chart = chart_of(means)
+    ticks = chart.mark_tick(thickness=3, size=16).encode(x=x, y=y, color=colour)
+    spread = chart.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour)
     layers = [dots, spread, ticks]
     if base := [row for row in means if row["system"] == "baseline"]:
         line = chart_of(base).mark_rule(strokeDash=[4, 4], color=GREY)
@@ -127,16 +126,16 @@ def gap_closed(analysis: Analysis) -> alt.TopLevelMixin | None:
     if not rows:
         return nothing("No gap to close: the teachers are not clearly better.") if gaps else None
     y = alt.Y("system:N", sort=[row["system"] for row in rows], title=None)
-    every = chart_of(rows)
-    x = alt.X("value:Q", title="gap closed on average, per cent (95 % interval)")
-    bars = every.mark_bar(color=BLUE, opacity=0.75, height=14).encode(x=x, y=y)
-    lines = every.mark_rule(color=ORANGE, strokeWidth=2).encode(x="low:Q", x2="high:Q", y=y)
+    chart = chart_of(rows)
+    x = alt.X("value:Q", title="gap closed on average, per cent (95% interval)")
+    bars = chart.mark_bar(color=BLUE, opacity=0.75, height=14).encode(x=x, y=y)
+    lines = chart.mark_rule(color=ORANGE, strokeWidth=2).encode(x="low:Q", x2="high:Q", y=y)
     return alt.layer(bars, lines).properties(width=WIDTH, height=ROW * len(rows))
 
 
 def training(runs: Sequence[Run]) -> alt.TopLevelMixin | None:
-    """Draw loss, dev score and the teacher's weight over the updates of every student."""
-    panels = {"loss": [], "dev score": [], "teacher weight": []}  # type: dict[str, Rows]
+    """Draw the loss, the dev score and the teacher weight of each student over its updates."""
+    panels: dict[str, Rows] = {"loss": [], "dev score": [], "teacher weight": []}
     for run in runs:
         if run.model.objective:
             _add_curves(panels, run)
@@ -148,7 +147,7 @@ def training(runs: Sequence[Run]) -> alt.TopLevelMixin | None:
 def _add_curves(panels: dict[str, Rows], run: Run) -> None:
     head = {"objective": run.model.objective, "run": run.model.name}
     steps = [line for line in run.history if "loss" in line]
-    for line in steps[:: max(1, len(steps) // POINTS)]:
+    for line in steps[:: max(1, len(steps) // MAX_POINTS)]:
         panels["loss"].append({**head, "update": line["update"], "value": line["loss"]})
         if line.get("teacher_weight") is not None:
             panels["teacher weight"].append({**head, "update": line["update"], "value": line["teacher_weight"]})
@@ -171,12 +170,12 @@ def _curves(title: str, rows: Rows, order: list[str]) -> alt.Chart:
 
 
 def teachers(analysis: Analysis) -> alt.TopLevelMixin | None:
-    """Draw every teacher's score on every language; its own language is framed."""
-    drawn = [_heat(analysis, decoder) for decoder in analysis.decoders if analysis.matrix(decoder)]
+    """Draw the score of each teacher on each language; its own language is framed."""
+    drawn = [_heat_map(analysis, decoder) for decoder in analysis.decoders if analysis.matrix(decoder)]
     return alt.vconcat(*drawn) if drawn else None
 
 
-def _heat(analysis: Analysis, decoder: str) -> Any:
+def _heat_map(analysis: Analysis, decoder: str) -> LayeredChart:
     matrix = analysis.matrix(decoder)
     rows: Rows = [
         {"teacher": teacher, "language": language, "value": value, "text": f"{value:.1f}", "own": teacher == language}
@@ -186,18 +185,18 @@ def _heat(analysis: Analysis, decoder: str) -> Any:
     languages = [t.language for t in analysis.targets if any(t.language in scores for scores in matrix.values())]
     middle = (min(row["value"] for row in rows) + max(row["value"] for row in rows)) / 2
     side = max(10, min(46, WIDTH // len(languages)))
-    every = chart_of(rows).encode(
+    chart = chart_of(rows).encode(
         x=alt.X("language:N", sort=languages, title=None, axis=alt.Axis(labelAngle=0 if side > 30 else -90)),
         y=alt.Y("teacher:N", sort=list(matrix), title=f"teacher ({decoder})"),
     )
-    cells = every.mark_rect().encode(
+    cells = chart.mark_rect().encode(
         color=alt.Color("value:Q", scale=alt.Scale(scheme="blues", zero=False), title=None)
     )
-    frames = every.transform_filter("datum.own").mark_rect(fillOpacity=0, stroke=ORANGE, strokeWidth=2)
+    frames = chart.transform_filter("datum.own").mark_rect(fillOpacity=0, stroke=ORANGE, strokeWidth=2)
     layers: list[alt.Chart] = [cells, frames]
-    if len(languages) <= NUMBERED:
+    if len(languages) <= MAX_NUMBERED:
         ink = alt.condition(f"datum.value > {middle!r}", alt.value("white"), alt.value("#15202b"))
-        layers.append(every.mark_text(fontSize=10 if side > 30 else 8).encode(text="text:N", color=ink))
+        layers.append(chart.mark_text(fontSize=10 if side > 30 else 8).encode(text="text:N", color=ink))
     return alt.layer(*layers).properties(width=side * len(languages), height=max(14, min(26, side)) * len(matrix))
 
 
@@ -209,13 +208,13 @@ def time(stages: Sequence[Stage]) -> alt.TopLevelMixin | None:
     if not rows:
         return None
     y = alt.Y("stage:N", sort=[row["stage"] for row in rows], title=None)
-    every = chart_of(rows)
+    chart = chart_of(rows)
     most = max(row["seconds"] for row in rows)
     x = alt.X(
-        "seconds:Q", title="seconds, all jobs together", scale=alt.Scale(domain=[0, most * 1.25 or 1], nice=False)
+        "seconds:Q", title="seconds, summed over all jobs", scale=alt.Scale(domain=[0, most * 1.25 or 1], nice=False)
     )
-    bars = every.mark_bar(color=BLUE, opacity=0.75, height=14).encode(x=x, y=y)
-    labels = every.mark_text(align="left", dx=5, color=GREY, fontSize=11).encode(x=x, y=y, text="text:N")
+    bars = chart.mark_bar(color=BLUE, opacity=0.75, height=14).encode(x=x, y=y)
+    labels = chart.mark_text(align="left", dx=5, color=GREY, fontSize=11).encode(x=x, y=y, text="text:N")
     return alt.layer(bars, labels).properties(width=WIDTH, height=ROW * len(rows))
 
 

@@ -1,4 +1,4 @@
-"""What the report says first, in sentences: what was trained, what is best, and what is clear."""
+"""The head of the report, in sentences: what was trained, what is best, and what is clear."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def trained(analysis: Analysis) -> str:
     languages = ", ".join(experiment.languages)
     unseen = f", tested zero-shot on {len(experiment.zero_shot)} more" if experiment.zero_shot else ""
     return (
-        f"One multilingual student for {TASKS[experiment.task]} in {count(len(experiment.languages), 'language')} "
-        f"({languages}){unseen}; {count(len(experiment.distill.objectives), 'objective')}, "
-        f"{count(len(experiment.seeds), 'seed')} each."
+        f"Multilingual students for {TASKS[experiment.task]} in {count(len(experiment.languages), 'language')} "
+        f"({languages}){unseen}: {count(len(experiment.distill.objectives), 'objective')}, "
+        f"{count(len(experiment.seeds), 'seed')} per objective."
     )
 
 
 def numbers(analysis: Analysis) -> list[Number]:
-    """Return the few numbers that sum the experiment up."""
-    found = [number for group in analysis.groups if (number := _best_number(analysis, group))]
-    return [*found, *_gap_number(analysis)]
+    """Return the few numbers that summarise the experiment."""
+    best = [number for group in analysis.groups if (number := _best_number(analysis, group))]
+    return [*best, *_gap_number(analysis)]
 
 
 def _best_number(analysis: Analysis, group: Group) -> Number | None:
@@ -52,11 +52,11 @@ def _best_number(analysis: Analysis, group: Group) -> Number | None:
         return None
     system, value = best
     if all_equal(analysis, group):
-        return Number(f"{group.title}: all alike", score(value), "no student is better than another")
+        return Number(f"{group.title}: all equal", score(value), "all students have the same score")
     title = f"{group.title}: best is {system.title}"
     comparison = _comparison(analysis, system.key, group)
     if comparison is None:
-        return Number(title, score(value), "a student without teachers")
+        return Number(title, score(value), "trained without teachers")
     tone = {"better": "good", "worse": "bad"}.get(comparison.verdict, "plain")
     return Number(title, score(value), f"{difference(comparison.difference)} over {comparison.reference}", tone)
 
@@ -68,17 +68,17 @@ def _gap_number(analysis: Analysis) -> list[Number]:
         return []
     if not closed:
         widest = max(gaps, key=lambda gap: gap.gap.value)
-        return [Number("No gap to close", difference(widest.gap), f"teachers against {widest.reference}")]
+        return [Number("No gap to close", difference(widest.gap), f"teachers over {widest.reference}")]
     best = max(closed, key=lambda gap: gap.closed.value if gap.closed else 0.0)
     assert best.closed is not None
     tone = "good" if best.closed.above_zero else "plain"
-    return [Number(f"Gap closed by {best.objective}", per_cent(best.closed), f"of {best.gap.value:.2f} points", tone)]
+    return [Number(f"Gap closed by {best.objective}", percentage(best.closed), f"of {best.gap.value:.2f} points", tone)]
 
 
 def findings(analysis: Analysis) -> list[str]:
     """Say for each group of languages what is best and whether that is clear, and how large the gap was."""
-    found = [text for group in analysis.groups if (text := _finding(analysis, group))]
-    return [*found, *_gap_findings(analysis)]
+    texts = [text for group in analysis.groups if (text := _finding(analysis, group))]
+    return [*texts, *_gap_findings(analysis)]
 
 
 def _finding(analysis: Analysis, group: Group) -> str | None:
@@ -89,8 +89,8 @@ def _finding(analysis: Analysis, group: Group) -> str | None:
     others = [c for c in analysis.comparisons if c.group == group.key and analysis.student(c.system)]
     better, worse = ([c for c in others if c.verdict == verdict] for verdict in ("better", "worse"))
     if all_equal(analysis, group):
-        return f"{group.title}: every student averages {value.mean:.2f}: none is better than another."
-    text = f"{group.title}: the highest average is {system.title} with {score(value)}."
+        return f"{group.title}: all students have the same average, {value.mean:.2f}."
+    text = f"{group.title}: {system.title} has the highest average, {score(value)}."
     if others and not better:
         text += " No objective is clearly better than its reference."
     if better:
@@ -100,41 +100,45 @@ def _finding(analysis: Analysis, group: Group) -> str | None:
     return text
 
 
-def _listed(found: Sequence[Comparison], most: int = 3) -> str:
-    """Name comparisons, with their numbers where they are few (the table has them all)."""
-    if len(found) > most:
-        return ", ".join(c.title for c in found)
-    return ", ".join(f"{c.title} ({difference(c.difference)} over {c.reference})" for c in found)
+def _listed(comparisons: Sequence[Comparison], limit: int = 3) -> str:
+    """Name the systems, with the differences where they are few (the table has them all)."""
+    if len(comparisons) > limit:
+        return ", ".join(c.title for c in comparisons)
+    return ", ".join(f"{c.title} ({difference(c.difference)} over {c.reference})" for c in comparisons)
 
 
 def _gap_findings(analysis: Analysis) -> list[str]:
-    found, seen = [], set()
+    texts = []
+    seen = set()
     for gap in analysis.gaps:
         if gap.language or (gap.reference, gap.decoder) in seen:
             continue
         seen.add((gap.reference, gap.decoder))
-        between = f"The teachers average {gap.teachers:.2f}, {gap.reference} {gap.baseline:.2f}"
+        averages = f"The teachers average {gap.teachers:.2f} and {gap.reference} {gap.baseline:.2f}"
         if gap.closed:
-            found.append(f"{between}: a gap of {difference(gap.gap)} to close.")
+            texts.append(f"{averages}: a gap of {difference(gap.gap)} to close.")
         else:
-            found.append(
-                f"{between} ({difference(gap.gap)}): no gap to close, because the teachers are not clearly better. "
-                "What distillation gains here, if anything, is not a share of a gap."
+            texts.append(
+                f"{averages} ({difference(gap.gap)}): no gap to close, because the teachers are not clearly better. "
+                "Gains from distillation are therefore not given as a share of the gap."
             )
-    return found
+    return texts
 
 
 def notes(analysis: Analysis, runs: Sequence[Run]) -> list[str]:
     """Return what a reader must know before trusting the numbers."""
-    experiment, found = analysis.results.experiment, []
-    found += _demonstration(experiment)
+    experiment = analysis.results.experiment
+    texts = _demonstration(experiment)
     if len(experiment.seeds) == 1:
-        found.append("One seed: how much the scores vary with the seed is not known.")
+        texts.append("One seed: the variation over seeds is not known.")
     if missing := analysis.results.missing:
-        found.append(f"{count(len(missing), 'result')} missing (shown as –): {_some(missing)}.")
-    if unequal := _unequal(runs):
-        found.append(f"Not all students had the same number of updates: {unequal}. Compare at equal updates.")
-    return found
+        texts.append(f"{count(len(missing), 'result')} missing (shown as –): {_some(missing)}.")
+    if unequal := _unequal_updates(runs):
+        texts.append(
+            f"Not all students were trained for the same number of updates: {unequal}. "
+            "Compare objectives at equal updates only."
+        )
+    return texts
 
 
 def _demonstration(experiment: Experiment) -> list[str]:
@@ -145,35 +149,36 @@ def _demonstration(experiment: Experiment) -> list[str]:
     if len(made_up) < len(every):
         return [
             f"Part of this is demonstration data, written for this project ({', '.join(made_up)}): "
-            "its numbers show that the steps work, no more."
+            "its scores show only that the workflow works."
         ]
     return [
-        "This is demonstration data, written for this project: the numbers show that the steps work, no more. "
-        "docs/results.md, in the project's folder, has results on real data."
+        "This is demonstration data, written for this project: the scores show only that the workflow works. "
+        "For results on real data see docs/results.md in the project's folder."
     ]
 
 
-def _unequal(runs: Sequence[Run]) -> str:
+def _unequal_updates(runs: Sequence[Run]) -> str:
+    """Return the updates of each objective where they differ, else the empty string."""
     updates: dict[str, set[int]] = {}
     for run in runs:
         if run.model.objective and run.summary.get("updates") is not None:
             updates.setdefault(run.model.objective, set()).add(run.summary["updates"])
     if len(set().union(*updates.values())) < 2:
         return ""
-    return ", ".join(f"{name} {'/'.join(map(str, sorted(found)))}" for name, found in updates.items())
+    return ", ".join(f"{name} {'/'.join(map(str, sorted(numbers)))}" for name, numbers in updates.items())
 
 
 def best_of(analysis: Analysis, group: Group) -> tuple[System, Value] | None:
-    """Return the students of the highest average, None where no average is complete."""
-    found = [(system, analysis.average(system, group)) for system in analysis.students]
-    whole = [(system, value) for system, value in found if value is not None]
-    return max(whole, key=lambda pair: pair[1].mean, default=None)
+    """Return the students with the highest average, None where no average is complete."""
+    averages = [(system, analysis.average(system, group)) for system in analysis.students]
+    complete = [(system, value) for system, value in averages if value is not None]
+    return max(complete, key=lambda pair: pair[1].mean, default=None)
 
 
 def all_equal(analysis: Analysis, group: Group) -> bool:
     """Return whether several students were compared and all show the same average."""
-    found = [analysis.average(system, group) for system in analysis.students]
-    return len(found) > 1 and len({f"{value.mean:.2f}" for value in found if value is not None}) == 1
+    averages = [analysis.average(system, group) for system in analysis.students]
+    return len(averages) > 1 and len({f"{value.mean:.2f}" for value in averages if value is not None}) == 1
 
 
 def _comparison(analysis: Analysis, system: str, group: Group) -> Comparison | None:
@@ -185,16 +190,16 @@ def score(value: Value) -> str:
     return f"{value.mean:.2f}" + ("" if value.sd is None else f" ± {value.sd:.2f}")
 
 
-def difference(found: Interval) -> str:
-    """Write a difference in points with its 95 % interval."""
-    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+def difference(points: Interval) -> str:
+    """Write a difference in points with its 95% interval."""
+    return f"{points.value:+.2f} [{points.low:+.2f}, {points.high:+.2f}]"
 
 
-def per_cent(found: Interval) -> str:
-    """Write a share with its 95 % interval."""
-    return f"{found.value:.0f} % [{found.low:.0f}, {found.high:.0f}]"
+def percentage(share: Interval) -> str:
+    """Write a share, given in per cent, with its 95% interval."""
+    return f"{share.value:.0f}% [{share.low:.0f}, {share.high:.0f}]"
 
 
-def _some(names: Sequence[str], most: int = 6) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more (tables/missing.tsv)"
+def _some(names: Sequence[str], limit: int = 6) -> str:
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more (tables/missing.tsv)"

@@ -1,4 +1,4 @@
-"""Tables as the page shows them, and the page's template."""
+"""Tables for HTML pages, and the templates of pages and cards."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tagdistill.evaluation.tables import MISSING, Cell, Grid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-WIDE = 12  # columns above which languages become rows
-TALL = 30  # rows above which a table scrolls in its own frame
+MAX_COLUMNS = 12  # above this, languages become rows
+MAX_ROWS = 30  # above this, a table scrolls in its own frame
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Field:
-    """A cell: `extra` stands small behind the text, `note` below it."""
+    """A cell: `extra` follows the text in small print, `note` is below it; `tone` is a CSS class."""
 
     text: str
     extra: str = ""
@@ -38,7 +38,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Table:
-    """What one HTML table shows; `words` says that its cells are text, not numbers."""
+    """The content of an HTML table; `words`: its cells hold text, not numbers."""
 
     columns: list[Head]
     rows: list[tuple[Head, list[Field]]] = field(default_factory=list)
@@ -47,19 +47,19 @@ class Table:
 
     @property
     def tall(self) -> bool:
-        """Whether the table has so many rows that it scrolls below its head."""
-        return len(self.rows) > TALL
+        """Whether the table has so many rows that it scrolls in its own frame."""
+        return len(self.rows) > MAX_ROWS
 
-    def turned(self) -> Table:
-        """Return the table with rows and columns exchanged, averages first: below many languages they are not seen."""
+    def transposed(self) -> Table:
+        """Return the transposed table, averages first: below many languages they would be overlooked."""
         heads = [head for head, _ in self.rows]
         rows = [(column, [cells[n] for _, cells in self.rows]) for n, column in enumerate(self.columns)]
         rows.sort(key=lambda row: row[0].tone != "average")
         return Table(heads, rows, self.corner, self.words)
 
     def narrow(self) -> Table:
-        """Return the table turned where it has too many columns to read."""
-        return self.turned() if len(self.columns) > max(WIDE, len(self.rows)) else self
+        """Return the table, transposed where it has too many columns to read."""
+        return self.transposed() if len(self.columns) > max(MAX_COLUMNS, len(self.rows)) else self
 
 
 def grid_table(grid: Grid) -> Table | None:
@@ -79,21 +79,21 @@ def _score(cell: Cell) -> Field:
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, words: bool = False) -> Table | None:
-    """Return a table of ready text, the first column naming the rows; None where there are no rows."""
+    """Return a table of given text, in which the first column names the rows; None where there are no rows."""
     if not rows:
         return None
     shown = [(Head(str(row[0])), [x if isinstance(x, Field) else Field(_text(x)) for x in row[1:]]) for row in rows]
     return Table([Head(name) for name in columns[1:]], shown, columns[0], words)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if value is None or value == "":
         return MISSING
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill a template; in HTML whatever comes from data or settings is escaped."""
+    """Fill a template; in HTML, values are escaped."""
     environment = Environment(
         loader=PackageLoader("tagdistill.reporting"),
         autoescape=template.endswith((".html.j2", ".svg.j2")),

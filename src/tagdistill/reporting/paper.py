@@ -1,4 +1,4 @@
-"""docs/paper.md: what matches Wang et al. 2020, what differs, and its tables beside ours in the same layout."""
+"""docs/paper.md: what matches Wang et al. 2020, what differs, and the paper's tables with ours in the same layout."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tagdistill.reporting.results import command, rows_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-TABLES = Path(__file__).with_name("paper_tables.txt")  # as printed; `–` in ours is what no command has made
-MISSING = "–"
+TABLES = Path(__file__).with_name("paper_tables.txt")  # as printed
+MISSING = "–"  # in our tables: not measured
 AVERAGE = "average"
-# Which table is which experiment's, and of which of our tables: config/NAME.yaml and its variants SIZE-NAME.
+# The paper's tables: the experiment, config/NAME.yaml with its variants SIZE-NAME, and the table of its report.
 SOURCES = {
     "2a": ("conll", "in_language"),
     "2b": ("semeval", "in_language"),
@@ -40,12 +40,12 @@ SYSTEMS = {
     "Posterior": ("posterior",),
     "Pos.+Top-WK": ("posterior+top_wk",),
 }
-MORE = {"Structural (not in the paper)": ("structural",), "Scores (not in the paper)": ("scores",)}
+ADDED_SYSTEMS = {"Structural (not in the paper)": ("structural",), "Scores (not in the paper)": ("scores",)}
 
 
 @dataclass(frozen=True)
 class Printed:
-    """One table of the paper: its number, what it shows, and rows of text."""
+    """One table of the paper, as text: its number, title, columns and rows."""
 
     number: str
     title: str
@@ -66,51 +66,54 @@ def _printed(lines: Sequence[str]) -> Printed:
 
 
 def write_paper(experiments: Sequence[Path], out: Path) -> None:
-    """Write the page from the folders results/NAME of finished experiments, as many as there are."""
+    """Write the page from the folders results/NAME of finished experiments.
+
+    Raises DataError for a folder without tables and for an experiment that is not one of the paper's.
+    """
     for folder in experiments:
         if not (folder / "tables" / "scores.tsv").exists():
             raise DataError("has no tables: its run is not finished", where=str(folder))
         if not _families(folder.name):
             known = ", ".join(sorted({name for name, _ in SOURCES.values()}))
             raise DataError(
-                "is no experiment of the paper", where=str(folder), hint=f"Those are {known}, and variants."
+                "is not an experiment of the paper", where=str(folder), hint=f"Those are {known} and their variants."
             )
     write_text(out, paper_page(experiments))
 
 
 def paper_page(experiments: Sequence[Path]) -> str:
-    """Return the page; without experiments it has the published tables alone."""
+    """Return the page; without experiments it has only the published tables."""
     tables = []
     for table in published():
         ours = [_ours(table, folder) for folder in experiments if table.number in _families(folder.name)]
         values = {"number": table.number, "title": table.title, "published": _markdown(table.columns, table.rows)}
-        tables.append(values | {"ours": [found for found in ours if found]})
+        tables.append(values | {"ours": [table for table in ours if table]})
     return render("paper.md.j2", tables=tables)
 
 
 def _families(name: str) -> list[str]:
-    """Return the numbers of the tables that an experiment is of."""
+    """Return the numbers of the paper's tables that an experiment belongs to, by its name."""
     parts = {VARIANTS.get(part, part) for part in name.split("-")}
     return [number for number, (owner, _) in SOURCES.items() if owner in parts]
 
 
 def _ours(table: Printed, folder: Path) -> Mapping[str, str] | None:
     """Return our table, None where the experiment has none of the table's languages."""
-    found = {row["system"]: row for row in rows_of(folder, SOURCES[table.number][1])}
-    names = [*((row[0], SYSTEMS[row[0]]) for row in table.rows), *MORE.items()]
-    rows = [(name, *_cells(table.columns, _first(found, ours))) for name, ours in names]
+    measured = {row["system"]: row for row in rows_of(folder, SOURCES[table.number][1])}
+    names = [*((row[0], SYSTEMS[row[0]]) for row in table.rows), *ADDED_SYSTEMS.items()]
+    rows = [(name, *_cells(table.columns, _first(measured, ours))) for name, ours in names]
     if all(cell == MISSING for row in rows for cell in row[1:]):
         return None
-    measured = [row for row in rows if row[0] not in MORE or set(row[1:]) != {MISSING}]
-    return {"name": folder.name, "command": command(folder.name), "table": _markdown(table.columns, measured)}
+    shown = [row for row in rows if row[0] not in ADDED_SYSTEMS or set(row[1:]) != {MISSING}]
+    return {"name": folder.name, "command": command(folder.name), "table": _markdown(table.columns, shown)}
 
 
-def _first(found: Mapping[str, Mapping[str, str]], names: Iterable[str]) -> Mapping[str, str]:
-    return next((found[name] for name in names if name in found), {})
+def _first(rows: Mapping[str, Mapping[str, str]], names: Iterable[str]) -> Mapping[str, str]:
+    return next((rows[name] for name in names if name in rows), {})
 
 
 def _cells(columns: Sequence[str], row: Mapping[str, str]) -> list[str]:
-    """Return our scores in the paper's columns; an average only over the paper's own languages, all of them."""
+    """Return our scores in the paper's columns, with an average only where it is over the same languages."""
     languages = {name for name in row if name != "system" and not name.startswith(AVERAGE)}
     same = languages == set(columns) - {AVERAGE}
     return [(row.get(name) or MISSING) if name != AVERAGE or same else MISSING for name in columns]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -15,13 +16,11 @@ from tagdistill.evaluation.metrics_file import read_record
 from tagdistill.evaluation.scores import metrics_path, read_scores
 from tagdistill.evaluation.significance import DRAWS
 from tagdistill.evaluation.tables import in_language, write_tables, zero_shot
-from tagdistill.evaluation.variants import KINDS, Variant, variants
-from tagdistill.experiment.runs import Model, Runs
+from tagdistill.evaluation.variants import KINDS, variants
+from tagdistill.experiment.runs import Runs
 from tagdistill.reporting import data_sections, headline, sections
 from tagdistill.reporting.card import model_card
 from tagdistill.reporting.facts import (
-    Run,
-    Stage,
     licences,
     non_commercial,
     piece_counts,
@@ -33,10 +32,31 @@ from tagdistill.reporting.figures import draw_figures
 from tagdistill.reporting.html import grid_table, plain_table, render
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from tagdistill.evaluation.variants import Variant
+    from tagdistill.experiment.runs import Model
+    from tagdistill.reporting.facts import Reports, Run, Stage
     from tagdistill.settings.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that a report is written from."""
+
+    results: Path
+    analysis: Analysis
+    variants: list[Variant]
+    runs: list[Run]
+    stages: list[Stage]
+    data: Reports
+    encoder: Mapping[str, Any] | None
+
+    @property
+    def experiment(self) -> Experiment:
+        """The settings."""
+        return self.analysis.results.experiment
 
 
 def build_report(
@@ -49,31 +69,40 @@ def build_report(
 ) -> None:
     """Write tables/, figures/ and report/ (index.html, cards/) below `results`, the folder results/NAME.
 
-    What is shown follows from the settings; what is not there is shown as missing. `benchmarks` is benchmarks/NAME,
-    `encoder` the converted encoder's folder, for its licence. Raises DataError or MismatchError for a broken file.
+    What is shown follows from the settings; results that are not there are shown as missing. `benchmarks` is
+    benchmarks/NAME, `encoder` the folder of the converted encoder, for its licence. Raises DataError or MismatchError
+    for a broken file.
     """
+    content = _read(results, experiment, benchmarks, encoder, draws)
+    write_tables(content.analysis, results / "tables", content.variants)
+    figures = draw_figures(content.analysis, content.runs, content.stages, content.data, results / "figures")
+    values = {**_scores(content), **_data(content), **_provenance(content)}
+    write_text(results / "report" / "index.html", render("report.html.j2", **values, figures=_inline(figures)))
+    write_cards(results, experiment, results / "report" / "cards", encoder=content.encoder)
+
+
+def _read(results: Path, experiment: Experiment, benchmarks: Path | None, encoder: Path | None, draws: int) -> Content:
     analysis = Analysis(read_scores(results, experiment), draws=draws)
-    runs = read_runs(results, Runs(experiment).models.values())
-    stages = [stage for stage in read_stages(benchmarks) if stage.name != "report"]  # that is the report before this
-    about = _about_encoder(encoder)
     reports = read_data_reports(results, experiment)
-    others = variants(analysis, reports)
-    write_tables(analysis, results / "tables", others)
-    figures = draw_figures(analysis, runs, stages, reports, results / "figures")
-    values = {**_page(results, analysis, runs, stages, about, reports), **_other_readings(others)}
-    page = render("report.html.j2", **values, figures=_inline(figures))
-    write_text(results / "report" / "index.html", page)
-    write_cards(results, experiment, results / "report" / "cards", encoder=about)
+    return Content(
+        results,
+        analysis,
+        variants(analysis, reports),
+        read_runs(results, Runs(experiment).models.values()),
+        [stage for stage in read_stages(benchmarks) if stage.name != "report"],  # that is of the last report
+        reports,
+        _encoder_record(encoder),
+    )
 
 
 def write_cards(results: Path, experiment: Experiment, folder: Path, *, encoder: Mapping[str, Any] | None) -> None:
-    """Write `OBJECTIVE-seed-S.md` for every student whose model is there."""
+    """Write folder/OBJECTIVE-seed-SEED.md for each student that has been trained; `encoder` is the encoder's record."""
     for model in Runs(experiment).students:
         config = results / model.name / "model" / "config.json"
         if config.exists():
             records = read_metrics(results, experiment, model)
             metadata = read_json(config)
-            # The settings may say more of a licence than the data did when the model was trained.
+            # A licence in the settings wins over the one that the data had when the model was trained.
             stated = {x: licence for x in metadata["languages"] if (licence := experiment.languages[x].licence)}
             metadata["licences"] = {**(metadata.get("licences") or {}), **stated}
             card = model_card(metadata, records, name=f"{experiment.name}/{model.name}", encoder=encoder)
@@ -81,55 +110,42 @@ def write_cards(results: Path, experiment: Experiment, folder: Path, *, encoder:
 
 
 def read_metrics(results: Path, experiment: Experiment, model: Model) -> list[dict[str, Any]]:
-    """Return the metrics of one model on the experiment's languages, as far as they are there."""
+    """Return the metrics of one model for each language of the experiment that has them."""
     paths = {
         target.language: metrics_path(results, model, target.language) for target in Runs(experiment).test_languages
     }
     return [read_record(path, model.name, language) for language, path in paths.items() if path.exists()]
 
 
-def _about_encoder(folder: Path | None) -> dict[str, Any] | None:
+def _encoder_record(folder: Path | None) -> dict[str, Any] | None:
     if folder is None:
         return None
-    record = folder / "tagdistill.json"
-    if not record.exists():
-        raise DataError("not a converted encoder: its record is missing", where=str(record))
-    encoder: dict[str, Any] = read_json(record)
-    return encoder
+    path = folder / "tagdistill.json"
+    if not path.exists():
+        raise DataError("not a converted encoder: its record is missing", where=str(path))
+    record: dict[str, Any] = read_json(path)
+    return record
 
 
 def _inline(figures: Mapping[str, str]) -> dict[str, Markup]:
-    # Vega writes text as XML text and attributes, escaped: these strings are the only ones that are not escaped again.
+    # Vega escapes the text in its SVG: these are the only strings that the template does not escape again.
     return {name: Markup(text) for name, text in figures.items()}
 
 
-def _other_readings(others: Sequence[Variant]) -> dict[str, Any]:
-    """Return the tables of scores that leave out what one may not want to count, for the section of each role."""
-    return {
-        f"{kind}_{role}": data_sections.variant_table([v for v in others if v.role == role], kind)
+def _scores(content: Content) -> dict[str, Any]:
+    """Return what the page shows of scores and comparisons."""
+    analysis = content.analysis
+    main = analysis.results.main
+    tables = {
+        f"{kind}_{role}": data_sections.variant_table([v for v in content.variants if v.role == role], kind)
         for kind in KINDS
         for role in ("trained", "zero_shot")
     }
-
-
-def _page(
-    results: Path,
-    analysis: Analysis,
-    runs: Sequence[Run],
-    stages: Sequence[Stage],
-    encoder: Mapping[str, Any] | None,
-    reports: Mapping[str, Mapping[str, Any]],
-) -> dict[str, Any]:
-    experiment = analysis.results.experiment
-    licence = licences(experiment, reports)
-    main = analysis.results.main
     return {
-        "name": experiment.name,
-        "version": __version__,
         "trained": headline.trained(analysis),
         "numbers": headline.numbers(analysis),
         "findings": headline.findings(analysis),
-        "notes": headline.notes(analysis, runs),
+        "notes": headline.notes(analysis, content.runs),
         "metric": main["score"].iloc[0] if len(main) else "score",
         "draws": analysis.draws,
         "in_language": grid_table(in_language(analysis)),
@@ -138,20 +154,37 @@ def _page(
         "comparisons": sections.comparison_table(analysis),
         "matrix": sections.matrix_table(analysis),
         "certainty": sections.certainty_table(analysis),
-        "data": sections.data_table(reports, piece_counts(results, experiment)),
+        **tables,
+    }
+
+
+def _data(content: Content) -> dict[str, Any]:
+    """Return what the page shows of the data."""
+    reports = content.data
+    licence = licences(content.experiment, reports)
+    return {
+        "data": sections.data_table(reports, piece_counts(content.results, content.experiment)),
         "label_counts": data_sections.label_table(reports),
         "characters": data_sections.character_table(reports),
         "warnings": [warning for report in reports.values() for warning in sections.data_warnings(report)],
         "repairs": [place for report in reports.values() for place in sections.repaired_places(report)],
         "licences": sections.licence_table(licence),
         "restricted": [language for language, text in licence.items() if non_commercial(text)],
-        "training": sections.training_table(runs),
-        "stages": sections.stage_table(stages),
-        "stored": sections.stored_table(results, analysis),
         "corpora": sections.corpora_table(reports),
+    }
+
+
+def _provenance(content: Content) -> dict[str, Any]:
+    """Return what the page shows of the experiment, its training, time, encoder, versions and settings."""
+    encoder = content.encoder
+    settings = content.experiment.model_dump(mode="json", exclude_none=True)
+    return {
+        "name": content.experiment.name,
+        "version": __version__,
+        "training": sections.training_table(content.runs),
+        "stages": sections.stage_table(content.stages),
+        "stored": sections.stored_table(content.results, content.analysis),
         "encoder": plain_table(["encoder", ""], sorted(encoder.items()), words=True) if encoder else None,
-        "versions": sections.version_table(runs),
-        "settings": yaml.safe_dump(
-            experiment.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True, width=100
-        ),
+        "versions": sections.version_table(content.runs),
+        "settings": yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=100),
     }

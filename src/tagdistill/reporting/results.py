@@ -1,4 +1,4 @@
-"""A Markdown page of measured results, made from the tables of finished experiments."""
+"""docs/results.md: measured results, from the tables of finished experiments."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import read_json, write_text
 from tagdistill.errors import DataError
-from tagdistill.formatting import duration
+from tagdistill.formatting import count, duration
 from tagdistill.reporting.facts import read_stages
 
 if TYPE_CHECKING:
@@ -19,8 +19,9 @@ HEAD = """\
 
 <!-- Written by `make results` from finished experiments; do not edit. -->
 
-Every number here is from a run of the command above its tables. ± is the sample standard deviation over seeds; an
-interval is a 95 % paired bootstrap over test sentences, and "clear" means that it leaves out 0.
+The numbers of each experiment are from a run of the command above them. ± is the sample standard deviation over seeds;
+low and high are the bounds of the 95% interval of a paired bootstrap over test sentences. The verdict is better or
+worse where the interval excludes 0.
 """
 SIGNIFICANCE = ("system", "reference", "group", "difference", "low", "high", "verdict", "up", "languages")
 GAP = ("objective", "teachers", "baseline", "student", "gap", "gap_low", "gap_high", "closed", "verdict")
@@ -48,13 +49,13 @@ def _experiment(folder: Path, benchmarks: Path) -> str:
 
 
 def command(name: str) -> str:
-    """Return the command that makes an experiment: `demo` apart, its name says where its config file is."""
+    """Return the command that runs an experiment: except for `demo`, its name is that of its config file."""
     path = f"{name.replace('-', '/', 1)}.yaml"
     return "`make demo`" if name == "demo" else f"`snakemake --cores 2 --configfile config/{path} --config root=FOLDER`"
 
 
 def rows_of(folder: Path, table: str) -> list[dict[str, str]]:
-    """Return one of an experiment's tables."""
+    """Return the rows of one table of an experiment, from tables/TABLE.tsv."""
     with (folder / "tables" / f"{table}.tsv").open(encoding="utf-8", newline="") as handle:
         return list(csv.DictReader(handle, delimiter="\t"))
 
@@ -85,4 +86,4 @@ def _stages(benchmarks: Path) -> str:
 def _versions(folder: Path) -> str:
     summary = read_json(next(iter(sorted(folder.glob("students/*/*/training.json")))))
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(summary["versions"].items()))
-    return f"Device {summary['device']}, {summary['threads']} thread per job; {libraries}."
+    return f"Device {summary['device']}, {count(summary['threads'], 'thread')} per job; {libraries}."

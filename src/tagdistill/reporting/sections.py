@@ -1,4 +1,4 @@
-"""The tables of the page, from results and facts; each is None where there is nothing to show."""
+"""The tables of the report page; each function returns None where there is nothing to show."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tagdistill.artifacts.provenance import versions
 from tagdistill.evaluation.tables import MISSING, matrix_frame
 from tagdistill.formatting import duration
-from tagdistill.reporting.facts import Run, Stage, feature_sizes, non_commercial, target_sizes
+from tagdistill.reporting.facts import feature_sizes, non_commercial, target_sizes
 from tagdistill.reporting.html import Field, Head, Table, plain_table
 from tagdistill.settings.language import SPLITS
 
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tagdistill.evaluation.analysis import Analysis, Gap
+    from tagdistill.reporting.facts import Reports, Run, Stage
 
 VERDICTS = {"better": "good", "worse": "bad", "no difference shown": "plain"}
 TEXTS = {"train": "own training text", "test": "unseen text"}
 
 
 def gap_table(analysis: Analysis) -> Table | None:
-    """Return the gap and the share of it that each objective closes, in each language and on average."""
+    """Return the gap, and the share of it that each objective closes, in each language and on average."""
     gaps = {(gap.objective, gap.language): gap for gap in analysis.gaps}
     languages = [x for x in (*analysis.languages("trained"), "") if any(key[1] == x for key in gaps)]
     rows: list[tuple[Head, list[Field]]] = []
@@ -50,7 +51,7 @@ def _closed(gap: Gap | None) -> Field:
     if gap.closed is None:
         return Field(gap.verdict, tone="quiet")
     tone = "good" if gap.closed.above_zero else "bad" if gap.closed.below_zero else ""
-    return Field(f"{gap.closed.value:.0f} %", note=f"[{gap.closed.low:.0f}, {gap.closed.high:.0f}]", tone=tone)
+    return Field(f"{gap.closed.value:.0f}%", note=f"[{gap.closed.low:.0f}, {gap.closed.high:.0f}]", tone=tone)
 
 
 def comparison_table(analysis: Analysis) -> Table | None:
@@ -58,19 +59,19 @@ def comparison_table(analysis: Analysis) -> Table | None:
     titles = {group.key: group.title for group in analysis.groups}
     rows = []
     for c in analysis.comparisons:
-        found = Field(f"{c.difference.value:+.2f}", note=f"[{c.difference.low:+.2f}, {c.difference.high:+.2f}]")
+        points = Field(f"{c.difference.value:+.2f}", note=f"[{c.difference.low:+.2f}, {c.difference.high:+.2f}]")
         verdict = Field(c.verdict, tone=VERDICTS[c.verdict])
         up = f"{c.up} of {c.languages}"
         left_out = f"without {', '.join(c.left_out)}" if c.left_out else ""
         seeds = f"{c.runs} against {c.reference_runs}"
-        rows.append((c.title, c.reference, titles[c.group], found, verdict, Field(up, note=left_out), seeds))
+        rows.append((c.title, c.reference, titles[c.group], points, verdict, Field(up, note=left_out), seeds))
     return plain_table(
-        ["system", "against", "languages", "difference", "verdict", "languages up", "seeds"], rows, words=True
+        ["system", "reference", "languages", "difference", "verdict", "languages improved", "seeds"], rows, words=True
     )
 
 
 def matrix_table(analysis: Analysis) -> Table | None:
-    """Return every teacher on every language; its own language is marked."""
+    """Return the score of each teacher on each language; its own language is marked."""
     frame = matrix_frame(analysis)
     several = len(analysis.decoders) > 1
     languages = [column for column in frame.columns[2:] if frame[column].notna().any()]
@@ -86,27 +87,28 @@ def _matrix_cell(value: float, *, own: bool) -> Field:
 
 
 def certainty_table(analysis: Analysis) -> Table | None:
-    """Return how right and how sure each teacher is on its own training text and on unseen text."""
+    """Return the accuracy and confidence of each teacher on its own training text and on unseen text."""
     there = {text for texts in analysis.results.calibration.values() for text in texts}
     texts = [*(text for text in TEXTS if text in there), *sorted(there - TEXTS.keys())]
     rows = []
-    for model, found in analysis.results.calibration.items():
-        cells = [cell for text in texts for cell in _certainty(found.get(text, {}))]
+    for model, values in analysis.results.calibration.items():
+        cells = [cell for text in texts for cell in _certainty(values.get(text, {}))]
         rows.append((Head(model.removeprefix("teachers/")), cells))
-    parts = ("accuracy, %", "mean top probability, %", "entropy, nats a word")
+    parts = ("accuracy, %", "mean top probability, %", "entropy, nats per word")
     columns = [Head(part, TEXTS.get(text, text)) for text in texts for part in parts]
     return Table(columns, rows, "teacher") if rows else None
 
 
-def _certainty(found: Mapping[str, float]) -> list[Field]:
+def _certainty(values: Mapping[str, float]) -> list[Field]:
     digits = {"accuracy": 2, "confidence": 2, "entropy": 3}
-    return [Field(f"{found[k]:.{n}f}") if k in found else Field(MISSING, tone="missing") for k, n in digits.items()]
+    return [
+        Field(f"{values[name]:.{n}f}") if name in values else Field(MISSING, tone="missing")
+        for name, n in digits.items()
+    ]
 
 
-def data_table(
-    reports: Mapping[str, Mapping[str, Any]], pieces: Mapping[tuple[str, str], Mapping[str, int]] | None = None
-) -> Table | None:
-    """Return counts, repeats and repairs of every split; `pieces`: what the tokenizer could not take as it is."""
+def data_table(reports: Reports, pieces: Mapping[tuple[str, str], Mapping[str, int]] | None = None) -> Table | None:
+    """Return the counts, repeats and repairs of each split; `pieces` counts what the tokenizer did not know or cut."""
     rows = []
     for language, report in reports.items():
         for split, facts in _splits(report):
@@ -129,17 +131,25 @@ def data_table(
                     Field(", ".join(f"{key} {n:,}" for key, n in sorted(notes.items())) or "0", tone="wrap"),
                 )
             )
-    head = ["split", "sentences", "words", "longest", "repeated", "shared with another split", "conflicting labels"]
-    return plain_table([*head, "left out, repaired or cut"], rows)
+    head = [
+        "split",
+        "sentences",
+        "words",
+        "longest sentence",
+        "repeated",
+        "shared with another split",
+        "conflicting labels",
+    ]
+    return plain_table([*head, "left out, repaired or truncated"], rows)
 
 
 def _splits(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    found = report.get("splits", {})
-    return [(split, found[split]) for split in SPLITS if split in found]
+    present = report.get("splits", {})
+    return [(split, present[split]) for split in SPLITS if split in present]
 
 
 def repaired_places(report: Mapping[str, Any]) -> list[str]:
-    """Return some of the repaired places of a language, as its data report names them."""
+    """Return examples of repairs in the data of a language, as its data report names them."""
     return [str(place) for split in report.get("splits", {}).values() for place in split.get("repaired_places") or []]
 
 
@@ -148,8 +158,8 @@ def data_warnings(report: Mapping[str, Any]) -> list[str]:
     return [str(warning) for split in report.get("splits", {}).values() for warning in split.get("warnings") or []]
 
 
-def corpora_table(reports: Mapping[str, Mapping[str, Any]]) -> Table | None:
-    """Return where every corpus comes from and its hash."""
+def corpora_table(reports: Reports) -> Table | None:
+    """Return the source and the hashes of each corpus."""
     rows = [
         (
             f"{language} {split}",
@@ -164,7 +174,7 @@ def corpora_table(reports: Mapping[str, Mapping[str, Any]]) -> Table | None:
 
 
 def training_table(runs: Sequence[Run]) -> Table | None:
-    """Return how long and on what each model was trained."""
+    """Return the updates, time, size and device of each model's training."""
     rows = []
     for run in runs:
         facts = run.summary
@@ -181,7 +191,7 @@ def training_table(runs: Sequence[Run]) -> Table | None:
                 _hash(run.sha256),
             )
         )
-    head = ["model", "updates", "chosen at", "time", "words a second", "trained parameters", "device", "SHA-256"]
+    head = ["model", "updates", "best update", "time", "words per second", "trained parameters", "device", "SHA-256"]
     return plain_table(head, rows)
 
 
@@ -191,11 +201,11 @@ def stage_table(stages: Sequence[Stage]) -> Table | None:
         (s.name, s.jobs, duration(s.seconds), duration(s.longest), f"{s.memory_mb:,.0f} MB" if s.memory_mb else None)
         for s in stages
     ]
-    return plain_table(["stage", "jobs", "time, all jobs", "longest job", "most memory"], rows)
+    return plain_table(["stage", "jobs", "total time", "longest job", "peak memory"], rows)
 
 
 def stored_table(results: Path, analysis: Analysis) -> Table | None:
-    """Return what is stored for reuse: targets with their bytes a word, and features."""
+    """Return the files stored for reuse: features, and targets with their bytes per word."""
     experiment = analysis.results.experiment
     rows: list[tuple[Any, ...]] = [
         (f"features, {name}", None, f"{size / 2**20:,.1f} MB", None)
@@ -204,7 +214,7 @@ def stored_table(results: Path, analysis: Analysis) -> Table | None:
     for row in target_sizes(results, experiment, analysis.decoders):
         name = f"targets, {row['language']} {row['corpus']} ({row['decoder']})"
         rows.append((name, row["words"], f"{row['bytes'] / 2**20:,.2f} MB", f"{row['bytes_per_word']:.1f}"))
-    return plain_table(["stored", "words", "size", "bytes a word"], rows)
+    return plain_table(["stored", "words", "size", "bytes per word"], rows)
 
 
 def version_table(runs: Sequence[Run]) -> Table | None:
@@ -214,14 +224,14 @@ def version_table(runs: Sequence[Run]) -> Table | None:
         for name, version in run.summary.get("versions", {}).items():
             trained.setdefault(name, set()).add(str(version))
         if used := run.summary.get("kernel"):
-            trained.setdefault("kernel of CRFs", set()).add(used)
+            trained.setdefault("CRF kernel", set()).add(used)
     here = versions()
     rows = [(name, here.get(name, ""), ", ".join(sorted(trained.get(name, ())))) for name in {**here, **trained}]
     return plain_table(["library", "this report", "training"], rows, words=True)
 
 
 def licence_table(licences: Mapping[str, str | None]) -> Table | None:
-    """Return the licence of each language's data, those that forbid commercial use and those not stated marked."""
+    """Return the licence of each language's data; those that forbid commercial use or are not stated are marked."""
     rows = [
         (x, Field(text or "not stated", tone="warn" if non_commercial(text) or not text else ""))
         for x, text in licences.items()
