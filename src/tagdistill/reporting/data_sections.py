@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tagdistill.evaluation.tables import MISSING
+from tagdistill.reporting.facts import splits
 from tagdistill.reporting.html import Field, Head, Table, plain_table
-from tagdistill.settings.language import SPLITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from tagdistill.evaluation.variants import Variant
     from tagdistill.reporting.facts import Reports
@@ -22,14 +22,6 @@ CHARACTERS = {
     "replacement_character": "with U+FFFD",
     "not_nfc": "not in NFC",
 }
-
-
-def splits(reports: Reports) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Yield language, split and facts, splits in their usual order."""
-    for language, report in reports.items():
-        for split in SPLITS:
-            if split in report.get("splits", {}):
-                yield language, split, report["splits"][split]
 
 
 def label_table(reports: Reports) -> Table | None:

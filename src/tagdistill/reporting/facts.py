@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from tagdistill.artifacts.files import folder_size, read_json, sha256_file
 from tagdistill.encoders.store import read_metadata
 from tagdistill.errors import DataError
-from tagdistill.settings.language import CORPORA
+from tagdistill.settings.language import CORPORA, SPLITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from tagdistill.experiment.runs import Model
@@ -87,6 +87,14 @@ def read_data_reports(results: Path, experiment: Experiment) -> dict[str, dict[s
     """Return the data report of each language, in config order, as far as they exist."""
     paths = {x: results / "data" / x / "report.json" for x in (*experiment.languages, *experiment.zero_shot)}
     return {language: read_json(path) for language, path in paths.items() if path.exists()}
+
+
+def splits(reports: Reports) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield the language, name and facts of each split, in the order of the reports and of SPLITS."""
+    for language, report in reports.items():
+        for split in SPLITS:
+            if split in report.get("splits", {}):
+                yield language, split, report["splits"][split]
 
 
 def licences(experiment: Experiment, reports: Reports) -> dict[str, str | None]:

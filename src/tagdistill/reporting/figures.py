@@ -12,6 +12,7 @@ from tagdistill.artifacts.files import write_text
 from tagdistill.formatting import duration
 from tagdistill.reporting.charts import BLUE, GREY, ORANGE, LayeredChart, chart_of
 from tagdistill.reporting.data_figure import data_figure
+from tagdistill.reporting.headline import score_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,9 +86,13 @@ def averages(analysis: Analysis, key: str) -> alt.TopLevelMixin | None:
     seeds, means, order = _averages(analysis, group) if group else ([], [], [])
     if not means:
         return None
-    name = analysis.results.main["score"].iloc[0]
     y = alt.Y("system:N", sort=order, title=None)
-    x = alt.X("value:Q", title=f"{name}, per cent", scale=alt.Scale(zero=False, padding=12), axis=alt.Axis(tickCount=6))
+    x = alt.X(
+        "value:Q",
+        title=f"{score_name(analysis)}, per cent",
+        scale=alt.Scale(zero=False, padding=12),
+        axis=alt.Axis(tickCount=6),
+    )
     colour = alt.Color("kind:N", scale=alt.Scale(domain=["student", "teacher"], range=[BLUE, ORANGE]), legend=None)
     dots = chart_of(seeds).mark_circle(size=45, opacity=0.45).encode(x=x, y=y, color=colour)
     chart = chart_of(means)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tagdistill.reporting.facts import Run
     from tagdistill.settings.experiment import Experiment
 
+SCORES = {"f1": "F1"}
 TASKS = {"pos": "part-of-speech tagging", "ner": "named entity recognition", "aspect": "aspect extraction"}
 
 
@@ -26,6 +27,13 @@ class Number:
     text: str
     detail: str
     tone: str = "plain"
+
+
+def score_name(analysis: Analysis) -> str:
+    """Return the name of the main score, as a reader writes it; "score" where there are no results."""
+    names = analysis.results.main["score"]
+    name = str(names.iloc[0]) if len(names) else "score"
+    return SCORES.get(name, name)
 
 
 def trained(analysis: Analysis) -> str:

@@ -135,7 +135,6 @@ def _inline(figures: Mapping[str, str]) -> dict[str, Markup]:
 def _scores(content: Content) -> dict[str, Any]:
     """Return what the page shows of scores and comparisons."""
     analysis = content.analysis
-    main = analysis.results.main
     tables = {
         f"{kind}_{role}": data_sections.variant_table([v for v in content.variants if v.role == role], kind)
         for kind in KINDS
@@ -146,7 +145,7 @@ def _scores(content: Content) -> dict[str, Any]:
         "numbers": headline.numbers(analysis),
         "findings": headline.findings(analysis),
         "notes": headline.notes(analysis, content.runs),
-        "metric": main["score"].iloc[0] if len(main) else "score",
+        "metric": headline.score_name(analysis),
         "draws": analysis.draws,
         "in_language": grid_table(in_language(analysis)),
         "zero_shot": grid_table(zero_shot(analysis)),

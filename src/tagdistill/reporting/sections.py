@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from tagdistill.artifacts.provenance import versions
 from tagdistill.evaluation.tables import MISSING, matrix_frame
 from tagdistill.formatting import duration
-from tagdistill.reporting.facts import feature_sizes, non_commercial, target_sizes
+from tagdistill.reporting.facts import feature_sizes, non_commercial, splits, target_sizes
 from tagdistill.reporting.html import Field, Head, Table, plain_table
-from tagdistill.settings.language import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,42 +109,36 @@ def _certainty(values: Mapping[str, float]) -> list[Field]:
 def data_table(reports: Reports, pieces: Mapping[tuple[str, str], Mapping[str, int]] | None = None) -> Table | None:
     """Return the counts, repeats and repairs of each split; `pieces` counts what the tokenizer did not know or cut."""
     rows = []
-    for language, report in reports.items():
-        for split, facts in _splits(report):
-            shared = [
-                f"{n['shared']:,} in {pair.split(' in ')[1]}"
-                for pair, n in report.get("repeats", {}).items()
-                if pair.startswith(f"{split} in ") and n.get("shared")
-            ]
-            notes = {key.replace("_", " "): n for key, n in (facts.get("left_out_or_repaired") or {}).items() if n}
-            notes |= (pieces or {}).get((language, split), {})
-            rows.append(
-                (
-                    f"{language} {split}",
-                    facts.get("sentences"),
-                    facts.get("tokens"),
-                    (facts.get("lengths") or {}).get("max"),
-                    facts.get("repeated_sentences"),
-                    ", ".join(shared) or "0",
-                    facts.get("conflicting_labels"),
-                    Field(", ".join(f"{key} {n:,}" for key, n in sorted(notes.items())) or "0", tone="wrap"),
-                )
-            )
-    head = [
-        "split",
-        "sentences",
-        "words",
-        "longest sentence",
-        "repeated",
-        "shared with another split",
-        "conflicting labels",
+    for language, split, facts in splits(reports):
+        row = (
+            f"{language} {split}",
+            facts.get("sentences"),
+            facts.get("tokens"),
+            (facts.get("lengths") or {}).get("max"),
+            facts.get("repeated_sentences"),
+            _shared(reports[language], split),
+            facts.get("conflicting_labels"),
+            _repairs(facts, (pieces or {}).get((language, split), {})),
+        )
+        rows.append(row)
+    counts = ["split", "sentences", "words", "longest sentence", "repeated", "shared with another split"]
+    return plain_table([*counts, "conflicting labels", "left out, repaired or truncated"], rows)
+
+
+def _shared(report: Mapping[str, Any], split: str) -> str:
+    """Return how many sentences of a split also occur in each of the others: "2 in train"."""
+    shared = [
+        f"{counts['shared']:,} in {pair.split(' in ')[1]}"
+        for pair, counts in report.get("repeats", {}).items()
+        if pair.startswith(f"{split} in ") and counts.get("shared")
     ]
-    return plain_table([*head, "left out, repaired or truncated"], rows)
+    return ", ".join(shared) or "0"
 
 
-def _splits(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    present = report.get("splits", {})
-    return [(split, present[split]) for split in SPLITS if split in present]
+def _repairs(facts: Mapping[str, Any], pieces: Mapping[str, int]) -> Field:
+    counts = {name.replace("_", " "): n for name, n in (facts.get("left_out_or_repaired") or {}).items() if n}
+    text = ", ".join(f"{name} {n:,}" for name, n in sorted({**counts, **pieces}.items()))
+    return Field(text or "0", tone="wrap")
 
 
 def repaired_places(report: Mapping[str, Any]) -> list[str]:
@@ -167,8 +160,7 @@ def corpora_table(reports: Reports) -> Table | None:
             _hash(facts.get("source_sha256")),
             _hash(facts.get("corpus_sha256")),
         )
-        for language, report in reports.items()
-        for split, facts in _splits(report)
+        for language, split, facts in splits(reports)
     ]
     return plain_table(["split", "source", "SHA-256 of the source", "SHA-256 of the corpus"], rows, words=True)
 
