@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from tagdistill.cli import main as cli
 from tagdistill.errors import ConfigError
+from tagdistill.experiment.by_language import teacher_settings
 from tagdistill.experiment.config import (
     check_experiment,
     describe_experiment,
     read_experiment,
     read_yaml,
-    teacher_settings,
 )
 from tagdistill.experiment.plan import Plan
 from tagdistill.settings.experiment import Experiment

@@ -350,7 +350,7 @@ def test_model_card_of_a_span_tagger():
         scores=score("ner", gold, gold, labels),
     )
     card = model_card({**config(), "task": "ner", "labels": list(labels)}, [record])
-    assert "| language | f1 | precision | recall | sentences |\n|---|---|---|---|---|\n| en | 100.00 |" in card
+    assert "| language | F1 | precision | recall | sentences |\n|---|---|---|---|---|\n| en | 100.00 |" in card
     assert "seqeval strict, IOBES" in card and "Spans are labelled in BIOES" in card
 
 

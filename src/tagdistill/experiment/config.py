@@ -10,11 +10,12 @@ from tagdistill.data.labels import OUTSIDE, UPOS, label_list
 from tagdistill.data.sources.source import load_source
 from tagdistill.encoders.provider import load_provider
 from tagdistill.errors import ConfigError, nearest
+from tagdistill.experiment.by_language import available_splits, teacher_settings
 from tagdistill.formatting import count
 from tagdistill.settings.experiment import Experiment
-from tagdistill.settings.language import LANGUAGE_ID, SPLITS, Language
+from tagdistill.settings.language import LANGUAGE_ID, Language
 from tagdistill.settings.objectives import OBJECTIVES
-from tagdistill.settings.training import TeacherSettings, Training, expand_preset
+from tagdistill.settings.training import TeacherSettings, Training
 from tagdistill.settings.validation import validate
 
 if TYPE_CHECKING:
@@ -183,32 +184,6 @@ def _check_run(
             where=f"{where}.tune_from",
             hint=f"Choose less than {encoder.layers}, or more `layers`.",
         )
-
-
-def available_splits(key: str, language: Language, *, trained: bool) -> tuple[str, ...]:
-    """Return the splits of a language that the experiment uses, in the order train, dev, test, unlabelled."""
-    source = load_source(language.source)
-    listed = None if source.own else language.splits
-    present = {*(listed or source.splits(language, key))}
-    present |= {name for name in SPLITS if language.split(name) is not None}
-    return tuple(name for name in SPLITS if name in present and (trained or name == "test"))
-
-
-def teacher_settings(experiment: Experiment, language: str, where: str = "config") -> TeacherSettings:
-    """Return the teacher settings of one language: the experiment's, with the language's own on top."""
-    own = _own_teacher(experiment.languages[language].teacher, where)
-    base = experiment.teacher.model_dump(exclude_unset=True, mode="json")
-    if "updates" in own or "epochs" in own:  # they stand for one another
-        base = {key: value for key, value in base.items() if key not in ("updates", "epochs")}
-    return validate(TeacherSettings, {**base, **own}, f"{where}.teacher", joint=".")
-
-
-def _own_teacher(values: dict[str, Any], where: str) -> dict[str, Any]:
-    try:
-        expanded: dict[str, Any] = expand_preset(values)
-    except ValueError as error:
-        raise ConfigError(str(error), where=f"{where}.teacher") from None
-    return expanded
 
 
 def describe_experiment(experiment: Experiment, name: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from tagdistill.experiment.config import available_splits, teacher_settings
+from tagdistill.experiment.by_language import available_splits, teacher_settings
 from tagdistill.settings.experiment import TEACHERS_ON_ALL
 from tagdistill.settings.language import CORPORA
 from tagdistill.settings.objectives import OBJECTIVES

@@ -9,7 +9,7 @@ import yaml
 
 from tagdistill import __version__
 from tagdistill.reporting.facts import non_commercial
-from tagdistill.reporting.headline import TASKS
+from tagdistill.reporting.headline import SCORES, TASKS
 from tagdistill.reporting.html import render
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _front_matter(config: Mapping[str, Any]) -> str:
 
 def _scores(record: Mapping[str, Any]) -> dict[str, Any]:
     names = ("accuracy",) if record["score"] == "accuracy" else ("f1", "precision", "recall")
-    values = {name: f"{record[name]:.2f}" for name in names}
+    values = {SCORES.get(name, name): f"{record[name]:.2f}" for name in names}
     scorer = f"{record['scorer']}, {record['scheme']}"
     return {"language": plain(record["language"]), "values": values, "sentences": record["sentences"], "scorer": scorer}
 

@@ -54,7 +54,7 @@ def svg(chart: alt.TopLevelMixin, name: str) -> str:
     """Return the chart as SVG whose ids begin with `name`, so that several can stand in one page."""
     styled = chart.configure(
         background="white",
-        padding={"left": 12, "right": 12, "top": 6, "bottom": 6},
+        padding={"left": 24, "right": 12, "top": 6, "bottom": 6},  # left: labels in a wider font
         font=FONT,
         axis=alt.AxisConfig(gridColor="#8884", domainColor="#8888", tickColor="#8888", labelLimit=240, **TEXT),
         view=alt.ViewConfig(stroke=None),

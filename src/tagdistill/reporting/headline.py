@@ -76,7 +76,7 @@ def _gap_number(analysis: Analysis) -> list[Number]:
         return []
     if not closed:
         widest = max(gaps, key=lambda gap: gap.gap.value)
-        return [Number("No gap to close", difference(widest.gap), f"teachers over {widest.reference}")]
+        return [Number("No gap to close", difference(widest.gap), f"teachers minus {widest.reference}")]
     best = max(closed, key=lambda gap: gap.closed.value if gap.closed else 0.0)
     assert best.closed is not None
     tone = "good" if best.closed.above_zero else "plain"

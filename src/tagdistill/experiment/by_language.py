@@ -1,0 +1,41 @@
+"""What the settings give each language: the splits that it has and the settings of its teacher."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tagdistill.data.sources.source import load_source
+from tagdistill.errors import ConfigError
+from tagdistill.settings.language import SPLITS
+from tagdistill.settings.training import TeacherSettings, expand_preset
+from tagdistill.settings.validation import validate
+
+if TYPE_CHECKING:
+    from tagdistill.settings.experiment import Experiment
+    from tagdistill.settings.language import Language
+
+
+def available_splits(key: str, language: Language, *, trained: bool) -> tuple[str, ...]:
+    """Return the splits of a language that the experiment uses, in the order train, dev, test, unlabelled."""
+    source = load_source(language.source)
+    listed = None if source.own else language.splits
+    present = {*(listed or source.splits(language, key))}
+    present |= {name for name in SPLITS if language.split(name) is not None}
+    return tuple(name for name in SPLITS if name in present and (trained or name == "test"))
+
+
+def teacher_settings(experiment: Experiment, language: str, where: str = "config") -> TeacherSettings:
+    """Return the teacher settings of one language: the experiment's, with the language's own on top."""
+    own = _own_teacher(experiment.languages[language].teacher, where)
+    base = experiment.teacher.model_dump(exclude_unset=True, mode="json")
+    if "updates" in own or "epochs" in own:  # they stand for one another
+        base = {key: value for key, value in base.items() if key not in ("updates", "epochs")}
+    return validate(TeacherSettings, {**base, **own}, f"{where}.teacher", joint=".")
+
+
+def _own_teacher(values: dict[str, Any], where: str) -> dict[str, Any]:
+    try:
+        expanded: dict[str, Any] = expand_preset(values)
+    except ValueError as error:
+        raise ConfigError(str(error), where=f"{where}.teacher") from None
+    return expanded
