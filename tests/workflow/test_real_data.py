@@ -102,7 +102,7 @@ def test_wikiann_ends_with_a_report(tmp_path):
     facts = {x: json.loads((results / f"data/{x}/report.json").read_text()) for x in ("eu", "id", "sl")}
     assert all(set(x["splits"]["train"]["labels"]["spans"]) == {"PER", "LOC", "ORG"} for x in facts.values())
     card = (results / "report/cards/structural-seed-0.md").read_text(encoding="utf-8")
-    assert "Not for commercial use as it stands:** the data of eu, sl" in card
+    assert "**Non-commercial:** the data for eu, sl is licensed" in card
 
 
 @pytest.mark.timeout(1800)
