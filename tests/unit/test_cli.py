@@ -225,16 +225,23 @@ def test_jobs_are_written_with_every_default_and_read_back_as_they_were():
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(28, "No space left on device"), RuntimeError("I/O error: No space left on device (os error 28)")]
+    ("error", "words"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "No space left on device"),
+        (OSError(5, "Input/output error", "store"), "Input/output error"),
+        (OSError(30, "Read-only file system", "store"), "Read-only file system"),
+        (RuntimeError("basic_ios::clear: iostream error"), "the file system reports an error"),
+    ],
 )
-def test_a_full_disk_is_said_in_words(error, main, monkeypatch, tmp_path):
+def test_a_file_system_that_fails_is_told_in_its_words(error, words, main, monkeypatch, tmp_path):
     def fail(*_: object, **__: object) -> None:
         raise ValueError("while saving") from error
 
     monkeypatch.setattr("tagdistill.encoders.convert.convert", fail)
     code, _, err = main("convert-encoder", "--job", ENCODE, "--out", tmp_path / "e")
     assert code == 1
-    assert err.startswith("error: no space left on the disk")
+    assert f"cannot be written or read: {words}" in err and "is unchanged" in err
     assert "Traceback" not in err
 
 

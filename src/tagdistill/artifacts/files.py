@@ -6,8 +6,10 @@ import errno
 import hashlib
 import json
 import os
+import platform
+import re
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,50 +18,106 @@ from tagdistill.errors import DataError, MismatchError, TagdistillError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
+# Of a system call that could not change a file: no mistake in our code, and nothing that trying again at once mends.
+UNWRITABLE = tuple(
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EFBIG", "EIO", "ESTALE")
+    if hasattr(errno, name)
+)
+# How torch says that a file could not be written; it does not say why.
+TORCH_WRITES = re.compile(r"iostream error|PytorchStreamWriter|enforce fail at inline_container")
 
-FULL = "no space left on the disk\n  Free some and run again: what was finished before is unchanged."
 
+def write_failure(error: BaseException) -> str | None:
+    """Return why a file could not be written, in the system's words, or None where an error says something else.
 
-def disk_is_full(error: BaseException) -> bool:
-    """Return whether an error, or what caused it, is a full disk; some libraries say so in words only."""
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    Libraries that write by themselves (safetensors, Arrow, torch) tell it in the text of an error of their own.
+    """
+    if isinstance(error, OSError) and error.errno is not None and error.errno in UNWRITABLE:
+        return os.strerror(error.errno)
+    text = str(error)
+    for number in UNWRITABLE:
+        if os.strerror(number) in text:
+            return os.strerror(number)
+    if isinstance(error, RuntimeError) and TORCH_WRITES.search(text):
+        return "the file system reports an error"
     cause = error.__cause__ or error.__context__
-    return full or os.strerror(errno.ENOSPC) in str(error) or (cause is not None and disk_is_full(cause))
+    return write_failure(cause) if cause is not None else None
+
+
+@contextmanager
+def write_errors(target: Path) -> Iterator[None]:
+    """Turn an error of the block that says that a file cannot be written into a TagdistillError that names `target`."""
+    try:
+        yield
+    except TagdistillError:
+        raise
+    except Exception as error:
+        if (reason := write_failure(error)) is None:
+            raise
+        raise TagdistillError(
+            f"cannot write: {reason}",
+            where=str(target),
+            hint="Free some space or choose another folder; what was there before is unchanged.",
+        ) from error
 
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `target` (file or folder); rename it into place only if the block succeeds.
 
-    A folder at `target` is replaced only after the new one is whole. A full disk becomes an error that names the path.
+    A folder at `target` is replaced only after the new one is whole. What a process that was killed had begun to write
+    for the same target is removed. Raises TagdistillError, with the path, where it cannot be written.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    _remove(temporary)
+    temporary = _sibling(target, "tmp")
     try:
-        yield temporary
-        _replace(temporary, target)
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        raise TagdistillError(
-            f"cannot write: {error.strerror or error}",
-            where=str(target),
-            hint="Free some space or choose another folder; what was there before is unchanged.",
-        ) from error
+        with write_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(target)
+            _remove(temporary)
+            yield temporary
+            _replace(temporary, target)
     finally:
-        _remove(temporary)
+        with suppress(OSError):  # what stands in the way of this stood in the way of the writing, too
+            _remove(temporary)
+
+
+def _sibling(target: Path, ending: str) -> Path:
+    return target.with_name(f".{target.name}.{_machine()}.{os.getpid()}.{ending}")
+
+
+def _machine() -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", platform.node())[:40] or "local"
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove temporary siblings whose process, on this machine, is no longer there."""
+    name = re.compile(rf"\.{re.escape(target.name)}\.{_machine()}\.(\d+)\.(tmp|old)\Z")
+    for path in target.parent.iterdir():
+        if (match := name.match(path.name)) and not is_running(int(match[1])):
+            _remove(path)
+
+
+def is_running(process: int) -> bool:
+    """Return whether this machine has a process of this number, whoever owns it."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # somebody else's, or no number of ours
+        return True
+    return True
 
 
 def _replace(temporary: Path, target: Path) -> None:
     _flush(temporary)
     if target.is_dir() and not target.is_symlink():
-        old = target.with_name(f".{target.name}.{os.getpid()}.old")
+        old = _sibling(target, "old")
         _remove(old)
         target.rename(old)
         temporary.rename(target)
-        _remove(old)
+        with suppress(OSError):  # the new one is in place; the next writer removes this
+            _remove(old)
     else:
         temporary.replace(target)
 

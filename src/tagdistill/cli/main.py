@@ -16,13 +16,14 @@ from typing import Annotated
 import typer
 
 from tagdistill import __version__
-from tagdistill.artifacts.files import FULL, disk_is_full
+from tagdistill.artifacts.files import write_failure
 from tagdistill.cli import inference, project, stages
 from tagdistill.cli.help import GroupedCommands
 from tagdistill.crf.errors import KernelError
 from tagdistill.errors import TagdistillError
 
 DEFECT = "This is a bug in tagdistill, not a mistake of yours: please report it with all of this text."
+UNCHANGED = "Put it right and run again: what was finished before is unchanged."
 NOISY = ("transformers", "accelerate", "filelock", "urllib3", "httpx", "pooch")
 INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
 
@@ -64,8 +65,9 @@ def _message(error: Exception) -> str:
     """Return what to tell the user; a defect of ours is printed with its traceback first."""
     if isinstance(error, (TagdistillError, KernelError)):
         return str(error)
-    if disk_is_full(error):
-        return FULL
+    if reason := write_failure(error):
+        place = getattr(error, "filename", None) or "a file"
+        return f"{place}: cannot be written or read: {reason}\n  {UNCHANGED}"
     traceback.print_exception(error)
     return f"{type(error).__name__}: {error}\n  {DEFECT}"
 

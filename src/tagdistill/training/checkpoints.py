@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import TrainerCallback
 
-from tagdistill.artifacts.files import atomic_path, read_json, write_json
+from tagdistill.artifacts.files import atomic_path, read_json, write_errors, write_json
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -91,10 +91,11 @@ class Checkpoints(TrainerCallback):
             return
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         sizes = {}
-        for file in sorted(folder.iterdir()):
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
-            sizes[file.name] = file.stat().st_size
+        with write_errors(folder):
+            for file in sorted(folder.iterdir()):
+                with file.open("rb") as handle:
+                    os.fsync(handle.fileno())
+                sizes[file.name] = file.stat().st_size
         write_json(folder / COMPLETE, {"update": state.global_step, "seconds": self.seconds, "files": sizes})
 
 

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from tagdistill.artifacts.files import write_errors
 from tagdistill.crf import NonFiniteScores
 from tagdistill.distill.teacher_values import TeacherValues
 from tagdistill.errors import ConfigError, TagdistillError
@@ -100,6 +101,10 @@ class TaggerTrainer(Trainer):
         """Return the batches in the plan's order."""
         # Not the Trainer's own, which moves whole batches, `lengths` included, to the device.
         return DataLoader(self.updates, sampler=SequentialSampler(self.updates), collate_fn=lambda items: items[0])
+
+    def _save_checkpoint(self, *arguments: Any) -> None:
+        with write_errors(Path(str(self.args.output_dir))):
+            super()._save_checkpoint(*arguments)
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         return dict(on_device(cast("UpdateBatch", inputs), self.args.device))

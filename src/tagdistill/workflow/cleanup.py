@@ -5,14 +5,13 @@ All of them are made again when a run needs them. Models, scores, targets, predi
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tagdistill.artifacts.files import folder_size
+from tagdistill.artifacts.files import folder_size, is_running
 from tagdistill.data.sources.source import fetched_sources
 from tagdistill.encoders.convert_vectors import FASTTEXT
 from tagdistill.encoders.folder import RECORD
@@ -163,22 +162,12 @@ def _leftovers(project: Path) -> Iterator[Unused]:
     for top in ("results", "resources"):
         for path in sorted((project / top).rglob(".*")):
             # It may be of a job on another machine, which this one cannot see.
-            if (match := LEFTOVER.match(path.name)) and _is_old(path) and not _is_running(int(match[1])):
+            if (match := LEFTOVER.match(path.name)) and _is_old(path) and not is_running(int(match[1])):
                 yield Unused(path, "left by a job that was killed")
 
 
 def _is_old(path: Path) -> bool:
     return time.time() - path.lstat().st_mtime > MIN_AGE
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):  # somebody else's job, or no number of ours
-        return True
-    return True
 
 
 def _children(folder: Path) -> list[Path]:
