@@ -18,6 +18,7 @@ with socket.socket(socket.AF_UNIX) as server:
             signal.signal(number, lambda number, _: os.kill(job, number))
         code = os.waitstatus_to_exitcode(int(answers.readline() or 256))
 if code < 0:
-    signal.signal(-code, signal.SIG_DFL)
+    if -code not in (signal.SIGKILL, signal.SIGSTOP):  # those have no handler to reset
+        signal.signal(-code, signal.SIG_DFL)
     os.kill(os.getpid(), -code)
 sys.exit(code)
