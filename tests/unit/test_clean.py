@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tagdistill.errors import ConfigError
 from tagdistill.experiment.config import read_experiment
 from tagdistill.experiment.plan import Plan
 from tagdistill.workflow import estimates
@@ -100,6 +101,24 @@ def test_a_config_that_is_named_is_looked_at_beside_those_of_the_project_never_i
     both, told = configs_in_use([mine, project / "config/../config/study.yaml"], project)
     assert [x.path.parts[-3] for x in unused(both, project)] == ["gone"]
     assert told == f"looked at 1 config in config/ and beside it, and {mine}"
+
+
+def test_yaml_of_other_tools_beside_the_snakefile_is_no_config_and_a_broken_config_is_one(tmp_path: Path):
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
+    others = {".hooks.yaml": "repos: []", "site.yml": "site_name: x\nnav: []", "list.yaml": "[task]", "no.yaml": ""}
+    broken = {"tab.yaml": "task:\tner\n  x", "typo.yaml": "languges: {}\ntask: ner"}
+    for name, text in (others | broken).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert [path.name for path in find_configs(tmp_path)] == ["study.yaml", *broken]
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        unused(find_configs(tmp_path), tmp_path)
+
+
+def test_the_projects_own_folder_can_be_cleaned():
+    root = Path(__file__).parents[2]
+    configs = find_configs(root)
+    assert root / "config/config.yaml" in configs and root / "mkdocs.yml" not in configs
+    assert all(read_experiment(path).name for path in configs)
 
 
 def sized(path: Path, text: str = "x" * 1000) -> Path:

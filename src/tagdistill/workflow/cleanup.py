@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import yaml
+
 from tagdistill.artifacts.files import folder_size, is_running
 from tagdistill.data.sources.source import fetched_sources
 from tagdistill.encoders.convert_vectors import FASTTEXT
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 MIN_AGE = 24 * 3600  # seconds, of what a killed job left
 LEFTOVER = re.compile(r"\..+\.(\d+)\.(tmp|old)\Z")  # `files.atomic_path` writes beside its target, under such a name
+CONFIG_KEYS = frozenset({"task", "labels", "languages", "zero_shot", "teacher", "student", "distill"})
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,18 @@ class Unused:
 
 
 def find_configs(folder: Path) -> list[Path]:
-    """Return the config files of a project: below config/, and beside the Snakefile."""
-    return sorted([*(folder / "config").rglob("*.y*ml"), *folder.glob("*.yaml"), *folder.glob("*.yml")])
+    """Return the config files of a project: below config/, and beside the Snakefile, where other YAML lies too."""
+    files = [*(folder / "config").rglob("*.y*ml"), *folder.glob("*.yaml"), *folder.glob("*.yml")]
+    return sorted(file for file in files if _may_be_config(file))
+
+
+def _may_be_config(file: Path) -> bool:
+    """Return whether a YAML file has a key that tells an experiment, or cannot be read: then nobody knows."""
+    try:
+        value = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return True
+    return isinstance(value, dict) and not CONFIG_KEYS.isdisjoint(value)
 
 
 def configs_in_use(named: Iterable[Path], project: Path) -> tuple[list[Path], str]:
