@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import tagdistill
+from tagdistill import crf
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md", "config/README.md")
@@ -71,6 +72,11 @@ def test_every_page_is_reached_from_the_start_page_and_from_the_menu_of_the_site
     assert pages - linked - {"index.md"} == set()
     site = yaml.safe_load(text("mkdocs.yml"))
     assert pages - nav_pages(site["nav"]) == set()
+
+
+def test_the_page_of_the_crf_shows_every_public_name():
+    members = re.search(r"members: \[(.+)\]", text("docs/api/crf.md"))
+    assert members and {*members[1].split(", "), "KERNELS"} == set(crf.__all__)
 
 
 @pytest.mark.parametrize("image", sorted((ROOT / "docs/images").glob("*")), ids=lambda image: image.name)

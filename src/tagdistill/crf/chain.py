@@ -20,13 +20,14 @@ from tagdistill.crf.shapes import Bool, Float, Int
 class TopK:
     """The best paths of each sentence, best first. A sentence of n tokens has only labels^n of them.
 
-    >>> chain = LinearChain(torch.tensor([[[0.0, 1.0], [2.0, 0.0]]]), torch.zeros(2, 2), torch.tensor([2]))
-    >>> best = chain.top_k(2)
-    >>> best.labels
-    tensor([[[1, 0],
-             [0, 0]]])
-    >>> best.count
-    tensor([2])
+    Examples:
+        >>> chain = LinearChain(torch.tensor([[[0.0, 1.0], [2.0, 0.0]]]), torch.zeros(2, 2), torch.tensor([2]))
+        >>> best = chain.top_k(2)
+        >>> best.labels
+        tensor([[[1, 0],
+                 [0, 0]]])
+        >>> best.count
+        tensor([2])
     """
 
     labels: Int[Tensor, "batch k time"]  # 0 in padding and in empty slots
@@ -37,8 +38,10 @@ class TopK:
     def weights(self) -> Float[Tensor, "batch k"]:
         """Probabilities (batch, k) renormalised over these paths (Wang et al. 2020, eq. 9); 0 in empty slots.
 
-        >>> TopK(torch.zeros(1, 2, 1, dtype=torch.int64), torch.tensor([[0.6, 0.2]]).log(), torch.tensor([2])).weights
-        tensor([[0.7500, 0.2500]])
+        Examples:
+            >>> log_prob = torch.tensor([[0.6, 0.2]]).log()
+            >>> TopK(torch.zeros(1, 2, 1, dtype=torch.int64), log_prob, torch.tensor([2])).weights
+            tensor([[0.7500, 0.2500]])
         """
         return self.log_prob.to(torch.float64).softmax(1).to(self.log_prob.dtype)
 
@@ -67,13 +70,14 @@ class LinearChain:
         NonFiniteScores: with `check`, for a score that is NaN or infinite (a ValueError).
         KernelError: where the compiled kernel is chosen and cannot be built.
 
-    >>> emissions = torch.tensor([[[0.0, 1.0], [2.0, 0.0]]])  # one sentence, two tokens, two labels
-    >>> chain = LinearChain(emissions, torch.zeros(2, 2), torch.tensor([2]))
-    >>> chain.argmax
-    tensor([[1, 0]])
-    >>> chain.marginals
-    tensor([[[0.2689, 0.7311],
-             [0.8808, 0.1192]]])
+    Examples:
+        >>> emissions = torch.tensor([[[0.0, 1.0], [2.0, 0.0]]])  # one sentence, two tokens, two labels
+        >>> chain = LinearChain(emissions, torch.zeros(2, 2), torch.tensor([2]))
+        >>> chain.argmax
+        tensor([[1, 0]])
+        >>> chain.marginals
+        tensor([[[0.2689, 0.7311],
+                 [0.8808, 0.1192]]])
     """
 
     def __init__(
@@ -100,8 +104,9 @@ class LinearChain:
     def lengths(self) -> Int[Tensor, " batch"]:
         """Tokens of each sentence (batch,), int64 on the device of `emissions`.
 
-        >>> LinearChain(torch.zeros(2, 3, 4), torch.zeros(4, 4), torch.tensor([3, 1])).lengths
-        tensor([3, 1])
+        Examples:
+            >>> LinearChain(torch.zeros(2, 3, 4), torch.zeros(4, 4), torch.tensor([3, 1])).lengths
+            tensor([3, 1])
         """
         return self._potentials.layout.lengths
 
@@ -109,9 +114,10 @@ class LinearChain:
     def mask(self) -> Bool[Tensor, "batch time"]:
         """(batch, time) bool: true on tokens, false past a sentence's end.
 
-        >>> LinearChain(torch.zeros(2, 3, 4), torch.zeros(4, 4), torch.tensor([3, 1])).mask
-        tensor([[ True,  True,  True],
-                [ True, False, False]])
+        Examples:
+            >>> LinearChain(torch.zeros(2, 3, 4), torch.zeros(4, 4), torch.tensor([3, 1])).mask
+            tensor([[ True,  True,  True],
+                    [ True, False, False]])
         """
         return torch.arange(self.time, device=self.lengths.device) < self.lengths[:, None]
 
@@ -119,8 +125,9 @@ class LinearChain:
     def emissions(self) -> Float[Tensor, "batch time label"]:
         """The emissions (batch, time, label), the caller's own tensor.
 
-        >>> LinearChain(torch.zeros(2, 3, 4), torch.zeros(4, 4), torch.tensor([3, 1])).emissions.shape
-        torch.Size([2, 3, 4])
+        Examples:
+            >>> LinearChain(torch.zeros(2, 3, 4), torch.zeros(4, 4), torch.tensor([3, 1])).emissions.shape
+            torch.Size([2, 3, 4])
         """
         return self._inputs[0]
 
@@ -128,8 +135,9 @@ class LinearChain:
     def transitions(self) -> Float[Tensor, "label label"]:
         """The transitions (label, label), [from, to], the caller's own tensor.
 
-        >>> LinearChain(torch.zeros(2, 3, 4), torch.zeros(4, 4), torch.tensor([3, 1])).transitions.shape
-        torch.Size([4, 4])
+        Examples:
+            >>> LinearChain(torch.zeros(2, 3, 4), torch.zeros(4, 4), torch.tensor([3, 1])).transitions.shape
+            torch.Size([4, 4])
         """
         return self._inputs[1]
 
@@ -137,8 +145,9 @@ class LinearChain:
     def start(self) -> Float[Tensor, " label"] | None:
         """The start scores (label,), the caller's own tensor, or None.
 
-        >>> LinearChain(torch.zeros(2, 3, 4), torch.zeros(4, 4), torch.tensor([3, 1])).start is None
-        True
+        Examples:
+            >>> LinearChain(torch.zeros(2, 3, 4), torch.zeros(4, 4), torch.tensor([3, 1])).start is None
+            True
         """
         return self._inputs[3]
 
@@ -146,17 +155,19 @@ class LinearChain:
     def end(self) -> Float[Tensor, " label"] | None:
         """The end scores (label,), the caller's own tensor, or None.
 
-        >>> LinearChain(torch.zeros(2, 3, 4), torch.zeros(4, 4), torch.tensor([3, 1]), end=torch.ones(4)).end
-        tensor([1., 1., 1., 1.])
+        Examples:
+            >>> LinearChain(torch.zeros(2, 3, 4), torch.zeros(4, 4), torch.tensor([3, 1]), end=torch.ones(4)).end
+            tensor([1., 1., 1., 1.])
         """
         return self._inputs[4]
 
     def tempered(self, temperature: float) -> LinearChain:
         """Return the chain of all scores divided by `temperature` ("global": not the temperature of the losses).
 
-        >>> chain = LinearChain(torch.tensor([[[0.0, 2.0]]]), torch.zeros(2, 2), torch.tensor([1]))
-        >>> chain.tempered(2.0).emissions
-        tensor([[[0., 1.]]])
+        Examples:
+            >>> chain = LinearChain(torch.tensor([[[0.0, 2.0]]]), torch.zeros(2, 2), torch.tensor([1]))
+            >>> chain.tempered(2.0).emissions
+            tensor([[[0., 1.]]])
         """
         emissions, transitions, lengths, *ends = self._inputs
         start, end = (None if v is None else v / temperature for v in ends)
@@ -168,8 +179,9 @@ class LinearChain:
     def log_partition(self) -> Float[Tensor, " batch"]:
         """`log Z` (batch,), Z the sum of the exponentials of the scores of all paths.
 
-        >>> LinearChain(torch.zeros(2, 3, 2), torch.zeros(2, 2), torch.tensor([3, 1])).log_partition.exp()
-        tensor([8., 2.])
+        Examples:
+            >>> LinearChain(torch.zeros(2, 3, 2), torch.zeros(2, 2), torch.tensor([3, 1])).log_partition.exp()
+            tensor([8., 2.])
         """
         if self._graph.needs_gradient:
             return autograd.log_partition(self._graph, self._pass).to(self.dtype)
@@ -184,9 +196,10 @@ class LinearChain:
     def marginals(self) -> Float[Tensor, "batch time label"]:
         """`q_t(j) = p(y_t = j)` (batch, time, label), 0 past the end (Wang et al. 2020, eq. 10).
 
-        >>> LinearChain(torch.zeros(1, 2, 2), torch.zeros(2, 2), torch.tensor([1])).marginals
-        tensor([[[0.5000, 0.5000],
-                 [0.0000, 0.0000]]])
+        Examples:
+            >>> LinearChain(torch.zeros(1, 2, 2), torch.zeros(2, 2), torch.tensor([1])).marginals
+            tensor([[[0.5000, 0.5000],
+                     [0.0000, 0.0000]]])
         """
         if self._graph.needs_gradient:
             return self._out(self._marginals)
@@ -196,8 +209,9 @@ class LinearChain:
     def log_marginals(self) -> Float[Tensor, "batch time label"]:
         """`log q_t(j)` (batch, time, label), 0 past the end. Finite without a floor: exact where q underflows.
 
-        >>> LinearChain(torch.tensor([[[0.0, -200.0]]]), torch.zeros(2, 2), torch.tensor([1])).log_marginals
-        tensor([[[   0., -200.]]])
+        Examples:
+            >>> LinearChain(torch.tensor([[[0.0, -200.0]]]), torch.zeros(2, 2), torch.tensor([1])).log_marginals
+            tensor([[[   0., -200.]]])
         """
         if self._graph.needs_gradient:
             return self._out(autograd.log_marginals(self._graph, self._pass))
@@ -207,9 +221,10 @@ class LinearChain:
     def transition_marginals(self) -> Float[Tensor, "batch label label"]:
         """Expected transition counts (batch, from, to): `p(y_t = i, y_(t+1) = j)` summed over t.
 
-        >>> LinearChain(torch.zeros(1, 3, 2), torch.zeros(2, 2), torch.tensor([3])).transition_marginals
-        tensor([[[0.5000, 0.5000],
-                 [0.5000, 0.5000]]])
+        Examples:
+            >>> LinearChain(torch.zeros(1, 3, 2), torch.zeros(2, 2), torch.tensor([3])).transition_marginals
+            tensor([[[0.5000, 0.5000],
+                     [0.5000, 0.5000]]])
         """
         return self._transition_marginals.to(self.dtype, copy=True)
 
@@ -226,8 +241,9 @@ class LinearChain:
     def entropy(self) -> Float[Tensor, " batch"]:
         """Return `-sum_y p(y) log p(y)` (batch,) in nats.
 
-        >>> LinearChain(torch.zeros(1, 3, 2), torch.zeros(2, 2), torch.tensor([3])).entropy()  # 3 log 2
-        tensor([2.0794])
+        Examples:
+            >>> LinearChain(torch.zeros(1, 3, 2), torch.zeros(2, 2), torch.tensor([3])).entropy()  # 3 log 2
+            tensor([2.0794])
         """
         return self.cross_entropy(self)
 
@@ -239,9 +255,10 @@ class LinearChain:
         labels: (batch, time); in padding they may be anything, -100 too. Raises ValueError for another shape, and for a
         label outside the chain's on a token.
 
-        >>> chain = LinearChain(torch.zeros(2, 3, 2), torch.zeros(2, 2), torch.tensor([3, 1]))
-        >>> chain.log_prob(torch.tensor([[0, 1, 0], [1, -100, -100]])).exp()
-        tensor([0.1250, 0.5000])
+        Examples:
+            >>> chain = LinearChain(torch.zeros(2, 3, 2), torch.zeros(2, 2), torch.tensor([3, 1]))
+            >>> chain.log_prob(torch.tensor([[0, 1, 0], [1, -100, -100]])).exp()
+            tensor([0.1250, 0.5000])
         """
         return self.log_prob_of_paths(labels[:, None])[:, 0]
 
@@ -250,9 +267,10 @@ class LinearChain:
 
         labels: (batch, k, time), as in `log_prob`, which raises the same errors.
 
-        >>> chain = LinearChain(torch.tensor([[[0.0, 1.0], [2.0, 0.0]]]), torch.zeros(2, 2), torch.tensor([2]))
-        >>> chain.log_prob_of_paths(torch.tensor([[[1, 0], [0, 0]]])).exp()
-        tensor([[0.6439, 0.2369]])
+        Examples:
+            >>> chain = LinearChain(torch.tensor([[[0.0, 1.0], [2.0, 0.0]]]), torch.zeros(2, 2), torch.tensor([2]))
+            >>> chain.log_prob_of_paths(torch.tensor([[[1, 0], [0, 0]]])).exp()
+            tensor([[0.6439, 0.2369]])
         """
         path = self._kernel.paths(self._potentials, labels)
         if self._graph.needs_gradient:
@@ -264,11 +282,12 @@ class LinearChain:
 
         Gold, top-k and top-wk targets (`count`) and whole distributions (`counts`) share this form.
 
-        >>> from tagdistill.crf import count
-        >>> chain = LinearChain(torch.zeros(1, 3, 2), torch.zeros(2, 2), torch.tensor([3]))
-        >>> paths, weights = torch.tensor([[[0, 1, 0], [1, 1, 1]]]), torch.tensor([[0.75, 0.25]])
-        >>> chain.expected_log_prob(count(paths, weights, chain.lengths, 2)).exp()
-        tensor([0.1250])
+        Examples:
+            >>> from tagdistill.crf import count
+            >>> chain = LinearChain(torch.zeros(1, 3, 2), torch.zeros(2, 2), torch.tensor([3]))
+            >>> paths, weights = torch.tensor([[[0, 1, 0], [1, 1, 1]]]), torch.tensor([[0.75, 0.25]])
+            >>> chain.expected_log_prob(count(paths, weights, chain.lengths, 2)).exp()
+            tensor([0.1250])
         """
         unary = self._in(counts.unary)
         edges = counts.transitions.to(unary)
@@ -278,8 +297,9 @@ class LinearChain:
     def counts(self) -> PathCounts:
         """Expected counts of the whole distribution: `marginals` and `transition_marginals`.
 
-        >>> LinearChain(torch.zeros(1, 3, 2), torch.zeros(2, 2), torch.tensor([3])).counts.unary.sum()  # tokens
-        tensor(3.)
+        Examples:
+            >>> LinearChain(torch.zeros(1, 3, 2), torch.zeros(2, 2), torch.tensor([3])).counts.unary.sum()  # tokens
+            tensor(3.)
         """
         return PathCounts(self.marginals, self.transition_marginals)
 
@@ -289,8 +309,9 @@ class LinearChain:
     def argmax(self) -> Int[Tensor, "batch time"]:
         """Best labels (batch, time), 0 past the end. Ties go to the lowest label, decided from the last token back.
 
-        >>> LinearChain(torch.tensor([[[0.0, 1.0], [2.0, 0.0]]]), torch.zeros(2, 2), torch.tensor([2])).argmax
-        tensor([[1, 0]])
+        Examples:
+            >>> LinearChain(torch.tensor([[[0.0, 1.0], [2.0, 0.0]]]), torch.zeros(2, 2), torch.tensor([2])).argmax
+            tensor([[1, 0]])
         """
         return self._argmax.clone()
 
@@ -304,9 +325,10 @@ class LinearChain:
         Where a sentence has fewer than k paths the last slots are labels 0 with log_prob -inf. Ties beyond the first
         path are in no order. Raises ValueError for k < 1.
 
-        >>> chain = LinearChain(torch.tensor([[[0.0, 1.0], [2.0, 0.0]]]), torch.zeros(2, 2), torch.tensor([2]))
-        >>> chain.top_k(5).log_prob.exp()
-        tensor([[0.6439, 0.2369, 0.0871, 0.0321, 0.0000]])
+        Examples:
+            >>> chain = LinearChain(torch.tensor([[[0.0, 1.0], [2.0, 0.0]]]), torch.zeros(2, 2), torch.tensor([2]))
+            >>> chain.top_k(5).log_prob.exp()
+            tensor([[0.6439, 0.2369, 0.0871, 0.0321, 0.0000]])
         """
         if k < 1:
             raise ValueError(f"k: expected 1 or more, found {k}")
@@ -327,10 +349,11 @@ class LinearChain:
         in the student's dtype. Gradients flow to both chains; build `self` from detached tensors to hold it fixed.
         Raises ValueError where the two differ in sentences or labels.
 
-        >>> lengths, transitions = torch.tensor([1]), torch.zeros(2, 2)
-        >>> teacher = LinearChain(torch.tensor([[[0.0, 1.0]]]), transitions, lengths)
-        >>> teacher.cross_entropy(LinearChain(torch.zeros(1, 1, 2), transitions, lengths))  # log 2
-        tensor([0.6931])
+        Examples:
+            >>> lengths, transitions = torch.tensor([1]), torch.zeros(2, 2)
+            >>> teacher = LinearChain(torch.tensor([[[0.0, 1.0]]]), transitions, lengths)
+            >>> teacher.cross_entropy(LinearChain(torch.zeros(1, 1, 2), transitions, lengths))  # log 2
+            tensor([0.6931])
         """
         self._check_fits(student)
         expected = autograd.expected_log_prob(
@@ -341,10 +364,11 @@ class LinearChain:
     def kl(self, student: LinearChain) -> Float[Tensor, " batch"]:
         """Return `KL(self || student)` (batch,) in nats over all paths, in the student's dtype; as `cross_entropy`.
 
-        >>> lengths, transitions = torch.tensor([1]), torch.zeros(2, 2)
-        >>> teacher = LinearChain(torch.tensor([[[0.0, 1.0]]]), transitions, lengths)
-        >>> teacher.kl(LinearChain(torch.zeros(1, 1, 2), transitions, lengths))
-        tensor([0.1109])
+        Examples:
+            >>> lengths, transitions = torch.tensor([1]), torch.zeros(2, 2)
+            >>> teacher = LinearChain(torch.tensor([[[0.0, 1.0]]]), transitions, lengths)
+            >>> teacher.kl(LinearChain(torch.zeros(1, 1, 2), transitions, lengths))
+            tensor([0.1109])
         """
         return self.cross_entropy(student) - self.entropy().to(student.dtype)
 
@@ -364,9 +388,10 @@ class LinearChain:
         Raises:
             ValueError: for another shape, or a temperature that is not more than 0.
 
-        >>> student = LinearChain(torch.zeros(1, 2, 2), torch.zeros(2, 2), torch.tensor([2]))
-        >>> student.posterior_cross_entropy(torch.tensor([[[0.2, 0.8], [0.6, 0.4]]]).log())  # 2 log 2
-        tensor([1.3863])
+        Examples:
+            >>> student = LinearChain(torch.zeros(1, 2, 2), torch.zeros(2, 2), torch.tensor([2]))
+            >>> student.posterior_cross_entropy(torch.tensor([[[0.2, 0.8], [0.6, 0.4]]]).log())  # 2 log 2
+            tensor([1.3863])
         """
         if not temperature > 0:
             raise ValueError(f"temperature: expected more than 0, found {temperature}")

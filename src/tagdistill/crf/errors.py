@@ -8,9 +8,10 @@ class KernelError(RuntimeError):
 
     It is about the machine or the settings, so a program prints it without a traceback.
 
-    >>> print(KernelError("there is no kernel 'c'", where="use_kernel", hint="Known: compiled, torch."))
-    use_kernel: there is no kernel 'c'
-      Known: compiled, torch.
+    Examples:
+        >>> print(KernelError("there is no kernel 'c'", where="use_kernel", hint="Known: compiled, torch."))
+        use_kernel: there is no kernel 'c'
+          Known: compiled, torch.
     """
 
     def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
@@ -27,11 +28,12 @@ class KernelError(RuntimeError):
 class NonFiniteScores(ValueError):
     """A score of a chain is NaN or infinite, as after a training step that diverged.
 
-    >>> import torch
-    >>> from tagdistill.crf import LinearChain
-    >>> try:
-    ...     LinearChain(torch.full((1, 2, 3), torch.nan), torch.zeros(3, 3), torch.tensor([2]))
-    ... except NonFiniteScores as error:
-    ...     print(error)
-    emissions, start and end: expected finite scores; write -1e4 for what is forbidden, not -inf
+    Examples:
+        >>> import torch
+        >>> from tagdistill.crf import LinearChain
+        >>> try:
+        ...     LinearChain(torch.full((1, 2, 3), torch.nan), torch.zeros(3, 3), torch.tensor([2]))
+        ... except NonFiniteScores as error:
+        ...     print(error)
+        emissions, start and end: expected finite scores; write -1e4 for what is forbidden, not -inf
     """

@@ -64,11 +64,12 @@ class _PathCells(Paths):
 class PathCounts(NamedTuple):
     """How often a weighted set of paths uses each label and each transition.
 
-    >>> import torch
-    >>> counts = count(torch.tensor([[[0, 1]]]), torch.tensor([[1.0]]), torch.tensor([2]), num_labels=2)
-    >>> counts.transitions
-    tensor([[[0., 1.],
-             [0., 0.]]])
+    Examples:
+        >>> import torch
+        >>> counts = count(torch.tensor([[[0, 1]]]), torch.tensor([[1.0]]), torch.tensor([2]), num_labels=2)
+        >>> counts.transitions
+        tensor([[[0., 1.],
+                 [0., 0.]]])
     """
 
     unary: Float[Tensor, "batch time label"]
@@ -139,10 +140,11 @@ def count(
     Raises:
         ValueError: for a label outside 0 to num_labels - 1 on a token.
 
-    >>> paths, weights = torch.tensor([[[0, 1], [1, 1]]]), torch.tensor([[0.75, 0.25]])
-    >>> count(paths, weights, torch.tensor([2]), num_labels=2).unary
-    tensor([[[0.7500, 0.2500],
-             [0.0000, 1.0000]]])
+    Examples:
+        >>> paths, weights = torch.tensor([[[0, 1], [1, 1]]]), torch.tensor([[0.75, 0.25]])
+        >>> count(paths, weights, torch.tensor([2]), num_labels=2).unary
+        tensor([[[0.7500, 0.2500],
+                 [0.0000, 1.0000]]])
     """
     layout = Layout(lengths.to(device=labels.device, dtype=torch.int64), labels.shape[2])
     path = find_cells(labels, layout, num_labels)

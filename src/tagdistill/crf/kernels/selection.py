@@ -59,8 +59,9 @@ def modules(setting: str) -> tuple[str, ...]:
 
     Raises KernelError for an unknown setting.
 
-    >>> "tagdistill.crf.kernels.cpp.kernel" in modules("torch")
-    False
+    Examples:
+        >>> "tagdistill.crf.kernels.cpp.kernel" in modules("torch")
+        False
     """
     return tuple(row.module for row in rows(setting))
 
@@ -76,9 +77,10 @@ def kernel() -> str:
 
     Raises KernelError where the variable names none of `KERNELS`.
 
-    >>> with use_kernel("torch"):
-    ...     kernel()
-    'torch'
+    Examples:
+        >>> with use_kernel("torch"):
+        ...     kernel()
+        'torch'
     """
     if _chosen is not None:
         return _chosen
@@ -97,12 +99,13 @@ class use_kernel:
     Raises:
         KernelError: for another name, or where the kernel cannot be built.
 
-    >>> import torch
-    >>> from tagdistill.crf import LinearChain
-    >>> with use_kernel("torch"):
-    ...     chain = LinearChain(torch.zeros(1, 3, 2), torch.zeros(2, 2), torch.tensor([3]))
-    >>> chain.log_partition.exp()  # 2 labels on 3 tokens
-    tensor([8.])
+    Examples:
+        >>> import torch
+        >>> from tagdistill.crf import LinearChain
+        >>> with use_kernel("torch"):
+        ...     chain = LinearChain(torch.zeros(1, 3, 2), torch.zeros(2, 2), torch.tensor([3]))
+        >>> chain.log_partition.exp()  # 2 labels on 3 tokens
+        tensor([8.])
     """
 
     def __init__(self, name: str) -> None:
@@ -130,10 +133,11 @@ def force_kernel(name: str) -> Iterator[None]:
     Neither the setting nor the device counts. Raises KernelError for an unknown name; so does a chain that the kernel
     does not serve.
 
-    >>> import torch
-    >>> from tagdistill.crf import LinearChain
-    >>> with force_kernel("log_space"):
-    ...     chain = LinearChain(torch.zeros(1, 3, 2), torch.zeros(2, 2), torch.tensor([3]))
+    Examples:
+        >>> import torch
+        >>> from tagdistill.crf import LinearChain
+        >>> with force_kernel("log_space"):
+        ...     chain = LinearChain(torch.zeros(1, 3, 2), torch.zeros(2, 2), torch.tensor([3]))
     """
     global _forced
     _check(name, [row.name for row in TABLE], "force_kernel")
