@@ -66,8 +66,9 @@ def write_errors(target: Path) -> Iterator[None]:
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `target` (file or folder); rename it into place only if the block succeeds.
 
-    A folder at `target` is replaced only after the new one is whole. What a process that was killed had begun to write
-    for the same target is removed. Raises TagdistillError, with the path, where it cannot be written.
+    A folder at `target` is replaced only by another state of itself, after that one is whole: a folder that has a name
+    in common with it. What a process that was killed had begun to write for the same target is removed. Raises
+    TagdistillError, with the path, where it cannot be written.
     """
     temporary = _sibling(target, "tmp")
     try:
@@ -111,7 +112,10 @@ def is_running(process: int) -> bool:
 
 def _replace(temporary: Path, target: Path) -> None:
     _flush(temporary)
+    if temporary.is_file():
+        refuse_folder(target)
     if target.is_dir() and not target.is_symlink():
+        _refuse_another(temporary, target)
         old = _sibling(target, "old")
         _remove(old)
         target.rename(old)
@@ -120,6 +124,23 @@ def _replace(temporary: Path, target: Path) -> None:
             _remove(old)
     else:
         temporary.replace(target)
+
+
+def refuse_folder(target: Path) -> None:
+    """Raise TagdistillError where a file would be written in the place of a folder."""
+    if target.is_dir():
+        hint = "Name the file to write, such as one in this folder; nothing was changed."
+        raise TagdistillError("is a folder", where=str(target), hint=hint)
+
+
+def _refuse_another(new: Path, folder: Path) -> None:
+    held = {path.name for path in folder.iterdir()}
+    if held and held.isdisjoint(path.name for path in new.iterdir()):
+        raise TagdistillError(
+            f"is a folder of something else ({min(held)}, ...)",
+            where=str(folder),
+            hint="Name a new folder; nothing was changed.",
+        )
 
 
 def _flush(path: Path) -> None:
