@@ -46,7 +46,12 @@ class Formatter(DefaultFormatter):  # type: ignore[misc]  # snakemake has no typ
         self.ended_by_signal: list[str] = []  # command lines
 
     def format_job_info(self, msg: dict[str, Any]) -> str:
-        """Return the message on a job that starts, and remember what its rule says it does."""
+        """Return the message on a job that starts, and remember what its rule says it does.
+
+        A target, which computes nothing, is named without its hundreds of files.
+        """
+        if not (msg["rule_msg"] or msg["output"] or msg.get("shellcmd")):
+            msg = {**msg, "rule_msg": f"The target {msg['rule_name']}"}
         self.jobs[msg["jobid"]] = msg["rule_msg"]
         return str(super().format_job_info(msg))
 

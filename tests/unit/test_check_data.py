@@ -85,10 +85,18 @@ def test_the_same_sentences_in_two_labelled_splits_are_a_warning_and_two_parts_o
     assert "warning" not in check(unlabelled="fr.conll")
 
 
+def test_a_test_set_of_which_most_is_in_the_training_text_is_a_warning(check, tmp_path: Path):
+    (tmp_path / "copy.conll").write_text(TRAIN + "\n1\tAna\tX\tO\n", encoding="utf-8")
+    said = check(test="copy.conll").splitlines()
+    assert said[2:] == ["warning: 2 of 3 sentences of fr.test also occur in fr.train: fr.conll"]
+    (tmp_path / "copy.conll").write_text(TRAIN + "\n1\tAna\tX\tO\n\n1\tEva\tX\tO\n", encoding="utf-8")
+    assert "warning" not in check(test="copy.conll")  # half of them
+
+
 def test_two_members_of_an_archive_are_two_files(check, tmp_path: Path):
     with tarfile.open(tmp_path / "fr.tar.gz", "w:gz") as archive:
         for name in ("train", "test"):
-            data = b"fr:Ana\tB-PER\n"
+            data = f"fr:{name}\tB-PER\n".encode()
             member = tarfile.TarInfo(name)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))

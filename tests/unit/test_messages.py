@@ -48,6 +48,7 @@ JOB: dict[str, Any] = {
         "resources": {},
         "local": True,
         "benchmark": None,
+        "shellcmd": "tagdistill prepare",
         "indent": False,
     },
 }
@@ -72,6 +73,13 @@ def test_a_failed_job_shows_the_end_of_its_log_and_no_command(tmp_path: Path, mo
     assert lines[-3:-1] == ["    | error: en.conll:4: bad tag", "    |   Rename it."]
     assert "give the same command again" in lines[-1]
     assert "--job" not in text and text.count("    | line") == MAX_LOG_LINES - 2
+
+
+def test_a_target_is_named_without_its_files(monkeypatch: pytest.MonkeyPatch):
+    screen = Screen(False)
+    told = {**JOB, "rule_name": "all", "rule_msg": None, "input": ["report/index.html"], "output": [], "shellcmd": None}
+    handler(screen, monkeypatch).emit(record(LogEvent.JOB_INFO, **told))
+    assert screen.getvalue().splitlines()[-2:] == ["Job 3: The target all", "Reason: Missing output files: x"]
 
 
 def test_a_job_without_an_error_in_its_log_was_killed(tmp_path: Path):

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MIN_LOGGED_SIZE = 10_000_000  # bytes: reading takes some seconds
+MIN_REPEATED = 0.5  # of the test sentences: more is rarely meant
 
 
 class Part(NamedTuple):
-    """The sentences `first` to `last` (from 1) of a file, as one split of one language has them."""
+    """The sentences `first` to `last` (from 1) of a file, as one split of one language has them, and their hashes."""
 
     language: str
     split: str
@@ -32,7 +33,7 @@ class Part(NamedTuple):
     name: str
     first: int
     last: int
-    sentences: int
+    sentences: list[int]
     repaired: int
     warnings: list[str]
 
@@ -53,7 +54,7 @@ def check_data(plan: Plan, where: str) -> list[str]:
             else:
                 parts.append(_part(plan, language, split, Path(raw) if raw else None, where))
     warnings = [f"warning: {warning}" for part in parts for warning in part.warnings]
-    return [_summary(parts, len(not_fetched)), *warnings, *_shared(parts)]
+    return [_summary(parts, len(not_fetched)), *warnings, *_shared(parts), *_repeated(parts)]
 
 
 def _part(plan: Plan, language: str, split: str, source: Path | None, where: str) -> Part:
@@ -66,7 +67,8 @@ def _part(plan: Plan, language: str, split: str, source: Path | None, where: str
         file += f"/{settings.part(split)}"
     numbers = [sentence.number for sentence in split_read.sentences]
     first, last, repaired = numbers[0], numbers[-1], len(split_read.repaired)
-    return Part(language, split, file, name, first, last, len(numbers), repaired, split_read.warnings)
+    hashes = [hash(tuple(sentence.tokens)) for sentence in split_read.sentences]
+    return Part(language, split, file, name, first, last, hashes, repaired, split_read.warnings)
 
 
 def _read(plan: Plan, language: str, split: str, source: Path | None, where: str) -> Read:
@@ -94,7 +96,7 @@ def _read(plan: Plan, language: str, split: str, source: Path | None, where: str
 def _summary(parts: Sequence[Part], not_fetched: int) -> str:
     facts = []
     if parts:
-        sentences = sum(part.sentences for part in parts)
+        sentences = sum(len(part.sentences) for part in parts)
         facts.append(f"{count(sentences, 'sentence')} in {count(len(parts), 'split')} read without errors")
     if repaired := sum(part.repaired for part in parts):
         facts.append(f"{count(repaired, 'badly started span')} will be repaired")
@@ -111,3 +113,16 @@ def _shared(parts: Sequence[Part]) -> Iterator[str]:
         if one.file == two.file and one.split != two.split and first <= last:
             names = f"{one.language}.{one.split} and {two.language}.{two.split}"
             yield f"warning: {names} are the same sentences, {first} to {last} of {one.name}"
+
+
+def _repeated(parts: Sequence[Part]) -> Iterator[str]:
+    """Yield a warning for test sets that are mostly in the training text of their language, in another file."""
+    trained = {part.language: part for part in parts if part.split == "train"}
+    for test in parts:
+        train = trained.get(test.language)
+        if test.split != "test" or train is None or train.file == test.file:
+            continue
+        known = set(train.sentences)
+        if (found := sum(sentence in known for sentence in test.sentences)) > MIN_REPEATED * len(test.sentences):
+            of = f"{found:,} of {count(len(test.sentences), 'sentence')}"
+            yield f"warning: {of} of {test.language}.test also occur in {train.language}.train: {train.name}"

@@ -58,7 +58,7 @@ def svg(chart: alt.TopLevelMixin, name: str) -> str:
         font=FONT,
         axis=alt.AxisConfig(gridColor="#8884", domainColor="#8888", tickColor="#8888", labelLimit=240, **TEXT),
         view=alt.ViewConfig(stroke=None),
-        legend=alt.LegendConfig(orient="bottom", columns=5, labelLimit=200, labelFontSize=12),
+        legend=alt.LegendConfig(orient="bottom", columns=5, columnPadding=24, labelLimit=200, labelFontSize=12),
     )
     buffer = io.StringIO()
     with alt.data_transformers.enable("default", max_rows=None):

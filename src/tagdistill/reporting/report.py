@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from tagdistill.reporting.facts import Reports, Run, Stage
     from tagdistill.settings.experiment import Experiment
 
+NOT_SHOWN = ("format", "whole")  # of an encoder's record
+
 
 @dataclass(frozen=True)
 class Content:
@@ -173,6 +175,10 @@ def _data(content: Content) -> dict[str, Any]:
     }
 
 
+def _shown(encoder: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(name.replace("_", " "), encoder[name]) for name in sorted(encoder) if name not in NOT_SHOWN]
+
+
 def _provenance(content: Content) -> dict[str, Any]:
     """Return what the page shows of the experiment, its training, time, encoder, versions and settings."""
     encoder = content.encoder
@@ -183,7 +189,7 @@ def _provenance(content: Content) -> dict[str, Any]:
         "training": sections.training_table(content.runs),
         "stages": sections.stage_table(content.stages),
         "stored": sections.stored_table(content.results, content.analysis),
-        "encoder": plain_table(["encoder", ""], sorted(encoder.items()), words=True) if encoder else None,
+        "encoder": plain_table(["encoder", ""], _shown(encoder), words=True) if encoder else None,
         "versions": sections.version_table(content.runs),
         "settings": yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=100),
     }
