@@ -17,7 +17,6 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import tagdistill
-from tagdistill.artifacts.files import atomic_path, write_text
 from tagdistill.cli import main as cli
 from tagdistill.cli.help import HEADINGS, STAGES, GroupedCommands
 from tagdistill.cli.job_files import corpus_files, read_files
@@ -147,23 +146,6 @@ def test_a_mistake_ends_in_one_message_without_a_traceback(tmp_path):
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1:] == [f"error: {tmp_path}/none.txt: no such file"]
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("output", "message"), [("data", "is a folder\n  Name the file to write"), ("data/x.conll", "is the file to label")]
-)
-def test_an_output_never_replaces_a_folder_of_data_or_the_input(tmp_path, output, message):
-    """Nor does a file or a folder that any other command writes."""
-    data = tmp_path / "data/x.conll"
-    data.parent.mkdir()
-    data.write_text("Ann B-PER\n", encoding="utf-8")
-    done = CliRunner().invoke(cli.app, ["predict", str(data), "--model", "m", "--output", str(tmp_path / output)])
-    assert isinstance(done.exception, TagdistillError) and message in str(done.exception)
-    with pytest.raises(TagdistillError, match="is a folder"):
-        write_text(data.parent, "page")
-    with pytest.raises(TagdistillError, match="something else"), atomic_path(data.parent) as folder:
-        write_text(folder / "config.json", "{}")
-    assert [path.name for path in tmp_path.iterdir()] == ["data"] and data.read_text() == "Ann B-PER\n"
 
 
 ENCODE = write_job(EncodeJob(encoder=EncoderSettings(provider="tiny")))

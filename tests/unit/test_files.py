@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tagdistill.artifacts.files import atomic_path, is_running, write_errors, write_failure, write_text
+from tagdistill.artifacts.files import atomic_path, is_running, write_text
+from tagdistill.artifacts.write_errors import write_errors, write_failure
 from tagdistill.errors import TagdistillError
 
 BEGIN = """
@@ -55,6 +56,7 @@ def test_a_folder_stays_as_it_was_when_the_new_one_fails(tmp_path):
     target = tmp_path / "model"
     target.mkdir()
     (target / "weights").write_text("old")
+    (target / "tagdistill.json").write_text('{"format": 1}')
     with (
         pytest.raises(TagdistillError, match="cannot write: No space left on device") as caught,
         atomic_path(target) as new,

@@ -2,101 +2,72 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
+import logging
 import os
 import platform
 import re
 import shutil
-from contextlib import contextmanager, suppress
+import stat
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tagdistill.errors import DataError, MismatchError, TagdistillError
+from tagdistill.artifacts.output_path import check_parent, check_target, followed
+from tagdistill.artifacts.streams import is_stream, streaming
+from tagdistill.artifacts.write_errors import write_errors
+from tagdistill.errors import DataError, MismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# Of a system call that could not change a file: no mistake in our code, and nothing that trying again at once mends.
-UNWRITABLE = tuple(
-    getattr(errno, name)
-    for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EFBIG", "EIO", "ESTALE")
-    if hasattr(errno, name)
-)
-# How torch says that a file could not be written; it does not say why.
-TORCH_WRITES = re.compile(r"iostream error|PytorchStreamWriter|enforce fail at inline_container")
-
-
-def write_failure(error: BaseException) -> str | None:
-    """Return why a file could not be written, in the system's words, or None where an error says something else.
-
-    Libraries that write by themselves (safetensors, Arrow, torch) tell it in the text of an error of their own.
-    """
-    if isinstance(error, OSError) and error.errno is not None and error.errno in UNWRITABLE:
-        return os.strerror(error.errno)
-    text = str(error)
-    for number in UNWRITABLE:
-        if os.strerror(number) in text:
-            return os.strerror(number)
-    if isinstance(error, RuntimeError) and TORCH_WRITES.search(text):
-        return "the file system reports an error"
-    cause = error.__cause__ or error.__context__
-    return write_failure(cause) if cause is not None else None
-
-
-@contextmanager
-def write_errors(target: Path) -> Iterator[None]:
-    """Turn an error of the block that says that a file cannot be written into a TagdistillError that names `target`."""
-    try:
-        yield
-    except TagdistillError:
-        raise
-    except Exception as error:
-        if (reason := write_failure(error)) is None:
-            raise
-        raise TagdistillError(
-            f"cannot write: {reason}",
-            where=str(target),
-            hint="Free some space or choose another folder; what was there before is unchanged.",
-        ) from error
+log = logging.getLogger(__name__)
+MAX_NAME = 150  # characters of a name in that of its temporary sibling
 
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `target` (file or folder); rename it into place only if the block succeeds.
 
-    A folder at `target` is replaced only by another state of itself, after that one is whole: a folder that has a name
-    in common with it. What a process that was killed had begun to write for the same target is removed. Raises
-    TagdistillError, with the path, where it cannot be written.
+    A link is followed; a device, a FIFO and `-` (stdout) are written to. A folder at `target` is replaced only by a
+    folder, only if it is ours or empty, and only after the new one is whole. All files get the mode that the umask
+    leaves. What a process that was killed had begun to write for the same target is removed. Raises TagdistillError,
+    with the path, where it cannot be written.
     """
-    temporary = _sibling(target, "tmp")
+    if is_stream(target):
+        with write_errors(target), streaming(target) as temporary:
+            yield temporary
+        return
+    place = followed(target)
+    check_parent(place)
+    temporary = _sibling(place, "tmp")
     try:
-        with write_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _remove_abandoned(target)
+        with write_errors(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _discard_abandoned(place)
             _remove(temporary)
             yield temporary
-            _replace(temporary, target)
+            check_target(place, folder=temporary.is_dir())
+            _replace(temporary, place)
     finally:
-        with suppress(OSError):  # what stands in the way of this stood in the way of the writing, too
-            _remove(temporary)
+        discard(temporary)
 
 
 def _sibling(target: Path, ending: str) -> Path:
-    return target.with_name(f".{target.name}.{_machine()}.{os.getpid()}.{ending}")
+    return target.with_name(f".{target.name[:MAX_NAME]}.{_machine()}.{os.getpid()}.{ending}")
 
 
 def _machine() -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "-", platform.node())[:40] or "local"
 
 
-def _remove_abandoned(target: Path) -> None:
+def _discard_abandoned(target: Path) -> None:
     """Remove temporary siblings whose process, on this machine, is no longer there."""
-    name = re.compile(rf"\.{re.escape(target.name)}\.{_machine()}\.(\d+)\.(tmp|old)\Z")
+    name = re.compile(rf"\.{re.escape(target.name[:MAX_NAME])}\.{_machine()}\.(\d+)\.(tmp|old|mode)\Z")
     for path in target.parent.iterdir():
         if (match := name.match(path.name)) and not is_running(int(match[1])):
-            _remove(path)
+            discard(path)
 
 
 def is_running(process: int) -> bool:
@@ -111,41 +82,43 @@ def is_running(process: int) -> bool:
 
 
 def _replace(temporary: Path, target: Path) -> None:
+    give_usual_modes(temporary)
     _flush(temporary)
-    if temporary.is_file():
-        refuse_folder(target)
-    if target.is_dir() and not target.is_symlink():
-        _refuse_another(temporary, target)
-        old = _sibling(target, "old")
-        _remove(old)
-        target.rename(old)
-        temporary.rename(target)
-        with suppress(OSError):  # the new one is in place; the next writer removes this
-            _remove(old)
-    else:
+    if not target.is_dir():
         temporary.replace(target)
+        return
+    old = _sibling(target, "old")
+    _remove(old)
+    target.rename(old)
+    try:
+        temporary.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    discard(old)
 
 
-def refuse_folder(target: Path) -> None:
-    """Raise TagdistillError where a file would be written in the place of a folder."""
-    if target.is_dir():
-        hint = "Name the file to write, such as one in this folder; nothing was changed."
-        raise TagdistillError("is a folder", where=str(target), hint=hint)
+def give_usual_modes(path: Path) -> None:
+    """Give a file, or all files in a folder, the mode of files that are opened for writing (0666 less the umask).
+
+    Some libraries write for the owner alone, and a copy has the mode of its original.
+    """
+    probe = _sibling(path, "mode")
+    with os.fdopen(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)) as handle:
+        usual = stat.S_IMODE(os.fstat(handle.fileno()).st_mode)
+    probe.unlink()
+    for file in _files(path):
+        if stat.S_IMODE(file.stat().st_mode) != usual:
+            file.chmod(usual)
 
 
-def _refuse_another(new: Path, folder: Path) -> None:
-    held = {path.name for path in folder.iterdir()}
-    if held and held.isdisjoint(path.name for path in new.iterdir()):
-        raise TagdistillError(
-            f"is a folder of something else ({min(held)}, ...)",
-            where=str(folder),
-            hint="Name a new folder; nothing was changed.",
-        )
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
 
 
 def _flush(path: Path) -> None:
     """Bring the bytes to the disk before the rename, so that a power cut cannot leave a whole name on half a file."""
-    for file in [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]:
+    for file in _files(path):
         with file.open("rb") as handle:
             os.fsync(handle.fileno())
 
@@ -155,6 +128,17 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def discard(path: Path) -> None:
+    """Remove a file or a folder that is needed no more; one that cannot be removed is named in a warning.
+
+    Network file systems keep names of files that are still open: what was finished must not fail for that.
+    """
+    try:
+        _remove(path)
+    except OSError as error:
+        log.warning("%s could not be removed (%s): it is needed no more", path, error.strerror or error)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -221,7 +205,7 @@ def sha256_json(value: Any) -> str:
 
 def folder_size(path: Path) -> int:
     """Return the bytes of all files below a folder, or of one file."""
-    return sum(f.stat().st_size for f in ([path] if path.is_file() else path.rglob("*")) if f.is_file())
+    return sum(file.stat().st_size for file in _files(path))
 
 
 def cache_folder() -> Path:

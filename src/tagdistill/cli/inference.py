@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tagdistill.artifacts.output_path import check_output
+from tagdistill.artifacts.streams import given_file
 from tagdistill.cli.help import DATA, MODELS
 from tagdistill.cli.options import (
     Columns,
@@ -74,10 +76,11 @@ def add_language(
 @app.command(rich_help_panel=MODELS)
 def predict(
     file: Annotated[
-        Path, typer.Argument(help="sentences: CoNLL (one token per line), CoNLL-U, one sentence per line, ...")
+        Path,
+        typer.Argument(help="sentences: CoNLL (one token per line), CoNLL-U, one sentence per line, ...; -: stdin"),
     ],
     model: ModelFolder,
-    output: Annotated[Path, typer.Option(help="file to write: token, _ and label, separated by TABs")],
+    output: Annotated[Path, typer.Option(help="file to write: token, _ and label, separated by TABs; -: stdout")],
     kind: Kind = InputFormat.auto,
     separator: Separator = "auto",
     columns: Columns = None,
@@ -92,15 +95,18 @@ def predict(
     from tagdistill.data.readers.options import Reading
     from tagdistill.evaluation.predict import predict_file
 
+    check_output(output, inputs=[file, model, encoder])
     reading = Reading(kind.value, separator, columns, comment, encoding=encoding)
     on = device_of(device)
-    predict_file(model, file, output, reading, encoder=encoder, constrained=constrained, device=on, threads=threads)
+    with given_file(file) as text:
+        predict_file(model, text, output, reading, encoder=encoder, constrained=constrained, device=on, threads=threads)
 
 
 @app.command(rich_help_panel=MODELS)
 def evaluate(
     file: Annotated[
-        Path, typer.Argument(help="labelled sentences: CoNLL (token first, tag last), CoNLL-U, WikiAnn or Parquet")
+        Path,
+        typer.Argument(help="labelled sentences: CoNLL (token first, tag last), CoNLL-U, WikiAnn or Parquet; -: stdin"),
     ],
     model: ModelFolder,
     kind: Kind = InputFormat.auto,
@@ -121,6 +127,8 @@ def evaluate(
 
     reading = Reading(kind.value, separator, columns, comment, label_map, scheme, encoding)
     on = device_of(device)
-    typer.echo(
-        evaluate_file(model, file, reading, encoder=encoder, constrained=constrained, device=on, threads=threads)
-    )
+    with given_file(file) as text:
+        scores = evaluate_file(
+            model, text, reading, encoder=encoder, constrained=constrained, device=on, threads=threads
+        )
+    typer.echo(scores)

@@ -11,12 +11,13 @@ import logging
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tagdistill import __version__
-from tagdistill.artifacts.files import write_failure
+from tagdistill.artifacts.write_errors import owner, write_failure
 from tagdistill.cli import inference, project, stages
 from tagdistill.cli.help import GroupedCommands
 from tagdistill.crf.errors import KernelError
@@ -65,6 +66,8 @@ def _message(error: Exception) -> str:
     """Return what to tell the user; a defect of ours is printed with its traceback first."""
     if isinstance(error, (TagdistillError, KernelError)):
         return str(error)
+    if isinstance(error, PermissionError) and error.filename:
+        return f"{error.filename}: permission denied\n  {owner(Path(error.filename))}"
     if reason := write_failure(error):
         place = getattr(error, "filename", None) or "a file"
         return f"{place}: cannot be written or read: {reason}\n  {UNCHANGED}"

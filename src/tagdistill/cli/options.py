@@ -10,7 +10,7 @@ import typer
 
 from tagdistill.errors import TagdistillError
 
-Out = Annotated[Path, typer.Option("--out", help="file or folder to write")]
+Out = Annotated[Path, typer.Option("--out", help="file or folder to write; -: stdout")]
 Root = Annotated[str | None, typer.Option(help="where relative paths start, instead of `root:`")]
 Experiments = Annotated[list[Path], typer.Argument(help="folders results/NAME of finished experiments")]
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tagdistill.artifacts.output_path import check_output, check_page
 from tagdistill.cli.help import DATA, RESULTS, RUN
 from tagdistill.cli.options import Experiments, Out, Root
 
@@ -138,6 +139,7 @@ def compare(
     """Compare two experiments on the languages whose test sets they share, as one HTML page."""
     from tagdistill.reporting.compare import compare
 
+    check_page(out, ["index.html", "differences.tsv"])
     compare(first, second, out)
     typer.echo(out / "index.html")
 
@@ -151,6 +153,7 @@ def results(
     """Write a Markdown page of measured results from finished experiments."""
     from tagdistill.reporting.results import write_results
 
+    check_output(out, inputs=[*experiments, benchmarks])
     write_results(experiments, benchmarks, out)
 
 
@@ -164,4 +167,5 @@ def paper(
     """Write the page that compares the paper's tables with ours (docs/paper.md)."""
     from tagdistill.reporting.paper import write_paper
 
+    check_output(out, inputs=experiments or [])
     write_paper(experiments or [], out)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tagdistill.artifacts.output_path import check_folder, check_output
 from tagdistill.cli.help import STAGES
 from tagdistill.cli.job_files import corpus_files, read_files
 from tagdistill.cli.options import Device, Encoder, Out, Threads, device_of, use_kernel, use_threads
 from tagdistill.errors import TagdistillError
 
 if TYPE_CHECKING:
-    from tagdistill.training.run import Machine
+    from tagdistill.training.run import Machine, Outputs
 
 app = typer.Typer()
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ def fetch(
     from tagdistill.experiment.jobs import PrepareJob, read_job
 
     spec = read_job(PrepareJob, job)
+    check_folder(data)
     path = fetch(spec.settings, spec.split, data, language=spec.language, root=root)
     typer.echo(path or "the demo needs no file")
 
@@ -59,6 +61,7 @@ def prepare(
     from tagdistill.experiment.jobs import PrepareJob, read_job
 
     spec = read_job(PrepareJob, job)
+    check_output(out, inputs=[source])
     warnings = prepare(
         source,
         out,
@@ -81,6 +84,7 @@ def data_report(
     """Count what the corpora of one language hold, and which sentences they share."""
     from tagdistill.data.report import report
 
+    check_output(out, inputs=corpora)
     report({path.stem: path for path in corpora}, out)
 
 
@@ -90,6 +94,7 @@ def convert_encoder(job: Job, out: Out, source: Source = None) -> None:
     from tagdistill.encoders.convert import convert
     from tagdistill.experiment.jobs import EncodeJob, read_job
 
+    check_output(out, folder=True, inputs=[source])
     convert(read_job(EncodeJob, job).encoder, out, source)
 
 
@@ -99,6 +104,7 @@ def convert_vectors(job: Job, out: Out, data: Downloads, source: Source = None) 
     from tagdistill.encoders.convert_vectors import convert_vectors, fetch_vectors
     from tagdistill.experiment.jobs import VectorsJob, read_job
 
+    check_output(out, folder=True, inputs=[source])
     vectors = read_job(VectorsJob, job).vectors
     if source is None:
         if vectors.name is None:
@@ -119,6 +125,8 @@ def encode(job: Job, files: Files, encoder: ConvertedEncoder, device: Device = "
     names = [path.stem for path in inputs["corpora"]]
     corpora = dict(zip(names, inputs["corpora"], strict=True))
     features = dict(zip(names, inputs["features"], strict=True))
+    for store in inputs["features"]:
+        check_output(store, inputs=[*inputs["corpora"], encoder])
     encode(corpora, encoder, settings, features, device_of(device))
 
 
@@ -137,10 +145,11 @@ def train_teacher(
 ) -> None:
     """Train the teacher of one language."""
     from tagdistill.experiment.jobs import TeacherJob, read_job
-    from tagdistill.training.run import Outputs, Run
+    from tagdistill.training.run import Run
     from tagdistill.training.run_training import run_training
 
     spec, inputs = read_job(TeacherJob, job), read_files(files)
+    outputs = _outputs(model, log, summary, checkpoints)
     language = [spec.language]
     machine = _machine(device, gpus, threads)
     run = Run.for_teacher(
@@ -152,7 +161,7 @@ def train_teacher(
         decoder=spec.decoder,
         encoder=spec.encoder,
         seed=spec.seed,
-        outputs=Outputs(model, log, summary, checkpoints),
+        outputs=outputs,
         encoder_folder=encoder,
         machine=machine,
     )
@@ -175,10 +184,11 @@ def train_student(
 ) -> None:
     """Train one multilingual student with one objective."""
     from tagdistill.experiment.jobs import StudentJob, read_job
-    from tagdistill.training.run import Outputs, Run
+    from tagdistill.training.run import Run
     from tagdistill.training.run_training import run_training
 
     spec, inputs = read_job(StudentJob, job), read_files(files)
+    outputs = _outputs(model, log, summary, checkpoints)
     machine = _machine(device, gpus, threads)
     run = Run.for_student(
         spec.settings,
@@ -192,12 +202,23 @@ def train_student(
         decoder=spec.decoder,
         encoder=spec.encoder,
         seed=spec.seed,
-        outputs=Outputs(model, log, summary, checkpoints),
+        outputs=outputs,
         encoder_folder=encoder,
         machine=machine,
     )
     with use_kernel(spec.kernel, machine.device):
         run_training(run)
+
+
+def _outputs(model: Path, log: Path, summary: Path, checkpoints: Path) -> Outputs:
+    """Return where a training writes, after checking that it may."""
+    from tagdistill.training.run import Outputs
+
+    check_output(model, folder=True)
+    check_output(log)
+    check_output(summary)
+    check_folder(checkpoints)
+    return Outputs(model, log, summary, checkpoints)
 
 
 def _machine(device: str, gpus: int, threads: int) -> Machine:
@@ -229,6 +250,7 @@ def score(
     from tagdistill.distill.dataset import CorpusFiles
     from tagdistill.distill.score_corpus import score_corpus
 
+    check_output(out, inputs=[model, corpus, features, vectors, encoder])
     files = CorpusFiles(read_corpus(corpus).language, corpus, features, vectors=vectors)
     score_corpus(model, files, out, encoder=encoder, device=device_of(device), threads=threads)
 
@@ -244,6 +266,7 @@ def targets(
     """Convert a teacher's scores into posteriors and its k best label sequences."""
     from tagdistill.distill.export_targets import export_targets
 
+    check_output(out, inputs=[scores])
     use_threads(threads)
     with use_kernel(kernel, "cpu"):
         export_targets(scores, out, k)
@@ -264,6 +287,8 @@ def evaluate_model(
     from tagdistill.evaluation.evaluate import evaluate_model
     from tagdistill.experiment.jobs import EvaluateJob, read_job
 
+    check_folder(predictions)
+    check_folder(metrics)
     spec, inputs = read_job(EvaluateJob, job), read_files(files)
     own: Sequence[str] = [spec.own] if spec.own else []
     where = device_of(device)
@@ -295,6 +320,7 @@ def report(
     from tagdistill.reporting.report import build_report
     from tagdistill.settings.experiment import Experiment
 
+    check_folder(results)
     build_report(results, read_job(Experiment, config), benchmarks=benchmarks, encoder=encoder)
 
 
@@ -308,4 +334,5 @@ def export(
     """Write a student and the parts of its encoder that it needs into one self-contained folder."""
     from tagdistill.export.bundle import export_student
 
+    check_output(out, folder=True, inputs=[model, encoder, card])
     export_student(model, encoder, card, out)

@@ -39,10 +39,8 @@ def write_bert(folder: Path, config: dict[str, Any], tensors: dict[str, NDArray[
 
     folder.mkdir(parents=True, exist_ok=True)
     halves = {name: np.ascontiguousarray(tensor, dtype=np.float16) for name, tensor in tensors.items()}
-    weights = folder / "model.safetensors"
-    save_file(halves, weights, metadata={"format": "pt"})
+    save_file(halves, folder / "model.safetensors", metadata={"format": "pt"})
     write_json(folder / "config.json", config)
-    weights.chmod((folder / "config.json").stat().st_mode)  # safetensors makes it readable for its owner alone
     tokenizer.save(str(folder / "tokenizer.json"))
     positions = config["max_position_embeddings"]
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": positions, **SPECIALS}

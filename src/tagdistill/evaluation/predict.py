@@ -6,13 +6,12 @@ import json
 import logging
 from typing import TYPE_CHECKING, Unpack
 
-from tagdistill.artifacts.files import refuse_folder
 from tagdistill.data.convert_labels import convert
 from tagdistill.data.plausibility import warnings
 from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.options import AUTO, Reading, as_options, in_options
 from tagdistill.data.readers.read import read
-from tagdistill.errors import DataError, TagdistillError
+from tagdistill.errors import DataError
 from tagdistill.evaluation.labeller import Labeller, LabellerOptions
 from tagdistill.evaluation.metrics import score
 from tagdistill.evaluation.predictions import write_predictions
@@ -36,11 +35,8 @@ def predict_file(
 
     The layout of the workflow's predictions; the gold column is `_`, since the labels of a labelled file are not read.
     White space inside a token is written as an escape, such as \u0020. Raises TagdistillError for a file or a model
-    that cannot be read, and where `output` is a folder or `file` itself.
+    that cannot be read.
     """
-    refuse_folder(output)
-    if output.resolve() == file.resolve():
-        raise TagdistillError("is the file to label", where=str(output), hint="Name another file for --output.")
     with in_options():
         sentences = list(read(file, reading.language(file), name="unlabelled"))
     tokens = _tokens(sentences, file)

@@ -32,7 +32,9 @@ def export_student(model: Path, encoder: Path, card: Path, out: Path) -> None:
     settings = EncoderSettings.model_validate(config["encoder"])
     layers = settings.layers if config["mode"] == "finetune" else max(settings.taps)
     with atomic_path(out) as folder:
-        shutil.copytree(model, folder)
+        folder.mkdir()  # `copytree` would copy the mode, too: of a model that nobody may write to
+        for file in ("config.json", "model.safetensors"):
+            shutil.copyfile(model / file, folder / file)
         shutil.copyfile(card, folder / "README.md")
         write_first_layers(encoder, layers, folder / "encoder")
 

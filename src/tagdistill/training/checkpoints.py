@@ -15,7 +15,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import TrainerCallback
 
-from tagdistill.artifacts.files import atomic_path, read_json, write_errors, write_json
+from tagdistill.artifacts.files import atomic_path, read_json, write_json
+from tagdistill.artifacts.write_errors import write_errors
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from tagdistill.artifacts.files import write_errors
+from tagdistill.artifacts.write_errors import write_errors
 from tagdistill.crf import NonFiniteScores
 from tagdistill.distill.teacher_values import TeacherValues
 from tagdistill.errors import ConfigError, TagdistillError

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MIN_AGE = 24 * 3600  # seconds, of what a killed job left
-LEFTOVER = re.compile(r"\..+\.(\d+)\.(tmp|old)\Z")  # `files.atomic_path` writes beside its target, under such a name
+LEFTOVER = re.compile(
+    r"\..+\.(\d+)\.(tmp|old|mode)\Z"
+)  # `files.atomic_path` writes beside its target, under such a name
 CONFIG_KEYS = frozenset({"task", "labels", "languages", "zero_shot", "teacher", "student", "distill"})
 
 

@@ -1,0 +1,73 @@
+"""Streams in the place of files: `-` is stdin or stdout, and devices and pipes are read and written through."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tagdistill.errors import TagdistillError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STANDARD = Path("-")  # stdin or stdout
+STDOUT = Path("/dev/stdout")
+DESCRIPTORS = ("/dev/std", "/dev/fd/", "/proc/")  # what is open already, which may be a file that grows
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path is `-`, or a device, FIFO or the like: its bytes are written through, never replaced."""
+    if path == STANDARD or str(path).startswith(DESCRIPTORS):
+        return True
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+@contextmanager
+def streaming(path: Path) -> Iterator[Path]:
+    """Yield a temporary file whose bytes go to stdout (for `-`), a device or a FIFO after the block."""
+    with tempfile.TemporaryDirectory() as scratch:
+        temporary = Path(scratch) / "output"
+        yield temporary
+        if temporary.is_dir():
+            raise TagdistillError("a folder cannot be written to a stream or a device", where=str(path))
+        with temporary.open("rb") as source:
+            if path in (STANDARD, STDOUT):
+                sys.stdout.flush()
+                shutil.copyfileobj(source, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
+            else:
+                with path.open("ab") as sink:  # `>> FILE` may be behind it
+                    shutil.copyfileobj(source, sink)
+
+
+@contextmanager
+def given_file(path: Path) -> Iterator[Path]:
+    """Yield a file that can be read more than once: `path`, or a copy of what stdin (`-`) or a pipe gives.
+
+    Errors name stdin, or the pipe, in place of the copy.
+    """
+    if not is_stream(path):
+        yield path
+        return
+    name = "stdin" if path == STANDARD else str(path)
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "input"
+        with copy.open("wb") as sink:
+            if path == STANDARD:
+                shutil.copyfileobj(sys.stdin.buffer, sink)
+            else:
+                with path.open("rb") as source:
+                    shutil.copyfileobj(source, sink)
+        try:
+            yield copy
+        except TagdistillError as error:
+            raise error.at((error.where or name).replace(str(copy), name)) from None
