@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -15,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tagdistill.data.readers.format import Format, load_format
+from tagdistill.data.readers.format import Format, RawFile, load_format
+from tagdistill.data.readers.lines import Sentence
 from tagdistill.data.readers.options import format_by_ending
 from tagdistill.data.readers.read import read
 from tagdistill.errors import ConfigError, DataError, TagdistillError
@@ -44,6 +46,22 @@ def word(number, form, upos="NOUN"):
 
 
 # Every format
+
+
+def test_the_format_on_the_page_that_explains_formats_reads_and_refuses():
+    page = (Path(__file__).parents[2] / "docs/extending/format.md").read_text(encoding="utf-8")
+    module: dict = {}
+    exec(re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[0], module)
+
+    def sentences(text: str, *, tagged: bool = True) -> list[Sentence]:
+        handle = io.BytesIO(text.encode())
+        return list(module["FORMAT"].read(RawFile(handle, Path("x"), "x", Language(), "train", tagged, Counter())))
+
+    expected = Sentence(["Ann", "1/2"], ["B-PER", "O"], [2, 2])
+    assert sentences("\nAnn/B-PER 1/2/O\n") == [expected]
+    assert sentences("\nAnn/B-PER 1/2/O\n", tagged=False) == [expected._replace(tags=None)]
+    with pytest.raises(DataError, match=r"^x:2: 'Ann' has no label"):
+        sentences("Ann/O\nAnn\n")
 
 
 @pytest.mark.parametrize("name", names_in(FORMATS))
