@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,14 @@ def test_settings_that_differ_are_shown(old: Path, new: Path, tmp_path: Path):
     section = page[page.index('id="settings"') :]
     assert "student: training.updates" in section and ">200<" in section and ">300<" in section
     assert "training text of en" in section and "hidden" not in section
+
+
+def test_where_nothing_changed_no_system_is_named(old: Path, new: Path, tmp_path: Path):
+    twin = tmp_path / "twin"
+    shutil.copytree(old, twin)
+    for first, second, said in ((old, twin, "no average changed"), (old, new, "posterior changed most")):
+        compare(first, second, tmp_path / "out", draws=DRAWS)
+        assert f"In-language: {said}" in (tmp_path / "out/index.html").read_text(encoding="utf-8")
 
 
 def test_the_page_stands_alone_and_is_the_same_twice(old: Path, new: Path, tmp_path: Path):

@@ -76,8 +76,8 @@ def _number(pair: Pair, group: str) -> Number:
     better = sum(d.verdict == "better" for d in differences)
     worse = sum(d.verdict == "worse" for d in differences)
     detail = f"{better} of {len(differences)} clearly better, {worse} clearly worse"
-    title = f"{GROUPS[group]}: {largest.system} changed most"
-    return Number(title, difference(largest.difference), detail, _tone(better, worse))
+    what = f"{largest.system} changed most" if largest.difference.value else "no average changed"
+    return Number(f"{GROUPS[group]}: {what}", difference(largest.difference), detail, _tone(better, worse))
 
 
 def _tone(better: int, worse: int) -> str:
