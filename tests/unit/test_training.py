@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import re
 import signal
 import threading
 import time
@@ -33,11 +35,13 @@ from tiny_runs import (
 from tagdistill.artifacts.files import read_json, sha256_file
 from tagdistill.distill.dataset import CorpusFiles, Source
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
+from tagdistill.models.model import save_model
 from tagdistill.settings.training import TeacherSettings
 from tagdistill.settings.validation import validate
 from tagdistill.training import assemble, resume, trainer
 from tagdistill.training.assemble import one_teacher_each
 from tagdistill.training.checkpoints import COMPLETE, last_checkpoint
+from tagdistill.training.processes import Processes
 from tagdistill.training.resume import fingerprint_of
 from tagdistill.training.run import Machine, Run
 from tagdistill.training.run_training import run_training
@@ -283,10 +287,36 @@ def stopped(data, tmp_path, monkeypatch) -> Run:
     return run
 
 
-@pytest.mark.parametrize("damage", ["no marker", "cut", "missing", "empty folder"])
-def test_an_incomplete_checkpoint_is_ignored(damage, stopped, data, tmp_path, caplog):
+def altered(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+DAMAGE = {
+    "no marker": "incomplete",
+    "half a marker": r"damaged \(complete.json\)",
+    "another marker": r"damaged \(complete.json\)",
+    "cut": r"damaged \(optimizer.pt\)",
+    "altered": r"damaged \(optimizer.pt\)",
+    "best altered": r"damaged \(best.safetensors\)",
+    "missing": r"incomplete \(rng_state.pth is missing\)",
+    "empty folder": "incomplete",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_an_incomplete_or_damaged_checkpoint_is_ignored(damage, stopped, data, tmp_path, caplog):
     newest = stopped.outputs.checkpoints / "checkpoint-6"
-    if damage == "no marker":
+    if damage == "half a marker":
+        (newest / COMPLETE).write_text('{"files": {')
+    elif damage == "another marker":
+        (newest / COMPLETE).write_text("[]")
+    elif damage == "altered":
+        altered(newest / "optimizer.pt")
+    elif damage == "best altered":
+        altered(newest / "best.safetensors")
+    elif damage == "no marker":
         (newest / COMPLETE).unlink()
     elif damage == "cut":
         (newest / "optimizer.pt").write_bytes((newest / "optimizer.pt").read_bytes()[:99])
@@ -297,7 +327,7 @@ def test_an_incomplete_checkpoint_is_ignored(damage, stopped, data, tmp_path, ca
     expected = "checkpoint-6" if damage == "empty folder" else "checkpoint-3"
     with caplog.at_level(logging.INFO):
         run_training(stopped)
-    assert "is incomplete: ignoring it" in caplog.text
+    assert re.search(f"checkpoint-[67] is {DAMAGE[damage]}: ignoring it", caplog.text)
     assert f"resuming from {expected}" in caplog.text
     whole = teacher_run(tmp_path / "whole", data["aa/train"], data["aa/dev"])
     run_training(whole)
@@ -337,19 +367,77 @@ def test_checkpoints_of_another_run_are_dropped_and_it_is_said(stopped, data, tm
     other = replace(stopped, seed=7)
     with caplog.at_level(logging.INFO):
         run_training(other)
-    assert "the checkpoints here are of other settings, data or code: starting again" in caplog.text
+    assert "checkpoint-6 is of other settings, data or code: ignoring it" in caplog.text
+    assert "starting again" in caplog.text
     assert "resuming" not in caplog.text
     fresh = teacher_run(tmp_path / "fresh", data["aa/train"], data["aa/dev"], seed=7)
     run_training(fresh)
     assert weights(other) == weights(fresh)
 
 
-def test_checkpoints_of_an_unknown_run_are_dropped(stopped, caplog):
-    (stopped.outputs.checkpoints / "fingerprint.json").unlink()
+@pytest.mark.parametrize("name", ["fingerprint.json", "best.safetensors"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "altered"])
+def test_a_checkpoint_needs_nothing_beside_itself(name, damage, stopped, data, tmp_path, caplog):
+    file = stopped.outputs.checkpoints / name
+    content = file.read_bytes()
+    file.unlink()  # the weights may be those of the checkpoint: one file under two names
+    if damage != "missing":
+        file.write_bytes(b"" if damage == "empty" else content[:-9] + b"damaged!}")
     with caplog.at_level(logging.INFO):
         run_training(stopped)
-    assert "starting again" in caplog.text
-    assert "resuming" not in caplog.text
+    assert "resuming from checkpoint-6" in caplog.text
+    whole = teacher_run(tmp_path / "whole", data["aa/train"], data["aa/dev"])
+    run_training(whole)
+    assert weights(stopped) == weights(whole)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "checkpoint-500/model.safetensors"])
+def test_a_folder_with_other_files_is_no_place_for_checkpoints(name, data, tmp_path):
+    run = teacher_run(tmp_path / "run", data["aa/train"], updates=2)
+    file = run.outputs.checkpoints / name
+    file.parent.mkdir(parents=True)
+    file.write_text("mine")
+    with pytest.raises(TagdistillError, match="holds files that are no checkpoints of tagdistill"):
+        run_training(run)
+    assert file.read_text() == "mine"
+
+
+def test_a_model_stands_whatever_the_removal_of_its_checkpoints_meets(data, tmp_path, monkeypatch, caplog):
+    run = teacher_run(tmp_path / "run", data["aa/train"], data["aa/dev"], updates=2)
+
+    def busy(path, *_, **__):
+        raise OSError(errno.EBUSY, "Device or resource busy", str(path))  # a file that is open, on NFS
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tagdistill.training.outputs.save_model", lambda *given: (save_model(*given), clog(patch)))
+
+        def clog(patch):
+            for name in ("unlink", "rmdir"):
+                patch.setattr(Path, name, busy)
+
+        run_training(run)
+    assert (run.outputs.model / "config.json").exists()
+    assert "could not be removed (Device or resource busy): it is needed no more" in caplog.text
+    run_training(run)  # what was left is in nobody's way
+    assert not run.outputs.checkpoints.exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{"])
+def test_a_damaged_summary_is_that_of_no_run(content, data, tmp_path):
+    run = teacher_run(tmp_path / "run", data["aa/train"], updates=2)
+    run_training(run)
+    assert resume.is_finished(run.outputs, fingerprint_of(run))
+    run.outputs.summary.write_text(content)
+    assert not resume.is_finished(run.outputs, fingerprint_of(run))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("TAGDISTILL_CHECKPOINT_SECONDS", "2 min"), ("RANK", "first"), ("WORLD_SIZE", "0")]
+)
+def test_a_variable_that_is_no_number_is_named(name, value, data, tmp_path, monkeypatch):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=f"{name}: '?{value}'? is no number from"):
+        run_training(teacher_run(tmp_path, data["aa/train"], updates=1, machine=Machine(processes=Processes.started())))
 
 
 def test_other_code_drops_checkpoints_too(stopped, monkeypatch, caplog):
@@ -410,7 +498,7 @@ def test_the_lock_is_free_after_a_run_and_after_a_failure(data, tmp_path, monkey
     run_training(run)
     with interrupted(monkeypatch, saves=set(), at=1):
         run_training(run)
-    FileLock(run.outputs.checkpoints.with_name("training.lock")).acquire(timeout=0).lock.release()
+    assert not run.outputs.checkpoints.with_name("training.lock").exists()
 
 
 # ---- outputs
@@ -435,7 +523,6 @@ def test_the_model_is_complete_or_absent(data, tmp_path, monkeypatch, caplog):
         "metrics.jsonl",
         "training.json",
         "checkpoints",
-        "training.lock",
     }
     run_training(broken)
     assert weights(broken) != before
@@ -446,7 +533,7 @@ def test_a_failed_first_run_leaves_no_model(data, tmp_path, monkeypatch):
     run = teacher_run(tmp_path / "run", data["aa/train"])
     with interrupted(monkeypatch, saves={1}, at=3):
         run_training(run)
-    assert {path.name for path in run.outputs.model.parent.iterdir()} == {"checkpoints", "training.lock"}
+    assert {path.name for path in run.outputs.model.parent.iterdir()} == {"checkpoints"}
 
 
 # ---- selection

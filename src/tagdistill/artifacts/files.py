@@ -83,7 +83,7 @@ def is_running(process: int) -> bool:
 
 def _replace(temporary: Path, target: Path) -> None:
     give_usual_modes(temporary)
-    _flush(temporary)
+    flush(temporary)
     if not target.is_dir():
         temporary.replace(target)
         return
@@ -116,11 +116,20 @@ def _files(path: Path) -> list[Path]:
     return [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Bring the bytes to the disk before the rename, so that a power cut cannot leave a whole name on half a file."""
     for file in _files(path):
         with file.open("rb") as handle:
             os.fsync(handle.fileno())
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file that never changes a second name, or copy it where the file system has one name for each file."""
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _remove(path: Path) -> None:

@@ -34,7 +34,7 @@ def is_stream(path: Path) -> bool:
 @contextmanager
 def streaming(path: Path) -> Iterator[Path]:
     """Yield a temporary file whose bytes go to stdout (for `-`), a device or a FIFO after the block."""
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         temporary = Path(scratch) / "output"
         yield temporary
         if temporary.is_dir():
@@ -59,7 +59,7 @@ def given_file(path: Path) -> Iterator[Path]:
         yield path
         return
     name = "stdin" if path == STANDARD else str(path)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         copy = Path(scratch) / "input"
         with copy.open("wb") as sink:
             if path == STANDARD:

@@ -1,12 +1,12 @@
-"""Checkpoints for resuming, of which incomplete ones are ignored, and the best weights so far beside them."""
+"""Checkpoints for resuming, of which damaged ones are ignored, and the best weights so far beside them."""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
-import shutil
+import re
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,19 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import TrainerCallback
 
-from tagdistill.artifacts.files import atomic_path, read_json, write_json
+from tagdistill.artifacts import environment
+from tagdistill.artifacts.files import (
+    atomic_path,
+    discard,
+    flush,
+    give_usual_modes,
+    link_or_copy,
+    read_json,
+    sha256_file,
+    write_json,
+)
 from tagdistill.artifacts.write_errors import write_errors
+from tagdistill.errors import TagdistillError
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -28,8 +39,9 @@ log = logging.getLogger(__name__)
 
 BEST = "best.safetensors"
 COMPLETE = "complete.json"
-# Seconds of training between checkpoints: the most that a kill can cost.
-SAVE_EVERY = float(os.environ.get("TAGDISTILL_CHECKPOINT_SECONDS", "120"))
+RECORD = "fingerprint.json"  # says whose the folder is
+NAME = re.compile(r"checkpoint-(\d+)\Z")
+SAVE_EVERY = 120.0  # seconds of training between checkpoints: the most that a kill can cost
 
 
 @dataclass(frozen=True)
@@ -41,11 +53,7 @@ class Best:
 
 
 def keep_if_best(model: Model, folder: Path, score: float, update: int) -> None:
-    """Keep the weights beside the checkpoints if their dev score is above all before.
-
-    After a resume the kept weights may be of a later update than the checkpoint: the same updates then give the same
-    scores, which are not above their own, and the result is that of an uninterrupted run.
-    """
+    """Keep the weights beside the checkpoints if their dev score is above all before."""
     file = folder / BEST
     if file.exists() and score <= best_of(folder).score:
         return
@@ -62,9 +70,10 @@ def best_of(folder: Path) -> Best:
 class Checkpoints(TrainerCallback):
     """Saves every two minutes of training, and marks a checkpoint as complete only after all of it is on the disk."""
 
-    def __init__(self, spent: float, processes: Processes) -> None:
-        """Start the clock of a run that has trained for `spent` seconds before."""
-        self.processes = processes
+    def __init__(self, spent: float, processes: Processes, fingerprint: str) -> None:
+        """Start the clock of the run of a fingerprint that has trained for `spent` seconds before."""
+        self.processes, self.fingerprint = processes, fingerprint
+        self.every = environment.number("TAGDISTILL_CHECKPOINT_SECONDS", SAVE_EVERY)
         self.began = time.monotonic() - spent
         self.saved = time.monotonic()
 
@@ -78,7 +87,7 @@ class Checkpoints(TrainerCallback):
     ) -> None:
         """Save if the last checkpoint is old enough."""
         # The first process's clock decides: all save, or none.
-        due = self.processes.from_first(time.monotonic() - self.saved >= SAVE_EVERY)
+        due = self.processes.from_first(time.monotonic() - self.saved >= self.every)
         if due and state.global_step < state.max_steps:
             control.should_save = True
 
@@ -91,34 +100,94 @@ class Checkpoints(TrainerCallback):
         if not self.processes.first:
             return
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        sizes = {}
         with write_errors(folder):
-            for file in sorted(folder.iterdir()):
-                with file.open("rb") as handle:
-                    os.fsync(handle.fileno())
-                sizes[file.name] = file.stat().st_size
-        write_json(folder / COMPLETE, {"update": state.global_step, "seconds": self.seconds, "files": sizes})
+            if (best := folder.with_name(BEST)).exists():  # with it a checkpoint needs nothing beside itself
+                link_or_copy(best, folder / BEST)
+            give_usual_modes(folder)
+            flush(folder)
+        files = {file.name: sha256_file(file) for file in sorted(folder.iterdir())}
+        made_by = {"fingerprint": self.fingerprint, "update": state.global_step, "seconds": self.seconds}
+        write_json(folder / COMPLETE, {**made_by, "files": files})
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """Return the newest complete checkpoint, or None; remove incomplete ones, which a kill has left."""
-    complete = []
-    for path in folder.glob("checkpoint-*"):
-        if _is_complete(path):
-            complete.append(path)
+def last_checkpoint(folder: Path, fingerprint: str = "") -> Path | None:
+    """Return the newest checkpoint that is whole and of the run of this fingerprint, with its best weights in place.
+
+    What comes after it is removed: a kill may have left half a checkpoint, and the disk may have damaged one.
+    """
+    found, there = None, _checkpoints(folder)
+    for path in sorted(there, key=update_of, reverse=True):
+        if found is None and (problem := _problem(path, fingerprint)):
+            log.info("%s is %s: ignoring it", path.name, problem)
+            discard(path)
         else:
-            log.info("%s is incomplete: ignoring it", path.name)
-            shutil.rmtree(path)
-    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+            found = found or path
+    if there and not found:
+        log.info("no checkpoint here is whole and of these settings, data and code: starting again")
+    # The weights kept since are of updates that will run again, and are found again.
+    discard(folder / BEST)
+    if found and (found / BEST).exists():
+        link_or_copy(found / BEST, folder / BEST)
+    return found
 
 
-def _is_complete(checkpoint: Path) -> bool:
+def _checkpoints(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if NAME.match(path.name)] if folder.is_dir() else []
+
+
+def update_of(checkpoint: Path) -> int:
+    """Return the update after which a checkpoint was written."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _problem(checkpoint: Path, fingerprint: str) -> str | None:
+    """Return why a checkpoint cannot be used, or None where it can."""
     if not (checkpoint / COMPLETE).exists():
-        return False
-    sizes = read_json(checkpoint / COMPLETE)["files"]
-    return all((checkpoint / n).is_file() and (checkpoint / n).stat().st_size == size for n, size in sizes.items())
+        return "incomplete"
+    try:
+        record = read_json(checkpoint / COMPLETE)
+        files, made_by = dict(record["files"]), record["fingerprint"]
+        float(record["seconds"])
+    except (TagdistillError, KeyError, TypeError, ValueError):
+        return f"damaged ({COMPLETE})"
+    if made_by != fingerprint:
+        return "of other settings, data or code"
+    for name, sha256 in files.items():
+        if not (checkpoint / name).is_file():
+            return f"incomplete ({name} is missing)"
+        if sha256_file(checkpoint / name) != sha256:
+            return f"damaged ({name})"
+    return None
 
 
 def seconds_of(checkpoint: Path) -> float:
     """Return the seconds of training that led to a checkpoint."""
     return float(read_json(checkpoint / COMPLETE)["seconds"])
+
+
+def open_checkpoints(folder: Path, fingerprint: str) -> None:
+    """Make the folder of the checkpoints of a run. Raises TagdistillError for a folder with files of another kind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    record = folder / RECORD
+    others = [path for path in folder.iterdir() if not _is_own(path)]
+    known = record.exists() or not _checkpoints(folder) or any(folder.glob(f"*/{COMPLETE}"))
+    if others or not known:
+        raise TagdistillError(
+            "this folder holds files that are no checkpoints of tagdistill",
+            where=str(folder),
+            hint="Choose an empty or a new folder: checkpoints are removed at the end. Nothing was changed.",
+        )
+    write_json(record, {"fingerprint": fingerprint})
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove a run's checkpoints, and their folder unless something else was put there."""
+    for path in folder.iterdir():
+        if _is_own(path):
+            discard(path)
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _is_own(path: Path) -> bool:
+    return path.name in (BEST, RECORD) or NAME.match(path.name) is not None or path.name.startswith(".")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import torch
 import torch.distributed as dist
 
+from tagdistill.artifacts import environment
 from tagdistill.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Processes:
     @classmethod
     def started(cls) -> Processes:
         """Return this process as the launcher's environment variables describe it."""
-        return cls(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+        return cls(environment.count("RANK", 0), environment.count("WORLD_SIZE", 1, least=1))
 
     @property
     def first(self) -> bool:

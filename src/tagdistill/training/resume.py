@@ -1,30 +1,24 @@
-"""Whether a run may resume: its fingerprint, and the lock that keeps two processes from training the same model."""
+"""What a run is known by, and whether it has ended."""
 
 from __future__ import annotations
 
-import logging
-import shutil
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from tagdistill.artifacts.code_key import code_key
-from tagdistill.artifacts.files import read_json, sha256_file, sha256_json, write_json
+from tagdistill.artifacts.files import read_json, sha256_file, sha256_json
 from tagdistill.artifacts.provenance import versions
 from tagdistill.crf import kernel
 from tagdistill.crf.kernels.selection import modules as kernel_modules
 from tagdistill.encoders.folder import EncoderInfo
+from tagdistill.errors import TagdistillError
 from tagdistill.settings.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tagdistill.distill.dataset import CorpusFiles
     from tagdistill.training.run import Outputs, Run
 
-log = logging.getLogger(__name__)
 ENTRY = "tagdistill.training.run_training"  # imports all that training runs, but for what is loaded by name
 
 
@@ -53,33 +47,10 @@ def _paths(corpus: CorpusFiles) -> list[Path]:
     return [path for path in paths if path is not None]
 
 
-@contextmanager
-def locked(lock: Path) -> Iterator[bool]:
-    """Hold a lock; yield whether another process held it first."""
-    held, waited = FileLock(lock), False
-    try:
-        held.acquire(timeout=0)
-    except Timeout:
-        waited = True
-        log.warning("another process is training this model (%s is locked): waiting for it to end", lock)
-        held.acquire()
-    try:
-        yield waited
-    finally:
-        held.release()
-
-
 def is_finished(outputs: Outputs, fingerprint: str) -> bool:
     """Return whether all outputs of the run with this fingerprint exist; the model is written last."""
     exist = outputs.log.exists() and outputs.summary.exists() and (outputs.model / "config.json").exists()
-    return exist and bool(read_json(outputs.summary).get("fingerprint") == fingerprint)
-
-
-def forget_other_runs(checkpoints: Path, fingerprint: str) -> None:
-    """Remove the checkpoints in a folder unless they are of the run with this fingerprint."""
-    file = checkpoints / "fingerprint.json"
-    ours = {"fingerprint": fingerprint}
-    if any(checkpoints.iterdir()) and not (file.exists() and read_json(file) == ours):
-        log.info("the checkpoints here are of other settings, data or code: starting again")
-        shutil.rmtree(checkpoints)
-    write_json(file, ours)
+    try:
+        return exist and bool(read_json(outputs.summary).get("fingerprint") == fingerprint)
+    except (TagdistillError, AttributeError):  # a damaged summary is that of no run
+        return False

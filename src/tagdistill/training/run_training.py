@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
 
+from tagdistill.artifacts.locks import locked
 from tagdistill.training.assemble import assemble
-from tagdistill.training.checkpoints import last_checkpoint
+from tagdistill.training.checkpoints import open_checkpoints, remove_checkpoints
 from tagdistill.training.outputs import write_outputs
-from tagdistill.training.resume import fingerprint_of, forget_other_runs, is_finished, locked
+from tagdistill.training.processes import MAX_WAIT
+from tagdistill.training.resume import fingerprint_of, is_finished
 from tagdistill.training.trainer import train
 
 if TYPE_CHECKING:
     from tagdistill.training.run import Run
 
 log = logging.getLogger(__name__)
+PATIENCE = MAX_WAIT.total_seconds()  # with another process that trains the same model
 
 
 def run_training(run: Run) -> None:
@@ -28,15 +30,12 @@ def run_training(run: Run) -> None:
     this one waited is kept. Of several processes that train together the first one holds the lock, and writes.
     """
     processes, checkpoints = run.machine.processes, run.outputs.checkpoints
-    checkpoints.parent.mkdir(parents=True, exist_ok=True)
     fingerprint = fingerprint_of(run)
     lock = checkpoints.with_name("training.lock")
-    with locked(lock) if processes.first else nullcontext(False) as waited:
+    with locked(lock, "training this model", PATIENCE) if processes.first else nullcontext(False) as waited:
         finished = waited and is_finished(run.outputs, fingerprint)
         if processes.first and not finished:
-            checkpoints.mkdir(exist_ok=True)
-            forget_other_runs(checkpoints, fingerprint)
-            last_checkpoint(checkpoints)  # removes incomplete ones, before the others look
+            open_checkpoints(checkpoints, fingerprint)
         processes.join(run.machine.device)
         if processes.from_first(finished):
             log.info("the other process has trained this very model: nothing is left to do")
@@ -54,6 +53,7 @@ def _train_and_write(run: Run, fingerprint: str) -> None:
         parts.updates,
         run.settings,
         checkpoints=run.outputs.checkpoints,
+        fingerprint=fingerprint,
         seed=run.seed,
         loss=parts.loss,
         temperature=parts.temperature,
@@ -62,4 +62,4 @@ def _train_and_write(run: Run, fingerprint: str) -> None:
     )
     if run.machine.processes.first:
         write_outputs(run, parts, outcome, fingerprint)
-        shutil.rmtree(run.outputs.checkpoints)
+        remove_checkpoints(run.outputs.checkpoints)

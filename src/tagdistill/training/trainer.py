@@ -240,23 +240,25 @@ def train(
     *,
     checkpoints: Path,
     seed: int,
+    fingerprint: str = "",
     loss: Loss | None = None,
     temperature: float = 1.0,
     score: Score | None = None,
     device: str = "cpu",
 ) -> TrainingOutcome:
-    """Train a model in place, resuming from the newest complete checkpoint in `checkpoints`.
+    """Train a model in place, resuming from the newest whole checkpoint of the run's `fingerprint` in `checkpoints`.
 
     `loss` and `temperature` are the objective's, `score` returns the dev scores of a model. Raises TagdistillError if
     the loss becomes infinite or NaN, ConfigError for a schedule that needs a dev set if there is none.
     """
     arguments = training_arguments(settings, len(updates), checkpoints, seed, device, scored=score is not None)
-    resumed = last_checkpoint(checkpoints)
-    saving = Checkpoints(seconds_of(resumed) if resumed else 0.0, updates.processes)
+    processes = updates.processes
+    resumed = processes.from_first(last_checkpoint(checkpoints, fingerprint) if processes.first else None)
+    saving = Checkpoints(seconds_of(resumed) if resumed else 0.0, processes, fingerprint)
     trainer = TaggerTrainer(
         Learner(model, loss, temperature), updates, settings, score, args=arguments, callbacks=[saving]
     )
-    trainer.add_callback(SeedOfProcess(seed, updates.processes))
+    trainer.add_callback(SeedOfProcess(seed, processes))
     trainer.remove_callback(PrinterCallback)
     if arguments.disable_tqdm:
         trainer.remove_callback(ProgressCallback)
@@ -265,7 +267,7 @@ def train(
         log.info("resuming from %s", resumed.name)
     trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     best = None
-    if updates.processes.first and (checkpoints / BEST).exists():  # it saves the model, and removes this folder
+    if processes.first and (checkpoints / BEST).exists():  # it saves the model, and removes this folder
         model.load_own_state(load_file(checkpoints / BEST))
         best = best_of(checkpoints)
     return TrainingOutcome(history(trainer.state.log_history), best, saving.seconds)

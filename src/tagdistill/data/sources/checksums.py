@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
 from tagdistill.artifacts.files import write_text
+from tagdistill.artifacts.locks import locked
 from tagdistill.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+PATIENCE = 600.0  # seconds
 NAME = "checksums.sha256"
 LINE = re.compile(r"([0-9a-f]{64}) [ *](\S.*)\Z")
 
@@ -28,7 +28,7 @@ def recorded(folder: Path, name: str) -> str | None:
 def record(folder: Path, name: str, sha256: str) -> None:
     """Write a checksum into the lock file; several jobs may do so at once."""
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f".{NAME}.lock"):
+    with locked(folder / f".{NAME}.lock", "writing the checksums of downloads", PATIENCE):
         known = read(folder / NAME) | {name: sha256}
         write_text(folder / NAME, "".join(f"{digest}  {file}\n" for file, digest in sorted(known.items())))
 

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from tagdistill.artifacts.files import discard
 from tagdistill.data.sources.remote import NotThere
 from tagdistill.errors import TagdistillError
 
@@ -79,8 +80,8 @@ class Part:
 
     def drop(self) -> None:
         """Remove what has arrived."""
-        self.path.unlink(missing_ok=True)
-        self.record.unlink(missing_ok=True)
+        discard(self.path)
+        discard(self.record)
 
     def finish(self) -> None:
         """Move the complete file to its place."""

@@ -8,9 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
-from tagdistill.artifacts.files import atomic_path, sha256_file, write_text
+from tagdistill.artifacts.files import atomic_path, discard, sha256_file, write_text
+from tagdistill.artifacts.locks import locked
 from tagdistill.data import archives
 from tagdistill.data.sources import checksums
 from tagdistill.data.sources.download import download
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from tagdistill.data.sources.remote import Remote
 
 log = logging.getLogger(__name__)
+PATIENCE = 6 * 3600.0  # seconds, with another process that downloads the same file
 LICENCE_LINE = re.compile(r"^licen[cs]e:[ \t]*(?:\n[ \t]*-[ \t]*)?(\S.*)$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -40,7 +40,8 @@ class DownloadFolder:
         """Return a file below the folder, downloaded unless it is there already and what it should be."""
         out = self.folder / remote.file
         out.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(out.with_name(f".{out.name}.lock")):  # the splits of several languages may want one archive
+        lock = out.with_name(f".{out.name}.lock")
+        with locked(lock, "downloading this file", PATIENCE):  # the splits of several languages may want one archive
             known = remote.sha256 or checksums.recorded(self.folder, remote.file)
             if known and out.is_file() and sha256_file(out) == known:
                 return out
@@ -65,7 +66,7 @@ class DownloadFolder:
                     _check_kind(remote, fresh, url)
                 fresh.replace(temporary)
             finally:
-                fresh.unlink(missing_ok=True)
+                discard(fresh)
         return found
 
     def extract(
@@ -87,7 +88,7 @@ class DownloadFolder:
 
     def answer(self, url: str, headers: Mapping[str, str]) -> bytes:
         """Return what a server answers. Raises NotThere where it has nothing at that address."""
-        with tempfile.TemporaryDirectory() as scratch:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
             file = Path(scratch) / "answer"
             download(url, file, headers)
             return file.read_bytes()
@@ -131,7 +132,7 @@ def _note_terms(remote: Remote, note: Path) -> None:
     except (NotThere, TagdistillError) as error:
         log.warning("%s: its licence could not be read: %s", remote.file, error)
     finally:
-        scratch.unlink(missing_ok=True)
+        discard(scratch)
 
 
 def _check_kind(remote: Remote, path: Path, url: str) -> None:

