@@ -152,7 +152,7 @@ def test_clean_removes_nothing_while_a_run_is_going_on_or_a_config_is_broken(clu
     done = tagdistill(cluttered, "clean", "study.yaml", "--yes")
     assert (done.returncode, "a run is going on" in done.stderr) == (1, True)
     (locks / "0.output.lock").unlink()
-    (cluttered.path / "broken.yaml").write_text("name: x\n", encoding="utf-8")
+    (cluttered.path / "broken.yaml").write_text("task: ner\n", encoding="utf-8")
     done = tagdistill(cluttered, "clean", "--yes")
-    assert (done.returncode, "broken.yaml: task: this key is needed" in done.stderr) == (1, True)
+    assert (done.returncode, "broken.yaml: name: this key is needed" in done.stderr) == (1, True)
     assert files(cluttered) - {"broken.yaml"} == before
