@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP_TORCH := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
 INSTALLED := $(VENV)/installed$(addprefix -,$(TORCH))
 
-.PHONY: help setup demo test test-quick test-slurm check docs bench bench-gpu scaling tiny paper results clean
+.PHONY: help setup demo test test-quick test-slurm check docs bench bench-gpu scaling aa tiny paper results clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -79,6 +79,9 @@ paper: setup  ## Rewrite docs/paper.md from the finished experiments of the pape
 
 scaling: setup  ## Measure every stage; rewrites docs/scaling.md (some ten minutes)
 	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python bench/scaling.py
+
+aa: setup  ## Measure how often a verdict is false; rewrites its section of docs/reliability.md (some ten minutes)
+	$(BIN)/python bench/aa.py --page docs/reliability.md
 
 results: setup  ## Rewrite docs/results.md from the finished medium experiments
 	$(BIN)/tagdistill results $(sort $(wildcard results/medium-*)) --out docs/results.md

@@ -8,6 +8,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def probability(p: float) -> str:
+    """Write a p: `0.012`, or `< 0.001`."""
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
 def duration(seconds: float) -> str:
     """Write seconds as a person would: 42 s, 3 min 5 s, 2 h 10 min."""
     if seconds < 60:

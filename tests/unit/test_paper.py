@@ -12,6 +12,12 @@ from tagdistill.errors import DataError
 from tagdistill.reporting.paper import ADDED_SYSTEMS, SYSTEMS, paper_page, published, write_paper
 
 ROOT = Path(__file__).parents[2]
+SIGNIFICANCE = """\
+system\treference\tgroup\tdifference\tlow\thigh\tcovers\tp\tp_holm\tverdict\tlanguages\truns
+posterior\tbaseline\tin_language\t1.0000\t0.1000\t1.9000\tsentences and seeds\t0.03\t0.03\tbetter\t2\t3
+posterior\tbaseline\tzero_shot\t2.0000\t1.0000\t3.0000\tsentences and seeds\t0.0001\t0.0002\tbetter\t2\t3
+structural\tbaseline\tzero_shot\t2.0000\t1.0000\t3.0000\tsentences\t\t\tone seed: no verdict\t2\t1
+"""
 
 
 @pytest.mark.parametrize("table", published(), ids=lambda table: table.number)
@@ -36,6 +42,7 @@ def experiment(tmp_path, name, in_language, zero_shot="system\n"):
     write_text(folder / "tables" / "scores.tsv", "model\n")
     write_text(folder / "tables" / "in_language.tsv", in_language)
     write_text(folder / "tables" / "zero_shot.tsv", zero_shot)
+    write_text(folder / "tables" / "significance.tsv", SIGNIFICANCE)
     return folder
 
 
@@ -63,6 +70,18 @@ def test_ours_stand_in_the_paper_s_rows_and_columns(tmp_path):
         and "small-semeval" not in paper_page([other])
         and not set(ADDED_SYSTEMS) & set(SYSTEMS)
     )
+
+
+def test_differences_and_verdicts_stand_below_each_of_our_tables_corrected_over_the_page(tmp_path):
+    mine, abroad = "system\tes\nbaseline\t80.00\n", "system\tfr\nbaseline\t50.00\n"
+    page = paper_page([experiment(tmp_path, "small-conll2002", mine, abroad)])
+    two, five = (page[page.index(f"### Table {number}") :].split("### Table")[1] for number in ("2a", "5"))
+    assert "| posterior | baseline | 2 | 1.00 | 0.10 | 1.90 | sentences and seeds | 0.030 | better | 3 |" in two
+    assert "zero_shot" not in two and "< 0.001 | better" in five
+    assert "| structural | baseline | 2 | 2.00 | 1.00 | 3.00 | sentences |  | one seed: no verdict | 1 |" in five
+    # A second experiment on the page: its comparisons count, and this p is no longer small enough.
+    folders = [experiment(tmp_path, name, mine, abroad) for name in ("small-conll2002", "medium-conll2002")]
+    assert "| 0.060 | no difference shown |" in paper_page(folders) and "better | 3" in paper_page(folders)
 
 
 def test_an_average_is_given_over_the_paper_s_own_languages(tmp_path):

@@ -175,6 +175,26 @@ def test_the_headline_says_what_is_clear(page):
     assert "demonstration" not in page and "One seed" not in page
 
 
+def test_the_page_says_what_its_intervals_cover_and_what_a_verdict_means(page):
+    text = re.sub(r"\s+", " ", page)
+    assert "it covers the choice of test sentences (paired bootstrap, 200 resamples) and of seeds, except" in text
+    assert "p is below 0.05 after Holm&#39;s correction for the 3 comparisons of this page." in text
+    table = next(t for t in Page(page).tables if "p, corrected" in t[0])
+    verdicts = {row[0]: row[4:6] for row in table[1:] if row[2] == "In-language"}
+    assert verdicts == {"Teachers": ["–", "one seed: no verdict"], "posterior": ["< 0.001", "better"]}
+
+
+def test_one_seed_has_intervals_and_no_verdict(tmp_path):
+    results, _ = build(tmp_path, {model: found for model, found in WRONG.items() if "seed-0" in model})
+    build_report(results, settings(seeds=[0]), draws=100)
+    text = re.sub(r"\s+", " ", (results / "report" / "index.html").read_text(encoding="utf-8"))
+    assert "paired bootstrap over test sentences (100 resamples): it does not cover the choice of seeds." in text
+    assert "There are no verdicts" in text and "Holm" not in text and "learly" not in text.split("Significance")[0]
+    table = next(t for t in Page(text).tables if "p, corrected" in t[0])
+    assert {row[5] for row in table[1:]} == {"one seed: no verdict"}
+    assert re.fullmatch(r"\+\d\.\d\d \[.*\]", table[1][3])
+
+
 def test_no_gap_to_close_is_said(tmp_path):
     wrong = {**WRONG, **{f"teachers/{x}/crf/seed-0": {**WRONG[f"teachers/{x}/crf/seed-0"], x: 130} for x in TRAINED}}
     results, _ = build(tmp_path, wrong)

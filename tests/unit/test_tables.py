@@ -131,6 +131,21 @@ def test_gap_closed_only_where_the_teachers_are_clearly_better(analysis):
     )
 
 
+def test_the_gap_is_that_of_the_teachers_that_taught(tmp_path):
+    """A second seed of a teacher shows the spread; students learned from the first, which is taken as given."""
+    wrong = {**WRONG, "teachers/en/crf/seed-4": {"en": 20}, "teachers/en/crf/seed-7": {"en": 90}}
+    del wrong["teachers/en/crf/seed-0"]
+    languages = settings().model_dump(mode="json", exclude_none=True)["languages"]
+    languages["en"]["teacher"] = {"seeds": [7, 4]}
+    results, _ = build(tmp_path, wrong)
+    analysis = Analysis(read_scores(results, settings(languages=languages)), draws=200)
+    gap = next(gap for gap in analysis.gaps if gap.language == "en")
+    assert gap.teachers == pytest.approx(91.0) and gap.gap.value == pytest.approx(91.0 - 89.8)
+    assert cell(in_language(analysis), "Teachers", "en").value.mean == pytest.approx((98.0 + 91.0) / 2)
+    teachers = next(c for c in analysis.comparisons if c.system == "teachers (crf)")
+    assert teachers.verdict == "one seed: no verdict" and gap.gap.covers == "sentences and seeds"
+
+
 def test_comparisons_with_the_reference(analysis):
     found = {(c.system, c.group): c for c in analysis.comparisons}
     assert set(found) == {

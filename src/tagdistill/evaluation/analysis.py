@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from tagdistill.evaluation.significance import DRAWS, Bootstrap, Draws, Interval, interval, mean_and_sd, share
+from tagdistill.evaluation.bootstrap import DRAWS, Bootstrap, same_sentences
+from tagdistill.evaluation.significance import Interval, Score, closed, corrected, difference, mean_and_sd
 from tagdistill.experiment.runs import Runs, TestLanguage
 from tagdistill.settings.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tagdistill.data.span_counts import Counts
     from tagdistill.evaluation.scores import Results
 
 
@@ -53,7 +55,10 @@ class Value:
 
 @dataclass(frozen=True)
 class Gap:
-    """The part of the gap between reference and teachers that an objective closes, in a language or on average."""
+    """The part of the gap between reference and teachers that an objective closes, in a language or on average.
+
+    The teachers are those that taught, taken as given.
+    """
 
     objective: str
     reference: str
@@ -89,10 +94,8 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """The result in words."""
-        if self.difference.above_zero:
-            return "better"
-        return "worse" if self.difference.below_zero else "no difference shown"
+        """The result in words, corrected for all comparisons of the experiment."""
+        return self.difference.verdict
 
 
 class Analysis:
@@ -100,7 +103,7 @@ class Analysis:
 
     def __init__(self, results: Results, *, draws: int = DRAWS, seed: int = 0) -> None:
         self.results, self.draws, self.seed = results, draws, seed
-        self.bootstrap = Bootstrap(results.counts, draws=draws, seed=seed)
+        self.bootstrap = Bootstrap(_compared(results), draws=draws, seed=seed)
         self._value = results.main.set_index(["model", "language"])["value"].to_dict()
         self.targets = Runs(results.experiment).test_languages
         self.groups = _groups(self.targets)
@@ -124,6 +127,16 @@ class Analysis:
         rows = frame[(frame["kind"] == "teacher") & (frame["decoder"] == decoder)]
         own = rows[rows["teacher"] == rows["language"]]
         return System(f"teachers ({decoder})", f"Teachers{self._suffix(decoder)}", "teacher", _by_language(own), {})
+
+    def teaching(self, decoder: str) -> System:
+        """Return each language's own teacher, of the seed that taught the students."""
+        every = self.teachers(decoder)
+        runs = Runs(self.results.experiment)
+        taught: dict[str, dict[object, str]] = {
+            language: {seed: model for seed, model in seeds.items() if seed == runs.teaching_seed(language)}
+            for language, seeds in every.models.items()
+        }
+        return replace(every, models=taught)
 
     @property
     def decoders(self) -> list[str]:
@@ -172,7 +185,9 @@ class Analysis:
 
     def averages(self, system: System, group: Group) -> dict[object, float]:
         """Return the macro average of each run (seed) that was scored on all languages of the group."""
-        languages = [language for language in group.languages if language in self.results.counts]
+        return self._runs(system, [language for language in group.languages if language in self.results.counts])
+
+    def _runs(self, system: System, languages: Sequence[str]) -> dict[object, float]:
         runs = set.intersection(*(set(system.models.get(language, {})) for language in languages)) if languages else ()
         return {
             run: fmean(self._value[system.models[language][run], language] for language in languages)
@@ -197,7 +212,7 @@ class Analysis:
             decoder, baseline = objective.teacher_decoder, self.student(objective.reference)
             if decoder is None or baseline is None:
                 continue
-            teachers = self.teachers(decoder)
+            teachers = self.teaching(decoder)
             for group in self.groups:
                 if group.key == "in_language":
                     shared, _ = _shared(group.languages, system, teachers, baseline)
@@ -212,9 +227,8 @@ class Analysis:
     ) -> list[Gap]:
         if not over:
             return []
-        top, bottom, ours = (self._draws(system, over) for system in (teachers, baseline, student))
-        gap = interval(top - bottom)
-        closed = share(ours - bottom, top - bottom) if gap.above_zero else None
+        top = replace(self._score(teachers, over), given=True)
+        bottom, ours = self._score(baseline, over), self._score(student, over)
         return [
             Gap(
                 objective=student.key,
@@ -222,11 +236,11 @@ class Analysis:
                 decoder=decoder,
                 language=language,
                 languages=len(over),
-                teachers=float(top[0]),
-                baseline=float(bottom[0]),
-                student=float(ours[0]),
-                gap=gap,
-                closed=closed,
+                teachers=float(top.draws[0]),
+                baseline=float(bottom.draws[0]),
+                student=float(ours.draws[0]),
+                gap=difference(top, bottom),
+                closed=closed(ours, bottom, top),
             )
         ]
 
@@ -240,13 +254,13 @@ class Analysis:
         for group in self.groups:
             for system, reference in [*(own if group.role == "trained" else []), *pairs]:
                 found += self._compare(system, reference, group) if reference else []
-        return found
+        family = corrected([comparison.difference for comparison in found])
+        return [replace(comparison, difference=test) for comparison, test in zip(found, family, strict=True)]
 
     def _compare(self, system: System, reference: System, group: Group) -> list[Comparison]:
         over, left_out = _shared(group.languages, system, reference)
         if not over:
             return []
-        difference = interval(self._draws(system, over) - self._draws(reference, over))
         pairs = [(self.value(system, language), self.value(reference, language)) for language in over]
         up = sum(ours.mean > theirs.mean for ours, theirs in pairs if ours and theirs)
         runs, reference_runs = (min(len(s.names(language)) for language in over) for s in (system, reference))
@@ -256,7 +270,7 @@ class Analysis:
                 title=system.title,
                 reference=reference.key,
                 group=group.key,
-                difference=difference,
+                difference=difference(self._score(system, over), self._score(reference, over)),
                 languages=len(over),
                 up=up,
                 runs=runs,
@@ -265,8 +279,9 @@ class Analysis:
             )
         ]
 
-    def _draws(self, system: System, languages: Sequence[str]) -> Draws:
-        return self.bootstrap.macro({language: system.names(language) for language in languages})
+    def _score(self, system: System, languages: Sequence[str]) -> Score:
+        draws = self.bootstrap.macro({language: system.names(language) for language in languages})
+        return Score(draws, tuple(self._runs(system, languages).values()))
 
     def _student(self, objective: str) -> System:
         frame = self.results.main
@@ -287,6 +302,18 @@ def _by_language(rows) -> dict[str, dict[object, str]]:  # type: ignore[no-untyp
     found: dict[str, dict[object, str]] = {}
     for row in rows.itertuples():
         found.setdefault(row.language, {})[row.seed] = row.model
+    return found
+
+
+def _compared(results: Results) -> dict[str, dict[str, Counts]]:
+    """Return the counts of the students and of each language's own teachers: no other model is compared."""
+    for language, models in results.counts.items():
+        same_sentences(models, language)
+    rows = results.main
+    rows = rows[(rows["kind"] == "student") | (rows["teacher"] == rows["language"])]
+    found: dict[str, dict[str, Counts]] = {}
+    for model, language in zip(rows["model"], rows["language"], strict=True):
+        found.setdefault(language, {})[model] = results.counts[language][model]
     return found
 
 

@@ -5,18 +5,19 @@ Everything is read from finished results (tables/scores.tsv and metrics/), so th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from tagdistill.artifacts.files import read_json
 from tagdistill.errors import DataError, MismatchError
+from tagdistill.evaluation.bootstrap import DRAWS, Bootstrap
 from tagdistill.evaluation.metrics_file import read_counts
 from tagdistill.evaluation.scores import COLUMNS
-from tagdistill.evaluation.significance import DRAWS, Bootstrap, Interval, interval, mean_and_sd
+from tagdistill.evaluation.significance import Interval, Score, corrected, difference, mean_and_sd
+from tagdistill.evaluation.tables import interval_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,10 +39,11 @@ class Side:
         found = self.scores[(self.scores["system"] == system) & (self.scores["language"] == language)]
         return list(found["model"])
 
-    def values(self, system: str, language: str) -> list[float]:
-        """Return the main scores of a system in a language, one per model."""
-        found = self.scores[(self.scores["system"] == system) & (self.scores["language"] == language)]
-        return list(found["value"])
+    def averages(self, system: str, languages: Sequence[str]) -> tuple[float, ...]:
+        """Return the average over some languages of each seed that all of them have."""
+        rows = self.scores[(self.scores["system"] == system) & self.scores["language"].isin(languages)]
+        means = rows.groupby("seed")["value"].agg(["mean", "size"])
+        return tuple(means["mean"][means["size"] == len(languages)])
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,8 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """The result in words."""
-        if self.difference.above_zero:
-            return "better"
-        return "worse" if self.difference.below_zero else "no difference shown"
+        """The result in words, corrected for all comparisons of the page."""
+        return self.difference.verdict
 
 
 def read_side(folder: Path, name: str | None = None) -> Side:
@@ -143,34 +143,43 @@ class Pair:
         over = tuple(x for x in languages if all(s.models(system, x) for s in (self.first, self.second)))
         if not over:
             return None
-        drawn = [
-            self.bootstrap.macro({x: [f"{mark}:{model}" for model in side.models(system, x)] for x in over})
-            for mark, side in enumerate((self.first, self.second))
-        ]
-        spreads = [_spread(side, system, over) for side in (self.first, self.second)]
+        first, second = (self._score(mark, system, over) for mark in (0, 1))
+        runs = [min(len(side.models(system, x)) for x in over) for side in (self.first, self.second)]
         return Difference(
             system=system,
             group=group,
             languages=over,
-            first=float(drawn[0][0]),
-            second=float(drawn[1][0]),
-            first_sd=spreads[0],
-            second_sd=spreads[1],
-            runs=tuple(min(len(s.models(system, x)) for x in over) for s in (self.first, self.second)),  # type: ignore[arg-type]
-            difference=interval(drawn[1] - drawn[0]),
+            first=float(first.draws[0]),
+            second=float(second.draws[0]),
+            first_sd=mean_and_sd(first.seeds)[1],
+            second_sd=mean_and_sd(second.seeds)[1],
+            runs=(runs[0], runs[1]),
+            difference=difference(second, first),
         )
 
-    @cached_property
-    def averages(self) -> list[Difference]:
-        """Return the difference of every shared system on every group of languages."""
-        found = (self.difference(s, group, languages) for group, languages in self.groups() for s in self.systems)
-        return [difference for difference in found if difference]
+    def _score(self, mark: int, system: str, languages: Sequence[str]) -> Score:
+        side = (self.first, self.second)[mark]
+        names = {x: [f"{mark}:{model}" for model in side.models(system, x)] for x in languages}
+        return Score(self.bootstrap.macro(names), side.averages(system, languages))
 
     @cached_property
+    def differences(self) -> list[Difference]:
+        """Every shared system on every group of languages, then in every language; their verdicts are one family."""
+        wanted = [*self.groups(), *((language, (language,)) for language in self.languages)]
+        pairs = [self.difference(system, group, languages) for group, languages in wanted for system in self.systems]
+        found = [pair for pair in pairs if pair]
+        family = corrected([pair.difference for pair in found])
+        return [replace(pair, difference=test) for pair, test in zip(found, family, strict=True)]
+
+    @property
+    def averages(self) -> list[Difference]:
+        """The differences on groups of languages."""
+        return [pair for pair in self.differences if pair.languages != (pair.group,)]
+
+    @property
     def single(self) -> list[Difference]:
-        """Return the difference of every shared system in every language."""
-        found = (self.difference(s, language, [language]) for language in self.languages for s in self.systems)
-        return [difference for difference in found if difference]
+        """The differences in single languages."""
+        return [pair for pair in self.differences if pair.languages == (pair.group,)]
 
     def frame(self) -> pd.DataFrame:
         """Return all differences, one row per system and language or group."""
@@ -181,13 +190,10 @@ class Pair:
                 "languages": " ".join(d.languages),
                 self.first.name: d.first,
                 self.second.name: d.second,
-                "difference": d.difference.value,
-                "low": d.difference.low,
-                "high": d.difference.high,
-                "verdict": d.verdict,
+                **interval_columns(d.difference),
                 "seeds": f"{d.runs[0]} against {d.runs[1]}",
             }
-            for d in (*self.averages, *self.single)
+            for d in self.differences
         ]
         return pd.DataFrame(rows)
 
@@ -201,13 +207,6 @@ def _only(parts: Iterable[pd.DataFrame], column: str) -> str | None:
     """Return the one value of a column in all parts; None where there are several."""
     found = {str(value) for part in parts for value in part[column]}
     return found.pop() if len(found) == 1 else None
-
-
-def _spread(side: Side, system: str, languages: Sequence[str]) -> float:
-    """Return the sample standard deviation over seeds of the average over languages; nan with one seed."""
-    values = [side.values(system, language) for language in languages]
-    runs = min(map(len, values))
-    return mean_and_sd([float(np.mean([of[run] for of in values])) for run in range(runs)])[1]
 
 
 def _names(side: Side) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tagdistill.evaluation.analysis import Analysis, Group, System, Value
+    from tagdistill.evaluation.significance import Interval
 
 TABLES = ("scores", "in_language", "zero_shot", "teachers", "gap", "significance", "variants", "missing")
 MISSING = "–"
@@ -122,10 +123,13 @@ def matrix_frame(analysis: Analysis) -> pd.DataFrame:
 
 
 def gap_frame(analysis: Analysis) -> pd.DataFrame:
-    """Return gap and share closed, one row per objective and language (language "" is the average)."""
+    """Return gap and share closed, one row per objective and language (language "" is the average).
+
+    `covers` says what the intervals cover: sentences, or seeds of the students too.
+    """
     flat = []
     for gap in analysis.gaps:
-        row: dict[str, Any] = {**asdict(gap), "verdict": gap.verdict, "clear": gap.gap.above_zero}
+        row: dict[str, Any] = {**asdict(gap), "verdict": gap.verdict, "covers": gap.gap.covers}
         for name in ("gap", "closed"):
             found = getattr(gap, name)
             row |= {
@@ -134,7 +138,7 @@ def gap_frame(analysis: Analysis) -> pd.DataFrame:
                 f"{name}_high": found and found.high,
             }
         flat.append(row)
-    numbers = ["gap", "gap_low", "gap_high", "clear", "closed", "closed_low", "closed_high", "verdict"]
+    numbers = ["gap", "gap_low", "gap_high", "closed", "closed_low", "closed_high", "covers", "verdict"]
     head = ["objective", "reference", "decoder", "language", "languages", "teachers", "baseline", "student"]
     return pd.DataFrame(flat, columns=head + numbers)
 
@@ -144,10 +148,20 @@ def significance_frame(analysis: Analysis) -> pd.DataFrame:
     flat = []
     for comparison in analysis.comparisons:
         found, row = comparison.difference, asdict(comparison)
-        row |= {"difference": found.value, "low": found.low, "high": found.high, "verdict": comparison.verdict}
+        row |= interval_columns(found)
         flat.append({**row, "left_out": " ".join(comparison.left_out), "draws": analysis.draws})
-    head = ["system", "reference", "group", "difference", "low", "high", "verdict", "languages", "up"]
+    head = ["system", "reference", "group", *INTERVAL, "languages", "up"]
     return pd.DataFrame(flat, columns=[*head, "runs", "reference_runs", "left_out", "draws"])
+
+
+INTERVAL = ("difference", "low", "high", "covers", "p", "p_holm", "verdict")
+
+
+def interval_columns(found: Interval) -> dict[str, Any]:
+    """Return a difference as the columns INTERVAL of a table."""
+    numbers = {"difference": found.value, "low": found.low, "high": found.high, "covers": found.covers}
+    p, p_holm = ("" if value is None else f"{value:.6g}" for value in (found.p, found.p_holm))
+    return {**numbers, "p": p, "p_holm": p_holm, "verdict": found.verdict}
 
 
 def variants_frame(found: Sequence[Variant]) -> pd.DataFrame:

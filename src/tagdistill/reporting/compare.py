@@ -12,15 +12,16 @@ from markupsafe import Markup
 from tagdistill import __version__
 from tagdistill.artifacts.files import atomic_path, read_json, write_text
 from tagdistill.errors import TagdistillError
+from tagdistill.evaluation.bootstrap import DRAWS
 from tagdistill.evaluation.comparison import Difference, Pair, Side, read_side
-from tagdistill.evaluation.significance import DRAWS
+from tagdistill.evaluation.significance import BETTER, ONE_SEED, WORSE
 from tagdistill.evaluation.tables import MISSING
 from tagdistill.formatting import count
 from tagdistill.reporting.charts import BLUE, GREY, LayeredChart, chart_of
 from tagdistill.reporting.figures import ROW, WIDTH, svg
-from tagdistill.reporting.headline import Number, difference
+from tagdistill.reporting.headline import Number, captions, difference
 from tagdistill.reporting.html import Field, Head, Table, plain_table, render
-from tagdistill.reporting.sections import VERDICTS
+from tagdistill.reporting.sections import VERDICTS, p_value
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +60,7 @@ def _page(pair: Pair) -> dict[str, Any]:
         "first": pair.first.name,
         "second": pair.second.name,
         "numbers": [_number(pair, group) for group, _ in pair.groups()],
-        "draws": pair.draws,
+        **captions([d.difference for d in pair.differences], pair.draws),
         "averages": _averages(pair),
         "languages": _languages(pair),
         "figures": {"differences": Markup(svg(_figure(pair), "differences"))},
@@ -73,9 +74,10 @@ def _number(pair: Pair, group: str) -> Number:
     """Return the number that summarises a group: the system whose average changed most."""
     differences = [d for d in pair.averages if d.group == group]
     largest = max(differences, key=lambda d: abs(d.difference.value))
-    better = sum(d.verdict == "better" for d in differences)
-    worse = sum(d.verdict == "worse" for d in differences)
-    detail = f"{better} of {len(differences)} clearly better, {worse} clearly worse"
+    better = sum(d.verdict == BETTER for d in differences)
+    worse = sum(d.verdict == WORSE for d in differences)
+    unknown = all(d.verdict == ONE_SEED for d in differences)
+    detail = ONE_SEED if unknown else f"{better} of {len(differences)} clearly better, {worse} clearly worse"
     what = f"{largest.system} changed most" if largest.difference.value else "no average changed"
     return Number(f"{GROUPS[group]}: {what}", difference(largest.difference), detail, _tone(better, worse))
 
@@ -96,11 +98,12 @@ def _averages(pair: Pair) -> Table | None:
             _score(d.first, d.first_sd),
             _score(d.second, d.second_sd),
             _difference(d),
+            p_value(d.difference),
             Field(d.verdict, tone=VERDICTS[d.verdict]),
             f"{d.runs[0]} against {d.runs[1]}",
         )
         rows.append(row)
-    head = ["system", "languages", pair.first.name, pair.second.name, "difference", "verdict", "seeds"]
+    head = ["system", "languages", pair.first.name, pair.second.name, "difference", "p, corrected", "verdict", "seeds"]
     return plain_table(head, rows, words=True)
 
 
@@ -125,7 +128,7 @@ def _languages(pair: Pair) -> Table:
 def _cell(d: Difference | None) -> Field:
     if d is None:
         return Field(MISSING, tone="missing")
-    tone = {"better": "good", "worse": "bad"}.get(d.verdict, "")
+    tone = {BETTER: "good", WORSE: "bad"}.get(d.verdict, "")
     low, high = f"{d.difference.low:+.2f}", f"{d.difference.high:+.2f}"
     return Field(f"{d.difference.value:+.2f}", note=f"[{low}, {high}] {d.first:.1f} → {d.second:.1f}", tone=tone)
 

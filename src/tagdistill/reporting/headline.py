@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tagdistill.evaluation.significance import BETTER, BOTH, ONE_SEED, SENTENCES, WORSE
 from tagdistill.formatting import count
+from tagdistill.reporting.sections import VERDICTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +67,7 @@ def _best_number(analysis: Analysis, group: Group) -> Number | None:
     comparison = _comparison(analysis, system.key, group)
     if comparison is None:
         return Number(title, score(value), "trained without teachers")
-    tone = {"better": "good", "worse": "bad"}.get(comparison.verdict, "plain")
+    tone = VERDICTS[comparison.verdict]
     return Number(title, score(value), f"{difference(comparison.difference)} over {comparison.reference}", tone)
 
 
@@ -79,7 +81,8 @@ def _gap_number(analysis: Analysis) -> list[Number]:
         return [Number("No gap to close", difference(widest.gap), f"teachers minus {widest.reference}")]
     best = max(closed, key=lambda gap: gap.closed.value if gap.closed else 0.0)
     assert best.closed is not None
-    tone = "good" if best.closed.above_zero else "plain"
+    comparison = _comparison(analysis, best.objective, next(g for g in analysis.groups if g.key == "in_language"))
+    tone = VERDICTS[comparison.verdict] if comparison else "plain"
     return [Number(f"Gap closed by {best.objective}", percentage(best.closed), f"of {best.gap.value:.2f} points", tone)]
 
 
@@ -95,11 +98,11 @@ def _finding(analysis: Analysis, group: Group) -> str | None:
         return None
     system, value = best
     others = [c for c in analysis.comparisons if c.group == group.key and analysis.student(c.system)]
-    better, worse = ([c for c in others if c.verdict == verdict] for verdict in ("better", "worse"))
+    better, worse = ([c for c in others if c.verdict == verdict] for verdict in (BETTER, WORSE))
     if all_equal(analysis, group):
         return f"{group.title}: all students have the same average, {value.mean:.2f}."
     text = f"{group.title}: {system.title} has the highest average, {score(value)}."
-    if others and not better:
+    if not better and any(c.verdict != ONE_SEED for c in others):
         text += " No objective is clearly better than its reference."
     if better:
         text += f" Clearly better than the reference: {_listed(better)}."
@@ -138,7 +141,10 @@ def notes(analysis: Analysis, runs: Sequence[Run]) -> list[str]:
     experiment = analysis.results.experiment
     texts = _demonstration(experiment)
     if len(experiment.seeds) == 1:
-        texts.append("One seed: the variation over seeds is not known.")
+        texts.append(
+            "One seed: the variation over seeds is not known. There are no verdicts, and the intervals cover the "
+            "choice of test sentences only."
+        )
     if missing := analysis.results.missing:
         texts.append(f"{count(len(missing), 'result')} missing (shown as –): {_some(missing)}.")
     if unequal := _unequal_updates(runs):
@@ -191,6 +197,26 @@ def all_equal(analysis: Analysis, group: Group) -> bool:
 
 def _comparison(analysis: Analysis, system: str, group: Group) -> Comparison | None:
     return next((c for c in analysis.comparisons if (c.system, c.group) == (system, group.key)), None)
+
+
+def captions(family: Sequence[Interval], draws: int) -> dict[str, Any]:
+    """Return what a page says about its intervals and verdicts, given all comparisons that it shows."""
+    tested = sum(interval.p is not None for interval in family)
+    covers = {interval.covers for interval in family}
+    if BOTH in covers:
+        but = ", except where one side has one seed" if SENTENCES in covers else ""
+        sentences = f"the choice of test sentences (paired bootstrap, {draws:,} resamples)"
+        interval = f"[ ] is the 95% interval: it covers {sentences} and of seeds{but}."
+    else:
+        interval = (
+            f"[ ] is the 95% interval of a paired bootstrap over test sentences ({draws:,} resamples): "
+            "it does not cover the choice of seeds."
+        )
+    verdict = (
+        f"“Clearly” and the verdicts: p is below 0.05 after Holm's correction for the {tested} comparisons of this "
+        "page. An interval is of one comparison, without this correction."
+    )
+    return {"family": tested, "interval_caption": interval, "verdict_caption": verdict}
 
 
 def score(value: Value) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tagdistill.artifacts.files import write_text
 from tagdistill.errors import DataError
 from tagdistill.reporting.html import render
-from tagdistill.reporting.results import command, rows_of
+from tagdistill.reporting.results import command, comparisons_of, corrected_rows, rows_of, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -40,6 +40,7 @@ SYSTEMS = {
     "Posterior": ("posterior",),
     "Pos.+Top-WK": ("posterior+top_wk",),
 }
+COMPARED = ("system", "reference", "languages", "difference", "low", "high", "covers", "p_holm", "verdict", "runs")
 ADDED_SYSTEMS = {"Structural (not in the paper)": ("structural",), "Scores (not in the paper)": ("scores",)}
 
 
@@ -83,12 +84,29 @@ def write_paper(experiments: Sequence[Path], out: Path) -> None:
 
 def paper_page(experiments: Sequence[Path]) -> str:
     """Return the page; without experiments it has only the published tables."""
-    tables = []
-    for table in published():
-        ours = [_ours(table, folder) for folder in experiments if table.number in _families(folder.name)]
-        values = {"number": table.number, "title": table.title, "published": _markdown(table.columns, table.rows)}
-        tables.append(values | {"ours": [table for table in ours if table]})
+    pairs = [(printed, folder) for printed in published() for folder in experiments]
+    pairs = [(printed, folder) for printed, folder in pairs if printed.number in _families(folder.name)]
+    shown = [(printed, folder, found) for printed, folder in pairs if (found := _ours(printed, folder))]
+    compared = corrected_rows([_compared(printed, folder) for printed, folder, _ in shown])
+    ours: dict[str, list[Mapping[str, str]]] = {}
+    for (printed, _, found), rows in zip(shown, compared, strict=True):
+        ours.setdefault(printed.number, []).append({**found, "compared": table(rows, COMPARED) if rows else ""})
+    tables = [
+        {
+            "number": printed.number,
+            "title": printed.title,
+            "published": _markdown(printed.columns, printed.rows),
+            "ours": ours.get(printed.number, []),
+        }
+        for printed in published()
+    ]
     return render("paper.md.j2", tables=tables)
+
+
+def _compared(printed: Printed, folder: Path) -> list[dict[str, str]]:
+    """Return our comparisons on the average that belongs to a table."""
+    group = SOURCES[printed.number][1]
+    return [row for row in comparisons_of(folder) if row["group"] == group]
 
 
 def _families(name: str) -> list[str]:

@@ -12,9 +12,9 @@ from tagdistill import __version__
 from tagdistill.artifacts.files import read_json, write_text
 from tagdistill.errors import DataError
 from tagdistill.evaluation.analysis import Analysis
+from tagdistill.evaluation.bootstrap import DRAWS
 from tagdistill.evaluation.metrics_file import read_record
 from tagdistill.evaluation.scores import metrics_path, read_scores
-from tagdistill.evaluation.significance import DRAWS
 from tagdistill.evaluation.tables import in_language, write_tables, zero_shot
 from tagdistill.evaluation.variants import KINDS, variants
 from tagdistill.experiment.runs import Runs
@@ -148,7 +148,7 @@ def _scores(content: Content) -> dict[str, Any]:
         "findings": headline.findings(analysis),
         "notes": headline.notes(analysis, content.runs),
         "metric": headline.score_name(analysis),
-        "draws": analysis.draws,
+        **headline.captions([comparison.difference for comparison in analysis.comparisons], analysis.draws),
         "in_language": grid_table(in_language(analysis)),
         "zero_shot": grid_table(zero_shot(analysis)),
         "gaps": sections.gap_table(analysis),

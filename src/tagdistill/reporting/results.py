@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import read_json, write_text
 from tagdistill.errors import DataError
-from tagdistill.formatting import count, duration
+from tagdistill.evaluation.significance import Interval, corrected
+from tagdistill.formatting import count, duration, probability
 from tagdistill.reporting.facts import read_stages
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 HEAD = """\
@@ -20,28 +21,41 @@ HEAD = """\
 <!-- Written by `make results` from finished experiments; do not edit. -->
 
 The numbers of each experiment are from a run of the command above them. ± is the sample standard deviation over seeds;
-low and high are the bounds of the 95% interval of a paired bootstrap over test sentences. The verdict is better or
-worse where the interval excludes 0.
+low and high are the bounds of a 95% interval, of the test sentences and of the seeds unless it says "sentences" alone.
+The verdict is better or worse where p is below 0.05 after Holm's correction for all comparisons of this page (p_holm);
+one seed has no verdict ([reliability](reliability.md)). The gap closed is in per cent.
 """
-SIGNIFICANCE = ("system", "reference", "group", "difference", "low", "high", "verdict", "up", "languages")
-GAP = ("objective", "teachers", "baseline", "student", "gap", "gap_low", "gap_high", "closed", "verdict")
+SIGNIFICANCE = (
+    *("system", "reference", "group", "difference", "low", "high", "covers", "p_holm", "verdict", "up", "languages"),
+    *("runs", "reference_runs"),
+)
+GAP = (
+    *("objective", "teachers", "baseline", "student", "gap", "gap_low", "gap_high", "closed", "closed_low"),
+    *("closed_high", "covers", "verdict"),
+)
+Rows = list[dict[str, str]]
 
 
 def write_results(experiments: Sequence[Path], benchmarks: Path, out: Path) -> None:
     """Write the page from the folders results/NAME of finished experiments; `benchmarks` holds NAME/RULE/*.tsv."""
-    write_text(out, "\n".join([HEAD, *(_experiment(folder, benchmarks / folder.name) for folder in experiments)]))
+    for folder in experiments:
+        if not (folder / "tables" / "scores.tsv").exists():
+            raise DataError("has no tables: its run is not finished", where=str(folder))
+    compared = corrected_rows([comparisons_of(folder) for folder in experiments])
+    parts = [
+        _experiment(folder, benchmarks / folder.name, rows) for folder, rows in zip(experiments, compared, strict=True)
+    ]
+    write_text(out, "\n".join([HEAD, *parts]))
 
 
-def _experiment(folder: Path, benchmarks: Path) -> str:
-    if not (folder / "tables" / "scores.tsv").exists():
-        raise DataError("has no tables: its run is not finished", where=str(folder))
+def _experiment(folder: Path, benchmarks: Path, comparisons: Rows) -> str:
     gap = [row for row in rows_of(folder, "gap") if row["language"] == ""]
     parts = [
         f"## {folder.name}\n\n{command(folder.name)}",
-        "In-language\n\n" + _table(rows_of(folder, "in_language")),
-        "Zero-shot\n\n" + _table(rows_of(folder, "zero_shot")),
-        "Against the reference\n\n" + _table(rows_of(folder, "significance"), SIGNIFICANCE),
-        "Gap between baseline and teachers, mean over languages\n\n" + _table(gap, GAP),
+        "In-language\n\n" + table(rows_of(folder, "in_language")),
+        "Zero-shot\n\n" + table(rows_of(folder, "zero_shot")),
+        "Against the reference\n\n" + table(comparisons, SIGNIFICANCE),
+        "Gap between baseline and teachers, and the share closed, mean over languages\n\n" + table(gap, GAP),
         "Time by stage\n\n" + _stages(benchmarks),
         _versions(folder),
     ]
@@ -54,23 +68,48 @@ def command(name: str) -> str:
     return "`make demo`" if name == "demo" else f"`snakemake --cores 2 --configfile config/{path} --config root=FOLDER`"
 
 
-def rows_of(folder: Path, table: str) -> list[dict[str, str]]:
+def comparisons_of(folder: Path) -> Rows:
+    """Return the comparisons of an experiment. Raises DataError where an earlier version wrote them, without p."""
+    rows = rows_of(folder, "significance")
+    if rows and "p" not in rows[0]:
+        hint = "An earlier version wrote it, of test sentences alone: write the report again with this one."
+        raise DataError("has no column p", where=str(folder / "tables" / "significance.tsv"), hint=hint)
+    return rows
+
+
+def corrected_rows(experiments: Sequence[Rows]) -> list[Rows]:
+    """Return the comparisons of several experiments, corrected together: all of them stand on one page."""
+    family = iter(corrected([_interval(row) for rows in experiments for row in rows]))
+    return [[{**row, **_decided(next(family))} for row in rows] for rows in experiments]
+
+
+def _decided(found: Interval) -> dict[str, str]:
+    return {"p_holm": "" if found.p_holm is None else probability(found.p_holm), "verdict": found.verdict}
+
+
+def _interval(row: Mapping[str, str]) -> Interval:
+    value, low, high = (float(row[name]) for name in ("difference", "low", "high"))
+    return Interval(value, low, high, row["covers"], float(row["p"]) if row["p"] else None)
+
+
+def rows_of(folder: Path, table: str) -> Rows:
     """Return the rows of one table of an experiment, from tables/TABLE.tsv."""
     with (folder / "tables" / f"{table}.tsv").open(encoding="utf-8", newline="") as handle:
         return list(csv.DictReader(handle, delimiter="\t"))
 
 
-def _table(rows: Sequence[dict[str, str]], columns: Sequence[str] | None = None) -> str:
+def table(rows: Sequence[Mapping[str, str]], columns: Sequence[str] | None = None) -> str:
+    """Return rows as a Markdown table of some columns, or of all."""
     if not rows:
         return "(none)"
     names = [name for name in (columns or list(rows[0])) if name in rows[0]]
-    lines = [names, ["---"] * len(names), *([_cell(row[name]) for name in names] for row in rows)]
+    lines = [names, ["---"] * len(names), *([_cell(name, row[name]) for name in names] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _cell(text: str) -> str:
+def _cell(name: str, text: str) -> str:
     try:
-        return f"{float(text):.2f}" if "." in text else text
+        return f"{float(text):.2f}" if "." in text and name != "p_holm" else text
     except ValueError:
         return text.replace("|", "\\|")
 
@@ -80,7 +119,7 @@ def _stages(benchmarks: Path) -> str:
         {"stage": stage.name, "jobs": str(stage.jobs), "time": duration(stage.seconds)}
         for stage in read_stages(benchmarks)
     ]
-    return _table(rows)
+    return table(rows)
 
 
 def _versions(folder: Path) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.artifacts.provenance import versions
+from tagdistill.evaluation.significance import BETTER, ONE_SEED, UNCLEAR, WORSE
 from tagdistill.evaluation.tables import MISSING, matrix_frame
-from tagdistill.formatting import duration
+from tagdistill.formatting import duration, probability
 from tagdistill.reporting.facts import feature_sizes, non_commercial, splits, target_sizes
 from tagdistill.reporting.html import Field, Head, Table, plain_table
 
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tagdistill.evaluation.analysis import Analysis, Gap
+    from tagdistill.evaluation.significance import Interval
     from tagdistill.reporting.facts import Reports, Run, Stage
 
-VERDICTS = {"better": "good", "worse": "bad", "no difference shown": "plain"}
+VERDICTS = {BETTER: "good", WORSE: "bad", UNCLEAR: "plain", ONE_SEED: "plain"}
 TEXTS = {"train": "own training text", "test": "unseen text"}
 
 
@@ -49,8 +51,7 @@ def _closed(gap: Gap | None) -> Field:
         return Field(MISSING, tone="missing")
     if gap.closed is None:
         return Field(gap.verdict, tone="quiet")
-    tone = "good" if gap.closed.above_zero else "bad" if gap.closed.below_zero else ""
-    return Field(f"{gap.closed.value:.0f}%", note=f"[{gap.closed.low:.0f}, {gap.closed.high:.0f}]", tone=tone)
+    return Field(f"{gap.closed.value:.0f}%", note=f"[{gap.closed.low:.0f}, {gap.closed.high:.0f}]")
 
 
 def comparison_table(analysis: Analysis) -> Table | None:
@@ -63,10 +64,17 @@ def comparison_table(analysis: Analysis) -> Table | None:
         up = f"{c.up} of {c.languages}"
         left_out = f"without {', '.join(c.left_out)}" if c.left_out else ""
         seeds = f"{c.runs} against {c.reference_runs}"
-        rows.append((c.title, c.reference, titles[c.group], points, verdict, Field(up, note=left_out), seeds))
-    return plain_table(
-        ["system", "reference", "languages", "difference", "verdict", "languages improved", "seeds"], rows, words=True
-    )
+        improved = Field(up, note=left_out)
+        rows.append((c.title, c.reference, titles[c.group], points, p_value(c.difference), verdict, improved, seeds))
+    head = ["system", "reference", "languages", "difference", "p, corrected", "verdict", "languages improved", "seeds"]
+    return plain_table(head, rows, words=True)
+
+
+def p_value(found: Interval) -> Field:
+    """Return a corrected p as text; a dash where there is no verdict."""
+    if found.p_holm is None:
+        return Field(MISSING, tone="missing")
+    return Field(probability(found.p_holm))
 
 
 def matrix_table(analysis: Analysis) -> Table | None:
