@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP_TORCH := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
 INSTALLED := $(VENV)/installed$(addprefix -,$(TORCH))
 
-.PHONY: help setup demo test test-quick test-slurm check docs bench bench-gpu scaling aa tiny paper results clean
+.PHONY: help setup demo test test-quick test-slurm check docs bench bench-gpu scaling aa soak fuzz tiny paper results clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -73,6 +73,15 @@ build/peers/installed: bench/peers.txt | setup
 bench-gpu: setup  ## Measure the CRF kernels on a CUDA device; rewrites docs/benchmarks-gpu.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/peers-gpu --upgrade --no-deps pytorch-crf==0.7.2
 	$(BIN)/python bench/gpu.py --path build/peers-gpu --json build/gpu.json --page docs/benchmarks-gpu.md
+
+soak: setup  ## Kill runs and let file operations fail, for an hour or two; rewrites parts of docs/reliability.md
+	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python tests/soak/faults.py build/reliability/faults.json
+	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python tests/soak/kills.py build/reliability/kills.json
+	$(BIN)/python bench/reliability.py docs/reliability.md --kills build/reliability/kills.json --faults build/reliability/faults.json
+
+fuzz: setup  ## Give a million damaged inputs to all that reads one; rewrites a part of docs/reliability.md
+	PATH="$$PWD/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py build/reliability/fuzz.json
+	$(BIN)/python bench/reliability.py docs/reliability.md --fuzz build/reliability/fuzz.json
 
 paper: setup  ## Rewrite docs/paper.md from the finished experiments of the paper's configs and their variants
 	$(BIN)/tagdistill paper $(sort $(wildcard results/*conll* results/*wikiann* results/ud results/*-ud* results/*semeval*)) --out docs/paper.md

@@ -29,7 +29,12 @@ from tagdistill.artifacts.files import sha256_file
 from tagdistill.errors import TagdistillError
 
 KINDS = ("full", "readonly", "error", "kill")
-WORDS = {"full": r"space|cannot write", "readonly": r"[Rr]ead-only", "error": r"[Ii]nput/output|I/O|cannot", "kill": ""}
+WORDS = {
+    "full": r"space|cannot write",
+    "readonly": r"[Rr]ead-only|cannot write",
+    "error": r"[Ii]nput/output|I/O|cannot",
+    "kill": "",
+}
 SECONDS = 120
 RESULTS = ("results", "resources")
 # What a stage writes for itself: locks and the checkpoints of an interrupted training are no results.

@@ -104,9 +104,9 @@ def disturbed(project: Project, settings: Path, kills: int, duration: float, cha
         if project.snakemake(settings, "--unlock").returncode:
             raise AssertionError("--unlock failed")
         process = start(project, settings)
-        # Later starts have less to do: a moment within the first half hits one of them at work.
+        # Later starts have less to do: a moment within the first quarter hits one of them at work.
         with suppress(subprocess.TimeoutExpired):
-            process.wait(chance.uniform(1, duration / 2))
+            process.wait(chance.uniform(1, duration / 4))
         if process.poll() is not None:
             if process.returncode:
                 raise AssertionError((project.path / "said").read_text(encoding="utf-8")[-4000:])
