@@ -13,7 +13,7 @@ from chains import Kernel
 from tagdistill.crf import KernelError, use_kernel
 from tagdistill.crf.kernels import rows
 from tagdistill.crf.kernels.cpp.build import find_compiler
-from tagdistill.crf.kernels.selection import force_kernel
+from tagdistill.crf.kernels.selection import TABLE, force_kernel
 
 torch.set_num_threads(1)  # thousands of small calls: threads only get in each other's way
 if not torch.cuda.is_available():
@@ -40,7 +40,12 @@ def cpu_kernel(request: pytest.FixtureRequest) -> Iterator[str]:
 TRITON = pytest.param("triton", marks=[] if torch.cuda.is_available() else pytest.mark.slow)
 
 
-@pytest.fixture(params=["torch", "torch in blocks", "log space", "log space in blocks", TRITON, "compiled"])
+# "torch" takes scaled or log space, as it serves; "compiled" is cpp. Rows that come later are run as they are.
+NAMED = ("torch", "torch in blocks", "log space", "log space in blocks", TRITON, "compiled")
+OTHERS = [row.name for row in TABLE if row.name not in ("triton", "cpp", "scaled", "log_space")]
+
+
+@pytest.fixture(params=[*NAMED, *OTHERS])
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
     """Run the test with each kernel: PyTorch's own choice, always in log space, Triton's, and the compiled one.
 
@@ -56,7 +61,7 @@ def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     device = "cuda" if name == "triton" and torch.cuda.is_available() else "cpu"
     if name == "triton" and device == "cpu":
         pytest.importorskip("triton", reason="no GPU, and no Triton to interpret its programs")
-    forced = {"triton": "triton", "log": "log_space"}.get(name.split()[0])
+    forced = {"triton": "triton", "log": "log_space"}.get(name.split()[0], name if name in OTHERS else None)
     with use_kernel("compiled" if name == "compiled" else "torch"), force_kernel(forced) if forced else nullcontext():
         yield Kernel(name, device)
 
