@@ -1,8 +1,9 @@
 """The messages of the workflow: `--logger tagdistill`, which its profiles set.
 
-Snakemake's own messages, but for two: a job that failed shows the end of its log and no command line of a thousand
-characters, and on a terminal a bar stands below the messages. With `--logger-tagdistill-file FILE` each job that is
-planned or started is also written as one line of JSON, which `tagdistill plan` and the tests read.
+Snakemake's own messages, but for three: a job that failed shows the end of its log and no command line of a thousand
+characters, one that ended shows the notes and warnings in its log, and on a terminal a bar stands below the messages.
+With `--logger-tagdistill-file FILE` each job that is planned or started is also written as one line of JSON, which
+`tagdistill plan` and the tests read.
 
 Snakemake finds its plug-ins by the name of their package, and reads the types of their settings as they stand.
 """
@@ -10,20 +11,25 @@ Snakemake finds its plug-ins by the name of their package, and reads the types o
 import json
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from logging import LogRecord
 from pathlib import Path
 from typing import Any, Optional
 
 from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
+from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 from tqdm import tqdm
 
+from tagdistill.formatting import printable
+
 MAX_LOG_LINES = 15  # of the log of a failed job
 # How Python reports a command that SIGINT or SIGTERM ended.
 ENDED_BY_SIGNAL = re.compile(r"returned non-zero exit status (130|143)\.|died with <Signals\.SIG(INT|TERM): ")
+NOTED = re.compile(r"\d\d:\d\d:\d\d ((?:note|warning): .*)")  # in the log of a job: what its user should know
 STOPPED = "Terminating processes on user request"  # how Snakemake begins to end: Ctrl-C, or a signal
 
 
@@ -80,7 +86,13 @@ def end_of(log: Path, stopped: bool = False) -> list[str]:
         lines.append("(nothing: the job did not start, or was ended before it wrote a line)")
     elif not any("error" in line.lower() for line in lines):
         lines.append("(no error: the job was killed, perhaps because it took more memory than there is)")
-    return lines[-MAX_LOG_LINES:]
+    return [printable(line) for line in lines[-MAX_LOG_LINES:]]
+
+
+def noted(logs: Sequence[str]) -> list[str]:
+    """Return the notes and warnings in the logs of a job that ended."""
+    texts = [Path(log).read_text(encoding="utf-8", errors="replace") for log in logs if Path(log).is_file()]
+    return [printable(found[1]) for text in texts for found in map(NOTED.match, text.splitlines()) if found]
 
 
 class LogHandler(LogHandlerBase):
@@ -95,6 +107,8 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         common: Any = self.common_settings
         self.bar: tqdm[Any] | None = None
+        self.logs: dict[int, list[str]] = {}  # of jobs that run: the message on their end has a number alone
+        self.silent = Quietness.ALL in (common.quiet or ())
         self.messages = Formatter(common.quiet, common.show_failed_logs)
         self.text = ColorizingTextHandler(
             nocolor=common.nocolor,
@@ -108,8 +122,12 @@ class LogHandler(LogHandlerBase):
         """Show one message of Snakemake, or move the bar."""
         event = getattr(record, "event", None)
         self._look_for_a_stop(record.getMessage())
-        if event == LogEvent.JOB_INFO and getattr(self.settings, "file", None):
-            self._note(record.__dict__)
+        if event == LogEvent.JOB_INFO:
+            self.logs[record.__dict__["jobid"]] = [str(log) for log in record.__dict__.get("log") or ()]
+            if getattr(self.settings, "file", None):
+                self._note(record.__dict__)
+        if event == LogEvent.JOB_FINISHED and not self.silent:
+            self._tell(noted(self.logs.pop(record.__dict__["job_id"], [])))
         # The command line of a failed job, which the message of the job leaves out on purpose.
         # It comes as a RuleException as well.
         repeats = event == LogEvent.ERROR and "CalledProcessError in file" in record.getMessage()
@@ -120,6 +138,12 @@ class LogHandler(LogHandlerBase):
             return
         with tqdm.external_write_mode(file=self.text.stream):  # the bar steps aside
             self.text.emit(record)
+
+    def _tell(self, lines: list[str]) -> None:
+        """Show the notes of a job above the bar."""
+        if lines:
+            with tqdm.external_write_mode(file=self.text.stream):
+                self.text.stream.write("".join(f"{line}\n" for line in lines))
 
     def _look_for_a_stop(self, message: str) -> None:
         self.messages.stopped |= message.startswith(STOPPED)

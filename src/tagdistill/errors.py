@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Self
 
+from tagdistill.formatting import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -22,7 +24,7 @@ class TagdistillError(Exception):
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         advice = f"\n  {self.hint}" if self.hint else ""
-        return f"{place}{self.what}{advice}"
+        return printable(f"{place}{self.what}{advice}")  # it may quote data
 
     def at(self, where: str | None, *, hint: str | None = None) -> Self:
         """Return the same error at another place, for callers who know the file or the key; `hint` replaces its own."""
@@ -43,7 +45,7 @@ class MismatchError(TagdistillError):
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """Return the hint "Did you mean 'x'? Known: a, b, c." for an unknown name."""
-    names = sorted(str(k) for k in known)
+    names = sorted(printable(str(k), keep="") for k in known)
     folded = {k.casefold(): k for k in names}
     close = difflib.get_close_matches(str(name).casefold(), folded, n=1)
     start = f"Did you mean {folded[close[0]]!r}? " if close else ""

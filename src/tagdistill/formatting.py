@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
+import re
+
+# Control characters, which a terminal obeys; separators that it may break a line at; marks that turn the direction of
+# what follows; halves of characters, which cannot be written.
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str, *, keep: str = "\n") -> str:
+    r"""Return a text that is safe on a terminal: what it would obey is written as an escape, such as `\x1b`.
+
+    `keep` holds characters that stay: the line ends of our own messages, none of a word of the data.
+
+    >>> print(printable("a\x1b[2Jb"))
+    a\x1b[2Jb
+    """
+    return UNSAFE.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
 
 def count(number: int, noun: str) -> str:
     """Write a number of things: 1 split, 1,234 splits."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from tagdistill.artifacts.files import read_json
 from tagdistill.data.corpus import read_corpus
 from tagdistill.data.labels import from_spans, spans
 from tagdistill.data.prepare import prepare
+from tagdistill.data.readers.notes import DOCUMENT_BORDERS, Notes
 from tagdistill.data.readers.read import read
 from tagdistill.data.report import report
 from tagdistill.errors import DataError
@@ -77,21 +77,21 @@ def test_the_table_is_read_whole():
 def test_every_file_has_the_sentences_and_tokens_of_the_table(name):
     wrong = {}
     for file in of_set(name):
-        notes: Counter[str] = Counter()
+        notes = Notes()
         found = list(read(ROOT / file, Language(**SETS[name]), notes=notes))
         if (counts := (len(found), sum(len(s.tokens) for s in found))) != table()[file]:
-            wrong[file] = (counts, table()[file], dict(notes))
+            wrong[file] = (counts, table()[file], notes.counts())
         if name != "pos/ud":
-            assert notes["docstart"] == grep(file, "^-DOCSTART-[ \t]")
+            assert notes.count(DOCUMENT_BORDERS) == grep(file, "^-DOCSTART-[ \t]")
     assert not wrong
 
 
 def test_ranges_and_empty_nodes_are_all_found():
     for file in of_set("pos/ud"):
-        notes: Counter[str] = Counter()
+        notes = Notes()
         found = list(read(ROOT / file, Language(format="conllu"), notes=notes))
         assert sum(len(s.multiword) for s in found) == grep(file, r"^\d+-\d+\t"), file
-        assert notes["empty nodes"] == grep(file, r"^\d+\.\d+\t"), file
+        assert notes.count("empty nodes left out") == grep(file, r"^\d+\.\d+\t"), file
         assert all(s.source_id for s in found) or not grep(file, "^# sent_id = "), file
 
 

@@ -121,6 +121,9 @@ def add_logs(results: Path, model: str) -> None:
     write_json(results / model / "training.json", summary)
 
 
+REPAIRED = {"badly started spans repaired": {"count": 4, "places": ["train.conll:12: 'I-PER' after 'O'"]}}
+
+
 def data_report(language: str) -> dict:
     def split(name: str, sentences: int) -> dict:
         return {
@@ -135,8 +138,7 @@ def data_report(language: str) -> dict:
             "characters": {"zero_width": 3 if language == "fr" else 0, "not_nfc": 0},
             "repeated_sentences": 3,
             "conflicting_labels": 1 if language == "fr" else 0,
-            "left_out_or_repaired": {"repaired": 4 if language == "nl" else 0, "empty_nodes": 2},
-            "repaired_places": ["train.conll:12: 'I-PER' after 'O'"] if language == "nl" else [],
+            "notes": {"empty nodes left out": {"count": 2, "places": []}, **(REPAIRED if language == "nl" else {})},
             "source": f"data/{language}/{name}.conllu",
             "source_sha256": f"{language}{'a' * 62}",
             "corpus_sha256": f"{language}{'b' * 62}",

@@ -83,8 +83,8 @@ def test_repaired_spans_are_told(project: Path):
     for file in FILES.values():
         file.write_text("Ada\tI-PER\nrit\tO\n", encoding="utf-8")
     told = add_language(STUDY, "fr", FILES, Reading("conll", scheme="IOB2"))
-    assert "train: 1 sentences, 2 words, labelled PER, 1 spans repaired (such as fr/train.conll:1: 'I-PER' at" in told
-    assert "\n  first: Ada/S-PER rit/O\n" in told
+    assert "train: 1 sentence, 2 words, labelled PER\n  first: Ada/S-PER rit/O\n" in told
+    assert "\n  note: badly started spans repaired: 1 (data/fr/train.conll:1: 'I-PER' at the start of" in told
 
 
 def test_what_cannot_be_read_is_told_with_its_line(project: Path):
@@ -115,12 +115,13 @@ def test_a_file_of_other_columns_and_names_is_read_and_the_block_says_how(projec
     plain.write_text("Ada visits Turku .\nShe sings .\n", encoding="utf-8")
     reading = Reading("conll", columns="token=1,tag=3", comment="#", label_map="PERSON=PER,PLACE=LOC")
     told = add_language(STUDY, "fr", {**FILES, "unlabelled": plain}, reading)
-    assert "train: 1 sentences, 3 words, labelled LOC, PER\n  first: Ada/S-PER visits/O Turku/S-LOC\ndev:" in told
+    assert "train: 1 sentence, 3 words, labelled LOC, PER\n  first: Ada/S-PER visits/O Turku/S-LOC\n" in told
+    assert "\n  note: comment lines left out: 1 (data/fr/train.conll:1: # a comment)\n" in told
     assert "unlabelled: 2 sentences, 7 words\n  first: Ada visits Turku .\n" in told
     STUDY.write_text(pasted(told, "languages"), encoding="utf-8")
     experiment = read_experiment(STUDY)
     language = experiment.languages["fr"]
-    assert (language.separator, language.comment, language.columns) == ("tab", "#", {"token": 1, "tag": 3})
+    assert (language.separator, language.comment, language.columns) == ("auto", "#", {"token": 1, "tag": 3})
     assert language.unlabelled.format == "text"
     Plan(experiment, project).check_files()
     (sentence,) = read(Path("data") / language.train.path, language, language.train, name="train")
@@ -135,8 +136,8 @@ def test_the_format_of_text_without_labels_can_be_said(project: Path):
     Path("data/fr/plain").write_text("Ada sings\n", encoding="utf-8")
     cases = (
         (None, "plain.txt", "2 sentences"),
-        ("conll", "plain.txt", "1 sentences"),
-        ("text", "plain", "1 sentences"),
+        ("conll", "plain.txt", "1 sentence"),
+        ("text", "plain", "1 sentence"),
     )
     for kind, name, sentences in cases:
         files = {**FILES, "unlabelled": Path("data/fr") / name}
@@ -156,10 +157,10 @@ def test_words_that_are_numbers_are_doubted_with_the_option_to_set(project: Path
 
 def test_the_first_sentence_is_shortened_and_shows_no_control_character(project: Path):
     long = "\x1b[31m" + "a" * 50
-    FILES["train"].write_text("".join(f"{long}\tO\n" for _ in range(40)), encoding="utf-8")
+    FILES["train"].write_text("".join(f"{long}\tS-PER\n" for _ in range(40)), encoding="utf-8")
     told = add_language(STUDY, "fr", {"train": FILES["train"]}, FRENCH).splitlines()[1]
-    assert told.count("/O") == SHOWN_WORDS and told.endswith(" ...") and "\x1b" not in told
-    assert len(told.split()[1]) == MAX_WORD_LENGTH + len("/O")
+    assert told.count("/S-PER") == SHOWN_WORDS and told.endswith(" ...") and "\x1b" not in told
+    assert len(told.split()[1]) == MAX_WORD_LENGTH + len("/S-PER")
 
 
 def test_a_folder_and_one_file_for_two_labelled_splits_are_refused(project: Path):
@@ -190,4 +191,4 @@ def test_errors_of_the_files_name_the_options(project: Path):
     FILES["train"].write_text(OTHER, encoding="utf-8")
     with pytest.raises(DataError) as told:
         add_language(STUDY, "fr", {"train": FILES["train"]}, Reading("conll"))
-    assert "`--comment`" in str(told.value) and "`comment:`" not in str(told.value)
+    assert "`--comment '#'`" in str(told.value) and "`comment:`" not in str(told.value)

@@ -66,31 +66,44 @@ def test_a_mistake_in_the_data_is_told_by_file_and_line(check, changes: dict[str
 
 def test_what_was_read_and_what_was_not_is_said(check):
     assert check().splitlines()[1:] == [
-        "Data: 3 sentences in 2 splits read without errors; 1 badly started span will be repaired."
+        "Data: 3 sentences in 2 splits read without errors; 1 badly started span will be repaired.",
+        "note: fr.test: badly started spans repaired: 1 (fr-test.conll:1: 'I-PER' at the start of the sentence)",
     ]
     others = {"es": {"source": "conll2002"}, "it": {"source": "demo"} | {"code": "es", "splits": ["train", "test"]}}
-    last = check(others=others, labels=["PER", "ORG", "LOC"]).splitlines()[-1]
+    last = check(others=others, labels=["PER", "ORG", "LOC"]).splitlines()[1]
     assert "in 4 splits read" in last and last.endswith("; 3 downloads not checked: not fetched yet.")
     assert len(check("--no-data").splitlines()) == 1
     said = check(others={"it": {"source": "demo", "code": "es"}}, status=1)  # the demo has LOC too
     assert said.startswith("error: study.yaml: languages.it: demo train: sentence 4: label 'LOC' is not in")
 
 
-def test_the_same_sentences_in_two_labelled_splits_are_a_warning_and_two_parts_of_a_file_are_none(check):
+def test_sentences_that_two_labelled_splits_share_are_told_whatever_their_files_are_called(check, tmp_path: Path):
     said = check(test="fr.conll").splitlines()
-    assert said[-1] == "warning: fr.train and fr.test are the same sentences, 1 to 2 of fr.conll"
+    assert said[-1] == (
+        "warning: fr.train and fr.test are the same 2 distinct sentences (first: fr.conll:1 = fr.conll:1)"
+    )
+    (tmp_path / "copy.conll").write_text("\n" + TRAIN, encoding="utf-8")
+    assert "fr.train and fr.test are the same 2 distinct sentences (first: fr.conll:1 = copy.conll:2)" in check(
+        test="copy.conll"
+    )
     parts = {x: {"path": "./fr.conll", "take": take} for x, take in (("train", ":1"), ("dev", "1:"), ("test", "1:2"))}
     said = check(**parts).splitlines()
-    assert said[2:] == ["warning: fr.dev and fr.test are the same sentences, 2 to 2 of ./fr.conll"]
-    assert "warning" not in check(unlabelled="fr.conll")
+    assert said[-1].startswith("warning: fr.dev and fr.test are the same 1 distinct sentence (first: fr.conll:4")
+    assert "are the same" not in check(unlabelled="fr.conll")
 
 
-def test_a_test_set_of_which_most_is_in_the_training_text_is_a_warning(check, tmp_path: Path):
-    (tmp_path / "copy.conll").write_text(TRAIN + "\n1\tAna\tX\tO\n", encoding="utf-8")
-    said = check(test="copy.conll").splitlines()
-    assert said[2:] == ["warning: 2 of 3 sentences of fr.test also occur in fr.train: fr.conll"]
-    (tmp_path / "copy.conll").write_text(TRAIN + "\n1\tAna\tX\tO\n\n1\tEva\tX\tO\n", encoding="utf-8")
-    assert "warning" not in check(test="copy.conll")  # half of them
+def test_a_few_shared_sentences_are_a_note_and_none_of_two_languages(check, tmp_path: Path):
+    lines = [f"1\tword{n}\tX\tB-PERSON\n\n" for n in range(40)]
+    (tmp_path / "fr.conll").write_text("".join(lines), encoding="utf-8")
+    (tmp_path / "fr-test.conll").write_text("".join([*lines[:2], *(x.replace("word", "w") for x in lines)]))
+    said = check(others={"it": {**FRENCH, "test": "fr.conll"}}, labels=["PER"])
+    assert (
+        "note: fr.train and fr.test share 2 distinct sentences, of 40 and 42 (first: fr.conll:1 = fr-test.conll:1)"
+        in said
+    )
+    assert "warning: it.train and it.test are the same 40" in said
+    assert "fr.train and it.test are the same" in said  # as many: students train on both
+    assert "fr.test and it.train" not in said and "fr.train and it.train" not in said
 
 
 def test_two_members_of_an_archive_are_two_files(check, tmp_path: Path):
@@ -101,11 +114,11 @@ def test_two_members_of_an_archive_are_two_files(check, tmp_path: Path):
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
     files = {"format": "wikiann", "train": "fr.tar.gz", "test": "fr.tar.gz", "columns": {"token": 0, "tag": -1}}
-    assert "warning" not in check(**files)
+    assert "warning" not in check(**files, labels=["PER"])
 
 
 def test_words_that_are_numbers_are_a_warning(check, tmp_path: Path):
-    (tmp_path / "fr.conll").write_text("".join(f"{n}\tKone\tX\tO\n" for n in range(1, 60)), encoding="utf-8")
-    assert "warning" not in check()
-    said = check(columns={"token": 0, "tag": 3}).splitlines()
-    assert said[2].startswith("warning: fr.conll: nearly all words are numbers (1 2 3")
+    (tmp_path / "fr.conll").write_text("".join(f"{n}\tKone\tX\tB-PERSON\n" for n in range(1, 60)), encoding="utf-8")
+    assert "warning" not in check(labels=["PER"])
+    said = check(columns={"token": 0, "tag": 3}, labels=["PER"]).splitlines()
+    assert said[2].startswith("warning: fr.train: fr.conll: nearly all words are numbers (1 2 3")

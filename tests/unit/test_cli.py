@@ -255,7 +255,7 @@ def test_a_missing_gpu_is_said_in_words(main, tmp_path):
 
 
 def test_a_file_of_numbers_is_a_warning_in_the_log_of_prepare(tmp_path):
-    (tmp_path / "raw.conll").write_text("".join(f"{n} w O\n" for n in range(30)))
+    (tmp_path / "raw.conll").write_text("".join(f"{n} w B-PER\n" for n in range(30)))
     settings = Language(train="raw.conll")
     job = PrepareJob(language="xx", split="train", settings=settings, task="ner", labels=("PER",))
     arguments = ("--job", write_job(job), "--source", tmp_path / "raw.conll", "--out", tmp_path / "o.parquet")

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from snakemake_logger_plugin_tagdistill import MAX_LOG_LINES, LogHandler, LogHandlerSettings, end_of
@@ -123,6 +124,27 @@ def test_a_job_that_was_asked_to_end_was_not_killed_for_memory(
     assert "memory" in screen.getvalue()
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_notes_of_a_job_that_ended_are_shown_once_and_cannot_move_the_cursor(
+    terminal: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    log = tmp_path / "en.log"
+    lines = ("note: comment lines left out: 2 (x:1)", "info", "warning: x: it is \x1b[2Jodd")
+    log.write_text("".join(f"12:00:0{n} {line}\n" for n, line in enumerate(lines)))
+    screen = Screen(terminal)
+    out = handler(screen, monkeypatch, quiet={Quietness.RULES})
+    out.emit(record(LogEvent.JOB_INFO, **JOB, log=[str(log)]))
+    for _ in range(2):
+        out.emit(record(LogEvent.JOB_FINISHED, job_id=JOB["jobid"]))
+    assert screen.getvalue().count("note: comment lines left out: 2 (x:1)\n") == 1
+    assert "warning: x: it is \\x1b[2Jodd\n" in screen.getvalue() and "info" not in screen.getvalue()
+    silent = Screen(terminal)
+    out = handler(silent, monkeypatch, quiet={Quietness.ALL})
+    out.emit(record(LogEvent.JOB_INFO, **JOB, log=[str(log)]))
+    out.emit(record(LogEvent.JOB_FINISHED, job_id=JOB["jobid"]))
+    assert silent.getvalue() == ""
+
+
 def test_other_errors_are_shown(monkeypatch: pytest.MonkeyPatch):
     screen = Screen(False)
     handler(screen, monkeypatch).emit(record(LogEvent.ERROR, "Directory cannot be locked.", exception="LockException"))
@@ -143,8 +165,6 @@ def test_a_terminal_has_a_bar_and_a_file_has_lines(monkeypatch: pytest.MonkeyPat
 
 
 def test_jobs_are_noted_even_where_nothing_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from snakemake.settings.enums import Quietness
-
     screen, file = Screen(False), tmp_path / "jobs"
     handler(screen, monkeypatch, file, quiet={Quietness.ALL}).emit(record(LogEvent.JOB_INFO, **JOB))
     assert screen.getvalue() == ""

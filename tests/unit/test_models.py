@@ -390,7 +390,9 @@ def test_scoring_a_file_says_what_does_not_fit(project, tmp_path):
     hint = (
         "Did you mean 'PER'? Known: LOC, PER.\n  Found in this file: LOC, PERSON. Rename it: `--label-map PERSON=...`"
     )
-    assert str(told.value).endswith(f"  {hint}, where spans may also become O.")
+    assert str(told.value).endswith(
+        f'  {hint}, where spans may also become O, and all others at once with `--label-map "*"=O`.'
+    )
     (tmp_path / "x.txt").write_text("a b\n")
     with pytest.raises(DataError, match=r"x\.txt: plain text has no labels to compare with\n  A labelled file has"):
         evaluate_file(model, tmp_path / "x.txt")

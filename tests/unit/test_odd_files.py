@@ -31,6 +31,10 @@ def corpus(tmp_path):
     return make
 
 
+def counts(corpus) -> dict[str, int]:
+    return {kind: note["count"] for kind, note in corpus.metadata["notes"].items()}
+
+
 def found(corpus) -> list[list[str]]:
     """Return the words and type of every span."""
     pairs = zip(corpus.tokens, corpus.labels, strict=True)
@@ -44,7 +48,7 @@ def test_conll_2003_english_is_iob1(corpus):
     text += "Ann NNP I-NP B-PER\n"
     read = corpus(text, scheme="IOB1", strict=True)
     assert found(read) == [["EU/ORG", "Peter Blackburn/PER", "Ann/PER"]]
-    assert read.metadata["counts"] == {"docstart": 1, "repaired": 0}
+    assert counts(read) == {"-DOCSTART- lines read as borders of documents": 1}
 
 
 def test_conll_2003_german_is_latin_1_with_a_lemma(corpus):
@@ -63,10 +67,10 @@ def test_docstart_inside_the_first_sentence_of_an_article(corpus):
 def test_a_file_without_one_empty_line_and_a_mistyped_tag(corpus):
     text = "".join(f"w{n} {'I-LOC' if n % 1000 == 7 else 'O'}\n" for n in range(3000))
     read = corpus(text)
-    assert (len(read), read.lengths, read.metadata["counts"]["repaired"]) == (1, [3000], 3)
-    assert (
-        len(read.metadata["repaired_places"]) == 3 and "raw:8: 'I-LOC' after 'O'" in read.metadata["repaired_places"][0]
-    )
+    assert (len(read), read.lengths) == (1, [3000])
+    assert counts(read) == {"badly started spans repaired": 3, "sentences of more than 1,000 words": 1}
+    repaired = read.metadata["notes"]["badly started spans repaired"]["places"]
+    assert len(repaired) == 3 and "raw:8: 'I-LOC' after 'O'" in repaired[0]
     with pytest.raises(DataError, match="label 'BER' is not in the label space") as caught:
         corpus(text + "Anna B-BER\n")
     assert "Did you mean 'PER'?" in caught.value.hint and caught.value.where.endswith("raw:3001")
@@ -96,7 +100,7 @@ def test_comments_a_fourth_type_and_tokens_with_a_space(corpus):
     layout = {"separator": "tab", "columns": {"token": 1, "tag": 2}, "comment": "# "}
     read = corpus(text, label_map={"OTH": "MISC"}, **layout)
     assert read.tokens == [["20 000", "#", "Zagreb", "HNS"]] and found(read) == [["Zagreb/LOC", "HNS/MISC"]]
-    assert read.metadata["counts"]["repaired"] == 1
+    assert counts(read)["badly started spans repaired"] == 1
     with pytest.raises(DataError, match="label 'OTH'") as caught:
         corpus(text, **layout)
     assert "Found in this file: LOC, OTH" in caught.value.hint
@@ -104,7 +108,7 @@ def test_comments_a_fourth_type_and_tokens_with_a_space(corpus):
 
 def test_a_piece_of_a_long_sentence_may_begin_inside_a_span(corpus):
     read = corpus("a\tI-LOC\nb\tO\n\nc\tO\n", separator="tab")
-    assert found(read) == [["a/LOC"], []] and read.metadata["counts"]["repaired"] == 1
+    assert found(read) == [["a/LOC"], []] and counts(read)["badly started spans repaired"] == 1
 
 
 def test_wikiann_tokens_that_are_or_hold_a_colon(corpus):
@@ -138,7 +142,7 @@ def test_parts_of_a_range_without_a_form_and_real_underscores(corpus):
     text = conllu("1 _ PUNCT", "2-3 okurken _", "2 oku VERB", "3 _ AUX", "3.1 boş VERB", "4 . PUNCT")
     read = corpus(text, format="conllu", task="pos", labels="upos")
     assert read.tokens == [["_", "oku", "_", "."]] and read.multiword == [[(1, 3, "okurken")]]
-    assert read.labels == [["PUNCT", "VERB", "AUX", "PUNCT"]] and read.metadata["counts"]["empty nodes"] == 1
+    assert read.labels == [["PUNCT", "VERB", "AUX", "PUNCT"]] and counts(read)["empty nodes left out"] == 1
 
 
 REVIEWS = """<Reviews><Review><sentences><sentence id="1"><text>Good pizza here.</text><Opinions>
@@ -151,12 +155,11 @@ def test_opinions_that_are_no_spans_are_counted_in_the_report(corpus, tmp_path):
     read = corpus(REVIEWS, format="semeval_xml", task="aspect", labels=("TARGET",), scheme="BIOES")
     assert found(read) == [["pizza/TARGET"]] and read.labels[0][1] == "S-TARGET"
     report({"train": tmp_path / "train.parquet"}, tmp_path / "report.json")
-    facts = json.loads((tmp_path / "report.json").read_text())["splits"]["train"]["left_out_or_repaired"]
-    assert facts == {
-        "NULL targets": 1,
-        "offsets that do not give the target": 1,
-        "repaired": 0,
-        "repeated targets": 1,
+    facts = json.loads((tmp_path / "report.json").read_text())["splits"]["train"]["notes"]
+    assert {kind: note["count"] for kind, note in facts.items()} == {
+        "opinions without a target (NULL)": 1,
+        "targets lost, whose offsets do not give their text": 1,
+        "repeated targets, read once": 1,
     }
 
 

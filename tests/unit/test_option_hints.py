@@ -9,7 +9,6 @@ import pytest
 
 from tagdistill.data.readers.options import Reading, in_options
 from tagdistill.data.readers.read import read
-from tagdistill.data.schemes import to_bioes
 from tagdistill.errors import ConfigError, DataError
 from tagdistill.settings.language import Language
 
@@ -59,13 +58,12 @@ def test_a_file_that_is_not_there_has_no_root():
         assert str(told.value) == "none.conll: no such file"
 
 
-def test_a_scheme_is_named_as_the_option():
+def test_keys_of_reading_are_named_as_options():
+    hint = "Use `scheme: BIOES` for this file. `skip_lines: 1` and `broken: leave_out` leave it out."
     with pytest.raises(DataError) as told, in_options():
-        try:
-            to_bioes(["B-PER", "E-PER"], "IOB2")
-        except Exception as error:
-            raise DataError("tag", hint=error.hint) from error  # type: ignore[attr-defined]
-    assert told.value.hint == "Use `--scheme BIOES` for this file."
+        raise DataError("tag", hint=hint)
+    wanted = "Use `--scheme BIOES` for this file. `--skip-lines 1` and `--broken leave_out` leave it out."
+    assert told.value.hint == wanted
 
 
 def test_keys_become_options_and_with_a_config_the_rest_stays():
@@ -98,18 +96,8 @@ def test_an_option_that_cannot_be_used_is_named(option: str, value: str, message
     assert str(told.value).startswith(message)
 
 
-@pytest.mark.parametrize(
-    ("text", "comment", "separator"),
-    [
-        ("Ada B-PER\n", None, "space"),
-        ("\n\nAda\tB-PER\n", None, "tab"),
-        ("# sent 1\nAda\tB-PER\n", "#", "tab"),
-        ("\ufeff# sent 1\nAda\tB-PER\n", "#", "tab"),
-        ("-DOCSTART- -X-\n\nAda\tB-PER\n", None, "tab"),
-        ("# O\n", None, "space"),
-        ("", None, "space"),
-    ],
-)
-def test_the_separator_is_that_of_the_first_line_with_a_token(text: str, comment: str, separator: str, tmp_path: Path):
-    (tmp_path / "x.conll").write_text(text, encoding="utf-8")
-    assert Reading(comment=comment).language(tmp_path / "x.conll").separator == separator
+def test_the_format_is_that_of_the_ending_before_gz(tmp_path: Path):
+    for name, kind in (("x.conll.gz", "conll"), ("x.JSONL", "jsonl"), ("x.txt.GZ", "text")):
+        assert Reading().language(tmp_path / name).format == kind
+    with pytest.raises(DataError, match=r"the ending '\.tar' does not tell"):
+        Reading().language(tmp_path / "x.tar.gz")

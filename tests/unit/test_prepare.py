@@ -12,8 +12,10 @@ from bioes import is_well_formed
 from tagdistill.data import demo
 from tagdistill.data.corpus import read_corpus
 from tagdistill.data.labels import UPOS
-from tagdistill.data.plausibility import warnings
+from tagdistill.data.plausibility import doubts
 from tagdistill.data.prepare import prepare
+from tagdistill.data.readers.lines import Sentence
+from tagdistill.data.readers.notes import Notes
 from tagdistill.data.report import report
 from tagdistill.errors import ConfigError, DataError
 from tagdistill.settings.language import Language
@@ -55,17 +57,15 @@ def test_spans_become_bioes_and_repairs_are_counted_with_their_place(prepared):
     corpus = prepared("Jo B-PER\nvan I-PER\nin O\nRom I-LOC\n\nI I-PER\nO O\n")
     assert corpus.labels == [["B-PER", "E-PER", "O", "S-LOC"], ["S-PER", "O"]]
     assert corpus.ids == ["train-000001", "train-000002"] and corpus.lines == [1, 6]
-    assert corpus.metadata["counts"] == {"repaired": 2} and corpus.metadata["scheme"] == "BIOES"
-    assert corpus.metadata["repaired_places"] == [
-        "data/raw.txt:4: 'I-LOC' after 'O'",
-        "data/raw.txt:6: 'I-PER' at the start of the sentence",
-    ]
+    places = ["data/raw.txt:4: 'I-LOC' after 'O'", "data/raw.txt:6: 'I-PER' at the start of the sentence"]
+    assert corpus.metadata["notes"] == {"badly started spans repaired": {"count": 2, "places": places}}
+    assert corpus.metadata["scheme"] == "BIOES"
 
 
 def test_strict_refuses_what_would_be_repaired(prepared):
     with pytest.raises(DataError, match="tag 'I-LOC' after 'O' breaks IOB2") as caught:
-        prepared("in O\n-DOCSTART- O\nRom I-LOC\n", strict=True)
-    assert caught.value.where.endswith("raw.txt:3") and "scheme: IOB1" in caught.value.hint
+        prepared("in O\n\nin O\nRom I-LOC\n", strict=True)
+    assert caught.value.where.endswith("raw.txt:4") and "scheme: IOB1" in caught.value.hint
     assert prepared("in O\nRom I-LOC\n", strict=True, scheme="IOB1").labels == [["O", "S-LOC"]]
 
 
@@ -109,8 +109,9 @@ def test_an_unknown_upos_is_refused(prepared, tag):
 
 
 def test_an_empty_tag_is_refused(prepared):
-    with pytest.raises(DataError, match="label ''"):
-        prepared("a\t\n", task="pos", labels="upos", separator="tab")
+    with pytest.raises(DataError, match="empty tag") as caught:
+        prepared("b\tX\nb\tX\na\t\n", task="pos", labels="upos", separator="tab")
+    assert caught.value.where.endswith("raw.txt:3")
 
 
 def test_conllu_is_not_read_for_spans(prepared):
@@ -162,7 +163,7 @@ def test_the_demo_becomes_a_corpus(tmp_path, language):
             limit=20,
         )
         corpus = read_corpus(out)
-        assert len(corpus) == 20 and corpus.metadata["counts"] == {"repaired": 0} and corpus.language == "mine"
+        assert len(corpus) == 20 and corpus.metadata["notes"] == {} and corpus.language == "mine"
         assert corpus.tokens == [tokens for tokens, _ in demo.sentences(language, split)[:20]]
         assert (corpus.labels is None) == (split == "unlabelled")
         assert all(map(is_well_formed, corpus.labels or []))
@@ -197,7 +198,8 @@ def test_the_report_counts_what_a_reader_should_know(prepared, tmp_path):
     assert facts["lengths"]["max"] == 6 and facts["lengths"]["mean"] == 2.25
     assert facts["lengths"]["histogram"]["sentences"][:4] == [3, 0, 1, 0]
     assert (facts["source"], facts["licence"], len(facts["source_sha256"])) == ("data/raw.txt", "CC BY 4.0", 64)
-    assert facts["left_out_or_repaired"] == {"repaired": 1} and len(facts["repaired_places"]) == 1
+    place = "data/raw.txt:12: 'I-LOC' after 'O'"
+    assert facts["notes"] == {"badly started spans repaired": {"count": 1, "places": [place]}}
     assert found["repeats"] == {
         "test in train": {"shared": 1, "distinct": 2, "places": [0, 1]},
         "unlabelled in train": {"shared": 0, "distinct": 2},
@@ -214,7 +216,8 @@ def test_the_report_counts_multiword_tokens_and_what_was_left_out(prepared, tmp_
     report({s: tmp_path / f"{s}.parquet" for s in ("train", "test")}, tmp_path / "r.json")
     splits = json.loads((tmp_path / "r.json").read_text())["splits"]
     assert splits["train"]["multiword"] == 1 and "spans" not in splits["train"]["labels"]
-    assert splits["test"]["left_out_or_repaired"] == {"docstart": 1, "repaired": 0}
+    borders = {"count": 1, "places": ["data/raw.txt:1"]}
+    assert splits["test"]["notes"] == {"-DOCSTART- lines read as borders of documents": borders}
 
 
 def test_preparing_imports_nothing_heavy():
@@ -241,7 +244,7 @@ def test_a_split_that_is_not_given_never_becomes_the_demo(prepared, tmp_path):
 )
 def test_words_that_are_all_numbers_are_doubted(words, told, prepared, tmp_path):
     text = "\n".join(f"{word} O" for word in words.split()) + "\n\n"
-    prepared(text * 7)
+    prepared(f"Ada B-PER\n\n{text * 7}" if not told else f"{text * 7}1 B-PER\n")
     report({"train": tmp_path / "train.parquet"}, tmp_path / "r.json")
     found = json.loads((tmp_path / "r.json").read_text())["splits"]["train"]["warnings"]
     first = " ".join((words.split() * 7)[:6])
@@ -250,4 +253,5 @@ def test_words_that_are_all_numbers_are_doubted(words, told, prepared, tmp_path)
 
 
 def test_few_numbers_are_no_reason_for_doubt():
-    assert warnings([["1", "2"]] * 9, "x") == [] != warnings([["1", "2"]] * 10, "x")
+    pair = Sentence(["1", "2"], None, [1, 2])
+    assert doubts([pair] * 9, Notes(), "conll") == [] != doubts([pair] * 10, Notes(), "conll")

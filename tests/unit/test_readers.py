@@ -7,7 +7,6 @@ import io
 import json
 import re
 import tarfile
-from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 
 from tagdistill.data.readers.format import Format, RawFile, load_format
 from tagdistill.data.readers.lines import Sentence
+from tagdistill.data.readers.notes import Notes
 from tagdistill.data.readers.options import format_by_ending
 from tagdistill.data.readers.read import read
 from tagdistill.errors import ConfigError, DataError, TagdistillError
@@ -55,7 +55,7 @@ def test_the_format_on_the_page_that_explains_formats_reads_and_refuses():
 
     def sentences(text: str, *, tagged: bool = True) -> list[Sentence]:
         handle = io.BytesIO(text.encode())
-        return list(module["FORMAT"].read(RawFile(handle, Path("x"), "x", Language(), "train", tagged, Counter())))
+        return list(module["FORMAT"].read(RawFile(handle, Path("x"), "x", Language(), "train", tagged, Notes())))
 
     expected = Sentence(["Ann", "1/2"], ["B-PER", "O"], [2, 2])
     assert sentences("\nAnn/B-PER 1/2/O\n") == [expected]
@@ -92,11 +92,11 @@ def test_no_format_reads_an_empty_file(given_file, name):
 def test_ranges_become_multiword_surface_and_empty_nodes_are_skipped(given_file):
     text = "# sent_id = s-1\n# text = jusqu'au bout\n" + word(1, "jusqu'", "ADP") + word("2-3", "au", "_")
     text += word(2, "à", "ADP") + word(3, "le", "DET") + word("3.1", "(gap)", "VERB") + word(4, "bout") + "\n"
-    notes: Counter[str] = Counter()
+    notes = Notes()
     (sentence,) = given_file(text, format="conllu", notes=notes)
     assert sentence.tokens == ["jusqu'", "à", "le", "bout"] and sentence.tags == ["ADP", "ADP", "DET", "NOUN"]
     assert sentence.multiword == ((1, 3, "au"),) and sentence.source_id == "s-1"
-    assert sentence.line == 3 and sentence.lines == [3, 5, 6, 8] and notes == {"empty nodes": 1}
+    assert sentence.line == 3 and sentence.lines == [3, 5, 6, 8] and notes.counts() == {"empty nodes left out": 1}
 
 
 def test_an_empty_node_may_come_before_the_first_word(given_file):
@@ -153,14 +153,15 @@ def test_a_column_that_is_not_named_keeps_its_default(given_file):
     assert (sentence.tokens, sentence.tags) == (["bis"], ["O"])
 
 
-def test_docstart_lines_are_dropped_even_inside_a_sentence(given_file):
-    notes: Counter[str] = Counter()
+def test_docstart_lines_are_borders_of_documents_even_inside_a_block(given_file):
+    notes = Notes()
     text = (
         "-DOCSTART- -DOCSTART- O\nDe Art O\nman N O\n-DOCSTART- -DOCSTART- O\nloopt V O\n\n-DOCSTART- -X- O\n\nJa I O\n"
     )
     found = given_file(text, notes=notes)
-    assert [s.tokens for s in found] == [["De", "man", "loopt"], ["Ja"]] and notes["docstart"] == 3
-    assert found[0].lines == [2, 3, 5]
+    assert [s.tokens for s in found] == [["De", "man"], ["loopt"], ["Ja"]]
+    assert notes.kinds["-DOCSTART- lines read as borders of documents"].places == [":1", ":4", ":7"]
+    assert [s.lines for s in found] == [[2, 3], [5], [9]]
 
 
 def test_docstart_may_have_other_columns_or_an_index_before_it(given_file):
@@ -176,7 +177,7 @@ def test_a_hash_is_a_token_unless_comments_are_asked_for(given_file):
 
 
 def test_only_the_separator_parts_columns(given_file):
-    assert given_file("30\t8230 O\n")[0].tokens == ["30\t8230"]
+    assert given_file("30\t8230 O\n", separator="space")[0].tokens == ["30\t8230"]
     assert given_file("v tem\tO\n", separator="tab")[0].tokens == ["v tem"]
     assert given_file("a\u00a0b O\na\u3000b   O \n")[0].tokens == ["a\u00a0b", "a\u3000b"]
 
@@ -184,9 +185,9 @@ def test_only_the_separator_parts_columns(given_file):
 @pytest.mark.parametrize(
     ("text", "language", "line", "what"),
     [
-        ("a O\nb N O\n", {}, 2, "3 columns where the first line has 2, separated by space"),
-        ("a\tO\nb\n", {"separator": "tab"}, 2, "1 column where the first line has 2"),
-        ("a\tO\n", {}, 1, "token and tag are the same column: the line has 1 column, separated by space"),
+        ("a O\nb N O\n", {}, 2, "3 columns where the first lines have 2, separated by space"),
+        ("a\tO\nb\tO\nc\n", {"separator": "tab"}, 3, "1 column where the first lines have 2"),
+        ("a\tO\n", {"separator": "space"}, 1, "same column: the line has 1 column, separated by space"),
         ("a O\n", {"columns": {"tag": 3}}, 1, "no column 3: the line has 2 columns"),
         ("a O\n", {"columns": {"token": -3}}, 1, "no column -3"),
         ("\n\n\tO\n", {"separator": "tab"}, 3, "empty token"),
@@ -201,10 +202,10 @@ def test_broken_columns_name_the_line(given_file, text, language, line, what):
 
 
 def test_line_ends_and_a_byte_order_mark(given_file):
-    notes: Counter[str] = Counter()
+    notes = Notes()
     found = given_file(b"\xef\xbb\xbfa O\r\nb O\r\n\r\n \t\r\nc O", notes=notes)
     assert [s.tokens for s in found] == [["a", "b"], ["c"]] and found[1].line == 5 and found[0].tags == ["O", "O"]
-    assert notes["byte order mark"] == 1
+    assert notes.counts() == {"byte order marks left out": 1}
 
 
 @pytest.mark.parametrize("kind", ["conll", "conllu", "wikiann"])
@@ -324,7 +325,7 @@ def test_parquet_rows_are_sentences(given_file, tmp_path):
         ({"tokens": [["a"]], "tags": [["O"]], "ner_tags": [["O"]]}, "several columns of tags: tags, ner_tags"),
         ({"tokens": ["a"], "tags": ["O"]}, "not a list of strings"),
         ({"tokens": [["a"]], "tags": [["O", "O"]]}, "2 labels for 1 tokens"),
-        ({"tokens": [["a"], []], "tags": [["O"], []]}, "no token, or an empty one"),
+        ({"tokens": [["a"], []], "tags": [["O"], ["O"]]}, "no token, or an empty one"),
         ({"tokens": [["a", None]], "tags": [["O", "O"]]}, "no token, or an empty one"),
         ({"tokens": [["a"], ["b"]], "tags": [["O"], None]}, "0 labels"),
     ],
@@ -400,7 +401,7 @@ REVIEW = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 def test_semeval_targets_become_spans_and_what_cannot_is_counted(given_file):
-    notes = Counter()
+    notes = Notes()
     found = given_file(REVIEW, format="semeval_xml", notes=notes)
     assert [s.tokens for s in found] == [
         ["The", "take-away", "pizza", ",", "isn't", "it", "great", "?"],
@@ -410,22 +411,26 @@ def test_semeval_targets_become_spans_and_what_cannot_is_counted(given_file):
     assert found[0].tags == ["O", "B-TARGET", "I-TARGET", "O", "O", "O", "O", "O"]
     assert found[2].tags == ["B-TARGET", "I-TARGET"]
     assert [(s.source_id, s.line) for s in found] == [("1:0", 3), ("1:1", 8), ("1:2", 9)]
-    assert notes == {
-        "NULL targets": 1,
-        "repeated targets": 1,
-        "out of scope": 1,
-        "targets that begin or end inside a word": 1,
-        "overlapping targets": 1,
-        "offsets that do not give the target": 2,
-        "sentences without text": 1,
+    assert notes.counts() == {
+        "opinions without a target (NULL)": 1,
+        "repeated targets, read once": 1,
+        "sentences out of scope, read without targets": 1,
+        "targets lost, which begin or end inside a word": 1,
+        "targets lost, which overlap another": 1,
+        "targets lost, whose offsets do not give their text": 2,
+        "sentences without text left out": 1,
     }
+    lost = notes.kinds["targets lost, whose offsets do not give their text"].places
+    assert lost[0] == ":13: 'pizzas' at 0 to 6, where 'Pizzas' stands"
     assert given_file(REVIEW, format="semeval_xml", name="unlabelled")[0].tags is None
 
 
 def test_semeval_words_keep_combining_marks_and_split_punctuation(given_file):
     text = "<s><sentence><text>sabrosa. милый, cafe\u0301 שָׁלוֹם 10,50€ l'eau</text></sentence></s>"
     words = ["sabrosa", ".", "милый", ",", "cafe\u0301", "שָׁלוֹם", "10", ",", "50", "€", "l'eau"]
-    assert given_file(text, format="semeval_xml")[0].tokens == words
+    assert given_file(text, format="semeval_xml", name="unlabelled")[0].tokens == words
+    with pytest.raises(DataError, match="neither <Opinion> nor <aspectTerm>"):
+        given_file(text, format="semeval_xml")
 
 
 @pytest.mark.parametrize(
@@ -488,7 +493,7 @@ def test_an_unknown_format_of_a_split_stops_the_config():
     assert "'conllu'" in caught.value.hint
 
 
-@pytest.mark.parametrize("kind", ["conllu", "conll", "wikiann", "semeval_xml", "parquet", "text"])
+@pytest.mark.parametrize("kind", names_in(FORMATS))
 @pytest.mark.parametrize("content", [b"", b"\n\n \n"])
 def test_an_empty_file_is_an_error(given_file, kind, content):
     with pytest.raises(DataError):
@@ -508,7 +513,7 @@ LINES = st.text(st.sampled_from("1234-._\t :aO#\n\r\u3000B\ufeff\x00\u2028"), ma
 @FUZZ
 @given(
     data=st.binary(max_size=80) | LINES,
-    kind=st.sampled_from(["conllu", "conll", "wikiann", "semeval_xml", "text", "parquet"]),
+    kind=st.sampled_from(names_in(FORMATS)),
 )
 def test_no_bytes_crash_a_reader(tmp_path, data, kind):
     path = tmp_path / "fuzz"

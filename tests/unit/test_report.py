@@ -252,7 +252,7 @@ def test_whatever_comes_from_data_is_escaped(tmp_path):
     report["splits"]["train"] |= {
         "licence": ATTACK,
         "source": ATTACK,
-        "repaired_places": [ATTACK],
+        "notes": {ATTACK: {"count": 1, "places": [ATTACK]}},
         "warnings": [ATTACK],
     }
     write_json(path, report)
@@ -289,7 +289,7 @@ def test_training_and_provenance_are_shown(page, made):
     assert ["nl", "CC BY-NC-SA 4.0"] in next(t for t in tables if t[0] == ["language", "licence"])
     assert "the data for nl may not be used commercially" in page
     data = next(t for t in tables if t[0][0] == "split" and "sentences" in t[0])
-    assert data[1][0] == "en train" and data[2][5] == "2 in train" and "repaired 4" in data[5][7]
+    assert data[1][0] == "en train" and data[2][5] == "2 in train" and "4 badly started spans repaired" in data[5][7]
     settings_text = re.search(r"<pre>(.*?)</pre>", page, re.DOTALL)[1]
     assert "objectives:" in settings_text and "batch_words: 1000" in settings_text
 
@@ -402,7 +402,7 @@ def test_the_page_renders_in_a_browser(made, tmp_path):
 def test_what_the_tokenizer_did_not_know_is_in_the_data_table():
     reports = {"fr": {"splits": {"test": {"sentences": 3, "tokens": 9}}}}
     table = data_table(reports, {("fr", "test"): {"words with an unknown piece": 2}})
-    assert "words with an unknown piece 2" in str(table)
+    assert "2 words with an unknown piece" in str(table)
     assert "unknown piece" not in str(data_table(reports))
 
 

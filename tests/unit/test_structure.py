@@ -21,7 +21,8 @@ LAYERS = (
     ("encoders",),
     ("data",),
     ("settings", "artifacts"),
-    ("crf", "errors", "formatting"),
+    ("crf", "errors"),
+    ("formatting",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 MAX_LINES = {"file": 450, "function": 40}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,33 +11,26 @@ from tagdistill.artifacts.output_path import check_output
 from tagdistill.artifacts.streams import given_file
 from tagdistill.cli.help import DATA, MODELS
 from tagdistill.cli.options import (
+    Broken,
     Columns,
     Comment,
     Device,
     Encoder,
     Encoding,
+    InputFormat,
+    Kind,
     LabelMap,
+    Names,
     Scheme,
     Separator,
+    SkipLines,
     Threads,
     device_of,
 )
-from tagdistill.settings.names import FORMATS, names_in
 
 app = typer.Typer()
 
 
-if TYPE_CHECKING:
-
-    class InputFormat(StrEnum):
-        """The formats that the package has, or `auto`."""
-
-        auto = "auto"
-
-else:  # type checkers know no enumeration of names that are looked up
-    InputFormat = StrEnum("InputFormat", {name: name for name in ("auto", *names_in(FORMATS))})
-
-Kind = Annotated[InputFormat, typer.Option("--format", help="format of the file; auto: by its ending")]
 ModelFolder = Annotated[Path, typer.Option("--model", help="folder of a saved model")]
 Constrained = Annotated[bool, typer.Option("--constrained", help="allow well-formed spans only")]
 
@@ -51,40 +43,43 @@ def add_language(
     dev: Annotated[Path | None, typer.Option(help="labelled text that chooses the best update")] = None,
     test: Annotated[Path | None, typer.Option(help="labelled text to score on")] = None,
     unlabelled: Annotated[Path | None, typer.Option(help="text without labels")] = None,
-    kind: Annotated[str, typer.Option("--format", help="conll, conllu, wikiann or parquet")] = "conll",
+    kind: Kind = InputFormat.auto,
     unlabelled_format: Annotated[
-        str | None, typer.Option(help="format of --unlabelled (default: text for .txt, else --format)")
+        InputFormat | None, typer.Option(help="format of --unlabelled (default: text for .txt, else --format)")
     ] = None,
     scheme: Scheme = None,
-    separator: Separator = "auto",
+    separator: Separator = None,
     columns: Columns = None,
     comment: Comment = None,
+    skip_lines: SkipLines = None,
+    broken: Broken = None,
     encoding: Encoding = None,
     label_map: LabelMap = None,
+    names: Names = None,
     zero_shot: Annotated[bool, typer.Option("--zero-shot", help="score on it only")] = False,
 ) -> None:
     """Check the files of a new language and print the lines that add it to a config."""
     from tagdistill.data.readers.options import Reading
     from tagdistill.experiment.add_language import add_language
 
-    reading = Reading(kind, separator, columns, comment, label_map, scheme, encoding)
+    reading = Reading(kind.value, separator, columns, comment, label_map, scheme, encoding, skip_lines, broken, names)
+    asked = None if unlabelled_format in (None, InputFormat.auto) else unlabelled_format.value
     splits = {"train": train, "dev": dev, "test": test, "unlabelled": unlabelled}
     files = {split: path for split, path in splits.items() if path is not None}
-    typer.echo(add_language(config, key, files, reading, unlabelled_format=unlabelled_format, zero_shot=zero_shot))
+    typer.echo(add_language(config, key, files, reading, unlabelled_format=asked, zero_shot=zero_shot))
 
 
 @app.command(rich_help_panel=MODELS)
 def predict(
-    file: Annotated[
-        Path,
-        typer.Argument(help="sentences: CoNLL (one token per line), CoNLL-U, one sentence per line, ...; -: stdin"),
-    ],
+    file: Annotated[Path, typer.Argument(help="sentences, in any format that the workflow reads; -: stdin")],
     model: ModelFolder,
     output: Annotated[Path, typer.Option(help="file to write: token, _ and label, separated by TABs; -: stdout")],
     kind: Kind = InputFormat.auto,
-    separator: Separator = "auto",
+    separator: Separator = None,
     columns: Columns = None,
     comment: Comment = None,
+    skip_lines: SkipLines = None,
+    broken: Broken = None,
     encoding: Encoding = None,
     encoder: Encoder = None,
     constrained: Constrained = False,
@@ -96,7 +91,7 @@ def predict(
     from tagdistill.evaluation.predict import predict_file
 
     check_output(output, inputs=[file, model, encoder])
-    reading = Reading(kind.value, separator, columns, comment, encoding=encoding)
+    reading = Reading(kind.value, separator, columns, comment, encoding=encoding, skip_lines=skip_lines, broken=broken)
     on = device_of(device)
     with given_file(file) as text:
         predict_file(model, text, output, reading, encoder=encoder, constrained=constrained, device=on, threads=threads)
@@ -104,18 +99,18 @@ def predict(
 
 @app.command(rich_help_panel=MODELS)
 def evaluate(
-    file: Annotated[
-        Path,
-        typer.Argument(help="labelled sentences: CoNLL (token first, tag last), CoNLL-U, WikiAnn or Parquet; -: stdin"),
-    ],
+    file: Annotated[Path, typer.Argument(help="labelled sentences, in any format that the workflow reads; -: stdin")],
     model: ModelFolder,
     kind: Kind = InputFormat.auto,
-    scheme: Scheme = "IOB2",
-    separator: Separator = "auto",
+    scheme: Scheme = None,
+    separator: Separator = None,
     columns: Columns = None,
     comment: Comment = None,
+    skip_lines: SkipLines = None,
+    broken: Broken = None,
     encoding: Encoding = None,
     label_map: LabelMap = None,
+    names: Names = None,
     encoder: Encoder = None,
     constrained: Constrained = False,
     device: Device = "auto",
@@ -125,7 +120,7 @@ def evaluate(
     from tagdistill.data.readers.options import Reading
     from tagdistill.evaluation.predict import evaluate_file
 
-    reading = Reading(kind.value, separator, columns, comment, label_map, scheme, encoding)
+    reading = Reading(kind.value, separator, columns, comment, label_map, scheme, encoding, skip_lines, broken, names)
     on = device_of(device)
     with given_file(file) as text:
         scores = evaluate_file(

@@ -22,11 +22,21 @@ from tagdistill.cli import inference, project, stages
 from tagdistill.cli.help import GroupedCommands
 from tagdistill.crf.errors import KernelError
 from tagdistill.errors import TagdistillError
+from tagdistill.formatting import printable
 
 DEFECT = "This is a bug in tagdistill, not a mistake of yours: please report it with all of this text."
 UNCHANGED = "Put it right and run again: what was finished before is unchanged."
 NOISY = ("transformers", "accelerate", "filelock", "urllib3", "httpx", "pooch")
 INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
+
+
+class PrintableFormatter(logging.Formatter):
+    """Messages that may quote data, safe for a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message with escapes for what a terminal would obey."""
+        return printable(super().format(record))
+
 
 app = typer.Typer(
     cls=GroupedCommands,
@@ -47,7 +57,9 @@ def main() -> None:
     # transformers import, many times during the imports and once more at the end.
     gc.set_threshold(10_000)
     atexit.register(gc.freeze)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.basicConfig(level=logging.INFO)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(PrintableFormatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
@@ -71,8 +83,8 @@ def _message(error: Exception) -> str:
     if reason := write_failure(error):
         place = getattr(error, "filename", None) or "a file"
         return f"{place}: cannot be written or read: {reason}\n  {UNCHANGED}"
-    traceback.print_exception(error)
-    return f"{type(error).__name__}: {error}\n  {DEFECT}"
+    print(printable("".join(traceback.format_exception(error))), end="", file=sys.stderr)  # noqa: T201
+    return printable(f"{type(error).__name__}: {error}\n  {DEFECT}")
 
 
 @app.callback(invoke_without_command=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from tagdistill.errors import TagdistillError
+from tagdistill.settings.language import Scheme as SpanScheme
+from tagdistill.settings.names import FORMATS, names_in
 
 Out = Annotated[Path, typer.Option("--out", help="file or folder to write; -: stdout")]
 Root = Annotated[str | None, typer.Option(help="where relative paths start, instead of `root:`")]
@@ -20,18 +23,36 @@ Threads = Annotated[int, typer.Option(min=1, help="CPU threads")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 
 # How a file is read.
-Scheme = Annotated[str | None, typer.Option(help="how spans are written: IOB1, IOB2 or BIOES")]
-Separator = Annotated[str, typer.Option(help="separator of CoNLL columns: space, tab, or auto (read from the file)")]
+if TYPE_CHECKING:
+
+    class InputFormat(StrEnum):
+        """The formats that the package has, or `auto`."""
+
+        auto = "auto"
+
+else:  # type checkers know no enumeration of names that are looked up
+    InputFormat = StrEnum("InputFormat", {name: name for name in ("auto", *names_in(FORMATS))})
+
+Kind = Annotated[InputFormat, typer.Option("--format", help="format of the file; auto: by its ending")]
+Scheme = Annotated[str | None, typer.Option(help=f"how spans are written: {', '.join(get_args(SpanScheme))}")]
+Separator = Annotated[
+    str | None, typer.Option(help="separator of CoNLL columns: space, tab, or auto (by the first lines, the default)")
+]
 Columns = Annotated[
     str | None,
     typer.Option(
         help="columns of CoNLL, counted from 0, or from -1 at the end: token=1,tag=3 (default: token=0,tag=-1); "
-        "for parquet their names"
+        "for parquet and jsonl their names"
     ),
 ]
-Comment = Annotated[str | None, typer.Option(help="skip CoNLL lines that start with this text")]
+Comment = Annotated[str | None, typer.Option(help="skip CoNLL lines that start with this text and are no tokens")]
+SkipLines = Annotated[int | None, typer.Option(min=0, help="first lines to skip, such as a header")]
+Broken = Annotated[
+    str | None, typer.Option(help="sentences with an empty token or of another layout: refuse, leave_out")
+]
+Names = Annotated[str | None, typer.Option(help="names of class numbers in parquet and jsonl: O,B-PER,I-PER")]
 Encoding = Annotated[str | None, typer.Option(help="encoding of the file (default: utf-8)")]
-LabelMap = Annotated[str | None, typer.Option(help="rename labels: PERSON=PER,PLACE=LOC")]
+LabelMap = Annotated[str | None, typer.Option(help="rename labels: PERSON=PER,PLACE=LOC; *=O: all others")]
 
 
 def device_of(name: str) -> str:

@@ -62,7 +62,7 @@ def prepare(
 
     spec = read_job(PrepareJob, job)
     check_output(out, inputs=[source])
-    warnings = prepare(
+    found = prepare(
         source,
         out,
         language=spec.language,
@@ -72,8 +72,9 @@ def prepare(
         labels=spec.labels,
         limit=spec.limit,
     )
-    for warning in warnings:
-        log.warning("warning: %s", warning)
+    name = path or str(source or spec.language)
+    for line in found.lines(name):
+        log.warning("%s", line)
 
 
 @app.command(rich_help_panel=STAGES)

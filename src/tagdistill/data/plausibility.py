@@ -1,4 +1,4 @@
-"""Warnings of a file that was read without an error, but hardly as it was meant."""
+"""Doubts about a file that was read without an error, but hardly as it was meant."""
 
 from __future__ import annotations
 
@@ -6,20 +6,103 @@ import re
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from tagdistill.data.readers.notes import LONG, LONG_SENTENCE, NULS, Notes
+from tagdistill.errors import DataError
+from tagdistill.formatting import printable
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
+
+    from tagdistill.data.readers.lines import Sentence
 
 NUMBER = re.compile(r"[+-]?\d+(?:[.,:-]\d+)*\Z")
+TAG = re.compile(r"O|[BIESLUM]-\S+")
 MIN_WORDS, MAX_WORDS = 20, 10_000  # fewer are too few to judge by, more are not looked at
-MIN_SHARE = 0.95  # of numbers, to be suspicious
+MIN_SHARE = 0.95  # of numbers, or of words that one sentence holds
+MANY = 0.5  # of tokens or sentences
+MIN_WHOLE = 100  # words of a sentence that is nearly the whole file
+MAX_SENTENCES = 1000  # that are looked at for how they begin and end
+MIN_MARKUP = 0.05  # of lines that begin as markup does
+MIN_COMMENTS = 3  # sentences that begin as comments do
+HEADERS = frozenset(("token", "tokens", "word", "words", "form"))
 
 
-def warnings(tokens: Iterable[Sequence[str]], name: str) -> list[str]:
-    """Return the warnings of the file `name`: nearly all of its words are numbers."""
-    words = list(islice(chain.from_iterable(tokens), MAX_WORDS))
-    if len(words) < MIN_WORDS or sum(bool(NUMBER.match(word)) for word in words) < MIN_SHARE * len(words):
+def note_long(sentences: Sequence[Sentence], notes: Notes) -> None:
+    """Note sentences that are too long."""
+    for sentence in sentences:
+        if len(sentence.tokens) > LONG_SENTENCE:
+            notes.add(LONG, sentence.where(""), f"{len(sentence.tokens):,} words")
+
+
+def doubts(sentences: Sequence[Sentence], notes: Notes, kind: str) -> list[str]:
+    """Return why a file of the format `kind` was hardly read as it was meant, to be written after its name."""
+    first = sentences[:MAX_SENTENCES]
+    words = list(islice(chain.from_iterable(sentence.tokens for sentence in first), MAX_WORDS))
+    found = [*_length(sentences, notes), *_characters(words, notes)]
+    found += _lines_of_text(first) if kind == "text" else _heads(first)
+    if len(words) >= MIN_WORDS and sum(bool(NUMBER.match(word)) for word in words) >= MIN_SHARE * len(words):
+        found.append(
+            f"nearly all words are numbers ({_shown(words)} ...). If the token is in another column, say "
+            "which, counted from 0: `columns: {token: 1, tag: -1}`."
+        )
+    return found
+
+
+def _length(sentences: Sequence[Sentence], notes: Notes) -> Iterator[str]:
+    lengths = [len(sentence.tokens) for sentence in sentences]
+    longest = max(lengths)
+    if long := notes.count(LONG):
+        what = f"{long:,} of more than {LONG_SENTENCE:,} words, the longest has {longest:,}"
+        yield f"sentences are hardly so long: {what}. Are empty lines between sentences missing?"
+    elif longest > MIN_WHOLE and longest >= MIN_SHARE * sum(lengths):
+        yield f"one sentence of {longest:,} words is nearly all of it. Are empty lines between sentences missing?"
+
+
+def _characters(words: Sequence[str], notes: Notes) -> Iterator[str]:
+    if nuls := notes.count(NULS):
+        yield f"it holds the character NUL {nuls:,} times: is it damaged, or in another encoding?"
+    for sign, name, key in (("\t", "a TAB", "tab"), (" ", "a space", "space")):
+        holding = [word for word in words if sign in word.strip()]
+        if len(holding) > MANY * len(words):
+            yield (
+                f"most tokens hold {name} ({holding[0]!r}). If that separates the columns, set `separator: {key}`, or "
+                "`separator: auto` where the files of the splits differ."
+            )
+
+
+def _lines_of_text(sentences: Sequence[Sentence]) -> Iterator[str]:
+    """Yield the doubts about lines that may be records, markup, or words with tags."""
+    for sign, what in (("{", "JSON (`format: jsonl`)"), ("<", "markup")):
+        marked = sum(sentence.tokens[0].startswith(sign) for sentence in sentences)
+        if marked >= max(1, MIN_MARKUP * len(sentences)):
+            yield f"{marked:,} of the first lines begin with `{sign}`, as {what} does: it is read as words."
+    tagged = sum(len(x.tokens) > 1 and bool(TAG.fullmatch(x.tokens[-1])) for x in sentences)
+    if len(sentences) >= MIN_WORDS and tagged >= MIN_SHARE * len(sentences):
+        yield "each line ends with a tag, which is read as a word. Is it `format: conll`?"
+
+
+def _heads(sentences: Sequence[Sentence]) -> Iterator[str]:
+    """Yield the doubts about first tokens that may be comments, or the names of columns."""
+    comments = sum(sentence.tokens[0] == "#" and len(sentence.tokens) > 1 for sentence in sentences)
+    if comments >= max(MIN_COMMENTS, MANY * len(sentences)):
+        yield f"{comments:,} sentences begin with `#`. If these are comments, `comment: '#'` leaves them out."
+    top = sentences[0]
+    once = sum((sentence.tags or []).count(top.tags[0]) for sentence in sentences) == 1 if top.tags else True
+    if top.line == 1 and once and top.tokens[0].casefold() in HEADERS:
+        yield f"its first token is {top.tokens[0]!r}. If the line names the columns, `skip_lines: 1` leaves it out."
+
+
+def _shown(words: Sequence[str]) -> str:
+    return printable(" ".join(words[:6]), keep="")
+
+
+def check_spans(labels: Sequence[Sequence[str]], split: str, where: str) -> list[str]:
+    """Return a doubt about labelled text of some length without one span. Raises DataError where it is to train on."""
+    words = sum(map(len, labels))
+    if words < MIN_WORDS or any(label != "O" for row in labels for label in row):
         return []
-    return [
-        f"{name}: nearly all words are numbers ({' '.join(words[:6])} ...). If the token is in another column, say "
-        "which, counted from 0: `columns: {token: 1, tag: -1}`."
-    ]
+    what = f"no span in {words:,} words: every tag is O"
+    hint = "Is the tag in another column? `columns: {token: 0, tag: 1}` counts them from 0."
+    if split == "train":
+        raise DataError(what, where=where, hint=hint)
+    return [f"{what}. {hint}"]

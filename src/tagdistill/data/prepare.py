@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from tagdistill.artifacts.files import sha256_file, sha256_json
-from tagdistill.data.convert_labels import convert, neighbour
+from tagdistill.data.convert_labels import convert, note_tags
 from tagdistill.data.corpus import write_corpus
 from tagdistill.data.labels import label_list
-from tagdistill.data.plausibility import warnings
+from tagdistill.data.plausibility import check_spans, doubts, note_long
 from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.lines import Sentence
+from tagdistill.data.readers.notes import Notes, note_lines
 from tagdistill.data.readers.read import format_of, read, selected
 from tagdistill.data.sources.source import licence, load_source, source_name
 from tagdistill.errors import ConfigError
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tagdistill.data.schemes import Scheme
-    from tagdistill.settings.language import Language
-
-MAX_PLACES = 5  # repaired spans that are named; the rest are counted
+    from tagdistill.settings.language import Language, Scheme
 
 
 def prepare(
@@ -36,20 +33,20 @@ def prepare(
     task: str,
     labels: str | Sequence[str],
     limit: int | None = None,
-) -> list[str]:
-    """Write the corpus of one split, and return the warnings of it.
+) -> Read:
+    """Write the corpus of one split, and return what was read.
 
     The arguments and errors are those of `read_split`.
     """
     found = read_split(source, language=language, split=split, settings=settings, task=task, labels=labels, limit=limit)
-    sentences, written, repaired, notes, found_warnings = found
+    sentences = found.sentences
     name = source_name(settings, split, source)
     tokens = [sentence.tokens for sentence in sentences]
     write_corpus(
         out,
         ids=[f"{split}-{number:06d}" for number in range(1, len(sentences) + 1)],
         tokens=tokens,
-        labels=written,
+        labels=found.labels,
         source_ids=[sentence.source_id for sentence in sentences],
         lines=[sentence.line for sentence in sentences],
         multiword=[sentence.multiword for sentence in sentences],
@@ -62,24 +59,28 @@ def prepare(
             "source": name,
             "source_sha256": sha256_file(source) if source else sha256_json(tokens),
             "licence": licence(settings, source),
-            "counts": dict(sorted(notes.items())) | {"repaired": len(repaired)},
-            "repaired_places": [_place(sentences[n], position, name) for n, position in repaired[:MAX_PLACES]],
+            "notes": found.notes.record(name),
+            "warnings": [f"{name}: {doubt}" for doubt in found.doubts],
         },
     )
-    return found_warnings
+    return found
 
 
 class Read(NamedTuple):
-    """What a split holds: its sentences, their labels, repaired tags as (sentence, position), counts of the rest.
+    """What a split holds: its sentences, their labels, and the reader's notes of the rest.
 
-    A warning says why the file was hardly read as it was meant.
+    A doubt says why the file was hardly read as it was meant.
     """
 
     sentences: list[Sentence]
     labels: list[list[str]] | None  # in the label space; None for text without labels
-    repaired: list[tuple[int, int]]
-    notes: Counter[str]
-    warnings: list[str]
+    notes: Notes
+    doubts: list[str]  # to be written after the file's name
+
+    def lines(self, name: str) -> list[str]:
+        """Return the notes and warnings as lines for people; `name` is the file's."""
+        noted = [f"note: {line}" for line in note_lines(self.notes.record(name))]
+        return [*noted, *(f"warning: {name}: {doubt}" for doubt in self.doubts)]
 
 
 def read_split(
@@ -100,23 +101,25 @@ def read_split(
     """
     space = label_list(task, labels)
     place = str(source or source_name(settings, split, source))
-    notes: Counter[str] = Counter()
+    kind = format_of(settings, settings.split(split)) if source else ""
+    notes = Notes()
     sentences = _sentences(source, language, split, settings, limit, notes)
-    read_warnings = warnings([sentence.tokens for sentence in sentences], place)
+    note_long(sentences, notes)
+    doubtful = doubts(sentences, notes, kind)
     if split == "unlabelled":
-        return Read(sentences, None, [], notes, read_warnings)
+        return Read(sentences, None, notes, doubtful)
     _check_task(source, task, settings, split, f"languages.{language}.{split}")
-    written, repaired = convert(sentences, space, settings, _scheme(source, split, settings), task, place)
-    return Read(sentences, written, repaired, notes, read_warnings)
+    converted = convert(sentences, space, settings, _scheme(source, settings), task, place)
+    note_tags(sentences, converted, notes)
+    if task != "pos":
+        doubtful += check_spans(converted.labels, split, place)
+    return Read(sentences, converted.labels, notes, doubtful)
 
 
-def _scheme(source: Path | None, split: str, settings: Language) -> Scheme:
-    """Return how spans are written: as the format or the built-in data have it, else as the config says."""
-    if source is None:
-        fixed = load_source(settings.source).scheme
-    else:
-        fixed = load_format(format_of(settings, settings.split(split))).scheme
-    return fixed or settings.scheme
+def _scheme(source: Path | None, settings: Language) -> Scheme:
+    """Return how spans are written: as the built-in data have it, else as the config says."""
+    built_in = load_source(settings.source).scheme if source is None else None
+    return built_in or settings.scheme
 
 
 def _sentences(
@@ -125,18 +128,13 @@ def _sentences(
     split: str,
     settings: Language,
     limit: int | None,
-    notes: Counter[str],
+    notes: Notes,
 ) -> list[Sentence]:
     if source:
         return list(read(source, settings, settings.split(split), name=split, limit=limit, notes=notes))
     pairs = load_source(settings.source).sentences(settings, split, language)
     cut = selected(iter(pairs), settings.split(split), limit)
     return [Sentence(tokens, labels or None, [], number=n) for n, (tokens, labels) in cut]
-
-
-def _place(sentence: Sentence, position: int, name: str) -> str:
-    tags = sentence.tags or []
-    return f"{sentence.where(name, position)}: {tags[position]!r} {neighbour(tags, position)}"
 
 
 def _check_task(source: Path | None, task: str, settings: Language, split: str, where: str) -> None:

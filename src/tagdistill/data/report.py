@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from tagdistill.artifacts.files import write_json
 from tagdistill.data.corpus import Corpus, read_corpus
 from tagdistill.data.labels import has_spans, spans
-from tagdistill.data.plausibility import warnings
 from tagdistill.settings.language import SPLITS
 
 if TYPE_CHECKING:
@@ -61,9 +60,8 @@ def describe(corpus: Corpus) -> dict[str, Any]:
         "characters": found,
         "repeated_sentences": len(corpus) - len(set(map(tuple, corpus.tokens))),
         "conflicting_labels": _conflicts(corpus),
-        "left_out_or_repaired": header.get("counts", {}),
-        "warnings": warnings(corpus.tokens, str(header.get("source"))),
-        "repaired_places": header.get("repaired_places", []),
+        "notes": header.get("notes", {}),
+        "warnings": header.get("warnings", []),
         "source": header.get("source"),
         "source_sha256": header.get("source_sha256"),
         "corpus_sha256": corpus.sha256,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+MAX_OFFSET = 2**31 - 1  # values of a column in Arrow's lists and binary cells that are not large
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -62,10 +64,16 @@ def read_scores(path: Path) -> Scores:
     )
 
 
-def flat_list(values: NDArray[Any], offsets: NDArray[np.int64]) -> pa.ListArray:
-    """Return [words, width] rows as one flat list per sentence, without a Python object per word."""
+def flat_list(values: NDArray[Any], offsets: NDArray[np.int64]) -> pa.ListArray | pa.LargeListArray:
+    """Return [words, width] rows as one flat list per sentence, without a Python object per word.
+
+    A large list, with offsets of 64 bits, where the values are too many for those of 32 bits.
+    """
     width = values.shape[1]
-    return pa.ListArray.from_arrays(pa.array(offsets * width, pa.int32()), pa.array(values.reshape(-1)))
+    flat = pa.array(values.reshape(-1))
+    if len(flat) > MAX_OFFSET:
+        return pa.LargeListArray.from_arrays(pa.array(offsets * width, pa.int64()), flat)
+    return pa.ListArray.from_arrays(pa.array(offsets * width, pa.int32()), flat)
 
 
 def flat_values(column: pa.ChunkedArray) -> NDArray[Any]:

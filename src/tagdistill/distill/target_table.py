@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from tagdistill.artifacts.parquet import read_table, write_table
+from tagdistill.distill import score_table
 from tagdistill.distill.score_table import flat_list, flat_values, offsets_of
 
 if TYPE_CHECKING:
@@ -49,12 +50,10 @@ def write_targets(path: Path, targets: Targets) -> None:
 
 def _binary(paths: NDArray[np.uint8], offsets: NDArray[np.int64]) -> pa.Array:
     # A list<uint8> would be stored as 32-bit integers; a binary cell holds the bytes as they are.
-    buffers = [
-        None,
-        pa.py_buffer((offsets * paths.shape[1]).astype(np.int32)),
-        pa.py_buffer(np.ascontiguousarray(paths)),
-    ]
-    return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, buffers)
+    large = paths.size > score_table.MAX_OFFSET
+    kind, number = (pa.large_binary(), np.int64) if large else (pa.binary(), np.int32)
+    bounds = pa.py_buffer((offsets * paths.shape[1]).astype(number))
+    return pa.Array.from_buffers(kind, len(offsets) - 1, [None, bounds, pa.py_buffer(np.ascontiguousarray(paths))])
 
 
 def read_targets(path: Path) -> Targets:
@@ -76,7 +75,8 @@ def read_targets(path: Path) -> Targets:
 
 def _bytes(column: pa.ChunkedArray) -> NDArray[np.uint8]:
     pieces = []
+    number = np.int64 if pa.types.is_large_binary(column.type) else np.int32
     for chunk in column.chunks:
-        offsets = np.frombuffer(chunk.buffers()[1], np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+        offsets = np.frombuffer(chunk.buffers()[1], number)[chunk.offset : chunk.offset + len(chunk) + 1]
         pieces.append(np.frombuffer(chunk.buffers()[2], np.uint8)[offsets[0] : offsets[-1]])
     return np.concatenate(pieces) if pieces else np.zeros(0, np.uint8)

@@ -6,9 +6,10 @@ import json
 import logging
 from typing import TYPE_CHECKING, Unpack
 
-from tagdistill.data.convert_labels import convert
-from tagdistill.data.plausibility import warnings
+from tagdistill.data.convert_labels import convert, note_tags
+from tagdistill.data.plausibility import check_spans, doubts, note_long
 from tagdistill.data.readers.format import load_format
+from tagdistill.data.readers.notes import Notes, note_lines
 from tagdistill.data.readers.options import AUTO, Reading, as_options, in_options
 from tagdistill.data.readers.read import read
 from tagdistill.errors import DataError
@@ -17,6 +18,7 @@ from tagdistill.evaluation.metrics import score
 from tagdistill.evaluation.predictions import write_predictions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tagdistill.data.readers.lines import Sentence
@@ -38,8 +40,10 @@ def predict_file(
     that cannot be read.
     """
     with in_options():
-        sentences = list(read(file, reading.language(file), name="unlabelled"))
-    tokens = _tokens(sentences, file)
+        settings, notes = reading.language(file), Notes()
+        sentences = list(read(file, settings, name="unlabelled", notes=notes))
+    _log_notes(sentences, notes, settings.format, file)
+    tokens = [sentence.tokens for sentence in sentences]
     write_predictions(output, tokens, None, Labeller.open(model, **options).label(tokens))
 
 
@@ -52,7 +56,7 @@ def evaluate_file(model: Path, file: Path, reading: Reading = AUTO, **options: U
     loaded = labeller.loaded
     with in_options():
         sentences, gold = _labelled(file, reading, loaded)
-    predicted = labeller.label(_tokens(sentences, file))
+    predicted = labeller.label([sentence.tokens for sentence in sentences])
     scores = score(loaded.config["task"], gold, predicted, loaded.labels)
     return json.dumps({key: value for key, value in scores.items() if key != "sentence_counts"}, indent=2)
 
@@ -63,15 +67,22 @@ def _labelled(file: Path, reading: Reading, loaded: Loaded) -> tuple[list[Senten
     form = load_format(settings.format)
     if not form.labelled:
         raise DataError("plain text has no labels to compare with", where=str(file), hint=LABELLED)
-    sentences = list(read(file, settings, name="test"))
-    scheme, task = form.scheme or settings.scheme, loaded.config["task"]
-    gold, _ = convert(sentences, loaded.labels, settings, scheme, task, str(file), whose="the model's label list")
-    return sentences, gold
+    notes, task = Notes(), loaded.config["task"]
+    sentences = list(read(file, settings, name="test", notes=notes))
+    whose = "the model's label list"
+    found = convert(sentences, loaded.labels, settings, settings.scheme, task, str(file), whose=whose)
+    note_tags(sentences, found, notes)
+    doubtful = check_spans(found.labels, "test", str(file)) if task != "pos" else []
+    _log_notes(sentences, notes, settings.format, file, doubtful)
+    return sentences, found.labels
 
 
-def _tokens(sentences: list[Sentence], file: Path) -> list[list[str]]:
-    """Return the tokens of each sentence, and log what is implausible about them."""
-    tokens = [sentence.tokens for sentence in sentences]
-    for message in warnings(tokens, str(file)):
-        log.warning("warning: %s", as_options(message))
-    return tokens
+def _log_notes(
+    sentences: Sequence[Sentence], notes: Notes, kind: str, file: Path, doubtful: Sequence[str] = ()
+) -> None:
+    """Log what the reader noted about a file, and why it was hardly read as it was meant."""
+    note_long(sentences, notes)
+    for line in note_lines(notes.record(str(file))):
+        log.info("note: %s", line)
+    for doubt in (*doubts(sentences, notes, kind), *doubtful):
+        log.warning("warning: %s: %s", file, as_options(doubt))

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tagdistill.data.readers.options import Reading, as_options, in_options, is_separated
-from tagdistill.errors import ConfigError
+from tagdistill.data.readers.format import load_format
+from tagdistill.data.readers.options import Reading, as_options, format_by_ending, in_options
+from tagdistill.errors import ConfigError, DataError
 from tagdistill.experiment.config import check_experiment, read_yaml
+from tagdistill.formatting import count, printable
 from tagdistill.settings.language import SPLITS, Language
 from tagdistill.settings.objectives import OBJECTIVES
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from tagdistill.settings.experiment import Experiment
 
 SHOWN_WORDS, MAX_WORD_LENGTH = 12, 20  # of the first sentence; in characters
+DEFAULT = "conll"  # the format of labelled text whose ending tells none
 TAKE = 'such as `train: {path: FILE, take: "0:900"}`, `test: {path: FILE, take: "900:"}`'
 
 
@@ -72,16 +75,28 @@ def _check_files(files: Mapping[str, Path]) -> None:
 
 def _settings(files: Mapping[str, Path], reading: Reading, unlabelled_format: str | None, root: Path) -> dict[str, Any]:
     """Return the language as the config will have it: the options, and the files relative to `root`."""
-    kinds = dict.fromkeys(files, reading.kind)
-    if "unlabelled" in files:
-        plain = files["unlabelled"].suffix.lower() == ".txt"
-        kinds["unlabelled"] = unlabelled_format or ("text" if plain else reading.kind)
-    in_columns = next((files[split] for split in SPLITS if split in kinds and is_separated(kinds[split])), None)
+    kinds = {split: _kind(split, file, reading.kind) for split, file in files.items()}
+    if "unlabelled" in files and unlabelled_format:
+        kinds["unlabelled"] = unlabelled_format
+    kind = next(iter(kinds.values()))
     places: dict[str, Any] = {split: _below(path, root) for split, path in files.items()}
-    for split, kind in kinds.items():
-        if kind != reading.kind:
-            places[split] = {"path": places[split], "format": kind}
-    return {**reading.settings(reading.kind, in_columns), **places}
+    for split, own in kinds.items():
+        if own != kind:
+            places[split] = {"path": places[split], "format": own}
+    return {**reading.settings(kind), **places}
+
+
+def _kind(split: str, file: Path, asked: str) -> str:
+    """Return the format of a file: the one asked for, else by its ending; labelled text is in columns otherwise."""
+    try:
+        by_ending = format_by_ending(file)
+    except DataError:
+        by_ending = DEFAULT
+    if split == "unlabelled":
+        return by_ending if asked == "auto" or not load_format(by_ending).labelled else asked
+    if asked != "auto":
+        return asked
+    return by_ending if load_format(by_ending).labelled else DEFAULT
 
 
 def _below(path: Path, root: Path) -> str:
@@ -99,24 +114,19 @@ def _read(experiment: Experiment, key: str, language: Language, split: str) -> s
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / f"{split}.parquet"
         source = fetch(language, split, out, language=key, root=Path(experiment.root))
-        warnings = prepare(
+        found = prepare(
             source, out, language=key, split=split, settings=language, task=experiment.task, labels=experiment.labels
         )
         corpus = read_corpus(out)
-    repaired = corpus.metadata["counts"]["repaired"]
-    note = f", {repaired} spans repaired (such as {corpus.metadata['repaired_places'][0]})" if repaired else ""
     words = sum(map(len, corpus.tokens))
-    head = f"{split}: {len(corpus.tokens)} sentences, {words} words{_labels(corpus.labels)}{note}"
-    return "\n".join(
-        [head, f"  first: {_first(corpus)}", *(f"  warning: {as_options(warning)}" for warning in warnings)]
-    )
+    head = f"{split}: {count(len(corpus), 'sentence')}, {count(words, 'word')}{_labels(corpus.labels)}"
+    noted = [f"  {as_options(line)}" for line in found.lines(str(source))]
+    return "\n".join([head, f"  first: {_first(corpus)}", *noted])
 
 
 def _first(corpus: Corpus) -> str:
     """Return the first sentence, word/label, of a length that fits a line or two."""
-    words = [
-        "".join(c if c.isprintable() else "\ufffd" for c in _shorter(word)) for word in corpus.tokens[0][:SHOWN_WORDS]
-    ]
+    words = [_shorter(printable(word, keep="")) for word in corpus.tokens[0][:SHOWN_WORDS]]
     if corpus.labels:
         words = [f"{word}/{label}" for word, label in zip(words, corpus.labels[0], strict=False)]
     return " ".join(words) + (" ..." if len(corpus.tokens[0]) > SHOWN_WORDS else "")

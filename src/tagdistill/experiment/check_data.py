@@ -3,48 +3,42 @@
 from __future__ import annotations
 
 import logging
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from tagdistill.data.labels import prefix_and_type
 from tagdistill.data.prepare import Read, read_split
-from tagdistill.data.readers.format import load_format
-from tagdistill.data.readers.read import format_of
+from tagdistill.data.readers.notes import REPAIRED
 from tagdistill.data.sources.source import source_name
 from tagdistill.errors import ConfigError, TagdistillError
-from tagdistill.formatting import count
+from tagdistill.experiment.shared_sentences import Part, shared
+from tagdistill.formatting import count, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from tagdistill.experiment.plan import Plan
 
 log = logging.getLogger(__name__)
 MIN_LOGGED_SIZE = 10_000_000  # bytes: reading takes some seconds
-MIN_REPEATED = 0.5  # of the test sentences: more is rarely meant
 
 
-class Part(NamedTuple):
-    """The sentences `first` to `last` (from 1) of a file, as one split of one language has them, and their hashes."""
+class Checked(NamedTuple):
+    """One split that was read: what `shared` compares, and what is told of it."""
 
-    language: str
-    split: str
-    file: str
-    name: str
-    first: int
-    last: int
-    sentences: list[int]
+    part: Part
     repaired: int
-    warnings: list[str]
+    types: frozenset[str]  # of its spans; none of tags
+    lines: list[str]  # notes and warnings
 
 
 def check_data(plan: Plan, where: str) -> list[str]:
-    """Read every split whose file is here as `prepare` will, and return a summary and the warnings, one line each.
+    """Read every split whose file is here as `prepare` will; return a summary, the notes and the warnings, a line each.
 
     `where` names the config file. Raises TagdistillError, with file and line, for the first thing that `prepare` would
     refuse. Sources that are not fetched yet are counted, not fetched.
     """
-    parts: list[Part] = []
+    checked: list[Checked] = []
     not_fetched: set[str] = set()
     for language in plan.runs.languages:
         for split in plan.runs.splits(language):
@@ -52,23 +46,34 @@ def check_data(plan: Plan, where: str) -> list[str]:
             if raw and not Path(raw).is_file():  # files of the user's own were checked by `check_files`
                 not_fetched.add(raw)
             else:
-                parts.append(_part(plan, language, split, Path(raw) if raw else None, where))
-    warnings = [f"warning: {warning}" for part in parts for warning in part.warnings]
-    return [_summary(parts, len(not_fetched)), *warnings, *_shared(parts), *_repeated(parts)]
+                checked.append(_check(plan, language, split, Path(raw) if raw else None, where))
+    lines = [line for split in checked for line in split.lines]
+    lines += _missing_types(plan, checked) if not not_fetched else []
+    lines += shared([split.part for split in checked if split.part.split != "unlabelled"])
+    return [_summary(checked, len(not_fetched)), *(printable(line, keep="") for line in lines)]
 
 
-def _part(plan: Plan, language: str, split: str, source: Path | None, where: str) -> Part:
+def _check(plan: Plan, language: str, split: str, source: Path | None, where: str) -> Checked:
     settings = plan.runs.languages[language]
-    split_read = _read(plan, language, split, source, where)
-    name = source_name(settings, split, source)
-    file = str(source.resolve()) if source else name + (settings.code or language)
-    archives = load_format(format_of(settings, settings.split(split))).archives
-    if source and archives and source.name.endswith(archives):  # a member for each split
-        file += f"/{settings.part(split)}"
-    numbers = [sentence.number for sentence in split_read.sentences]
-    first, last, repaired = numbers[0], numbers[-1], len(split_read.repaired)
-    hashes = [hash(tuple(sentence.tokens)) for sentence in split_read.sentences]
-    return Part(language, split, file, name, first, last, hashes, repaired, split_read.warnings)
+    found = _read(plan, language, split, source, where)
+    name = str(source or source_name(settings, split, source))
+    hashes = [hash(tuple(sentence.tokens)) for sentence in found.sentences]
+    part = Part(f"{language}.{split}", language, split, name, hashes, [x.where(name) for x in found.sentences])
+    labels = {label for row in found.labels or [] for label in row} if plan.experiment.task != "pos" else set()
+    types = frozenset(kind for _, kind in map(prefix_and_type, labels) if kind)
+    lines = [line.replace(": ", f": {part.name}: ", 1) for line in found.lines(name)]
+    return Checked(part, found.notes.count(REPAIRED), types, lines)
+
+
+def _missing_types(plan: Plan, checked: Sequence[Checked]) -> list[str]:
+    """Return a warning where no train file has a span of a type that the config lists."""
+    if plan.experiment.task == "pos":
+        return []
+    trained = frozenset[str]().union(*(split.types for split in checked if split.part.split == "train"))
+    missing = [kind for kind in plan.experiment.labels if kind not in trained]
+    if not missing:
+        return []
+    return [f"warning: `labels:` lists {', '.join(missing)}, of which no train file has a span"]
 
 
 def _read(plan: Plan, language: str, split: str, source: Path | None, where: str) -> Read:
@@ -93,36 +98,13 @@ def _read(plan: Plan, language: str, split: str, source: Path | None, where: str
         raise error.at(f"{where}: {group}.{language}{joint}{place}".removesuffix(": ")) from None
 
 
-def _summary(parts: Sequence[Part], not_fetched: int) -> str:
+def _summary(checked: Sequence[Checked], not_fetched: int) -> str:
     facts = []
-    if parts:
-        sentences = sum(len(part.sentences) for part in parts)
-        facts.append(f"{count(sentences, 'sentence')} in {count(len(parts), 'split')} read without errors")
-    if repaired := sum(part.repaired for part in parts):
+    if checked:
+        sentences = sum(len(split.part.hashes) for split in checked)
+        facts.append(f"{count(sentences, 'sentence')} in {count(len(checked), 'split')} read without errors")
+    if repaired := sum(split.repaired for split in checked):
         facts.append(f"{count(repaired, 'badly started span')} will be repaired")
     if not_fetched:
         facts.append(f"{count(not_fetched, 'download')} not checked: not fetched yet")
     return f"Data: {'; '.join(facts)}."
-
-
-def _shared(parts: Sequence[Part]) -> Iterator[str]:
-    """Yield a warning for sentences that are trained or chosen on and scored on; two parts of one file share none."""
-    labelled = [part for part in parts if part.split != "unlabelled"]
-    for one, two in combinations(labelled, 2):
-        first, last = max(one.first, two.first), min(one.last, two.last)
-        if one.file == two.file and one.split != two.split and first <= last:
-            names = f"{one.language}.{one.split} and {two.language}.{two.split}"
-            yield f"warning: {names} are the same sentences, {first} to {last} of {one.name}"
-
-
-def _repeated(parts: Sequence[Part]) -> Iterator[str]:
-    """Yield a warning for test sets that are mostly in the training text of their language, in another file."""
-    trained = {part.language: part for part in parts if part.split == "train"}
-    for test in parts:
-        train = trained.get(test.language)
-        if test.split != "test" or train is None or train.file == test.file:
-            continue
-        known = set(train.sentences)
-        if (found := sum(sentence in known for sentence in test.sentences)) > MIN_REPEATED * len(test.sentences):
-            of = f"{found:,} of {count(len(test.sentences), 'sentence')}"
-            yield f"warning: {of} of {test.language}.test also occur in {train.language}.train: {train.name}"

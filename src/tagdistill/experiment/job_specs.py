@@ -69,7 +69,9 @@ class JobSpecs:
     def tokens(self, language: str, split: str) -> str:
         """Return the part of a `prepare` job that decides the tokens of a corpus, and none of its labels."""
         job = self._prepare(language, split)
-        columns = {key: value for key, value in job.settings.columns.items() if key != "tag"}
+        # What is a comment, and what is broken, may depend on the tag's column.
+        by_tag = job.settings.comment or job.settings.broken != "refuse"
+        columns = {key: value for key, value in job.settings.columns.items() if key != "tag" or by_tag}
         settings = job.settings.model_copy(update={**LABEL_KEYS, "names": (), "columns": columns})
         return write_job(job.model_copy(update={"settings": settings, "task": "", "labels": ()}))
 

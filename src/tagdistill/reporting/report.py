@@ -168,7 +168,7 @@ def _data(content: Content) -> dict[str, Any]:
         "label_counts": data_sections.label_table(reports),
         "characters": data_sections.character_table(reports),
         "warnings": [warning for report in reports.values() for warning in sections.data_warnings(report)],
-        "repairs": [place for report in reports.values() for place in sections.repaired_places(report)],
+        "noted": [line for report in reports.values() for line in sections.noted_places(report)],
         "licences": sections.licence_table(licence),
         "restricted": [language for language, text in licence.items() if non_commercial(text)],
         "corpora": sections.corpora_table(reports),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.artifacts.provenance import versions
+from tagdistill.data.readers.notes import note_lines
 from tagdistill.evaluation.significance import BETTER, ONE_SEED, UNCLEAR, WORSE
 from tagdistill.evaluation.tables import MISSING, matrix_frame
 from tagdistill.formatting import duration, probability
@@ -144,14 +145,15 @@ def _shared(report: Mapping[str, Any], split: str) -> str:
 
 
 def _repairs(facts: Mapping[str, Any], pieces: Mapping[str, int]) -> Field:
-    counts = {name.replace("_", " "): n for name, n in (facts.get("left_out_or_repaired") or {}).items() if n}
-    text = ", ".join(f"{name} {n:,}" for name, n in sorted({**counts, **pieces}.items()))
+    counts = {kind: note["count"] for kind, note in (facts.get("notes") or {}).items()}
+    text = "; ".join(f"{n:,} {kind}" for kind, n in sorted({**counts, **pieces}.items()))
     return Field(text or "0", tone="wrap")
 
 
-def repaired_places(report: Mapping[str, Any]) -> list[str]:
-    """Return examples of repairs in the data of a language, as its data report names them."""
-    return [str(place) for split in report.get("splits", {}).values() for place in split.get("repaired_places") or []]
+def noted_places(report: Mapping[str, Any]) -> list[str]:
+    """Return what the readers of a language's files noted, with the first places of each kind."""
+    splits = report.get("splits", {}).values()
+    return [line for split in splits for line in note_lines(split.get("notes") or {})]
 
 
 def data_warnings(report: Mapping[str, Any]) -> list[str]:

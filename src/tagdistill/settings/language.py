@@ -20,6 +20,7 @@ else:  # type checkers know no Literal of names that are looked up
     Format = Literal[names_in(FORMATS)]
     Source = Literal[names_in(SOURCES)]
 SplitName = Literal["train", "dev", "test", "unlabelled"]
+Scheme = Literal["IOB1", "IOB2", "BIO", "BIOES", "BILOU", "BMES", "IO"]
 
 
 def some_sentences(take: str) -> str:
@@ -77,14 +78,26 @@ class Language(Settings):
     )
     columns: dict[Literal["token", "tag"], int | str] = Field(
         {"token": 0, "tag": -1},
-        description="format `conll`: column of the token and the tag, -1 the last; `parquet`: names of columns",
+        description="format `conll`: column of the token and the tag, -1 the last; `parquet`, `jsonl`: their names",
     )
-    names: tuple[str, ...] = Field((), description="format `parquet`: names of class numbers, where the file has none")
-    separator: Literal["tab", "space"] = Field("space", description="format `conll`: what separates the columns")
-    scheme: Literal["IOB1", "IOB2", "BIOES"] = Field("IOB2", description="how spans are written in the file")
+    names: tuple[str, ...] = Field(
+        (), description="formats `parquet`, `jsonl`: names of class numbers, where the file has none"
+    )
+    separator: Literal["auto", "tab", "space"] = Field(
+        "auto", description="format `conll`: what separates the columns; auto: TABs if each of the first lines has one"
+    )
+    scheme: Scheme = Field("IOB2", description="how spans are written in the file; BIO: as IOB2, also without types")
     encoding: str = Field("utf-8", description="encoding of the file")
-    comment: str | None = Field(None, description="format `conll`: lines that start so are left out (off by default)")
-    label_map: dict[str, str] = Field(default_factory=dict, description="other names of labels, such as PERSON: PER")
+    comment: str | None = Field(
+        None, description="format `conll`: lines that start so, and are no tokens, are left out (off by default)"
+    )
+    skip_lines: int = Field(0, ge=0, description="formats of text: first lines that are left out, such as a header")
+    broken: Literal["refuse", "leave_out"] = Field(
+        "refuse", description="sentences with an empty token, or not of the layout: an error, or left out and counted"
+    )
+    label_map: dict[str, str] = Field(
+        default_factory=dict, description='other names of labels, such as PERSON: PER; "*": all others'
+    )
     strict: bool = Field(False, description="refuse badly started spans instead of repairing them")
     out_of_domain: bool = Field(False, description="tested on another treebank or domain: marked, averaged apart")
     leave_out: str | None = Field(None, description="why this language is shown but left out of the averages")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
+from datetime import date
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -50,8 +51,10 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> Confi
         owner, _ = _owner(model, keys[:-1])
         return ConfigError("unknown key", where=place, hint=nearest(keys[-1], _keys(owner)))
     if first["type"] == "string_type" and first["loc"][-1:] == ("[key]",):
-        what = f"a key must be text, not {first['input']!r}"
-        return ConfigError(what, where=place, hint=f"Write it in quotes: '{first['input']}'.")
+        key = first["input"]
+        place = f"{where}{'.'.join(map(str, (*keys[:-1], key)))}"
+        hint = _yaml_hint(key) if isinstance(key, bool | date | None) else f"Write it in quotes: '{key}'."
+        return ConfigError(f"a key must be text, not {key!r}", where=place, hint=hint)
     if first["type"] == "missing":
         return ConfigError("this key is needed", where=place, hint=_allowed(model, keys) or PAGE)
     if first["type"] == "literal_error" and not _is_union(model, keys):
@@ -65,7 +68,38 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> Confi
         reason = first["msg"].removeprefix("Value error, ")
         value = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
         return ConfigError(f"{reason}{value}", where=place)
-    return ConfigError(_what(first, model, keys), where=place, hint=_allowed(model, keys) or PAGE)
+    hint = f"{_yaml_hint(_unquoted(first, model, keys))} {_allowed(model, keys) or PAGE}".strip()
+    return ConfigError(_what(first, model, keys), where=place, hint=hint)
+
+
+def _unquoted(detail: ErrorDetails, model: type[BaseModel], keys: tuple[int | str, ...]) -> Any:
+    """Return the value that YAML hardly read as it was meant, where text is needed; nothing where none is."""
+    _, field = _owner(model, keys)
+    found = detail["input"]
+    values = found if isinstance(found, list | tuple) else [found]
+    needs_text = detail["type"] == "string_type" or (field is not None and _takes_text(field.annotation))
+    return next((value for value in values if needs_text and not isinstance(value, str | dict | list)), "")
+
+
+def _takes_text(annotation: Any) -> bool:
+    return annotation is str or annotation is Split or any(map(_takes_text, get_args(annotation)))
+
+
+def _yaml_hint(value: Any) -> str:
+    """Return how YAML reads what is written without quotes; nothing for text."""
+    if isinstance(value, str):
+        return ""
+    if isinstance(value, bool):
+        first, *others = ("yes", "on", "y") if value else ("no", "off", "n")
+        read = f"YAML reads {', '.join((first, *others))} without quotes as {str(value).lower()}"
+        return f"{read}: write it in quotes, such as '{first}'."
+    if isinstance(value, int | float):
+        return "YAML reads it as a number (1:2 as 62, 2.10 as 2.1): write it in quotes, as it is meant."
+    if isinstance(value, date):
+        return f"YAML reads {value} without quotes as a date: write it in quotes, '{value}'."
+    if value is None:
+        return "YAML reads null, ~ and an empty value as nothing: write text in quotes, or leave out the key."
+    return "Write it in quotes."
 
 
 PAGE = "config/README.md says what it means."

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
-from tagdistill.data.readers.lines import Line, Sentence, numbered
+from tagdistill.data.readers.lines import Line, Sentence, decoded, plain_line
+from tagdistill.data.readers.notes import BROKEN, BYTE_ORDER_MARKS, NULS, SKIPPED_LINES, Notes
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tagdistill.errors import DataError
     from tagdistill.settings.language import Language, SplitName
 
 
@@ -26,11 +27,51 @@ class RawFile:
     settings: Language
     part: SplitName  # the split of the source that is read
     tagged: bool  # whether labels are read
-    notes: Counter[str]  # counts what was left out
+    notes: Notes  # what was left out, repaired or odd
+    member: str = ""  # of an archive, written after the file's name: /train
 
     def lines(self) -> Iterator[Line]:
-        """Yield the numbered lines, decoded as `encoding:` says. Raises DataError for a line that cannot be."""
-        return numbered(self.handle, self.where, self.settings.encoding, self.notes)
+        """Yield the numbered lines after `skip_lines:`, decoded as `encoding:` says.
+
+        Raises DataError for a line that cannot be decoded.
+        """
+        first = 1
+        for lines, odd in decoded(self.handle, self.where, self.settings.encoding):
+            pairs: Iterator[Line] = enumerate(lines, first)
+            yield from self._looked_at(pairs) if odd or first <= self.settings.skip_lines else pairs
+            first += len(lines)
+
+    def _looked_at(self, lines: Iterator[Line]) -> Iterator[Line]:
+        """Yield the lines that are not skipped, without what belongs to no text; note what is odd."""
+        for number, raw in lines:
+            line = plain_line(number, raw, self.where)
+            if number <= self.settings.skip_lines:
+                self.note(SKIPPED_LINES, number, line)
+                continue
+            if raw.startswith("\ufeff"):
+                self.note(BYTE_ORDER_MARKS, number)
+            if "\0" in line:
+                self.note(NULS, number)
+            yield number, line
+
+    def at(self, place: int | str) -> str:
+        """Return a line, or a place of other words such as `row 3`, for an error."""
+        return f"{self.where}:{place}" if isinstance(place, int) else f"{self.where}: {place}"
+
+    def note(self, kind: str, line: int | str, detail: str = "") -> None:
+        """Note something at a line, or at a place of other words."""
+        place = f":{line}" if isinstance(line, int) else f": {line}"
+        self.notes.add(kind, f"{self.member}{place}", detail)
+
+    def leave_out(self, error: DataError, line: int | str, *, advise: bool = True) -> None:
+        """Note that the sentence at a line is left out, as `broken: leave_out` asks; raise the error otherwise.
+
+        `advise`: whether its hint says so, since the line is hardly a sign that the file is read in a wrong way.
+        """
+        if self.settings.broken == "refuse":
+            advice = "`broken: leave_out` leaves such sentences out." if advise else None
+            raise error.at(error.where, hint=" ".join(filter(None, (error.hint, advice))) or None)
+        self.note(BROKEN, line, error.what)
 
 
 @dataclass(frozen=True)
@@ -41,10 +82,9 @@ class Format:
     endings: tuple[str, ...] = ()  # of file names, by which a command recognises the format
     archives: tuple[str, ...] = ()  # endings of archives that hold one member per split
     labelled: bool = True  # false: the format holds tokens alone
-    separated: bool = False  # whether it reads `separator:`
+    text: bool = True  # whether its files are text
     tasks: tuple[str, ...] = ()  # those that its labels are for; none: any
     hint: str = ""  # what to do where the task is another
-    scheme: Literal["IOB1", "IOB2", "BIOES"] | None = None  # of its spans; None: as `scheme:` says
 
 
 def load_format(name: str) -> Format:

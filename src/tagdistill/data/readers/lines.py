@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from tagdistill.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from tagdistill.settings.language import Scheme
 
 Line = tuple[int, str]  # number from 1, text without the line end
 CHUNK = 1 << 16  # bytes
@@ -27,6 +28,7 @@ class Sentence(NamedTuple):
     source_id: str = ""
     multiword: tuple[tuple[int, int, str], ...] = ()  # start, end (exclusive), surface
     number: int = 0  # from 1, in the file
+    scheme: Scheme | None = None  # of its tags; None: as `scheme:` says
 
     @property
     def line(self) -> int:
@@ -50,36 +52,45 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise DataError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
 
 
-def numbered(handle: BinaryIO, name: str, encoding: str, notes: Counter[str]) -> Iterator[Line]:
-    """Yield the decoded lines. Only LF (or CR LF) ends a line: U+2028 and the like may stand inside a token."""
-    for number, line in enumerate(_decoded(handle, name, encoding), 1):
-        if number == 1 and line.startswith("\ufeff"):
-            notes["byte order mark"] += 1
-            line = line[1:]
-        line = line.rstrip("\r")
-        if number == 1 and "\r" in line:  # a whole file would pass for one line
-            hint = "Lines end with LF or CR LF: convert it, such as with `tr '\\r' '\\n'`."
-            raise DataError("lines end with CR alone", where=f"{name}:1", hint=hint)
-        yield number, line
+def decoded(handle: BinaryIO, name: str, encoding: str) -> Iterator[tuple[list[str], bool]]:
+    """Yield parts of a file as lines, and whether one of them may hold what `plain_line` has to look at.
 
-
-def _decoded(handle: BinaryIO, name: str, encoding: str) -> Iterator[str]:
+    Only LF (or CR LF) ends a line: U+2028 and the like may stand inside a token.
+    """
     try:
         "a".encode(encoding)  # refuses codecs that are not for text, too
         decoder = codecs.getincrementaldecoder(encoding)()
     except (LookupError, ValueError) as error:
         raise ConfigError(f"no text encoding {encoding!r}", where="encoding", hint="Such as utf-8, latin-1.") from error
-    rest, more = "", True
+    begun: list[str] = []  # parts of a line that has not ended
+    more = True
     while more:
         data = handle.read(CHUNK)
         more = bool(data)
         try:
-            *lines, rest = (rest + decoder.decode(data, final=not more)).split("\n")
+            begun.append(decoder.decode(data, final=not more))
         except UnicodeError as error:
             raise _undecodable(handle, name, encoding, error) from error
-        yield from lines
-    if rest:
-        yield rest
+        if more and "\n" not in begun[-1]:
+            continue
+        text = "".join(begun)
+        *lines, rest = text.split("\n")
+        if not more and rest:
+            lines.append(rest)
+        begun = [rest]
+        yield lines, "\r" in text or "\ufeff" in text or "\0" in text
+
+
+def plain_line(number: int, line: str, name: str) -> str:
+    """Return a line without the CR at its end and without byte order marks, which joined files hold, at its start.
+
+    Raises DataError for a whole file that would pass for one line.
+    """
+    text = line.rstrip("\r")
+    if number == 1 and "\r" in text:
+        hint = "Lines end with LF or CR LF: convert it, such as with `tr '\\r' '\\n'`."
+        raise DataError("lines end with CR alone", where=f"{name}:1", hint=hint)
+    return text.lstrip("\ufeff")
 
 
 def _undecodable(handle: BinaryIO, name: str, encoding: str, error: UnicodeError) -> DataError:
@@ -110,3 +121,9 @@ def blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
             block = []
     if block:
         yield block
+
+
+def comment_hint(line: str) -> str:
+    """Return what to do where a line, or a token, begins as comments do; nothing for any other."""
+    sign = next((sign for sign in ("#", "%", "//") if line.startswith(sign)), "")
+    return f"If lines that begin with {sign} are comments, `comment: '{sign}'` leaves them out." if sign else ""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.data.readers.format import load_format
-from tagdistill.data.readers.lines import opened
 from tagdistill.errors import ConfigError, DataError, TagdistillError, nearest
 from tagdistill.settings.language import Language
 from tagdistill.settings.names import FORMATS, names_in
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-KEYS = "format|scheme|separator|columns|comment|label_map|encoding"
+KEYS = "format|scheme|separator|columns|comment|skip_lines|broken|label_map|names|encoding"
 OPTION = re.compile(rf"`({KEYS}):(?: ([^`]+))?`")
 PLACE = re.compile(rf"(?:options: )?({KEYS})(?:\.\w+)?\Z")
 KEY_OR_SPLIT = re.compile(r"`(\w+:|unlabelled`)")
@@ -31,28 +29,32 @@ class Reading:
     """The reading options of a command as they were given; None is the default of a config."""
 
     kind: str = "auto"  # by the file's ending
-    separator: str = "auto"  # TABs if the first line has one
+    separator: str | None = None
     columns: str | None = None  # token=1,tag=3
     comment: str | None = None
     label_map: str | None = None  # PERSON=PER,PLACE=LOC
     scheme: str | None = None
     encoding: str | None = None
+    skip_lines: int | None = None
+    broken: str | None = None
+    names: str | None = None  # O,B-PER,I-PER
 
-    def settings(self, kind: str, file: Path | None) -> dict[str, Any]:
+    def settings(self, kind: str) -> dict[str, Any]:
         """Return the keys of a language in a config that mean the same.
 
-        The first line of `file` (None: it has no columns) decides which separator `auto` is. Raises ConfigError for an
-        option that is not made of NAME=VALUE.
+        Raises ConfigError for an option that is not made of NAME=VALUE.
         """
-        separator = self.separator if self.separator != "auto" else _separator(file, self.comment) if file else None
         columns, label_map = _pairs("--columns", self.columns), _pairs("--label-map", self.label_map)
         keys = {
             "format": kind,
-            "separator": separator,
+            "separator": self.separator,
             "columns": {name: int(x) if NUMBER.match(x) else x for name, x in columns.items()} or None,
             "scheme": self.scheme,
             "encoding": self.encoding,
             "comment": self.comment,
+            "skip_lines": self.skip_lines,
+            "broken": self.broken,
+            "names": [name.strip() for name in self.names.split(",")] if self.names else None,
             "label_map": label_map or None,
         }
         return {key: value for key, value in keys.items() if value is not None}
@@ -63,7 +65,7 @@ class Reading:
         Raises DataError where the ending does not tell the format, ConfigError for an option that cannot be used.
         """
         kind = format_by_ending(file) if self.kind == "auto" else self.kind
-        return validate(Language, self.settings(kind, file if is_separated(kind) else None), "options")
+        return validate(Language, self.settings(kind), "options")
 
 
 AUTO = Reading()
@@ -104,26 +106,13 @@ def _option(match: re.Match[str]) -> str:
 
 
 def format_by_ending(file: Path) -> str:
-    """Return the format that a file's ending stands for. Raises DataError where it stands for none."""
+    """Return the format that a file's ending stands for, before .gz. Raises DataError where it stands for none."""
     known = {ending: name for name in names_in(FORMATS) for ending in load_format(name).endings}
-    if (ending := file.suffix.lower()) not in known:
-        hint = f"Say it with --format. {nearest(file.suffix, known)}"
-        raise DataError(f"the ending {file.suffix!r} does not tell the format", where=str(file), hint=hint)
+    plain = file.with_suffix("") if file.suffix.lower() == ".gz" else file
+    if (ending := plain.suffix.lower()) not in known:
+        hint = f"Say it with --format. {nearest(plain.suffix, known)}"
+        raise DataError(f"the ending {plain.suffix!r} does not tell the format", where=str(file), hint=hint)
     return known[ending]
-
-
-def is_separated(kind: str) -> bool:
-    """Return whether a format reads `separator:`; an unknown name, which is refused later, does not."""
-    return kind in names_in(FORMATS) and load_format(kind).separated
-
-
-def _separator(file: Path, comment: str | None) -> str:
-    """Return what separates columns: TABs if the first line with a token has one."""
-    skipped = (b"-DOCSTART-", *([comment.encode()] if comment else []))
-    with opened(file) as handle:
-        lines = (line.removeprefix(codecs.BOM_UTF8) for line in handle)
-        first = next((line for line in lines if line.strip() and not line.startswith(skipped)), b"")
-    return "tab" if b"\t" in first.strip() else "space"
 
 
 def _pairs(option: str, text: str | None) -> dict[str, str]:

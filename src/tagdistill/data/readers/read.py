@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
-from tagdistill.data.readers.format import RawFile, load_format
+from tagdistill.data.readers.first_bytes import refuse_other_content, unpacked
+from tagdistill.data.readers.format import Format, RawFile, load_format
 from tagdistill.data.readers.lines import Sentence, opened
+from tagdistill.data.readers.notes import BROKEN, Notes
 from tagdistill.data.sources.source import load_source
 from tagdistill.errors import DataError
 
@@ -34,15 +36,15 @@ def read(
     where: str | None = None,
     tagged: bool | None = None,
     limit: int | None = None,
-    notes: Counter[str] | None = None,
+    notes: Notes | None = None,
 ) -> Iterator[Sentence]:
-    """Yield the sentences of the split `name`, after `take` and `limit`.
+    """Yield the sentences of the split `name`, after `take` and `limit`. Files compressed as .gz are unpacked.
 
     `tagged` says whether labels are read (default: in every split but `unlabelled`); `where` is the name of the file
-    in errors; `notes` counts what was left out. Raises DataError (file and line) for anything the format does not
-    allow, and where no sentence is left.
+    in errors; `notes` takes what was left out or odd in the sentences of the split. Raises DataError (file and line)
+    for anything the format does not allow, and where no sentence is left.
     """
-    notes = Counter() if notes is None else notes
+    notes = Notes() if notes is None else notes
     kind, where = format_of(settings, split), where or str(path)
     tagged = name != "unlabelled" if tagged is None else tagged
     form = load_format(kind)
@@ -53,26 +55,51 @@ def read(
             hint="Plain text can only be the `unlabelled` split.",
         )
     found = 0
-    with opened(path) as handle:
+    with _content(path, form, kind, where, settings.encoding) as handle:
         sentences = form.read(RawFile(handle, path, where, settings, settings.part(name), tagged, notes))
-        for found, sentence in selected(sentences, split, limit):
+        for found, sentence in selected(sentences, split, limit, notes):
             yield sentence._replace(number=found)
     if not found:
-        raise _nothing(split, where)
+        raise _nothing(split, where, notes)
+
+
+@contextmanager
+def _content(path: Path, form: Format, kind: str, where: str, encoding: str) -> Iterator[BinaryIO]:
+    """Open a file that is to be read in a format. Archives of splits are opened by their format."""
+    with opened(path) as raw:
+        if path.name.endswith(form.archives):
+            yield raw
+            return
+        with unpacked(raw, where) as handle:
+            if form.text:
+                refuse_other_content(handle, where, encoding, kind)
+            yield handle
 
 
 Item = TypeVar("Item")
 
 
-def selected(sentences: Iterator[Item], split: Split | None, limit: int | None) -> Iterator[tuple[int, Item]]:
-    """Cut `take` and the smaller limit out; each sentence comes with its number in the file, from 1."""
+def selected(
+    sentences: Iterator[Item], split: Split | None, limit: int | None, notes: Notes | None = None
+) -> Iterator[tuple[int, Item]]:
+    """Cut `take` and the smaller limit out; each sentence comes with its number in the file, from 1.
+
+    Notes about sentences before the cut are forgotten.
+    """
     start, _, stop = (split.take if split and split.take else ":").partition(":")
     caps = [cap for cap in (limit, split.limit if split else None) if cap is not None]
-    cut = islice(enumerate(sentences, 1), int(start or 0), int(stop) if stop else None)
+    numbered = enumerate(sentences, 1)
+    before = sum(1 for _ in islice(numbered, int(start or 0)))
+    if before and notes is not None:
+        notes.clear()
+    cut = islice(numbered, max(0, int(stop) - int(start or 0)) if stop else None)
     return islice(cut, min(caps) if caps else None)
 
 
-def _nothing(split: Split | None, where: str) -> DataError:
+def _nothing(split: Split | None, where: str, notes: Notes) -> DataError:
+    if broken := notes.count(BROKEN):
+        what = f"no sentence is left: {broken:,} are broken (`broken: leave_out`)"
+        return DataError(what, where=where, hint="Check `format:`, `columns:` and `separator:`.")
     if split and split.take:
         return DataError(f"`take: {split.take}` leaves no sentence", where=where, hint="Sentences count from 0.")
     return DataError("no sentence in this file", where=where, hint="It is empty, or of another format.")

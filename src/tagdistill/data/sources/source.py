@@ -13,9 +13,8 @@ from tagdistill.settings.names import SOURCES, names_in
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tagdistill.data.schemes import Scheme
     from tagdistill.data.sources.remote import Downloads
-    from tagdistill.settings.language import Language
+    from tagdistill.settings.language import Language, Scheme
 
 ROOT_HINT = "Relative paths start at `root:`; set it there or with --config root=FOLDER."
 Pairs = tuple[list[str], list[str]]  # tokens and labels of a sentence; no labels in unlabelled text

@@ -12,13 +12,13 @@ from tagdistill.data.readers.lines import Sentence, blocks
 from tagdistill.errors import DataError
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Iterator
 
     from tagdistill.data.readers.lines import Line
 
 WIDTH = 10
 FORM, UPOS = 1, 3
+EMPTY_NODES = "empty nodes left out"
 
 
 def read(file: RawFile) -> Iterator[Sentence]:
@@ -28,7 +28,12 @@ def read(file: RawFile) -> Iterator[Sentence]:
     a FORM may hold spaces. `_` is a real token, or a part of a multiword token without a form of its own.
     """
     for block in blocks(file.lines()):
-        if (sentence := _sentence(block, file)).tokens:
+        try:
+            sentence = _sentence(block, file)
+        except DataError as error:
+            file.leave_out(error, block[0][0])
+            continue
+        if sentence.tokens:
             yield sentence
 
 
@@ -44,7 +49,9 @@ def _sentence(block: list[Line], file: RawFile) -> Sentence:
             continue
         where = f"{file.where}:{number}"
         fields = _fields(line, where)
-        first, last = _ids(fields[0], len(tokens), where, file.notes)
+        first, last = _ids(fields[0], len(tokens), where)
+        if last < 0:
+            file.note(EMPTY_NODES, number)
         if last > first:
             if ranges and first <= ranges[-1][1]:
                 raise DataError(f"range {fields[0]} overlaps the one before", where=where)
@@ -72,14 +79,13 @@ def _fields(line: str, where: str) -> list[str]:
     return fields
 
 
-def _ids(text: str, words: int, where: str, notes: Counter[str]) -> tuple[int, int]:
+def _ids(text: str, words: int, where: str) -> tuple[int, int]:
     """Return first and last word of the line's id; (0, -1) for an empty node. Words must count 1, 2, 3..."""
     try:
         value = parse_id_value(text)
     except (ParseException, ValueError):
         value = None
     if isinstance(value, tuple) and value[1] == ".":
-        notes["empty nodes"] += 1
         return 0, -1
     first, last = (value[0], value[2]) if isinstance(value, tuple) else (value or 0, value or 0)
     if first != words + 1:

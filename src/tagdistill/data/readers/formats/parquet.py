@@ -12,17 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagdistill.data.readers.format import Format, RawFile
-from tagdistill.data.readers.lines import Sentence
+from tagdistill.data.readers.rows import IDS, TAGS, TOKENS, asked_or_usual, sentence_of
 from tagdistill.errors import DataError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from tagdistill.data.readers.lines import Sentence
     from tagdistill.settings.language import Language
 
-TOKENS = ("tokens", "words", "form")
-TAGS = ("labels", "tags", "ner_tags", "upos", "pos_tags")
-IDS = ("id", "source_id", "sent_id")
 ROWS = 1024
 
 
@@ -36,7 +34,10 @@ class Layout(NamedTuple):
 
 
 def read(file: RawFile) -> Iterator[Sentence]:
-    """Yield the rows. Raises DataError where the columns are not there, or not of the types that are needed."""
+    """Yield the rows; empty ones are left out and noted.
+
+    Raises DataError where the columns are not there, or not of the types that are needed.
+    """
     number = 0
     try:
         table = pq.ParquetFile(file.handle)
@@ -44,7 +45,13 @@ def read(file: RawFile) -> Iterator[Sentence]:
         for batch in table.iter_batches(ROWS, columns=[c for c in layout[:3] if c]):
             for row in batch.to_pylist():
                 number += 1
-                yield _sentence(row, layout, f"{file.where}: sentence {number}", number)
+                try:
+                    sentence = _sentence(row, layout, file, number)
+                except DataError as error:
+                    file.leave_out(error, f"row {number}")
+                    continue
+                if sentence:
+                    yield sentence
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"not readable as Parquet: {str(error).splitlines()[0]}", where=file.where) from error
 
@@ -53,7 +60,9 @@ def _layout(schema: pa.Schema, file: RawFile) -> Layout:
     name, settings = file.where, file.settings
     tokens = _column(schema, settings.columns.get("token"), TOKENS, name)
     if not _is_text(schema, tokens):
-        raise DataError(f"column {tokens!r} is {schema.field(tokens).type}, not a list of strings", where=name)
+        what = f"column {tokens!r} is {schema.field(tokens).type}, not a list of strings"
+        hint = "Text that is not split into words yet is `format: text`, one sentence per line."
+        raise DataError(what, where=name, hint=hint)
     tags: str | None = None
     names: tuple[str, ...] = ()
     if file.tagged:
@@ -68,11 +77,11 @@ def _column(schema: pa.Schema, asked: int | str | None, usual: tuple[str, ...], 
     known = list(schema.names)
     if twice := sorted({column for column in known if known.count(column) > 1}):
         raise DataError(f"two columns are named {twice[0]!r}", where=name)
-    there = [asked] if isinstance(asked, str) else [column for column in usual if column in known]
+    there = asked_or_usual(asked, usual, known)
     key = "token" if usual is TOKENS else "tag"
     if not there or there[0] not in known:
         wanted = there[0] if there else usual[0]
-        hint = f"{nearest(wanted, known)} Say which: `columns: {{{key}: NAME}}`."
+        hint = f"{nearest(wanted, known)} Say which: `columns: {{{key}: NAME}}`.{_nested(schema)}"
         raise DataError(f"no column {wanted!r}", where=name, hint=hint)
     if len(there) > 1:
         hint = f"Say which: `columns: {{{key}: NAME}}`."
@@ -80,13 +89,26 @@ def _column(schema: pa.Schema, asked: int | str | None, usual: tuple[str, ...], 
     return there[0]
 
 
+def _nested(schema: pa.Schema) -> str:
+    """Return what to do where a column holds a list of structures, a token and its tag in each."""
+    found = [field.name for field in schema if _is_list(field.type) and pa.types.is_struct(field.type.value_type)]
+    return f" {found[0]!r} is a list of structures: write their fields as two columns of lists." if found else ""
+
+
 def _is_text(schema: pa.Schema, column: str) -> bool:
+    """Return whether a column holds lists of strings, also as dictionaries or views."""
     kind = schema.field(column).type
-    return _is_list(kind) and (pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
+    if not _is_list(kind):
+        return False
+    inner = kind.value_type
+    inner = inner.value_type if pa.types.is_dictionary(inner) else inner
+    return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner) or pa.types.is_string_view(inner))
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+    tests = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    views = (pa.types.is_list_view, pa.types.is_large_list_view)
+    return any(test(kind) for test in (*tests, *views))
 
 
 def _names(schema: pa.Schema, column: str, settings: Language, name: str) -> tuple[str, ...]:
@@ -116,17 +138,10 @@ def _own_names(metadata: Mapping[bytes, bytes] | None, column: str) -> tuple[str
     return tuple(names) if texts else ()
 
 
-def _sentence(row: dict[str, Any], layout: Layout, where: str, number: int) -> Sentence:
+def _sentence(row: dict[str, Any], layout: Layout, file: RawFile, number: int) -> Sentence | None:
     tokens, tags, source_id = (row[column] if column else None for column in layout[:3])
-    if not tokens or not all(tokens):
-        raise DataError("no token, or an empty one", where=where)
-    if layout.tags and (not tags or any(tag is None or tag == "" for tag in tags) or len(tags) != len(tokens)):
-        raise DataError(f"{len(tags or [])} labels for {len(tokens)} tokens, or an empty one", where=where)
-    if layout.names and tags:
-        if wrong := [tag for tag in tags if not 0 <= tag < len(layout.names)]:
-            raise DataError(f"class {wrong[0]}, but {len(layout.names)} are named", where=where)
-        tags = [layout.names[tag] for tag in tags]
-    return Sentence(tokens, tags, [], source_id or "", number=number)
+    place = f"row {number}"
+    return sentence_of(tokens, (tags or []) if layout.tags else None, layout.names, file, place, source_id or "")
 
 
-FORMAT = Format(read, endings=(".parquet",))
+FORMAT = Format(read, endings=(".parquet",), text=False)

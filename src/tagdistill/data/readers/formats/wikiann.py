@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tagdistill.data.archives import tar_member
 from tagdistill.data.readers.format import Format, RawFile
-from tagdistill.data.readers.formats.conll import check_token
+from tagdistill.data.readers.formats.conll import check_cell
 from tagdistill.data.readers.formats.conll import read as read_columns
 from tagdistill.errors import DataError
 
@@ -29,7 +29,12 @@ def read(file: RawFile) -> Iterator[Sentence]:
     """Yield the sentences of an original WikiAnn file, where `fa::` is the token `:`."""
     with _member(replace(file, settings=file.settings.model_copy(update=LAYOUT))) as text:
         for sentence in read_columns(text):
-            tokens = [_after_prefix(token, sentence.where(text.where, i)) for i, token in enumerate(sentence.tokens)]
+            try:
+                places = [sentence.where(text.where, i) for i in range(len(sentence.tokens))]
+                tokens = [_after_prefix(*pair) for pair in zip(sentence.tokens, places, strict=True)]
+            except DataError as error:
+                text.leave_out(error, sentence.line)
+                continue
             yield sentence._replace(tokens=tokens)
 
 
@@ -41,7 +46,7 @@ def _member(file: RawFile) -> Iterator[RawFile]:
         return
     name = MEMBERS.get(file.part, file.part)
     with tar_member(file.handle, name, file.where) as handle:
-        yield replace(file, handle=handle, where=f"{file.where}/{name}")
+        yield replace(file, handle=handle, where=f"{file.where}/{name}", member=f"/{name}")
 
 
 def _after_prefix(text: str, where: str) -> str:
@@ -52,7 +57,7 @@ def _after_prefix(text: str, where: str) -> str:
             where=where,
             hint="WikiAnn without prefixes (as in XTREME) is `format: conll` with `separator: tab`.",
         )
-    check_token(token, where)
+    check_cell("token", token, where)
     return token
 
 

@@ -1,0 +1,129 @@
+"""The layouts of a JSON record: tokens and tags, or a text with spans, as annotation tools export them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from tagdistill.data.readers.offsets import Target, Word
+from tagdistill.data.readers.rows import IDS, TAGS, TOKENS, asked_or_usual
+from tagdistill.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+TEXTS = ("text", "data", "sentence")
+SPANS = ("label", "labels", "entities", "spans", "annotations")
+STARTS, ENDS = ("start", "start_offset", "begin", "from"), ("end", "end_offset", "to")
+KINDS = ("label", "labels", "type", "entity", "tag", "category")
+REJECTED = ("reject", "ignore")  # answers in Prodigy
+
+
+class Record(NamedTuple):
+    """One record: `text` with its `targets`, or where it has none `tokens` and `tags`, as they stand."""
+
+    source_id: str
+    accepted: bool
+    text: str | None = None
+    words: list[Word] | None = None  # where the record says what the words of its text are
+    targets: list[Target] = []  # noqa: RUF012 (never changed)
+    tokens: Any = None
+    tags: Any = None
+
+
+def record_of(
+    value: Any, columns: Mapping[Literal["token", "tag"], int | str], where: str, line: int | str, *, tagged: bool
+) -> Record:
+    """Return what a JSON value says. Raises DataError for a layout that is not known."""
+    if isinstance(value, list) and len(value) == 2 and isinstance(value[1], dict):  # spaCy: [text, {entities: ...}]
+        value = {"text": value[0], **value[1]}
+    if not isinstance(value, dict):
+        raise DataError(f"a JSON {_kind(value)} where an object is needed", where=where)
+    source_id = next((str(value[key]) for key in IDS if isinstance(value.get(key), str | int)), "")
+    accepted = value.get("answer") not in REJECTED
+    tokens = next(iter(asked_or_usual(columns.get("token"), TOKENS, list(value))), None)
+    if tokens in value and not _are_pieces(value[tokens]) and not isinstance(value[tokens], str):
+        tags = _tags(value, columns, where) if tagged else None
+        return Record(source_id, accepted, tokens=value[tokens], tags=tags)
+    text, spans = _text_and_spans(value, columns, where, tagged=tagged)
+    words = _words(value[tokens], text, where) if tokens in value and not isinstance(value[tokens], str) else None
+    targets = [target for span in spans for target in _targets(span, line, where)]
+    return Record(source_id, accepted, text, words, targets)
+
+
+def _tags(value: Mapping[str, Any], columns: Mapping[Literal["token", "tag"], int | str], where: str) -> Any:
+    found = asked_or_usual(columns.get("tag"), TAGS, list(value))
+    if len(found) != 1 or found[0] not in value:
+        what = f"several keys of tags: {', '.join(found)}" if len(found) > 1 else f"no key {(found or ['tags'])[0]!r}"
+        hint = f"{nearest((found or ['tags'])[0], value)} Say which: `columns: {{tag: NAME}}`."
+        raise DataError(what, where=where, hint=hint)
+    return value[found[0]]
+
+
+def _text_and_spans(
+    value: Mapping[str, Any], columns: Mapping[Literal["token", "tag"], int | str], where: str, *, tagged: bool
+) -> tuple[str, list[Any]]:
+    data = value.get("data")
+    if isinstance(data, dict):  # Label Studio
+        value = {**data, "spans": _label_studio(value)}
+    key = next(iter(asked_or_usual(columns.get("token"), TEXTS, list(value))), TEXTS[0])
+    if not isinstance(text := value.get(key), str):
+        hint = f"{nearest(key, value)} Say which: `columns: {{token: NAME, tag: NAME}}`."
+        raise DataError(f"neither tokens nor a text: no key {key!r}", where=where, hint=hint)
+    if not tagged:
+        return text, []
+    there = [name for name in asked_or_usual(columns.get("tag"), SPANS, list(value)) if name in value]
+    lists = [name for name in there if isinstance(value[name], list)]
+    if not lists:
+        wanted = str(columns["tag"]) if isinstance(columns.get("tag"), str) else "entities"
+        hint = f"{nearest(wanted, value)} Say which: `columns: {{tag: NAME}}`."
+        raise DataError(f"no list of spans {wanted!r}", where=where, hint=hint)
+    return text, value[lists[0]]
+
+
+def _label_studio(value: Mapping[str, Any]) -> list[Any]:
+    """Return the spans of the first annotation that was not cancelled."""
+    done = value.get("annotations") or value.get("completions") or []
+    found = [x for x in done if isinstance(x, dict) and not x.get("was_cancelled")] if isinstance(done, list) else []
+    results = found[0].get("result") if found else []
+    items = results if isinstance(results, list) else []
+    values = [item["value"] for item in items if isinstance(item, dict) and isinstance(item.get("value"), dict)]
+    return [span for span in values if "start" in span]
+
+
+def _targets(span: Any, line: int | str, where: str) -> Iterator[Target]:
+    """Yield the spans that an item of a list stands for: [start, end, type], or an object of those names."""
+    text = None
+    if isinstance(span, list) and len(span) == 3:
+        start, end, kinds = span
+    elif isinstance(span, dict):
+        start, end, kinds = (next((span[k] for k in keys if k in span), None) for keys in (STARTS, ENDS, KINDS))
+        text = span.get("text") if isinstance(span.get("text"), str) else None
+    else:
+        raise DataError("a span that is neither [start, end, type] nor an object", where=where)
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    offsets = all(isinstance(x, int) and not isinstance(x, bool) for x in (start, end))
+    if not offsets or not kinds or not all(isinstance(kind, str) and kind for kind in kinds):
+        hint = "It needs a start and an end (whole numbers) and a label (text)."
+        raise DataError(f"a span with start {start!r}, end {end!r}, label {kinds!r}", where=where, hint=hint)
+    yield from (Target(kind, start, end, text, line) for kind in kinds)
+
+
+def _are_pieces(tokens: Any) -> bool:
+    return isinstance(tokens, list) and bool(tokens) and all(isinstance(token, dict) for token in tokens)
+
+
+def _words(tokens: Any, text: str, where: str) -> list[Word]:
+    """Return the words of a text that the record gives itself (Prodigy), without those that are white space."""
+    try:
+        found = [Word(token["text"], token["start"], token["end"]) for token in tokens]
+        whole = all(text[word.start : word.end] == word.text for word in found)
+    except (KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise DataError("tokens whose offsets do not give their text", where=where)
+    return [word for word in found if word.text.strip()]
+
+
+def _kind(value: Any) -> str:
+    names = {list: "array", str: "text", bool: "truth value", type(None): "null"}
+    return names.get(type(value), "number")

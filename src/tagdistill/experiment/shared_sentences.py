@@ -1,0 +1,60 @@
+"""Sentences that two labelled splits share: a score on what was trained or chosen on means little."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from tagdistill.formatting import count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+MIN_SHARE = 0.1  # of the sentences of the smaller split: fewer are a note, and none is told of two languages
+
+
+class Part(NamedTuple):
+    """The sentences of one split."""
+
+    name: str  # en.train
+    language: str
+    split: str
+    file: str
+    hashes: list[int]  # of the tokens of each sentence
+    places: list[str]  # where each sentence begins
+
+
+def shared(parts: Sequence[Part]) -> Iterator[str]:
+    """Yield a line for each two splits that share sentences, whatever their files are called."""
+    pairs: Counter[tuple[int, int]] = Counter()
+    holders: dict[int, list[int]] = {}
+    for place, part in enumerate(parts):
+        for sentence in dict.fromkeys(part.hashes):
+            holding = holders.setdefault(sentence, [])
+            pairs.update((first, place) for first in holding)
+            holding.append(place)
+    for (first, second), number in sorted(pairs.items()):
+        if line := _line(parts[first], parts[second], number):
+            yield line
+
+
+def _line(one: Part, two: Part, number: int) -> str:
+    """Return what to tell of the distinct sentences that two splits share; nothing of a few in two languages."""
+    if one.split == two.split:  # of two languages: nobody is scored on what was trained on
+        return ""
+    sizes = len(set(one.hashes)), len(set(two.hashes))
+    share = number / min(sizes)
+    if one.language != two.language and share < MIN_SHARE:
+        return ""
+    common = set(one.hashes) & set(two.hashes)
+    places = " = ".join(_first(part, common) for part in (one, two))
+    if number == sizes[0] == sizes[1]:
+        what = f"are the same {count(number, 'distinct sentence')}"
+    else:
+        what = f"share {count(number, 'distinct sentence')}, of {sizes[0]:,} and {sizes[1]:,}"
+    level = "warning" if share >= MIN_SHARE else "note"
+    return f"{level}: {one.name} and {two.name} {what} (first: {places})"
+
+
+def _first(part: Part, common: set[int]) -> str:
+    return next(place for place, sentence in zip(part.places, part.hashes, strict=True) if sentence in common)
