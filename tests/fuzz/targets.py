@@ -24,14 +24,14 @@ from tagdistill.data.archives import extract, tar_member
 from tagdistill.data.corpus import read_corpus
 from tagdistill.data.labels import spans
 from tagdistill.data.prepare import prepare
-from tagdistill.data.schemes import BadTag, Scheme, to_bioes
+from tagdistill.data.schemes import BadTag, to_bioes
 from tagdistill.distill.score_table import read_scores
 from tagdistill.distill.target_table import read_targets
 from tagdistill.encoders.store import read_metadata
 from tagdistill.errors import TagdistillError
 from tagdistill.evaluation.metrics_file import read_record
 from tagdistill.experiment.config import read_experiment
-from tagdistill.settings.language import SPLITS, Language
+from tagdistill.settings.language import SPLITS, Language, Scheme
 from tagdistill.settings.names import FORMATS, names_in
 from tagdistill.settings.validation import validate
 

@@ -106,6 +106,22 @@ def test_a_few_shared_sentences_are_a_note_and_none_of_two_languages(check, tmp_
     assert "fr.test and it.train" not in said and "fr.train and it.train" not in said
 
 
+def test_a_type_that_no_train_file_has_is_a_warning(check):
+    says = "warning: `labels:` lists LOC, MISC, of which no train file has a span"
+    assert says in check(labels=["PER", "LOC", "ORG", "MISC"]).splitlines()
+    assert "no train file" not in check(labels=["PER", "ORG"])
+
+
+def test_words_and_labels_cannot_move_the_cursor(check, tmp_path: Path):
+    (tmp_path / "fr.conll").write_text("1\t\x1b[2JAna\tX\tB-PERSON\n2\t\x9b1A\tX\tO\n" * 20, encoding="utf-8")
+    (tmp_path / "fr-test.conll").write_text("# \x1b]0;x\x07 \u202e\n1\tAna\tX\tI-PER\n", encoding="utf-8")
+    said = check(comment="#", labels=["PER"])
+    assert r"(fr-test.conll:1: # \x1b]0;x\x07 \u202e)" in said
+    (tmp_path / "fr.conll").write_text("1\tAna\tX\tB-\x1b[31mX\n", encoding="utf-8")
+    said += check(status=1) + check(status=1, columns={"token": 1, "tag": 2}, label_map={"X": "\x07"})
+    assert not [c for c in said if c != "\n" and not c.isprintable()]
+
+
 def test_two_members_of_an_archive_are_two_files(check, tmp_path: Path):
     with tarfile.open(tmp_path / "fr.tar.gz", "w:gz") as archive:
         for name in ("train", "test"):

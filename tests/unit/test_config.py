@@ -232,6 +232,36 @@ def test_a_language_whose_key_yaml_reads_as_a_number_is_told_to_be_quoted():
     assert refusal(values) == "study.yaml: zero_shot.1: a key must be text, not 1\n  Write it in quotes: '1'."
 
 
+@pytest.mark.parametrize(
+    ("key", "text", "says"),
+    [
+        ("languages.fr.code", "no", "text is needed, not False\n  YAML reads no, off, n without quotes as false"),
+        ("languages.fr.subset", "on", "text is needed, not True\n  YAML reads yes, on, y without quotes as true"),
+        ("languages.fr.release", "2.10", "text is needed, not 2.1\n  YAML reads it as a number"),
+        ("languages.fr.train", "2024-01-02", "  YAML reads 2024-01-02 without quotes as a date: write it in quotes"),
+        ("languages.fr.train.take", "1:50", "text is needed, not 110\n  YAML reads it as a number (1:2 as 62"),
+        ("labels", "[PER, NO]", "cannot be ['PER', False]\n  YAML reads no, off, n without quotes as false"),
+        ("labels", "[1, PER]", "  YAML reads it as a number"),
+        ("labels", "[PER, null]", "  YAML reads null, ~ and an empty value as nothing"),
+        ("name", "2024-05-01", "  YAML reads 2024-05-01 without quotes as a date"),
+        ("languages", "{on: {train: x}}", "languages.True: a key must be text, not True\n  YAML reads yes, on, y"),
+        ("languages.fr.label_map", "{NO: O}", "label_map.False: a key must be text, not False\n  YAML reads no, off"),
+    ],
+)
+def test_what_yaml_reads_without_quotes_is_said_for_keys_and_values(key: str, text: str, says: str):
+    values = changed("languages.fr.train", {"path": "x"}) if key.endswith("take") else changed("name", "study")
+    *parents, last = key.split(".")
+    owner = values
+    for parent in parents:
+        owner = owner[parent]
+    owner[last] = yaml.safe_load(text)
+    assert says in refusal(values)
+
+
+def test_other_values_are_no_matter_of_quotes():
+    assert "YAML" not in refusal(changed("seeds", ["x"])) + refusal(changed("languages.fr.strict", "maybe"))
+
+
 @pytest.mark.parametrize("key", ["name", "task", "labels", "languages", "teacher", "student"])
 def test_a_needed_key_that_is_missing_is_named(key: str):
     assert refusal(changed(key, ...)).startswith(f"study.yaml: {key}: this key is needed")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -15,6 +16,7 @@ from tagdistill.artifacts.files import check_belongs, sha256_file
 from tagdistill.artifacts.parquet import ROW_GROUP, read_table, write_table
 from tagdistill.crf import LinearChain
 from tagdistill.data.corpus import read_corpus, write_corpus
+from tagdistill.distill import score_table
 from tagdistill.distill.dataset import CorpusFiles, Source, read_source
 from tagdistill.distill.export_targets import export_targets, targets_of
 from tagdistill.distill.score_table import Scores, read_scores, write_scores
@@ -89,6 +91,26 @@ def test_targets_come_back_as_they_were(lengths, tmp_path):
         ours, theirs = getattr(read, name), getattr(made, name)
         assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape), name
         np.testing.assert_array_equal(ours, theirs, err_msg=name)
+
+
+def test_lists_are_large_where_offsets_of_32_bits_are_too_few(tmp_path, monkeypatch):
+    scores = scores_of([3, 1, 7, 2])
+    targets = targets_of(scores, 4, {**scores.metadata, "k": 4, "kind": "targets"})
+    write_scores(tmp_path / "s", scores)
+    write_targets(tmp_path / "t", targets)
+    small = pq.read_schema(tmp_path / "s").field("emissions").type, pq.read_schema(tmp_path / "t").field("top_k").type
+    assert small == (pa.list_(pa.field("element", pa.float32())), pa.binary())
+    monkeypatch.setattr(score_table, "MAX_OFFSET", 13 * 3 - 1)  # as if 2**31 - 1 were one less than there are
+    write_scores(tmp_path / "large-s", scores)
+    write_targets(tmp_path / "large-t", targets)
+    schemas = pq.read_schema(tmp_path / "large-s"), pq.read_schema(tmp_path / "large-t")
+    assert pa.types.is_large_list(schemas[0].field("emissions").type)
+    assert pa.types.is_large_list(schemas[1].field("log_posterior").type)
+    assert pa.types.is_large_binary(schemas[1].field("top_k").type)
+    np.testing.assert_array_equal(read_scores(tmp_path / "large-s").emissions, scores.emissions)
+    read = read_targets(tmp_path / "large-t")
+    np.testing.assert_array_equal(read.log_posterior, targets.log_posterior)
+    np.testing.assert_array_equal(read.paths, targets.paths)
 
 
 def test_targets_are_those_of_each_sentence_alone(tmp_path):

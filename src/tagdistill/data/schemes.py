@@ -88,7 +88,7 @@ def scheme_hint(scheme: Scheme, tags: Collection[str], types: Collection[str], r
     `types` are those of the label list, and `renamed` what the label map renames.
     """
     others = [other for other in PREFIXES if other not in (scheme, "IO")]
-    bare = [x for x in tags if in_bioes(x, scheme, "TYPE") is None]
+    bare = [x for x in tags if in_bioes(x, scheme) is None]
     letters = {letter for prefixes in PREFIXES.values() for letter in prefixes}
     if letters.issuperset(bare) and len(types) > 1:
         names = ", ".join(f"{x}: {x}-TYPE" for x in sorted(bare))

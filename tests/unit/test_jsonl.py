@@ -1,0 +1,170 @@
+"""JSON lines: tokens and tags, and the exports of annotation tools, a text with spans by character offsets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tagdistill.data.labels import spans
+from tagdistill.data.prepare import Read, read_split
+from tagdistill.errors import DataError
+from tagdistill.settings.language import Language
+
+TEXT = "Ada Lovelace left Oslo."
+SPANS = [(0, 12, "PER"), (18, 22, "LOC")]
+TOKENS = ["Ada", "Lovelace", "left", "Oslo", "."]
+TAGS = ["B-PER", "I-PER", "O", "B-LOC", "O"]
+
+
+@pytest.fixture
+def reading(tmp_path: Path):
+    """Write values, each on a line, or a text, and read it as one split."""
+
+    def run(*values: Any, split: str = "train", labels=("PER", "LOC"), **keys: Any) -> Read:
+        lines = [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in values]
+        path = tmp_path / "x.jsonl"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        settings = Language.model_validate({"format": "jsonl", split: "x.jsonl", **keys})
+        return read_split(path, language="x", split=split, settings=settings, task="ner", labels=labels)
+
+    return run
+
+
+def found(read: Read) -> list[str]:
+    """Return the words and type of every span."""
+    pairs = zip(read.sentences, read.labels or [], strict=True)
+    return [f"{' '.join(x.tokens[a:b])}/{kind}" for x, row in pairs for kind, a, b in spans(row)]
+
+
+def objects(start: str, end: str, kind: str, **more: Any) -> list[dict[str, Any]]:
+    return [{start: a, end: b, kind: label, **more} for a, b, label in SPANS]
+
+
+PIECES = [{"text": t, "start": a, "end": a + len(t), "id": n} for n, (t, a) in enumerate(
+    [("Ada", 0), ("Lovelace", 4), ("left", 13), ("Oslo", 18), (".", 22)]
+)]  # fmt: skip
+LABEL_STUDIO = [
+    {"value": {"start": a, "end": b, "text": TEXT[a:b], "labels": [label]}, "type": "labels", "from_name": "label"}
+    for a, b, label in SPANS
+]
+LAYOUTS: dict[str, Any] = {
+    "tokens and tags": {"id": 7, "tokens": TOKENS, "tags": TAGS},
+    "ner_tags": {"words": TOKENS, "ner_tags": TAGS},
+    "doccano": {"id": 7, "text": TEXT, "label": [list(span) for span in SPANS]},
+    "doccano, later": {
+        "id": 7,
+        "text": TEXT,
+        "entities": objects("start_offset", "end_offset", "label"),
+        "Comments": [],
+    },
+    "doccano, earlier": {"data": TEXT, "label": [list(span) for span in SPANS]},
+    "prodigy": {"text": TEXT, "tokens": PIECES, "spans": objects("start", "end", "label"), "answer": "accept"},
+    "prodigy without tokens": {"text": TEXT, "spans": objects("start", "end", "label")},
+    "label studio": {"id": 7, "data": {"text": TEXT}, "annotations": [{"result": LABEL_STUDIO}]},
+    "label studio, small": {"id": 7, "text": TEXT, "label": [item["value"] for item in LABEL_STUDIO]},
+    "spacy": [TEXT, {"entities": [list(span) for span in SPANS]}],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("scheme", ["IOB2", "BIOES"])
+def test_every_layout_is_the_same_sentence(reading, layout: str, scheme: str):
+    value = LAYOUTS[layout]
+    if scheme == "BIOES" and layout in ("tokens and tags", "ner_tags"):
+        pytest.skip("tags are written in the scheme of the file")
+    read = reading(value, value, scheme=scheme)
+    assert [sentence.tokens for sentence in read.sentences] == [TOKENS, TOKENS]
+    assert found(read) == ["Ada Lovelace/PER", "Oslo/LOC"] * 2 and read.notes.kinds == {}
+    assert [sentence.line for sentence in read.sentences] == [1, 2]
+    assert read.sentences[0].source_id in ("7", "")
+    plain = reading(value, split="unlabelled")
+    assert [sentence.tokens for sentence in plain.sentences] == [TOKENS] and plain.labels is None
+
+
+def test_one_array_is_read_as_its_values(reading):
+    values = [LAYOUTS["label studio"], LAYOUTS["doccano"]]
+    for text in (json.dumps(values), json.dumps(values, indent=1)):
+        read = reading(text)
+        assert found(read) == ["Ada Lovelace/PER", "Oslo/LOC"] * 2
+        assert read.sentences[1].where("x") == "x: sentence 2"
+
+
+def test_each_line_of_a_text_is_a_sentence(reading):
+    text = "Ada left.\n\nEva and\nOslo "
+    targets = [[0, 3, "PER"], [11, 14, "PER"], [15, 23, "LOC"], [19, 24, "LOC"]]
+    read = reading({"text": text, "label": targets})
+    assert [sentence.tokens for sentence in read.sentences] == [["Ada", "left", "."], ["Eva", "and"], ["Oslo"]]
+    assert found(read) == ["Ada/PER", "Eva/PER", "Oslo/LOC"]
+    assert {kind: note.places for kind, note in read.notes.kinds.items()} == {
+        "targets lost, which run over the end of a line": [r":1: 'and\nOslo'"],
+        "targets read without the white space at their ends": [":1: 'Oslo '"],
+    }
+
+
+def test_spans_that_cannot_be_read_are_noted_with_their_place(reading):
+    targets = [
+        [0, 2, "PER"],
+        [1, 99, "PER"],
+        [-3, 3, "LOC"],
+        [0, 12, "PER"],
+        [4, 12, "LOC"],
+        [0, 12, "PER"],
+        [3, 4, "LOC"],
+    ]
+    read = reading({"text": TEXT, "label": [[18, 22, "LOC"]]}, {"text": TEXT, "label": targets})
+    assert found(read) == ["Oslo/LOC", "Ada Lovelace/PER"]
+    assert read.notes.counts() == {
+        "targets lost, whose offsets do not give their text": 3,
+        "targets lost, which begin or end inside a word": 1,
+        "targets lost, which overlap another": 1,
+        "repeated targets, read once": 1,
+    }
+    assert read.notes.kinds["targets lost, which begin or end inside a word"].places == [":2: 'Ad'"]
+
+
+def test_what_was_not_accepted_and_what_is_empty_is_left_out(reading):
+    accepted = LAYOUTS["prodigy"]
+    read = reading(
+        accepted, {**accepted, "answer": "reject"}, {**accepted, "answer": "ignore"}, {"text": " ", "label": []}
+    )
+    assert len(read.sentences) == 1
+    assert {kind: note.places for kind, note in read.notes.kinds.items()} == {
+        "records left out that their annotator did not accept": [":2", ":3"],
+        "empty rows left out": [":4"],
+    }
+
+
+def test_class_numbers_and_columns_have_names(reading):
+    value = {"toks": TOKENS, "y": [1, 2, 0, 3, 0]}
+    read = reading(value, columns={"token": "toks", "tag": "y"}, names=["O", "B-PER", "I-PER", "B-LOC"])
+    assert found(read) == ["Ada Lovelace/PER", "Oslo/LOC"]
+    with pytest.raises(DataError, match="class 3, but 3 are named"):
+        reading(value, columns={"token": "toks", "tag": "y"}, names=["O", "B-PER", "I-PER"])
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("{", ":1: not JSON: "),
+        ("[" * 100_000, ":1: not JSON that can be read"),
+        ("7", ":1: a JSON number where an object is needed"),
+        ({"tokens": ["a"]}, ":1: no key 'tags'"),
+        ({"tokens": ["a"], "tags": ["O"], "ner_tags": ["O"]}, ":1: several keys of tags: tags, ner_tags"),
+        ({"tokens": ["a", 1], "tags": ["O", "O"]}, ":1: no token, or an empty one"),
+        ({"tokens": ["a"], "tags": ["O", "O"]}, ":1: 2 labels for 1 tokens"),
+        ({"tokens": ["a"], "tags": [True]}, ":1: an empty label"),
+        ('{"tokens": ["\\ud800"], "tags": ["O"]}', ":1: half of a character"),
+        ({"txt": "a"}, ":1: neither tokens nor a text: no key 'text'\n  Did you mean 'txt'?"),
+        ({"text": "a"}, ":1: no list of spans 'entities'"),
+        ({"text": "a", "label": [[0, "1", "PER"]]}, ":1: a span with start 0, end '1'"),
+        ({"text": "a", "label": [[0, 1]]}, ":1: a span that is neither"),
+        ({"text": "ab", "tokens": [{"text": "b", "start": 0, "end": 1}], "spans": []}, ":1: tokens whose offsets"),
+    ],
+)
+def test_what_is_no_such_record_is_told_with_its_line(reading, tmp_path: Path, value: Any, says: str):
+    with pytest.raises(DataError) as caught:
+        reading(value)
+    assert str(caught.value).replace(str(tmp_path), "").startswith(f"/x.jsonl{says}")
