@@ -148,8 +148,54 @@ def test_temperature_anneal_and_unlabelled_text_reach_the_objectives_that_use_th
     taught = {f"student {name} 0" for name, row in OBJECTIVES.items() if row.needs}
     tempered = {f"student {name} 0" for name, row in OBJECTIVES.items() if row.tempered}
     assert different(plan(**every, distill__temperature=3.0), base) == tempered
-    assert different(plan(**every, distill__anneal={"to": 0.5}), base) == taught
+    annealed = taught - {"student pseudo_labels 0"}
+    assert different(plan(**every, distill__anneal={"to": 0.5}), base) == annealed
     assert different(plan(**every, distill__unlabelled_ratio=2.0), base) == taught
+
+
+HOT = {"name": "posterior-T2", "loss": "posterior", "temperature": 2.25, "unlabelled_ratio": 0}
+
+
+def test_an_objective_with_settings_of_its_own_changes_no_other():
+    more = plan(distill__objectives=["baseline", "posterior", HOT, {"loss": "top_k", "k": 1}])
+    assert different(more) == set()
+    assert [model.name for model in more.runs.students][4::2] == ["students/posterior-T2/seed-0", "students/top_k/seed-0"]
+    colder = plan(distill__objectives=["baseline", "posterior", HOT | {"temperature": 2}, {"loss": "top_k", "k": 1}])
+    assert different(colder, more) == {"student posterior-T2 0", "student posterior-T2 1"}
+    shared = {"distill__temperature": 5.0, "distill__unlabelled_ratio": 3.0}
+    named = plan(distill__objectives=["posterior", HOT]), plan(distill__objectives=["posterior", HOT], **shared)
+    assert different(*named) == {"student posterior 0", "student posterior 1"}
+
+
+def test_the_job_of_an_objective_holds_its_own_settings_alone():
+    objectives = [{"name": "flat", "loss": "top_k", "k": 1, "unlabelled_ratio": 2}, HOT, "baseline"]
+    of = plan(distill__objectives=objectives, distill__temperature=7.0)
+    told = read_job(StudentJob, of.specs.student("flat", 0))
+    assert (told.objective, told.distill.names, told.distill.resolve("flat").row.name) == ("flat", ("flat",), "top_k")
+    resolved = told.distill.resolve("flat")
+    assert (resolved.k, resolved.unlabelled_ratio, resolved.temperature) == (1, 2.0, 1.0)
+    hot = read_job(StudentJob, of.specs.student("posterior-T2", 0))
+    assert hot.unlabelled_languages == ()
+    assert hot.distill.resolve("posterior-T2").temperature == 2.25
+    assert "flat" not in everything(of.specs.student("posterior-T2", 0))
+    assert "unlabelled" not in of.student_inputs("posterior-T2") and "unlabelled" in of.student_inputs("flat")
+    assert of.modules.student("flat")[1] == "tagdistill.distill.losses.top_k"
+
+
+def test_own_settings_and_those_of_all_are_the_same_job_if_they_are_the_same():
+    alike = plan(distill__objectives=["baseline", {"name": "posterior", "temperature": 3}])
+    assert different(alike, plan(distill__temperature=3.0)) == set()
+
+
+def test_a_plain_objective_is_told_what_it_always_was():
+    told = json.loads(plan(distill__unlabelled_ratio=0.5).specs.student("posterior", 1))["distill"]
+    assert told == {
+        "objectives": ["posterior"],
+        "k": 10,
+        "temperature": 1.0,
+        "anneal": {"from": 1.0, "to": 0.0, "tau": None},
+        "unlabelled_ratio": 0.5,
+    }
 
 
 def test_a_ratio_of_nothing_leaves_the_unlabelled_text_out():

@@ -24,7 +24,7 @@ from tagdistill.distill.target_table import Targets, read_targets, write_targets
 from tagdistill.distill.teacher_chains import expected_counts
 from tagdistill.distill.teacher_files import with_teacher
 from tagdistill.errors import DataError, MismatchError
-from tagdistill.settings.objectives import OBJECTIVES
+from tagdistill.settings.distill import Distill
 
 LABELS = ["O", "B-X", "I-X"]
 SHAPES = {"one word": [1], "few": [3, 1, 7, 2], "long": [700, 1], "row groups": [1, 2, 3] * (ROW_GROUP // 2)}
@@ -198,8 +198,24 @@ def test_labels_and_corpus_are_compared(tmp_path):
     check_belongs(Path("t.parquet"), {"labels": ["a"]}, labels=["a"])
 
 
-def taught(files: CorpusFiles, objective: str) -> Source:
-    return with_teacher(read_source(files, LABELS), files, LABELS, OBJECTIVES[objective])
+def taught(files: CorpusFiles, objective: str, **own: int) -> Source:
+    resolved = Distill.model_validate({"objectives": [{"name": objective, **own}]}).resolve(objective)
+    return with_teacher(read_source(files, LABELS), files, LABELS, resolved)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_an_objective_reads_the_best_of_the_paths_as_if_the_targets_held_no_more(k, tmp_path):
+    record = {"language": "fr", "split": "train", "task": "ner", "labels": LABELS}
+    tokens, labels = [["a"], ["b", "c", "d"]], [["O"], ["O", "O", "O"]]
+    write_corpus(tmp_path / "c.parquet", ids=["train-1", "train-2"], tokens=tokens, labels=labels, metadata=record)
+    files = CorpusFiles("fr", tmp_path / "c.parquet", None, tmp_path / "targets.parquet", None)
+    scores = scores_of([1, 3], corpus_sha256=read_corpus(tmp_path / "c.parquet").sha256)
+    exported(scores, tmp_path)
+    few = taught(files, "top_wk", k=k)
+    alone = targets_of(scores, k, {**scores.metadata, "k": k})
+    np.testing.assert_array_equal(few.per_word["paths"].numpy(), alone.paths)
+    np.testing.assert_array_equal(few.per_sentence["path_log_prob"].numpy(), alone.path_log_prob)
+    assert taught(files, "top_wk").per_word["paths"].shape[1] > 3
 
 
 @pytest.mark.parametrize("objective", ["posterior", "structural"])

@@ -182,6 +182,22 @@ def test_softmax_students_are_compared_with_softmax(tmp_path):
     }
 
 
+def test_objectives_with_settings_of_their_own_stand_in_one_table_with_the_reference_of_their_loss(tmp_path):
+    names = ("plain", "posterior", "posterior-T2", "plain-again")
+    wrong = {f"students/{name}/seed-0": dict.fromkeys(TRAINED, 100 - n) for n, name in enumerate(names)}
+    wrong |= {f"teachers/{x}/crf/seed-0": {x: 60} for x in TRAINED}
+    results, _ = build(tmp_path, wrong)
+    losses = {"plain": "baseline", "posterior-T2": "posterior", "plain-again": "baseline"}
+    listed = [{"name": name, "loss": losses[name]} if name in losses else name for name in names]
+    experiment = settings(distill={"objectives": listed}, seeds=[0], zero_shot={})
+    analysis = Analysis(read_scores(results, experiment), draws=200)
+    assert [row.title for row in in_language(analysis).rows] == ["Teachers", *names]
+    assert {(c.system, c.reference) for c in analysis.comparisons} == {
+        (system, "plain") for system in ("teachers (crf)", "posterior", "posterior-T2", "plain-again")
+    }
+    assert {(gap.objective, gap.reference) for gap in analysis.gaps} == {("posterior", "plain"), ("posterior-T2", "plain")}
+
+
 def test_missing_pieces_are_listed_and_never_averaged_over(tmp_path):
     wrong = {model: dict(languages) for model, languages in WRONG.items()}
     del wrong["students/posterior/seed-1"], wrong["students/posterior/seed-0"]["fr"], wrong["teachers/nl/crf/seed-0"]

@@ -25,7 +25,6 @@ from tagdistill.encoders.store import writing
 from tagdistill.experiment.jobs import TeacherJob, write_job
 from tagdistill.settings.distill import Distill
 from tagdistill.settings.encoder import EncoderSettings, WordEncoder
-from tagdistill.settings.objectives import OBJECTIVES
 from tagdistill.settings.training import StudentSettings, TeacherSettings
 from tagdistill.training.checkpoints import COMPLETE
 from tagdistill.training.processes import Processes, torchrun
@@ -108,8 +107,8 @@ def teacher_run(folder: Path, train: CorpusFiles, dev: CorpusFiles | None = None
 def student_run(folder: Path, train: list[CorpusFiles], dev: list[CorpusFiles] | None = None, **rest) -> Run:
     """Return a run of a small student; `rest` as in `teacher_run`, and `distill` as a dict."""
     unlabelled, objective = rest.pop("unlabelled", ()), rest.pop("objective", "posterior")
-    distill = Distill.model_validate(rest.pop("distill", {}))
-    common, settings = _common(folder, {"decoder": OBJECTIVES[objective].decoder, **rest})
+    distill = Distill.model_validate({"objectives": [objective], **rest.pop("distill", {})})
+    common, settings = _common(folder, {"decoder": distill.resolve(objective).row.decoder, **rest})
     settings = StudentSettings.model_validate(settings)
     return Run.for_student(settings, train, dev or [], unlabelled, objective=objective, distill=distill, **common)
 

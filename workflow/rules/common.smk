@@ -1,5 +1,6 @@
 """The settings, checked before anything is planned, and what every rule file needs."""
 
+import re
 from pathlib import Path
 from shlex import quote
 
@@ -49,7 +50,7 @@ wildcard_constraints:
     split="train|dev|test|unlabelled",
     corpus="train|unlabelled",
     decoder="crf|softmax",
-    objective="[a-z_+]+",
+    objective="|".join(re.escape(name) for name in PLAN.runs.objectives),
     seed=r"\d+",
     features="[A-Za-z0-9_+-]+",
     raw=f"(?:{'|'.join(fetched_sources())})/.+",

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tagdistill.distill.dataset import CorpusFiles, Source
-    from tagdistill.settings.objectives import Objective
+    from tagdistill.settings.distill import ResolvedObjective
 
-    WithTeacher = Callable[[Source, CorpusFiles, Sequence[str], Objective], Source]
+    WithTeacher = Callable[[Source, CorpusFiles, Sequence[str], ResolvedObjective], Source]
 
 
 def load_with_teacher() -> WithTeacher:

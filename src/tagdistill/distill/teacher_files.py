@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tagdistill.distill.dataset import CorpusFiles, Source
-    from tagdistill.settings.objectives import Objective
+    from tagdistill.settings.distill import ResolvedObjective
 
 
-def with_teacher(source: Source, files: CorpusFiles, labels: Sequence[str], objective: Objective) -> Source:
+def with_teacher(source: Source, files: CorpusFiles, labels: Sequence[str], objective: ResolvedObjective) -> Source:
     """Return a corpus with the values of its teacher that an objective reads.
 
     Raises DataError if a file is missing, MismatchError if it is of another text, label list or kind of teacher, or if
     its files are of two teachers.
     """
     for kind, path in (("targets", files.targets), ("scores", files.scores)):
-        if kind not in objective.needs:
+        if kind not in objective.row.needs:
             continue
         if path is None:
             raise DataError(f"the objective needs the teacher's {kind} of {files.language!r}", where=str(files.corpus))
@@ -47,28 +47,28 @@ def with_teacher(source: Source, files: CorpusFiles, labels: Sequence[str], obje
 Values = tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]  # metadata, values of words, of sentences
 
 
-def _read_targets(path: Path, objective: Objective) -> Values:
+def _read_targets(path: Path, objective: ResolvedObjective) -> Values:
     targets = read_targets(path)
     per_word: dict[str, Tensor] = {}
     per_sentence: dict[str, Tensor] = {}
-    if "log_posterior" in objective.targets:
+    if "log_posterior" in objective.row.targets:
         per_word["log_posterior"] = torch.from_numpy(targets.log_posterior.copy())
-    if "paths" in objective.targets:
-        per_word["paths"] = torch.from_numpy(targets.paths.copy())
-    if "path_log_prob" in objective.targets:
-        per_sentence["path_log_prob"] = torch.from_numpy(targets.path_log_prob.copy())
+    if "paths" in objective.row.targets:
+        per_word["paths"] = torch.from_numpy(targets.paths[:, : objective.k].copy())  # best first
+    if "path_log_prob" in objective.row.targets:
+        per_sentence["path_log_prob"] = torch.from_numpy(targets.path_log_prob[:, : objective.k].copy())
     return targets.metadata, per_word, per_sentence
 
 
-def _read_scores(path: Path, objective: Objective) -> Values:
+def _read_scores(path: Path, objective: ResolvedObjective) -> Values:
     scores = read_scores(path)
     per_word: dict[str, Tensor] = {}
     per_sentence: dict[str, Tensor] = {}
-    if "emissions" in objective.scores:
+    if "emissions" in objective.row.scores:
         per_word["emissions"] = torch.from_numpy(scores.emissions.copy())
-    if "transitions" in objective.scores:
+    if "transitions" in objective.row.scores:
         per_sentence["transitions"] = _repeated(scores)
-    if {"unary", "pairs"} & set(objective.scores):
+    if {"unary", "pairs"} & set(objective.row.scores):
         unary, pairs = expected_counts(scores)
         per_word["unary"], per_sentence["pairs"] = torch.from_numpy(unary), torch.from_numpy(pairs)
     return scores.metadata, per_word, per_sentence
@@ -80,15 +80,15 @@ def _repeated(scores: Scores) -> Tensor:
 
 
 def _teacher_of(
-    path: Path, metadata: dict[str, Any], source: Source, labels: Sequence[str], objective: Objective
+    path: Path, metadata: dict[str, Any], source: Source, labels: Sequence[str], objective: ResolvedObjective
 ) -> str:
     """Return the hash of the teacher that wrote a file, if the file belongs to the corpus and the objective."""
     check_belongs(path, metadata, language=source.language, labels=list(labels), corpus_sha256=source.corpus_sha256)
-    if (decoder := metadata.get("decoder")) != objective.teacher_decoder:
+    if (decoder := metadata.get("decoder")) != objective.row.teacher_decoder:
         raise MismatchError(
-            f"scores of a {decoder} teacher, needed are those of a {objective.teacher_decoder} one",
+            f"scores of a {decoder} teacher, needed are those of a {objective.row.teacher_decoder} one",
             where=str(path),
-            hint=f"`{objective.name}` learns from {objective.teacher_decoder} teachers.",
+            hint=f"`{objective.name}` learns from {objective.row.teacher_decoder} teachers.",
         )
     teacher = str(metadata["teacher_sha256"])
     if source.teacher not in (None, teacher):

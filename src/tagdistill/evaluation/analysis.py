@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from tagdistill.evaluation.bootstrap import DRAWS, Bootstrap, same_sentences
 from tagdistill.evaluation.significance import Interval, Score, closed, corrected, difference, mean_and_sd
 from tagdistill.experiment.runs import Runs, TestLanguage
-from tagdistill.settings.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -107,7 +106,8 @@ class Analysis:
         self._value = results.main.set_index(["model", "language"])["value"].to_dict()
         self.targets = Runs(results.experiment).test_languages
         self.groups = _groups(self.targets)
-        self.students = [self._student(name) for name in results.experiment.distill.objectives]
+        self.distill = results.experiment.distill
+        self.students = [self._student(name) for name in self.distill.names]
 
     def target(self, language: str) -> TestLanguage:
         """Return the test set of a language."""
@@ -120,6 +120,15 @@ class Analysis:
     def student(self, objective: str) -> System | None:
         """Return the students of an objective, or None where the experiment has none."""
         return next((s for s in self.students if s.key == objective), None)
+
+    def _reference(self, objective: str) -> System | None:
+        """Return the students without teachers that those of an objective are compared with, or None."""
+        return self._first_of(self.distill.resolve(objective).row.reference)
+
+    def _first_of(self, loss: str) -> System | None:
+        """Return the students of the first objective with a loss: those of its own name, if there are any."""
+        there = [s for s in self.students if self.distill.resolve(s.key).row.name == loss]
+        return self.student(loss) or next(iter(there), None)
 
     def teachers(self, decoder: str) -> System:
         """Return each language's own teacher."""
@@ -141,7 +150,7 @@ class Analysis:
     @property
     def decoders(self) -> list[str]:
         """The decoders of the teachers that the objectives learn from."""
-        used = {OBJECTIVES[o].teacher_decoder for o in self.results.experiment.distill.objectives}
+        used = {self.distill.resolve(name).row.teacher_decoder for name in self.distill.names}
         return [decoder for decoder in ("crf", "softmax") if decoder in used]
 
     def abroad(self, decoder: str) -> list[System]:
@@ -208,8 +217,8 @@ class Analysis:
         """Return gap and share closed: for each objective that has teachers, in each language and on average."""
         found = []
         for system in self.students:
-            objective = OBJECTIVES[system.key]
-            decoder, baseline = objective.teacher_decoder, self.student(objective.reference)
+            decoder = self.distill.resolve(system.key).row.teacher_decoder
+            baseline = self._reference(system.key)
             if decoder is None or baseline is None:
                 continue
             teachers = self.teaching(decoder)
@@ -247,9 +256,9 @@ class Analysis:
     @cached_property
     def comparisons(self) -> list[Comparison]:
         """Return every objective and the teachers against their reference, for each group of languages."""
-        references = {s.key: OBJECTIVES[s.key].reference for s in self.students}
-        pairs = [(s, self.student(references[s.key])) for s in self.students if s.key != references[s.key]]
-        own = [(self.teachers(d), self.student("softmax" if d == "softmax" else "baseline")) for d in self.decoders]
+        references = {s.key: self._reference(s.key) for s in self.students}
+        pairs = [(s, references[s.key]) for s in self.students if s is not references[s.key]]
+        own = [(self.teachers(d), self._first_of("softmax" if d == "softmax" else "baseline")) for d in self.decoders]
         found = []
         for group in self.groups:
             for system, reference in [*(own if group.role == "trained" else []), *pairs]:

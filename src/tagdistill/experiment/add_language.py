@@ -15,7 +15,6 @@ from tagdistill.errors import ConfigError, DataError
 from tagdistill.experiment.config import check_experiment, read_yaml
 from tagdistill.formatting import count, printable
 from tagdistill.settings.language import SPLITS, Language
-from tagdistill.settings.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -150,10 +149,10 @@ def _lines(config: Path, group: str, key: str, settings: Mapping[str, Any], *, n
 
 
 def _next(config: Path, before: Experiment, *, zero_shot: bool) -> list[str]:
-    students = len(before.distill.objectives) * len(before.seeds)
+    students = len(before.distill.names) * len(before.seeds)
     if zero_shot:
         trains = "No model is trained: all are scored on it."
-    elif any(OBJECTIVES[objective].needs for objective in before.distill.objectives):
+    elif any(before.distill.resolve(name).row.needs for name in before.distill.names):
         trains = f"It trains the language's own teacher and the {students} students; no other teacher is trained again."
     else:
         trains = f"It trains the {students} students."

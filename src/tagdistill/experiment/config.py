@@ -14,7 +14,6 @@ from tagdistill.experiment.by_language import available_splits, teacher_settings
 from tagdistill.formatting import count
 from tagdistill.settings.experiment import Experiment
 from tagdistill.settings.language import LANGUAGE_ID, Language
-from tagdistill.settings.objectives import OBJECTIVES
 from tagdistill.settings.training import TeacherSettings, Training
 from tagdistill.settings.validation import validate
 
@@ -74,6 +73,7 @@ def check_experiment(values: dict[str, Any], where: str) -> Experiment:
     _check_labels(experiment, where)
     _check_encoders(experiment, where)
     _check_training(experiment, where)
+    _check_objectives(experiment, where)
     return experiment
 
 
@@ -186,10 +186,30 @@ def _check_run(
         )
 
 
+def _check_objectives(experiment: Experiment, where: str) -> None:
+    """Refuse what the targets or the data do not have for an objective."""
+    distill = experiment.distill
+    texts = [x for x, language in experiment.languages.items() if "unlabelled" in available_splits(x, language, trained=True)]
+    for number, name in enumerate(distill.names):
+        resolved, place = distill.resolve(name), f"{where}: distill.objectives.{number}"
+        if resolved.k is not None and resolved.k > distill.k:
+            raise ConfigError(
+                f"{name!r} reads {resolved.k} paths, but the targets hold {distill.k}",
+                where=f"{place}.k",
+                hint=f"Set `distill.k: {resolved.k}`: the targets are made again, and the students that read them.",
+            )
+        if resolved.row.gold_only and not (texts and resolved.uses_unlabelled):
+            raise ConfigError(
+                f"{name!r} learns from its teachers on unlabelled text alone, and there is none",
+                where=place,
+                hint="Give a language an `unlabelled` split and an `unlabelled_ratio` above 0, or leave it out.",
+            )
+
+
 def describe_experiment(experiment: Experiment, name: str) -> str:
     """Return one paragraph for a person: what a config file would train."""
-    objectives = experiment.distill.objectives
-    decoders = {OBJECTIVES[objective].teacher_decoder for objective in objectives} - {None}
+    objectives = experiment.distill.names
+    decoders = {experiment.distill.resolve(name).row.teacher_decoder for name in objectives} - {None}
     trained, unseen = (", ".join(languages) for languages in (experiment.languages, experiment.zero_shot))
     teachers = len(experiment.languages) * len(experiment.teacher.seeds) * len(decoders)
     students, seeds = len(objectives) * len(experiment.seeds), ", ".join(map(str, experiment.seeds))

@@ -15,7 +15,6 @@ from tagdistill.artifacts.files import sha256_json
 from tagdistill.encoders.keys import encoder_key, feature_key
 from tagdistill.encoders.vectors import vectors_key
 from tagdistill.settings.language import CORPORA
-from tagdistill.settings.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,8 +98,9 @@ class JobKeys:
 
     def student(self, objective: str, seed: int) -> str:
         """Return the key of a student."""
-        row = OBJECTIVES[objective]
-        splits = ("train", "dev", *(("unlabelled",) if self.specs.uses_unlabelled(objective) else ()))
+        resolved = self.runs.objective(objective)
+        row = resolved.row
+        splits = ("train", "dev", *(("unlabelled",) if resolved.uses_unlabelled else ()))
         pairs = [(language, split) for split in splits for language in self.runs.with_split(split)]
         decoder = row.teacher_decoder
         taught = [pair for pair in pairs if pair[1] in CORPORA and decoder]

@@ -22,15 +22,15 @@ from tagdistill.experiment.jobs import (
     VectorsJob,
     write_job,
 )
-from tagdistill.settings.distill import Anneal, Distill
+from tagdistill.settings.distill import Distill, ObjectiveSettings
 from tagdistill.settings.encoder import EncoderSettings, Vectors, WordEncoder
 from tagdistill.settings.language import SPLITS, Language
-from tagdistill.settings.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tagdistill.experiment.runs import Runs
+    from tagdistill.settings.distill import ResolvedObjective
     from tagdistill.settings.training import Training
 
 # Keys of a language that decide its labels or how it is shown, and none of its tokens.
@@ -140,13 +140,10 @@ class JobSpecs:
             )
         )
 
-    def uses_unlabelled(self, objective: str) -> bool:
-        """Return whether an objective trains on unlabelled text: it has a teacher and a share of such batches."""
-        return bool(OBJECTIVES[objective].needs) and self.experiment.distill.unlabelled_ratio > 0
-
     def student(self, objective: str, seed: int) -> str:
         """Return the job that trains a student."""
-        unlabelled = self.runs.with_split("unlabelled") if self.uses_unlabelled(objective) else ()
+        resolved = self.runs.objective(objective)
+        unlabelled = self.runs.with_split("unlabelled") if resolved.uses_unlabelled else ()
         return write_job(
             StudentJob(
                 languages=self.runs.trained,
@@ -154,10 +151,10 @@ class JobSpecs:
                 unlabelled_languages=unlabelled,
                 task=self.experiment.task,
                 labels=self.labels,
-                decoder=OBJECTIVES[objective].decoder,
+                decoder=resolved.row.decoder,
                 objective=objective,
                 settings=self.experiment.student,
-                distill=_as_distilled(objective, self.experiment.distill, unlabelled=bool(unlabelled)),
+                distill=_as_distilled(resolved, unlabelled=bool(unlabelled)),
                 encoder=_as_read(self.experiment.student, self.experiment.encoder),
                 seed=seed,
                 kernel=self.experiment.kernel,
@@ -205,15 +202,16 @@ def _as_read(settings: Training, encoder: EncoderSettings) -> EncoderSettings:
     return _as_frozen(encoder) if settings.mode == "frozen" else encoder.model_copy(update={"tap": 6})
 
 
-def _as_distilled(objective: str, distill: Distill, *, unlabelled: bool) -> Distill:
-    """Return the distillation settings with those that this objective does not read at their defaults."""
-    plain = Distill.model_validate({})
-    return distill.model_copy(
+def _as_distilled(objective: ResolvedObjective, *, unlabelled: bool) -> Distill:
+    """Return the settings of one objective alone, with those that it does not read at their defaults."""
+    plain, row = Distill.model_validate({}), objective.row
+    named = objective.name == row.name and objective.k is None
+    own = row.name if named else ObjectiveSettings(name=objective.name, loss=row.name, k=objective.k)
+    return plain.model_copy(
         update={
-            "objectives": (objective,),
-            "k": plain.k,  # the targets hold it
-            "temperature": distill.temperature if OBJECTIVES[objective].tempered else plain.temperature,
-            "anneal": distill.anneal if OBJECTIVES[objective].needs else Anneal.model_validate({}),
-            "unlabelled_ratio": distill.unlabelled_ratio if unlabelled else plain.unlabelled_ratio,
+            "objectives": (own,),  # `k` of the experiment is that of the targets, which hold it
+            "temperature": objective.temperature if row.tempered else plain.temperature,
+            "anneal": objective.anneal if row.needs else plain.anneal,
+            "unlabelled_ratio": objective.unlabelled_ratio if unlabelled else plain.unlabelled_ratio,
         }
     )

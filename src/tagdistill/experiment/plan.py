@@ -18,7 +18,6 @@ from tagdistill.experiment.local_files import LocalFiles
 from tagdistill.experiment.runs import Runs
 from tagdistill.experiment.stage_modules import StageModules
 from tagdistill.settings.language import CORPORA
-from tagdistill.settings.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -131,10 +130,11 @@ class Plan:
 
     def student_inputs(self, objective: str) -> Files:
         """Return the inputs of the training of a student."""
-        row, student = OBJECTIVES[objective], self.experiment.student
+        resolved, student = self.runs.objective(objective), self.experiment.student
+        row = resolved.row
         decoder = row.teacher_decoder or row.decoder
         files: Files = {}
-        for split in ("train", "dev", *(("unlabelled",) if self.specs.uses_unlabelled(objective) else ())):
+        for split in ("train", "dev", *(("unlabelled",) if resolved.uses_unlabelled else ())):
             languages = self.runs.with_split(split)
             files[split] = [self.layout.data(language, split) for language in languages]
             if student.mode == "frozen":

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal
 from tagdistill.experiment.by_language import available_splits, teacher_settings
 from tagdistill.settings.experiment import TEACHERS_ON_ALL
 from tagdistill.settings.language import CORPORA
-from tagdistill.settings.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tagdistill.settings.base import Decoder
+    from tagdistill.settings.distill import ResolvedObjective
     from tagdistill.settings.encoder import EncoderSettings
     from tagdistill.settings.experiment import Experiment
     from tagdistill.settings.language import Language
@@ -63,7 +63,7 @@ class Runs:
         self.experiment = experiment
         self.languages: dict[str, Language] = {**experiment.languages, **experiment.zero_shot}
         self.trained = tuple(experiment.languages)
-        self.objectives: tuple[str, ...] = experiment.distill.objectives
+        self.objectives = experiment.distill.names
         self._splits = {
             key: available_splits(key, language, trained=key in experiment.languages)
             for key, language in self.languages.items()
@@ -109,8 +109,12 @@ class Runs:
     @property
     def teacher_decoders(self) -> tuple[Decoder, ...]:
         """The decoders of the teachers that the objectives need."""
-        decoders = {OBJECTIVES[objective].teacher_decoder for objective in self.objectives}
+        decoders = {self.objective(name).row.teacher_decoder for name in self.objectives}
         return tuple(sorted(decoder for decoder in decoders if decoder))
+
+    def objective(self, name: str) -> ResolvedObjective:
+        """Return an objective with all of its settings."""
+        return self.experiment.distill.resolve(name)
 
     def teacher(self, language: str) -> TeacherSettings:
         """Return the settings of the teacher of a language: the experiment's with the language's own on top."""
@@ -128,10 +132,8 @@ class Runs:
     def students(self) -> list[Model]:
         """The students: one for each objective and seed."""
         return [
-            Model(
-                "student", f"students/{objective}/seed-{seed}", OBJECTIVES[objective].decoder, seed, objective=objective
-            )
-            for objective in self.objectives
+            Model("student", f"students/{name}/seed-{seed}", self.objective(name).row.decoder, seed, objective=name)
+            for name in self.objectives
             for seed in self.experiment.seeds
         ]
 

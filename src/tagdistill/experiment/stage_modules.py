@@ -9,7 +9,6 @@ from tagdistill.data.readers.read import format_of
 from tagdistill.data.sources.source import load_source
 from tagdistill.settings.metrics import metric_modules
 from tagdistill.settings.names import FORMATS, PROVIDERS, SOURCES, module_of
-from tagdistill.settings.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from tagdistill.experiment.runs import Runs
@@ -67,7 +66,8 @@ class StageModules:
 
     def student(self, objective: str) -> Modules:
         """Return the modules for training the student of an objective: its loss is loaded by name."""
-        return TRAIN, *OBJECTIVES[objective].modules, _provider(self.runs.experiment.encoder), *self._kernels
+        loss = self.runs.objective(objective).row.modules
+        return TRAIN, *loss, _provider(self.runs.experiment.encoder), *self._kernels
 
     def score(self, language: str) -> Modules:
         """Return the modules for scoring a corpus with the teacher of its language."""

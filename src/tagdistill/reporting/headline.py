@@ -45,7 +45,7 @@ def trained(analysis: Analysis) -> str:
     unseen = f", tested zero-shot on {len(experiment.zero_shot)} more" if experiment.zero_shot else ""
     return (
         f"Multilingual students for {TASKS[experiment.task]} in {count(len(experiment.languages), 'language')} "
-        f"({languages}){unseen}: {count(len(experiment.distill.objectives), 'objective')}, "
+        f"({languages}){unseen}: {count(len(experiment.distill.names), 'objective')}, "
         f"{count(len(experiment.seeds), 'seed')} per objective."
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 import yaml
 from pydantic import BaseModel
@@ -64,7 +64,8 @@ def _language() -> list[str]:
 
 
 def _field(name: str, field: FieldInfo, indent: int, *, meaning: bool = True) -> list[str]:
-    key, model = field.alias or name, model_in(field.annotation)
+    key, listed = field.alias or name, get_origin(field.annotation) is tuple
+    model = None if listed else model_in(field.annotation)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         value = _default(name, field)
         return [_line(key, value, field if meaning else None, indent, on=value is not None)]

@@ -23,6 +23,7 @@ WORDS = {
     "float": "a number is needed",
     "finite_number": "a finite number is needed",
     "string_type": "text is needed",
+    "string_too_long": "must have at most {max_length} characters",
     "string_pattern_mismatch": "this form is not allowed",
     "bool": "true or false is needed",
     "tuple_type": "a list is needed",
@@ -120,7 +121,8 @@ def _allowed(model: type[BaseModel], keys: tuple[int | str, ...]) -> str:
         return ""
     values = values_of(field.annotation)
     inner = model_in(field.annotation)
-    if isinstance(inner, type) and issubclass(inner, BaseModel):
+    listed = get_origin(field.annotation) is tuple
+    if isinstance(inner, type) and issubclass(inner, BaseModel) and not listed:
         names = ", ".join(_keys(inner)[:8]) + (" and more" if len(_keys(inner)) > 8 else "")
         if get_origin(field.annotation) is dict and keys[-1] in (field.alias, "languages", "zero_shot"):
             return f"A name for each, with its own keys below it: {names}."

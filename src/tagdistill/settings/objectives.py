@@ -31,13 +31,19 @@ class Objective:
     teacher_decoder: Decoder | None = None  # None: it has no teachers
     decoder: Decoder = "crf"  # of the student
     reference: str = "baseline"  # the objective without teachers whose students have the same decoder
-    tempered: bool = False  # whether `distill.temperature` changes its loss
+    tempered: bool = False  # whether the temperature changes its loss
+    gold_only: bool = False  # labelled text is learned from its gold labels alone, whatever `anneal` says
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The files of a teacher that it reads: "targets", "scores", both or none."""
         files = {"targets": self.targets, "scores": self.scores}
         return tuple(file for file, fields in files.items() if fields)
+
+    @property
+    def reads_paths(self) -> bool:
+        """Whether the number of paths, k, changes its loss."""
+        return "path_log_prob" in self.targets
 
     @property
     def loss_module(self) -> str:
@@ -67,6 +73,7 @@ _ROWS = (
     Objective("top_wk", targets=_PATHS, teacher_decoder="crf"),
     Objective("posterior", targets=("log_posterior",), teacher_decoder="crf", tempered=True),
     Objective("posterior+top_wk", targets=("log_posterior", *_PATHS), teacher_decoder="crf", tempered=True),
+    Objective("pseudo_labels", targets=("paths",), teacher_decoder="crf", gold_only=True),
     Objective("structural", scores=("unary", "pairs"), teacher_decoder="crf"),
     Objective("scores", scores=("emissions", "transitions"), teacher_decoder="crf"),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from tagdistill.settings.distill import Anneal, Distill
+from tagdistill.settings.distill import Anneal, Distill, ObjectiveSettings
 from tagdistill.settings.encoder import EncoderSettings, Vectors
 from tagdistill.settings.experiment import Evaluate, Experiment, Limit
 from tagdistill.settings.language import Language, Split
@@ -36,6 +36,12 @@ SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ),
     ("`student:`", StudentSettings, "How students are trained: the same keys as the teachers'."),
     ("`distill:`", Distill, "What students learn from their teachers."),
+    (
+        "`distill.objectives:`",
+        ObjectiveSettings,
+        "An objective is a name alone, or these keys, such as `{name: posterior-T2, loss: posterior, temperature: 2.0}`. "
+        "`name` alone will do where it is that of an objective. What is left out is that of `distill:`.",
+    ),
     ("`distill.anneal:`", Anneal, "Weight of the teacher on labelled text; it is 1 on text without labels."),
     ("`evaluate:`", Evaluate, "What is scored, and how."),
 )

@@ -19,5 +19,7 @@ def config_schema() -> str:
     language["teacher"] = {"$ref": "#/$defs/TeacherSettings", "description": language["teacher"]["description"]}
     for training in ("TeacherSettings", "StudentSettings"):
         definitions[training]["properties"]["preset"] = {"enum": ["paper"], "description": "the recipe of the paper"}
+    objective = definitions["ObjectiveSettings"]  # one of the two stands for the other
+    objective["anyOf"] = [{"required": [name]} for name in objective.pop("required")]
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "An experiment of tagdistill"}
     return json.dumps(head | {key: value for key, value in schema.items() if key != "title"}, indent=1) + "\n"

@@ -58,13 +58,13 @@ def assemble(run: Run) -> Parts:
     model, words = new_model(run, labelled)
     updates = _updates(run, labelled, unlabelled, model, words)
     _log_size(run, labelled, unlabelled, len(updates))
-    objective, distill = run.distillation or (None, None)
+    objective = run.distillation
     missing = [source.words_without_vector for source in labelled if source.words_without_vector is not None]
     return Parts(
         model=model,
         updates=updates,
-        loss=load_loss(objective.name) if objective else None,
-        temperature=distill.temperature if distill else 1.0,
+        loss=load_loss(objective.row.name) if objective else None,
+        temperature=objective.temperature if objective else 1.0,
         dev_score=dev_score(run, model, words) if run.dev else None,
         teachers=teachers,
         words_without_vector=sum(missing) if missing else None,
@@ -75,8 +75,7 @@ def _read(run: Run, files: CorpusFiles) -> Source:
     source = read_source(files, run.labels, run.encoder)
     if run.distillation is None:
         return source
-    objective, _ = run.distillation
-    return load_with_teacher()(source, files, run.labels, objective)
+    return load_with_teacher()(source, files, run.labels, run.distillation)
 
 
 def one_teacher_each(sources: Sequence[Source]) -> dict[str, str]:
@@ -141,15 +140,15 @@ def _updates(
     run: Run, labelled: Sequence[Source], unlabelled: Sequence[Source], model: Model, words: WordPieces | None
 ) -> Updates:
     pool, other = (make_pool(sources, model, words, cache=True) for sources in (labelled, unlabelled))
-    _, distill = run.distillation or (None, None)
+    objective = run.distillation
     planned = plan(
         run.settings,
         pool.lengths,
         other.lengths,
         run.seed,
-        distils=distill is not None,
-        anneal=distill.anneal if distill else None,
-        unlabelled_ratio=distill.unlabelled_ratio if distill else 0.0,
+        distils=objective is not None,
+        anneal=objective.anneal if objective else None,
+        unlabelled_ratio=objective.unlabelled_ratio if objective else 0.0,
     )
     return Updates(pool, other, planned, run.machine.processes)
 

@@ -11,7 +11,6 @@ from tagdistill.crf import kernel
 from tagdistill.crf.kernels.selection import modules as kernel_modules
 from tagdistill.encoders.folder import EncoderInfo
 from tagdistill.errors import TagdistillError
-from tagdistill.settings.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +25,7 @@ def fingerprint_of(run: Run) -> str:
     """Return a hash of all that decides the weights: settings, data, targets, code, seed and libraries."""
     files = [path for corpus in (*run.train, *run.dev, *run.unlabelled) for path in _paths(corpus)]
     encoder = EncoderInfo.read(run.encoder_folder).sha256 if run.encoder_folder else None
-    loss = OBJECTIVES[run.objective].modules if run.objective else ()
+    loss = run.distillation.row.modules if run.distillation else ()
     return sha256_json(
         {
             "settings": run.settings.model_dump(mode="json"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from tagdistill.settings.objectives import OBJECTIVES, Objective
 from tagdistill.training.processes import Processes
 
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
     from tagdistill.distill.dataset import CorpusFiles
     from tagdistill.settings.base import Decoder
-    from tagdistill.settings.distill import Distill
+    from tagdistill.settings.distill import Distill, ResolvedObjective
     from tagdistill.settings.encoder import EncoderSettings
     from tagdistill.settings.training import StudentSettings, TeacherSettings, Training
 
@@ -103,7 +102,7 @@ class Run:
         )  # fmt: skip
 
     @property
-    def distillation(self) -> tuple[Objective, Distill] | None:
-        """The objective and the settings of a student that has teachers; None of all other models."""
-        row = OBJECTIVES[self.objective] if self.objective else None
-        return (row, self.distill) if row and row.needs and self.distill else None
+    def distillation(self) -> ResolvedObjective | None:
+        """The objective of a student that has teachers; None of all other models."""
+        resolved = self.distill.resolve(self.objective) if self.distill and self.objective else None
+        return resolved if resolved and resolved.row.needs else None
