@@ -155,7 +155,10 @@ REFUSED = {
     "no teacher": ({"loss": "baseline", "anneal": {"to": 1}}, "0: `anneal` changes nothing in `baseline`"),
     "no paths": ({"loss": "posterior", "k": 1}, "0: `k` changes nothing in `posterior`"),
     "gold alone": ({"loss": "pseudo_labels", "anneal": {"to": 1}}, "0: `anneal` changes nothing in `pseudo_labels`"),
-    "more paths": ({"loss": "top_k", "k": 5}, "0.k: 'top_k' reads 5 paths, but the targets hold 4\n  Set `distill.k: 5`"),
+    "more paths": (
+        {"loss": "top_k", "k": 5},
+        "0.k: 'top_k' reads 5 paths, but the targets hold 4\n  Set `distill.k: 5`",
+    ),
     "no text": ({"loss": "pseudo_labels", "unlabelled_ratio": 0}, "0: 'pseudo_labels' learns from its teachers on unl"),
     "another type": (3, "0: cannot be 3\n  Known: baseline"),
 }
@@ -169,7 +172,9 @@ def test_what_is_wrong_with_an_objective_is_said_with_its_place(entry: Any, mess
 @pytest.mark.parametrize("again", ["posterior", {"name": "Posterior", "loss": "structural"}])
 def test_two_objectives_never_share_a_folder(again: Any):
     name = again if isinstance(again, str) else again["name"]
-    assert f"two objectives are named {name!r}: give each a `name` of its own" in refusal(objectives("posterior", again))
+    assert f"two objectives are named {name!r}: give each a `name` of its own" in refusal(
+        objectives("posterior", again)
+    )
 
 
 def test_pseudo_labels_need_text_without_labels():

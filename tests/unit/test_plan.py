@@ -159,7 +159,10 @@ HOT = {"name": "posterior-T2", "loss": "posterior", "temperature": 2.25, "unlabe
 def test_an_objective_with_settings_of_its_own_changes_no_other():
     more = plan(distill__objectives=["baseline", "posterior", HOT, {"loss": "top_k", "k": 1}])
     assert different(more) == set()
-    assert [model.name for model in more.runs.students][4::2] == ["students/posterior-T2/seed-0", "students/top_k/seed-0"]
+    assert [model.name for model in more.runs.students][4::2] == [
+        "students/posterior-T2/seed-0",
+        "students/top_k/seed-0",
+    ]
     colder = plan(distill__objectives=["baseline", "posterior", HOT | {"temperature": 2}, {"loss": "top_k", "k": 1}])
     assert different(colder, more) == {"student posterior-T2 0", "student posterior-T2 1"}
     shared = {"distill__temperature": 5.0, "distill__unlabelled_ratio": 3.0}

@@ -28,6 +28,7 @@ from tagdistill.reporting.card import model_card
 from tagdistill.reporting.facts import non_commercial, read_runs, read_stages
 from tagdistill.reporting.figures import FIGURES
 from tagdistill.reporting.html import Field, Head, Table, grid_table
+from tagdistill.reporting.objective_settings import objective_table
 from tagdistill.reporting.report import build_report, read_metrics
 from tagdistill.reporting.sections import data_table
 
@@ -349,6 +350,28 @@ def test_model_card(made):
     assert "objective `posterior`" in body and "Labels\n\nNOUN, VERB\n" in body
     assert "\n\n\n" not in card
     assert (made / "report/cards/posterior-seed-0.md").read_text().startswith("---\nlanguage:")
+
+
+def test_the_settings_of_each_objective_are_shown():
+    hot = {"name": "hot", "loss": "posterior", "temperature": 2.25, "unlabelled_ratio": 0, "anneal": {"tau": 0.5}}
+    listed = ["baseline", "posterior", hot, {"name": "top_k", "k": 1}, "top_wk", "pseudo_labels"]
+    files = {"train": "a", "test": "b", "unlabelled": "c", "format": "conllu"}
+    experiment = settings(distill={"objectives": listed, "temperature": 3.0}, languages={"en": files}, zero_shot={})
+    table = objective_table(experiment)
+    assert {head.text: [cell.text for cell in cells] for head, cells in table.rows} == {
+        "baseline": ["baseline", "–", "–", "–", "–"],
+        "posterior": ["posterior", "1 to 0", "3", "–", "1"],
+        "hot": ["posterior", "1, less 0.5% per epoch", "2.25", "–", "0"],
+        "top_k": ["top_k", "1 to 0", "–", "1", "1"],
+        "top_wk": ["top_wk", "1 to 0", "–", "10", "1"],
+        "pseudo_labels": ["pseudo_labels", "0", "–", "–", "1"],
+    }
+
+
+def test_a_model_card_says_what_the_objective_was():
+    own = {"objectives": [{"name": "flat", "loss": "top_k", "k": 1}], "anneal": {"from": 0.5, "to": 0.5}}
+    card = model_card({**config(), "objective": "flat", "distill": own})
+    assert "(objective `flat`: loss `top_k`, teacher weight 0.5, paths 1)" in card
 
 
 def test_model_card_of_a_baseline_and_of_hostile_text():

@@ -195,7 +195,10 @@ def test_objectives_with_settings_of_their_own_stand_in_one_table_with_the_refer
     assert {(c.system, c.reference) for c in analysis.comparisons} == {
         (system, "plain") for system in ("teachers (crf)", "posterior", "posterior-T2", "plain-again")
     }
-    assert {(gap.objective, gap.reference) for gap in analysis.gaps} == {("posterior", "plain"), ("posterior-T2", "plain")}
+    assert {(gap.objective, gap.reference) for gap in analysis.gaps} == {
+        ("posterior", "plain"),
+        ("posterior-T2", "plain"),
+    }
 
 
 def test_missing_pieces_are_listed_and_never_averaged_over(tmp_path):

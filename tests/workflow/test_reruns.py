@@ -107,12 +107,16 @@ def test_another_share_of_unlabelled_text_leaves_the_baseline(finished: Project)
     assert students(finished.plan(values)) == {"posterior", "structural"}
 
 
-def test_a_new_objective_trains_its_own_student(finished: Project):
+OWN_SETTINGS = {"name": "posterior-T2.25", "loss": "posterior", "temperature": 2.25, "unlabelled_ratio": 0}
+
+
+@pytest.mark.parametrize("entry", ["top_k", OWN_SETTINGS], ids=["a name", "own settings"])
+def test_a_new_objective_trains_its_own_student(entry: Any, finished: Project):
     values = experiment()
-    values["distill"]["objectives"].append("top_k")
+    values["distill"]["objectives"].append(entry)
     jobs = finished.plan(values)
     assert jobs.count == {"train_student": 1, "evaluate_student": 1, "report": 1}
-    assert students(jobs) == {"top_k"}
+    assert students(jobs) == {entry if isinstance(entry, str) else entry["name"]}
 
 
 def test_an_objective_of_another_kind_of_teacher_trains_those_teachers_too(finished: Project):

@@ -189,7 +189,8 @@ def _check_run(
 def _check_objectives(experiment: Experiment, where: str) -> None:
     """Refuse what the targets or the data do not have for an objective."""
     distill = experiment.distill
-    texts = [x for x, language in experiment.languages.items() if "unlabelled" in available_splits(x, language, trained=True)]
+    splits = [available_splits(name, language, trained=True) for name, language in experiment.languages.items()]
+    text = any("unlabelled" in each for each in splits)
     for number, name in enumerate(distill.names):
         resolved, place = distill.resolve(name), f"{where}: distill.objectives.{number}"
         if resolved.k is not None and resolved.k > distill.k:
@@ -198,7 +199,7 @@ def _check_objectives(experiment: Experiment, where: str) -> None:
                 where=f"{place}.k",
                 hint=f"Set `distill.k: {resolved.k}`: the targets are made again, and the students that read them.",
             )
-        if resolved.row.gold_only and not (texts and resolved.uses_unlabelled):
+        if resolved.row.gold_only and not (text and resolved.uses_unlabelled):
             raise ConfigError(
                 f"{name!r} learns from its teachers on unlabelled text alone, and there is none",
                 where=place,

@@ -11,6 +11,7 @@ from tagdistill import __version__
 from tagdistill.reporting.facts import non_commercial
 from tagdistill.reporting.headline import SCORES, TASKS
 from tagdistill.reporting.html import render
+from tagdistill.reporting.objective_settings import described
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ def model_card(
         task=TASKS.get(config["task"], config["task"]),
         version=config.get("versions", {}).get("tagdistill", __version__),
         objective=config.get("objective") or "none",
-        distilled=bool(config.get("distill")),
+        distilled=described(config),
         decoder=config["decoder"],
         mode=config.get("mode", "frozen"),
         seed=config["seed"],

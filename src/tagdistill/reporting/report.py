@@ -30,6 +30,7 @@ from tagdistill.reporting.facts import (
 )
 from tagdistill.reporting.figures import draw_figures
 from tagdistill.reporting.html import grid_table, plain_table, render
+from tagdistill.reporting.objective_settings import objective_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,6 +187,7 @@ def _provenance(content: Content) -> dict[str, Any]:
     return {
         "name": content.experiment.name,
         "version": __version__,
+        "objectives": objective_table(content.experiment),
         "training": sections.training_table(content.runs),
         "stages": sections.stage_table(content.stages),
         "stored": sections.stored_table(content.results, content.analysis),

@@ -39,7 +39,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     (
         "`distill.objectives:`",
         ObjectiveSettings,
-        "An objective is a name alone, or these keys, such as `{name: posterior-T2, loss: posterior, temperature: 2.0}`. "
+        "An objective is a name, or these keys, such as `{name: posterior-T2, loss: posterior, temperature: 2}`. "
         "`name` alone will do where it is that of an objective. What is left out is that of `distill:`.",
     ),
     ("`distill.anneal:`", Anneal, "Weight of the teacher on labelled text; it is 1 on text without labels."),

@@ -1,0 +1,58 @@
+"""What an objective was trained with, for the report and the model cards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tagdistill.experiment.runs import Runs
+from tagdistill.reporting.html import Table, plain_table
+from tagdistill.settings.distill import Distill
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tagdistill.settings.distill import Anneal, ResolvedObjective
+    from tagdistill.settings.experiment import Experiment
+
+COLUMNS = ["objective", "loss", "teacher weight", "temperature", "paths", "unlabelled per labelled batch"]
+
+
+def objective_table(experiment: Experiment) -> Table | None:
+    """Return the settings of each objective; those that change nothing in it are missing."""
+    runs, distill = Runs(experiment), experiment.distill
+    text = bool(runs.with_split("unlabelled"))
+    rows = []
+    for name in distill.names:
+        resolved = distill.resolve(name)
+        found = _settings(resolved)
+        paths = found.get("paths", distill.k if resolved.row.reads_paths else None)
+        ratio = f"{resolved.unlabelled_ratio:g}" if text and resolved.row.needs else None
+        rows.append((name, resolved.row.name, found.get("teacher weight"), found.get("temperature"), paths, ratio))
+    return plain_table(COLUMNS, rows, words=True)
+
+
+def described(config: Mapping[str, Any]) -> str:
+    """Return the loss of a student and its settings in words, from its config.json; "" without teachers."""
+    if not config.get("distill"):
+        return ""
+    resolved = Distill.model_validate(config["distill"]).resolve(config["objective"])
+    values = ", ".join(f"{name} {value}" for name, value in _settings(resolved).items())
+    return f"loss `{resolved.row.name}`{', ' if values else ''}{values}"
+
+
+def _settings(objective: ResolvedObjective) -> dict[str, Any]:
+    """Return those settings that the loss of an objective depends on, by what they are called."""
+    found: dict[str, Any] = {}
+    if objective.row.needs:
+        found["teacher weight"] = _weight(objective.anneal)
+    if objective.row.tempered:
+        found["temperature"] = f"{objective.temperature:g}"
+    if objective.k is not None:
+        found["paths"] = objective.k
+    return found
+
+
+def _weight(anneal: Anneal) -> str:
+    if anneal.tau is not None:
+        return f"1, less {anneal.tau:g}% per epoch"
+    return f"{anneal.start:g} to {anneal.end:g}" if anneal.start != anneal.end else f"{anneal.start:g}"
