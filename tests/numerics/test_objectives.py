@@ -215,6 +215,18 @@ def test_the_mixed_loss_weighs_means_over_sentences(weight):
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_with_a_loss_per_word_all_words_of_a_batch_weigh_the_same(weight):
+    student, told = chain(student_of()), targets(teacher_of())
+    gold = torch.tensor([[0, 1, 2, 0], [2, -100, -100, -100], [1, 1, 0, -100], [0, 2, -100, -100]])
+    parts = mixed_loss(student, gold, told, load_loss("posterior"), weight, 2.0, "word")
+    kd = posterior(student_of(), teacher_of(), 2.0).sum() / sum(LENGTHS)
+    nll = -Enumeration(student_of()).log_prob(gold.clamp_min(0)).sum() / sum(LENGTHS)
+    assert_close(parts["loss"], weight * kd + (1 - weight) * nll, rtol=1e-10, atol=1e-10)
+    assert_close(parts["teacher"], kd if weight else torch.zeros_like(kd))
+    assert_close(parts["gold"], nll if weight < 1 else torch.zeros_like(nll))
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 def test_without_gold_the_teacher_has_all_the_weight_and_without_a_teacher_the_gold(weight):
     student, told = chain(student_of()), targets(teacher_of())
     gold = torch.zeros(4, 4, dtype=torch.int64)

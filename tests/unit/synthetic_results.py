@@ -115,7 +115,13 @@ def add_logs(results: Path, model: str) -> None:
             dev = 90 - 300 / update + draw.random()
             lines.append({"update": update, "dev": {"macro": dev, "pooled": dev + 0.4, "en": dev - 1}})
     write_text(results / model / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-    summary = {"updates": 200, "seconds": 42.0 + draw.random(), "words_per_second": 9000.0, "best_update": 160}
+    summary = {
+        "updates": 200,
+        "seconds": 42.0 + draw.random(),
+        "words_per_second": 9000.0,
+        "best_update": 160,
+        "clipped": 0.125,
+    }
     summary |= {"dev": {"macro": 89.0}, "parameters": 1_234_567, "device": "cpu", "threads": 1}
     summary |= {"versions": {"tagdistill": "0.1.0", "torch": "2.13.0"}, "seed": 0, "objective": None}
     write_json(results / model / "training.json", summary)

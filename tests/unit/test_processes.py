@@ -23,6 +23,7 @@ from tiny_runs import (
 
 from tagdistill.artifacts.files import read_json
 from tagdistill.errors import ConfigError
+from tagdistill.settings.base import LossPer
 from tagdistill.training.assemble import assemble
 from tagdistill.training.checkpoints import BEST
 from tagdistill.training.processes import Processes, launch
@@ -34,15 +35,18 @@ from tagdistill.training.updates import Update, Updates
 @pytest.mark.parametrize("count", [1, 2, 5, 12])
 def test_the_shares_of_a_batch_are_the_batch(count: int):
     rows = np.arange(100, 100 + count)
-    shares = [Processes(rank, 3).share(rows) for rank in range(3)]
+    shares = [Processes(rank, 3).share(rows, rows) for rank in range(3)]
     assert sorted(row for own, share in shares if share for row in own) == rows.tolist()
     assert sum(share for _, share in shares) == pytest.approx(1)
+    weighed = [sum(own) / rows.sum() for own, share in shares if share]
+    assert [share for _, share in shares if share] == pytest.approx(weighed)
     assert all(len(own) for own, _ in shares)  # each takes part, with a sentence that weighs nothing if need be
 
 
 @pytest.mark.parametrize("sentences", [2, 7])
+@pytest.mark.parametrize("loss_per", ["sentence", "word"])
 @pytest.mark.parametrize("objective", ["baseline", "posterior", "top_wk", "structural", "scores"])
-def test_the_gradients_of_the_shares_are_that_of_the_batch(objective: str, sentences: int, tmp_path):
+def test_the_gradients_of_the_shares_are_that_of_the_batch(objective: str, loss_per: LossPer, sentences: int, tmp_path):
     files = files_of(make_corpus(tmp_path, "aa", "train", 12))
     teacher = teacher_run(tmp_path / "teacher", files, updates=2)
     run_training(teacher)
@@ -51,13 +55,13 @@ def test_the_gradients_of_the_shares_are_that_of_the_batch(objective: str, sente
     )
     torch.manual_seed(0)
     parts = assemble(run)
-    learner = Learner(parts.model, parts.loss, 1.0)
+    learner = Learner(parts.model, parts.loss, 1.0, loss_per)
 
     def gradients(number: int) -> list[torch.Tensor]:
         learner.zero_grad()
         for rank in range(number):
             update = Update(labelled=True, rows=np.arange(sentences), teacher_weight=0.5)
-            batch = Updates(parts.updates.labelled, None, [update], Processes(rank, number))[0]
+            batch = Updates(parts.updates.labelled, None, [update], Processes(rank, number), loss_per)[0]
             (learner(**batch)["loss"] * batch["share"]).backward()
         return [p.grad.clone() for p in learner.parameters() if p.grad is not None]
 

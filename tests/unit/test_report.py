@@ -30,7 +30,7 @@ from tagdistill.reporting.figures import FIGURES
 from tagdistill.reporting.html import Field, Head, Table, grid_table
 from tagdistill.reporting.objective_settings import objective_table
 from tagdistill.reporting.report import build_report, read_metrics
-from tagdistill.reporting.sections import data_table
+from tagdistill.reporting.sections import data_table, training_table
 
 ATTACK = "<script>alert(1)</script><img src=http://evil.example/x onerror=alert(1)>\"'&"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -350,6 +350,12 @@ def test_model_card(made):
     assert "objective `posterior`" in body and "Labels\n\nNOUN, VERB\n" in body
     assert "\n\n\n" not in card
     assert (made / "report/cards/posterior-seed-0.md").read_text().startswith("---\nlanguage:")
+
+
+def test_the_report_says_what_share_of_the_updates_was_clipped(made):
+    shown = training_table(read_runs(made, Runs(settings()).models.values()))
+    place = [head.text for head in shown.columns].index("clipped")
+    assert {cells[place].text for _, cells in shown.rows} == {"12%"}
 
 
 def test_the_settings_of_each_objective_are_shown():

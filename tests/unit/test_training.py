@@ -149,7 +149,7 @@ def test_the_log_tells_the_parts_of_the_updates_that_had_them(data, tmp_path, mo
     half = {"anneal": {"from": 0.5, "to": 0.5}, "unlabelled_ratio": 1.0}
     run = student_run(tmp_path / "s", [taught], unlabelled=[more], distill=half, updates=100)
 
-    def parts(chain, gold, teacher, loss, weight, temperature):
+    def parts(chain, gold, *_):
         nothing = 0 * chain.emissions.sum()
         return {"loss": nothing + 2, "teacher": nothing + 4, "gold": nothing + (8 if gold is not None else 0)}
 
@@ -159,6 +159,30 @@ def test_the_log_tells_the_parts_of_the_updates_that_had_them(data, tmp_path, mo
     assert len(told) == 50  # two updates a line, one of each kind
     assert {(line["loss"], line["gold"], line["teacher"], line["teacher_weight"]) for line in told} == {(2, 8, 4, 0.5)}
     assert read_json(run.outputs.model / "config.json")["distill"]["anneal"] == {"from": 0.5, "to": 0.5, "tau": None}
+
+
+def test_the_log_tells_which_updates_were_clipped(data, tmp_path, monkeypatch):
+    norms: list[float] = []
+    tell = trainer.history
+
+    def keep(raw):
+        norms.extend(line["grad_norm"] for line in raw if "loss" in line)
+        return tell(raw)
+
+    monkeypatch.setattr(trainer, "history", keep)
+    slow = {
+        "optimizer": "sgd",
+        "learning_rate": 1e-9,
+        "learning_rate_transitions": 1e-9,
+    }  # the same gradients in each run
+    run_training(teacher_run(tmp_path / "free", data["aa/train"], clip=1e6, **slow))
+    limit = sum(sorted(norms)[3:5]) / 2
+    run = teacher_run(tmp_path / "clipped", data["aa/train"], clip=limit, **slow)
+    run_training(run)
+    told = [line["clipped"] for line in lines(run) if "loss" in line]
+    assert told == [float(norm > limit) for norm in norms[:12]]
+    assert read_json(run.outputs.summary)["clipped"] == pytest.approx(8 / 12)
+    assert read_json(tmp_path / "free" / "training.json")["clipped"] == 0
 
 
 def test_a_softmax_model_has_no_transitions_to_train(data, tmp_path):

@@ -188,12 +188,23 @@ def training_table(runs: Sequence[Run]) -> Table | None:
                 facts.get("best_update"),
                 duration(seconds) if seconds is not None else None,
                 round(rate) if rate is not None else None,
+                f"{100 * facts['clipped']:.0f}%" if facts.get("clipped") is not None else None,
                 facts.get("parameters"),
                 facts.get("device"),
                 _hash(run.sha256),
             )
         )
-    head = ["model", "updates", "best update", "time", "words per second", "trained parameters", "device", "SHA-256"]
+    head = [
+        "model",
+        "updates",
+        "best update",
+        "time",
+        "words per second",
+        "clipped",
+        "trained parameters",
+        "device",
+        "SHA-256",
+    ]
     return plain_table(head, rows)
 
 

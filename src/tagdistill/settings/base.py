@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 Decoder = Literal["crf", "softmax"]
 Task = Literal["pos", "ner", "aspect"]
 Kernel = Literal["torch", "compiled"]
+LossPer = Literal["sentence", "word"]
 Positive = Annotated[int, Field(gt=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from tagdistill.settings.base import Positive, Seeds, Settings, Share
+from tagdistill.settings.base import LossPer, Positive, Seeds, Settings, Share
 from tagdistill.settings.encoder import EncoderSettings, Vectors
 
 
@@ -32,6 +32,10 @@ class Training(Settings):
     learning_rate_encoder: Annotated[float, Field(gt=0)] = Field(1e-4, description="fine-tuning: the encoder's own")
     learning_rate_transitions: Annotated[float, Field(gt=0)] = Field(1e-2, description="the CRF's own")
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="of all but the transitions")
+    loss_per: LossPer = Field(
+        "sentence",
+        description="what a batch's loss is averaged over: its sentences (sums over words, as published) or its words",
+    )
     clip: Annotated[float, Field(gt=0)] = Field(5.0, description="largest norm of a gradient")
     warmup: Share = Field(0.0, description="share of the updates that warm up")
     evaluations: Positive = Field(5, description="how often dev is scored in a training run")

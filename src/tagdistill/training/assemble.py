@@ -150,7 +150,7 @@ def _updates(
         anneal=objective.anneal if objective else None,
         unlabelled_ratio=objective.unlabelled_ratio if objective else 0.0,
     )
-    return Updates(pool, other, planned, run.machine.processes)
+    return Updates(pool, other, planned, run.machine.processes, run.settings.loss_per)
 
 
 def _log_size(run: Run, labelled: Sequence[Source], unlabelled: Sequence[Source], updates: int) -> None:

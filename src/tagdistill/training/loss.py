@@ -9,11 +9,12 @@ if TYPE_CHECKING:
 
     from tagdistill.crf import LinearChain
     from tagdistill.distill.losses import Loss
-    from tagdistill.distill.teacher_values import TeacherValues
+    from tagdistill.distill.teacher_values import Losses, TeacherValues
+    from tagdistill.settings.base import LossPer
 
 
 class LossParts(TypedDict):
-    """The loss of a batch and its two parts before weighting, each a scalar: the mean over sentences."""
+    """The loss of a batch and its two parts before weighting, each a scalar: a mean over sentences or words."""
 
     loss: Tensor
     teacher: Tensor
@@ -27,11 +28,13 @@ def mixed_loss(
     loss: Loss | None,
     weight: float,
     temperature: float = 1.0,
+    loss_per: LossPer = "sentence",
 ) -> LossParts:
     """Return the loss of a batch, lambda * L_KD + (1 - lambda) * L_NLL (Wang et al. 2020, section 3), and its parts.
 
     `gold`: labels (batch, time). `loss`: the objective's. `weight`: the teacher's (lambda); it is 1 without gold
-    labels, 0 without a teacher.
+    labels, 0 without a teacher. `loss_per`: "sentence" for the mean over sentences of their sums over words, as in the
+    published code, "word" for the sum over all words divided by their number.
     """
     if loss is None or teacher is None:
         weight = 0.0
@@ -39,7 +42,11 @@ def mixed_loss(
         weight = 1.0
     distilled = supervised = student.emissions.new_zeros(())
     if loss is not None and teacher is not None and weight > 0:
-        distilled = loss(student, teacher, temperature).mean()
+        distilled = _mean(loss(student, teacher, temperature), student, loss_per)
     if gold is not None and weight < 1:
-        supervised = -student.log_prob(gold).mean()
+        supervised = _mean(-student.log_prob(gold), student, loss_per)
     return {"loss": weight * distilled + (1 - weight) * supervised, "teacher": distilled, "gold": supervised}
+
+
+def _mean(losses: Losses, student: LinearChain, loss_per: LossPer) -> Tensor:
+    return losses.mean() if loss_per == "sentence" else losses.sum() / student.lengths.sum()

@@ -27,10 +27,12 @@ def write_outputs(run: Run, parts: Parts, outcome: TrainingOutcome, fingerprint:
 def summary(run: Run, parts: Parts, outcome: TrainingOutcome, fingerprint: str) -> dict[str, Any]:
     """Return what training.json says: how the training went, and on what machine."""
     rates = [line["words_per_second"] for line in outcome.history if "words_per_second" in line]
+    clipped = [line["clipped"] for line in outcome.history if "clipped" in line]
     record = {
         "updates": len(parts.updates),
         "seconds": round(outcome.seconds, 1),
         "words_per_second": sorted(rates)[len(rates) // 2] if rates else None,
+        "clipped": sum(clipped) / len(clipped) if clipped else None,  # share of the updates
         "best_update": outcome.best.update if outcome.best else len(parts.updates),
         "dev": outcome.best.score if outcome.best else None,
         "parameters": sum(p.numel() for p in parts.model.parameters() if p.requires_grad),

@@ -80,13 +80,14 @@ class Processes:
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()
 
-    def share(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], float]:
-        """Return this process's sentences of a batch, and their share of it (0 to 1).
+    def share(self, rows: NDArray[np.intp], weights: NDArray[np.int64]) -> tuple[NDArray[np.intp], float]:
+        """Return this process's sentences of a batch, and their share of its weight (0 to 1).
 
-        If there are fewer sentences than processes, some take one with share 0: all must take part.
+        `weights`: of each sentence of the batch. If there are fewer sentences than processes, some take one with share
+        0: all must take part.
         """
-        own = rows[self.rank :: self.number]
-        return (own, len(own) / len(rows)) if len(own) else (rows[:1], 0.0)
+        own = slice(self.rank, None, self.number)
+        return (rows[own], float(weights[own].sum() / weights.sum())) if len(rows[own]) else (rows[:1], 0.0)
 
     def from_first(self, value: Value) -> Value:
         """Return the first process's value in all of them."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState
 
     from tagdistill.distill.losses import Loss
+    from tagdistill.settings.base import LossPer
     from tagdistill.settings.training import Training
     from tagdistill.training.loss import LossParts
     from tagdistill.training.processes import Processes
@@ -46,16 +47,17 @@ PROGRESS_SECONDS = 15.0  # between two lines of progress
 class Learner(nn.Module):
     """A model and its loss: what one update differentiates."""
 
-    def __init__(self, model: Model, loss: Loss | None, temperature: float) -> None:
+    def __init__(self, model: Model, loss: Loss | None, temperature: float, loss_per: LossPer) -> None:
         super().__init__()
-        self.model, self.loss, self.temperature = model, loss, temperature
+        self.model, self.loss, self.temperature, self.loss_per = model, loss, temperature, loss_per
 
     def forward(self, **batch: Unpack[UpdateBatch]) -> LossParts:
         """Return the loss of a batch."""
         batch["lengths"] = batch["lengths"].cpu()  # with several GPUs the wrapper has moved them to one
         chain = self.model(batch)
         teacher = TeacherValues(**batch["teacher"]) if self.loss is not None else None
-        return mixed_loss(chain, batch.get("labels"), teacher, self.loss, batch["teacher_weight"], self.temperature)
+        weight, how = batch["teacher_weight"], (self.temperature, self.loss_per)
+        return mixed_loss(chain, batch.get("labels"), teacher, self.loss, weight, *how)
 
 
 @dataclass
@@ -68,6 +70,8 @@ class _Parts:
     gold_updates: int = 0
     teacher_updates: int = 0
     words: int = 0
+    updates: int = 0
+    clipped: Tensor | float = 0
 
     def add(self, parts: LossParts, weight: float, share: float, words: int) -> None:
         self.gold = self.gold + share * parts["gold"].detach()
@@ -75,6 +79,11 @@ class _Parts:
         self.gold_updates += weight < 1
         self.teacher_updates += weight > 0
         self.words += words * (share > 0)
+
+    def count(self, norm: Tensor, limit: float) -> None:
+        """Count an update, and whether its gradient, of this norm, was clipped."""
+        self.updates += 1
+        self.clipped = self.clipped + (norm.detach() > limit)  # stays on the device: reading it would wait for the GPU
 
 
 class TaggerTrainer(Trainer):
@@ -96,6 +105,14 @@ class TaggerTrainer(Trainer):
             **rest,
         )
         self.model_accepts_loss_kwargs = False
+        clip = self.accelerator.clip_grad_norm_
+
+        def clip_and_count(parameters: Any, max_norm: float, *rest: Any) -> Any:
+            norm = clip(parameters, max_norm, *rest)
+            self.parts.count(norm, max_norm)
+            return norm
+
+        self.accelerator.clip_grad_norm_ = clip_and_count  # the one place where the norm is known
 
     def get_train_dataloader(self) -> DataLoader[UpdateBatch]:
         """Return the batches in the plan's order."""
@@ -146,6 +163,7 @@ class TaggerTrainer(Trainer):
         # Each part's mean is over the updates that had it: of those on text without labels none has gold.
         line = {"gold": gold / max(1, parts.gold_updates), "teacher": teacher / max(1, parts.teacher_updates)}
         line["teacher_weight"] = float(self.teacher_weight)
+        line["clipped"] = float(parts.clipped) / max(1, parts.updates)
         if seconds > 0:
             line["words_per_second"] = round(words / seconds, 1)
         return line
@@ -256,7 +274,12 @@ def train(
     resumed = processes.from_first(last_checkpoint(checkpoints, fingerprint) if processes.first else None)
     saving = Checkpoints(seconds_of(resumed) if resumed else 0.0, processes, fingerprint)
     trainer = TaggerTrainer(
-        Learner(model, loss, temperature), updates, settings, score, args=arguments, callbacks=[saving]
+        Learner(model, loss, temperature, settings.loss_per),
+        updates,
+        settings,
+        score,
+        args=arguments,
+        callbacks=[saving],
     )
     trainer.add_callback(SeedOfProcess(seed, processes))
     trainer.remove_callback(PrinterCallback)
@@ -321,7 +344,7 @@ def history(lines: list[dict[str, float]]) -> list[dict[str, Any]]:
     for line in lines:
         update = line["step"]
         if "loss" in line:
-            keys = ("loss", "gold", "teacher", "teacher_weight", "learning_rate", "words_per_second")
+            keys = ("loss", "gold", "teacher", "teacher_weight", "clipped", "learning_rate", "words_per_second")
             ours.append({"update": update, **{key: line[key] for key in keys if key in line}})
         dev = {key.removeprefix("dev_"): value for key, value in line.items() if key.startswith("dev_")}
         if dev:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tagdistill.distill.dataset import Pool
+    from tagdistill.settings.base import LossPer
     from tagdistill.settings.training import Training
 
 
@@ -35,18 +36,23 @@ class UpdateBatch(Batch):
     """What one process computes of an update."""
 
     teacher_weight: float  # lambda
-    share: float  # of the update's sentences, 0 to 1
+    share: float  # of the update's sentences, or of their words, 0 to 1
 
 
 class Updates(Dataset[UpdateBatch]):
     """The batches of a plan: item u is that of update u, so that a resumed run sees the same batches."""
 
     def __init__(
-        self, labelled: Pool, unlabelled: Pool | None, plan: list[Update], processes: Processes | None = None
+        self,
+        labelled: Pool,
+        unlabelled: Pool | None,
+        plan: list[Update],
+        processes: Processes | None = None,
+        loss_per: LossPer = "sentence",
     ) -> None:
         """Take the batches of a plan from two pools; of several processes each gets its own share of a batch."""
         self.labelled, self.unlabelled, self.plan = labelled, unlabelled, plan
-        self.processes = processes or Processes()
+        self.processes, self.loss_per = processes or Processes(), loss_per
 
     def __len__(self) -> int:
         return len(self.plan)
@@ -55,7 +61,8 @@ class Updates(Dataset[UpdateBatch]):
         update = self.plan[number]
         pool = self.labelled if update.labelled else self.unlabelled
         assert pool is not None
-        rows, share = self.processes.share(update.rows)
+        weights = pool.lengths[update.rows] if self.loss_per == "word" else np.ones(len(update.rows), np.int64)
+        rows, share = self.processes.share(update.rows, weights)
         return {**pool.batch(rows), "teacher_weight": update.teacher_weight, "share": share}
 
 
