@@ -275,7 +275,8 @@ def test_training_and_provenance_are_shown(page, made):
     tables = Page(page).tables
     models = next(t for t in tables if t[0][0] == "model")
     row = next(row for row in models if row[0] == "students/posterior/seed-0")
-    assert row[1:3] == ["200", "160"] and row[6] == "cpu" and re.fullmatch(r"[0-9a-f]{12}", row[7])
+    assert row[1:3] == ["200", "160"] and row[5] == "12%" and row[7] == "cpu"
+    assert re.fullmatch(r"[0-9a-f]{12}", row[8])
     stages = next(t for t in tables if t[0][0] == "stage")
     assert ["encode", "2", "10 s", "5.5 s", "512 MB"] in stages and [
         "train_student",
