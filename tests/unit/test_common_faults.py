@@ -95,6 +95,11 @@ def test_a_last_column_that_is_often_empty_is_a_column(reading):
     assert words(reading(text.replace("\t_", "\tX"), columns={"token": 0, "tag": -3})) == ["Ada/PER", "Oslo/LOC"]
 
 
+def test_tabs_at_the_end_of_a_line_of_conllu_are_no_column(reading):
+    text = "1\tAda\t_\tPROPN" + "\t_" * 6 + "\t\t\n"
+    assert tokens(reading(text, format="conllu", task="pos", labels="upos")) == [["Ada"]]
+
+
 def test_a_no_break_space_is_a_token(reading):
     assert tokens(reading("\u00a0\tB-PER\n\u3000\tO\n", separator="tab")) == [["\u00a0", "\u3000"]]
 
@@ -187,6 +192,7 @@ def test_a_document_border_parts_sentences(reading):
 BROKEN = {
     "conll": ("1\tDas\tO\n2\t\tO\n3\tUlmer\tB-LOC\n\n1\tOslo\tB-LOC\n", ":2: empty token"),
     "an empty tag": ("1\tDas\tO\n2\tist\t\n\n1\tOslo\tB-LOC\n", ":2: empty tag"),
+    "a blank token": ("1\tDas\tO\n2\t \tO\n\n1\tOslo\tB-LOC\n", ":2: empty token"),
     "uneven": ("1\tDas\tO\n2\n3\tUlmer\tB-LOC\n\n1\tOslo\tB-LOC\n", ":2: 1 column where the first lines have 3"),
     "wikiann": ("de:\tO\n\nde:Oslo\tB-LOC\n", ":1: empty token"),
     "jsonl": ('{"tokens": ["a", ""], "tags": ["O", "O"]}\n{"tokens": ["Oslo"], "tags": ["B-LOC"]}\n', ":1: no token"),
@@ -258,6 +264,7 @@ def archives() -> dict[str, bytes]:
         (archives()["parquet"], "Parquet, not text of `format: conll`\n  Set `format: parquet`."),
         (b"\xfd7zXZ\x00abc", "compressed as .xz"),
         (b"BZh91AY", "compressed as .bz2"),
+        (gzip.compress(gzip.compress(b"Ada B-PER\n")), "compressed as .gz twice"),
         ("Ada B-PER\n".encode("utf-16"), "in utf-16, not utf-8\n  Set `encoding: utf-16`."),
         ("Ada B-PER\n".encode("utf-16-le"), "in utf-16-le, not utf-8\n  Set `encoding: utf-16-le`."),
         (b'{"tokens": ["Ada"], "tags": ["B-PER"]}\n', "JSON\n  Set `format: jsonl`."),
@@ -269,6 +276,12 @@ def archives() -> dict[str, bytes]:
 def test_a_file_of_another_kind_is_known_by_its_first_bytes(refused, content: bytes, says: str):
     said = refused(content)
     assert says in said and "encoding: latin-1" not in said and said.startswith("x.conll: this file is ")
+
+
+def test_a_byte_order_mark_of_another_encoding_is_told(refused):
+    said = refused("\ufeffAda B-PER\n", encoding="latin-1")
+    assert said == "x.conll: this file is in utf-8, not latin-1\n  Leave out `encoding:`."
+    assert "in utf-16" in refused("Ada B-PER\n".encode("utf-16"), encoding="latin-1")
 
 
 def test_brackets_and_braces_are_words(reading):
@@ -326,6 +339,19 @@ def test_labelled_text_without_a_span_is_an_error_to_train_on_and_a_doubt_elsewh
     (doubt,) = reading(text, split="test").doubts
     assert doubt.startswith("no span in 20 words")
     assert reading(text.partition("\n")[2]).doubts == [] == reading(f"{text}w B-PER\n", split="test").doubts
+
+
+def test_text_to_train_on_whose_targets_are_all_lost_says_so(refused):
+    text = SEMEVAL_2014.replace('from="', 'from="1').replace("Never again.", "word " * 20)
+    said = refused(text, format="semeval_xml", task="aspect", labels=("TARGET",))
+    assert (
+        "every tag is O" in said and "It has targets lost, whose offsets do not give their text: 3 (x.conll:4" in said
+    )
+
+
+def test_a_header_after_comments_is_named_with_its_line(refused):
+    said = refused("# made by hand\nform\tupos\nAda\tPROPN\n", comment="#", task="pos", labels="upos")
+    assert said.startswith("x.conll:2: label 'upos'") and "`skip_lines: 2` leaves it out" in said
 
 
 def parquet(path: Path, **columns: Any) -> bytes:

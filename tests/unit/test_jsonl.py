@@ -69,6 +69,9 @@ LAYOUTS: dict[str, Any] = {
 }
 
 
+LAYOUTS["tokens beside a text"] = {"text": TEXT, "tokens": TOKENS, "labels": [list(span) for span in SPANS]}
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("scheme", ["IOB2", "BIOES"])
 def test_every_layout_is_the_same_sentence(reading, layout: str, scheme: str):

@@ -72,6 +72,7 @@ def test_tags_without_a_type_get_the_only_one():
         ["O", "B-TARGET", "E-TARGET", "S-TARGET", "O", "S-TARGET"],
         [5],
     )
+    assert to_bioes(["B", "M", "E", "S", "O"], "BMES", only_type="X")[0] == ["B-X", "I-X", "E-X", "S-X", "O"]
     with pytest.raises(BadTag, match="tag 'B' is not BIO"):
         to_bioes(tags, "BIO")
     with pytest.raises(BadTag, match="tag 'B' is not IOB2"):

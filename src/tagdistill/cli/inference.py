@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tagdistill.artifacts.output_path import check_output
-from tagdistill.artifacts.streams import given_file
+from tagdistill.artifacts.streams import STANDARD, given_file
 from tagdistill.cli.help import DATA, MODELS
 from tagdistill.cli.options import (
     Broken,
@@ -91,7 +91,14 @@ def predict(
     from tagdistill.evaluation.predict import predict_file
 
     check_output(output, inputs=[file, model, encoder])
-    reading = Reading(kind.value, separator, columns, comment, encoding=encoding, skip_lines=skip_lines, broken=broken)
+    called = "stdin" if file == STANDARD else None
+    reading = Reading(
+        *(kind.value, separator, columns, comment),
+        encoding=encoding,
+        skip_lines=skip_lines,
+        broken=broken,
+        called=called,
+    )
     on = device_of(device)
     with given_file(file) as text:
         predict_file(model, text, output, reading, encoder=encoder, constrained=constrained, device=on, threads=threads)
@@ -120,7 +127,10 @@ def evaluate(
     from tagdistill.data.readers.options import Reading
     from tagdistill.evaluation.predict import evaluate_file
 
-    reading = Reading(kind.value, separator, columns, comment, label_map, scheme, encoding, skip_lines, broken, names)
+    called = "stdin" if file == STANDARD else None
+    reading = Reading(
+        *(kind.value, separator, columns, comment, label_map, scheme, encoding, skip_lines, broken, names, called)
+    )
     on = device_of(device)
     with given_file(file) as text:
         scores = evaluate_file(

@@ -148,7 +148,7 @@ class _Spans(NamedTuple):
         if hint is None:
             hints = (
                 comment_hint(sentence.tokens[error.position]),
-                _header_hint(sentence, error.position),
+                _header_hint(sentence) if sentence is sentences[0] and not error.position else "",
                 "Check the tag column (`columns:`) and the `separator:`; tags that are types without a prefix are "
                 f"`scheme: IO`; or rename the tag: `label_map: {{{printable(error.tag, keep='')}: ...}}`.",
             )
@@ -156,10 +156,9 @@ class _Spans(NamedTuple):
         return DataError(error.what, where=sentence.where(self.name, error.position), hint=hint)
 
 
-def _header_hint(sentence: Sentence, position: int) -> str:
+def _header_hint(sentence: Sentence) -> str:
     """Return what to do where the first line of a file may be a header."""
-    line = sentence.lines[position] if sentence.lines else 0
-    return f"If this line names the columns, `skip_lines: {line}` leaves it out." if line == 1 else ""
+    return f"If this line names the columns, `skip_lines: {sentence.line}` leaves it out." if sentence.line else ""
 
 
 def _broken(tags: Sequence[str], position: int, scheme: Scheme, where: str) -> DataError:
@@ -184,8 +183,9 @@ def _check_known(
             if label in unknown:
                 found = [kind for kind in set(names.values()) if kind or task == "pos"]
                 hints = [comment_hint(sentence.tokens[position])]
-                if {sentence.tokens[position].casefold(), names[label].casefold()} & NAMES_OF_COLUMNS:
-                    hints.append(_header_hint(sentence, position))
+                first = sentence is sentences[0] and not position
+                if first and {sentence.tokens[position].casefold(), names[label].casefold()} & NAMES_OF_COLUMNS:
+                    hints.append(_header_hint(sentence))
                 error = unknown_label(names[label], known, found, sentence.where(name, position), whose)
                 raise error.at(error.where, hint=" ".join(filter(None, (error.hint, *hints))))
 

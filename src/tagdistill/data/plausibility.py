@@ -6,7 +6,7 @@ import re
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from tagdistill.data.readers.notes import LONG, LONG_SENTENCE, NULS, Notes
+from tagdistill.data.readers.notes import LONG, LONG_SENTENCE, LOST, NULS, Notes, note_lines
 from tagdistill.errors import DataError
 from tagdistill.formatting import printable
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tagdistill.data.readers.lines import Sentence
 
 NUMBER = re.compile(r"[+-]?\d+(?:[.,:-]\d+)*\Z")
-TAG = re.compile(r"O|[BIESLUM]-\S+")
+TAG = re.compile(r"O|[BIESLUMW]-\S+")
 MIN_WORDS, MAX_WORDS = 20, 10_000  # fewer are too few to judge by, more are not looked at
 MIN_SHARE = 0.95  # of numbers, or of words that one sentence holds
 MANY = 0.5  # of tokens or sentences
@@ -38,7 +38,7 @@ def doubts(sentences: Sequence[Sentence], notes: Notes, kind: str) -> list[str]:
     """Return why a file of the format `kind` was hardly read as it was meant, to be written after its name."""
     first = sentences[:MAX_SENTENCES]
     words = list(islice(chain.from_iterable(sentence.tokens for sentence in first), MAX_WORDS))
-    found = [*_length(sentences, notes), *_characters(words, notes)]
+    found = [*_length(sentences, notes, kind), *_characters(words, notes)]
     found += _lines_of_text(first) if kind == "text" else _heads(first)
     if len(words) >= MIN_WORDS and sum(bool(NUMBER.match(word)) for word in words) >= MIN_SHARE * len(words):
         found.append(
@@ -48,14 +48,15 @@ def doubts(sentences: Sequence[Sentence], notes: Notes, kind: str) -> list[str]:
     return found
 
 
-def _length(sentences: Sequence[Sentence], notes: Notes) -> Iterator[str]:
+def _length(sentences: Sequence[Sentence], notes: Notes, kind: str) -> Iterator[str]:
+    missing = "line ends" if kind in ("text", "jsonl") else "empty lines"
     lengths = [len(sentence.tokens) for sentence in sentences]
     longest = max(lengths)
     if long := notes.count(LONG):
         what = f"{long:,} of more than {LONG_SENTENCE:,} words, the longest has {longest:,}"
-        yield f"sentences are hardly so long: {what}. Are empty lines between sentences missing?"
+        yield f"sentences are hardly so long: {what}. Are {missing} between sentences missing?"
     elif longest > MIN_WHOLE and longest >= MIN_SHARE * sum(lengths):
-        yield f"one sentence of {longest:,} words is nearly all of it. Are empty lines between sentences missing?"
+        yield f"one sentence of {longest:,} words is nearly all of it. Are {missing} between sentences missing?"
 
 
 def _characters(words: Sequence[str], notes: Notes) -> Iterator[str]:
@@ -96,13 +97,14 @@ def _shown(words: Sequence[str]) -> str:
     return printable(" ".join(words[:6]), keep="")
 
 
-def check_spans(labels: Sequence[Sequence[str]], split: str, where: str) -> list[str]:
+def check_spans(labels: Sequence[Sequence[str]], split: str, where: str, notes: Notes) -> list[str]:
     """Return a doubt about labelled text of some length without one span. Raises DataError where it is to train on."""
     words = sum(map(len, labels))
     if words < MIN_WORDS or any(label != "O" for row in labels for label in row):
         return []
     what = f"no span in {words:,} words: every tag is O"
-    hint = "Is the tag in another column? `columns: {token: 0, tag: 1}` counts them from 0."
+    lost = "; ".join(line for line in note_lines(notes.record(where)) if line.startswith(LOST))
+    hint = "Is the tag in another column (`columns: {token: 0, tag: 1}`), or does `label_map:` rename all types to O?"
     if split == "train":
-        raise DataError(what, where=where, hint=hint)
+        raise DataError(what, where=where, hint=f"It has {lost}." if lost else hint)
     return [f"{what}. {hint}"]

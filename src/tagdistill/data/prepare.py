@@ -112,7 +112,7 @@ def read_split(
     converted = convert(sentences, space, settings, _scheme(source, settings), task, place)
     note_tags(sentences, converted, notes)
     if task != "pos":
-        doubtful += check_spans(converted.labels, split, place)
+        doubtful += check_spans(converted.labels, split, place, notes)
     return Read(sentences, converted.labels, notes, doubtful)
 
 

@@ -19,12 +19,12 @@ PREFIXES: dict[Scheme, dict[str, str]] = {
     "BIO": {"B": "B", "I": "I"},
     "BIOES": {"B": "B", "I": "I", "E": "E", "S": "S"},
     "BILOU": {"B": "B", "I": "I", "L": "E", "U": "S"},
-    "BMES": {"B": "B", "M": "I", "E": "E", "S": "S"},
+    "BMES": {"B": "B", "M": "I", "E": "E", "S": "S", "W": "S"},
     "IO": {"I": "I"},
 }
-UNTYPED = ("BIO",)  # schemes whose tags may lack the type
+UNTYPED = ("BIO", "BIOES", "BILOU", "BMES")  # schemes whose tags may lack the type
 WHOLE = ("BIOES", "BILOU", "BMES")  # schemes that also mark where a span ends
-ALL_LETTERS = frozenset("BIESLUM")
+ALL_LETTERS = frozenset("BIESLUMW")
 
 
 def to_bioes(
@@ -33,9 +33,9 @@ def to_bioes(
     """Return BIOES labels of one sentence, and the positions that break the scheme and were repaired.
 
     Broken is an `I-` in IOB2 or BIO that starts a span, and in BIOES, BILOU and BMES any tag that its neighbours
-    contradict; IOB1 and IO have nothing to break. In IO, tags may be types without a prefix; in BIO, tags without a
-    type get `only_type`. Types are renamed by `label_map` after the spans are found, so two neighbours that get one
-    name stay two spans. Raises `BadTag` where a tag is not of the scheme.
+    contradict; IOB1 and IO have nothing to break. In IO, tags may be types without a prefix. Tags without a type get
+    `only_type`, except in IOB1, IOB2 and IO. Types are renamed by `label_map` after the spans are found, so two
+    neighbours that get one name stay two spans. Raises `BadTag` where a tag is not of the scheme.
     """
     plain = []
     for position, tag in enumerate(tags):

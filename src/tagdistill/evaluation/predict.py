@@ -42,7 +42,7 @@ def predict_file(
     with in_options():
         settings, notes = reading.language(file), Notes()
         sentences = list(read(file, settings, name="unlabelled", notes=notes))
-    _log_notes(sentences, notes, settings.format, file)
+    _log_notes(sentences, notes, settings.format, reading.called or str(file))
     tokens = [sentence.tokens for sentence in sentences]
     write_predictions(output, tokens, None, Labeller.open(model, **options).label(tokens))
 
@@ -72,17 +72,15 @@ def _labelled(file: Path, reading: Reading, loaded: Loaded) -> tuple[list[Senten
     whose = "the model's label list"
     found = convert(sentences, loaded.labels, settings, settings.scheme, task, str(file), whose=whose)
     note_tags(sentences, found, notes)
-    doubtful = check_spans(found.labels, "test", str(file)) if task != "pos" else []
-    _log_notes(sentences, notes, settings.format, file, doubtful)
+    doubtful = check_spans(found.labels, "test", str(file), notes) if task != "pos" else []
+    _log_notes(sentences, notes, settings.format, reading.called or str(file), doubtful)
     return sentences, found.labels
 
 
-def _log_notes(
-    sentences: Sequence[Sentence], notes: Notes, kind: str, file: Path, doubtful: Sequence[str] = ()
-) -> None:
+def _log_notes(sentences: Sequence[Sentence], notes: Notes, kind: str, name: str, doubtful: Sequence[str] = ()) -> None:
     """Log what the reader noted about a file, and why it was hardly read as it was meant."""
     note_long(sentences, notes)
-    for line in note_lines(notes.record(str(file))):
+    for line in note_lines(notes.record(name)):
         log.info("note: %s", line)
     for doubt in (*doubts(sentences, notes, kind), *doubtful):
-        log.warning("warning: %s: %s", file, as_options(doubt))
+        log.warning("warning: %s: %s", name, as_options(doubt))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -57,12 +58,13 @@ def _check(plan: Plan, language: str, split: str, source: Path | None, where: st
     settings = plan.runs.languages[language]
     found = _read(plan, language, split, source, where)
     name = str(source or source_name(settings, split, source))
-    hashes = [hash(tuple(sentence.tokens)) for sentence in found.sentences]
-    part = Part(f"{language}.{split}", language, split, name, hashes, [x.where(name) for x in found.sentences])
+    hashes = array("q", [hash(tuple(sentence.tokens)) for sentence in found.sentences])
+    lines = array("q", [sentence.line for sentence in found.sentences])
+    part = Part(f"{language}.{split}", language, split, name, hashes, lines, found.sentences[0].number)
     labels = {label for row in found.labels or [] for label in row} if plan.experiment.task != "pos" else set()
     types = frozenset(kind for _, kind in map(prefix_and_type, labels) if kind)
-    lines = [line.replace(": ", f": {part.name}: ", 1) for line in found.lines(name)]
-    return Checked(part, found.notes.count(REPAIRED), types, lines)
+    told = [line.replace(": ", f": {part.name}: ", 1) for line in found.lines(name)]
+    return Checked(part, found.notes.count(REPAIRED), types, told)
 
 
 def _missing_types(plan: Plan, checked: Sequence[Checked]) -> list[str]:

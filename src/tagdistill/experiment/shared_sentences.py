@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tagdistill.formatting import count
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Iterator, Sequence
 
 MIN_SHARE = 0.1  # of the sentences of the smaller split: fewer are a note, and none is told of two languages
@@ -20,8 +21,14 @@ class Part(NamedTuple):
     language: str
     split: str
     file: str
-    hashes: list[int]  # of the tokens of each sentence
-    places: list[str]  # where each sentence begins
+    hashes: array[int]  # of the tokens of each sentence
+    lines: array[int]  # where each begins; 0 if its file has no lines
+    first: int  # the number of the first sentence in its file
+
+    def where(self, place: int) -> str:
+        """Return where a sentence begins, for people."""
+        line = self.lines[place]
+        return f"{self.file}:{line}" if line else f"{self.file}: sentence {self.first + place}"
 
 
 def shared(parts: Sequence[Part]) -> Iterator[str]:
@@ -57,4 +64,4 @@ def _line(one: Part, two: Part, number: int) -> str:
 
 
 def _first(part: Part, common: set[int]) -> str:
-    return next(place for place, sentence in zip(part.places, part.hashes, strict=True) if sentence in common)
+    return part.where(next(place for place, sentence in enumerate(part.hashes) if sentence in common))

@@ -86,7 +86,7 @@ class Language(Settings):
     separator: Literal["auto", "tab", "space"] = Field(
         "auto", description="format `conll`: what separates the columns; auto: TABs if each of the first lines has one"
     )
-    scheme: Scheme = Field("IOB2", description="how spans are written in the file; BIO: as IOB2, also without types")
+    scheme: Scheme = Field("IOB2", description="how spans are written in the file; BIO: IOB2 whose tags may lack types")
     encoding: str = Field("utf-8", description="encoding of the file")
     comment: str | None = Field(
         None, description="format `conll`: lines that start so, and are no tokens, are left out (off by default)"

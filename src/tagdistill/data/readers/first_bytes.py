@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 import re
@@ -22,6 +23,7 @@ AS_TEXT = "Convert it to text."
 SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"PK\x03\x04", "a .zip archive (or an office document)", UNPACK),
     (b"PK\x05\x06", "an empty .zip archive", UNPACK),
+    (GZIP, "compressed as .gz twice", UNPACK),
     (b"BZh", "compressed as .bz2", UNPACK),
     (b"\xfd7zXZ\x00", "compressed as .xz", UNPACK),
     (b"\x28\xb5\x2f\xfd", "compressed as .zst", UNPACK),
@@ -87,6 +89,8 @@ def refuse_other_content(handle: BinaryIO, where: str, encoding: str, kind: str)
 
 def _refuse_wide(start: bytes, where: str, encoding: str) -> None:
     """Name UTF-16 and UTF-32, with or without a byte order mark, where another encoding is set."""
+    if start.startswith(codecs.BOM_UTF8) and not encoding.casefold().replace("-", "").startswith("utf8"):
+        raise DataError(f"this file is in utf-8, not {encoding}", where=where, hint="Leave out `encoding:`.")
     if "16" in encoding or "32" in encoding:
         return
     found = "utf-32" if start.startswith(UTF_32) else "utf-16" if start.startswith(UTF_16) else ""

@@ -24,6 +24,7 @@ REPAIRED = "badly started spans repaired"
 UNWANTED = 'tags of other types, which "*" of the label map renames'
 LONG = f"sentences of more than {LONG_SENTENCE:,} words"
 TABS_IN_TOKENS = "tokens that hold a TAB"
+LOST = "targets lost"  # how the kinds of lost targets begin
 NULS = "lines or rows that hold the character NUL"
 
 

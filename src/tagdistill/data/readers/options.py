@@ -38,6 +38,7 @@ class Reading:
     skip_lines: int | None = None
     broken: str | None = None
     names: str | None = None  # O,B-PER,I-PER
+    called: str | None = None  # how notes name the file, such as stdin; None: by its path
 
     def settings(self, kind: str) -> dict[str, Any]:
         """Return the keys of a language in a config that mean the same.

@@ -41,13 +41,22 @@ def record_of(
     source_id = next((str(value[key]) for key in IDS if isinstance(value.get(key), str | int)), "")
     accepted = value.get("answer") not in REJECTED
     tokens = next(iter(asked_or_usual(columns.get("token"), TOKENS, list(value))), None)
-    if tokens in value and not _are_pieces(value[tokens]) and not isinstance(value[tokens], str):
+    spanned = tagged and isinstance(value.get("text"), str) and not _has_tags(value, columns)
+    spanned &= any(isinstance(value.get(name), list) for name in SPANS)
+    if tokens in value and not _are_pieces(value[tokens]) and not isinstance(value[tokens], str) and not spanned:
         tags = _tags(value, columns, where) if tagged else None
         return Record(source_id, accepted, tokens=value[tokens], tags=tags)
     text, spans = _text_and_spans(value, columns, where, tagged=tagged)
-    words = _words(value[tokens], text, where) if tokens in value and not isinstance(value[tokens], str) else None
+    words = _words(value[tokens], text, where) if tokens in value and _are_pieces(value[tokens]) else None
     targets = [target for span in spans for target in _targets(span, line, where)]
     return Record(source_id, accepted, text, words, targets)
+
+
+def _has_tags(value: Mapping[str, Any], columns: Mapping[Literal["token", "tag"], int | str]) -> bool:
+    """Return whether a record has tags of tokens; `labels` may be spans of the text as well."""
+    found = asked_or_usual(columns.get("tag"), TAGS, list(value))
+    cells = [cell for name in found if isinstance(value.get(name), list) for cell in value[name]]
+    return any(isinstance(cell, str | int) for cell in cells)
 
 
 def _tags(value: Mapping[str, Any], columns: Mapping[Literal["token", "tag"], int | str], where: str) -> Any:

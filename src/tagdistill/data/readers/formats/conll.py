@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tagdistill.data.readers.lines import Line
 
 BORDER = re.compile(rf"{DOCSTART}(?:[ \t(]|\Z)")
-TAG_OF_SPANS = re.compile(r"O|[BIESLUMW]-\S+")
+TAG_OF_SPANS = re.compile(r"O|[BIESLUMW](?:-\S+)?")
 
 
 def read(file: RawFile) -> Iterator[Sentence]:
@@ -65,7 +65,7 @@ class _Reader:
                 continue
             fields = text.split(sign)
             odd = len(fields) != width or (comment and text.startswith(comment)) or (spaced and "  " in text)
-            if odd or not fields[token] or not fields[tag]:
+            if odd or not fields[token].strip(BLANK) or not fields[tag]:
                 try:
                     found = self._odd_line(number, line, begun=bool(words)) if whole else None
                 except DataError as error:
@@ -131,8 +131,8 @@ def _nothing() -> tuple[list[str], list[str], list[int], bool]:
 
 
 def check_cell(what: str, cell: str, where: str) -> None:
-    """Refuse an empty token or tag."""
-    if not cell:
+    """Refuse an empty token or tag, or one of blanks alone; a no-break space is a token."""
+    if not cell.strip(BLANK):
         raise DataError(f"empty {what}", where=where, hint="Repair the line, or check `columns:` and `separator:`.")
 
 

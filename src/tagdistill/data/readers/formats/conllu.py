@@ -8,7 +8,7 @@ from conllu.exceptions import ParseException
 from conllu.parser import parse_comment_line, parse_id_value
 
 from tagdistill.data.readers.format import Format, RawFile
-from tagdistill.data.readers.lines import Sentence, blocks
+from tagdistill.data.readers.lines import BLANK, Sentence, blocks
 from tagdistill.errors import DataError
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def _sentence(block: list[Line], file: RawFile) -> Sentence:
 
 def _fields(line: str, where: str) -> list[str]:
     fields = line.split("\t")
+    if len(fields) > WIDTH and not "".join(fields[WIDTH:]).strip(BLANK):  # TABs at the end of a line are no column
+        fields = fields[:WIDTH]
     if len(fields) != WIDTH:
         raise DataError(
             f"{len(fields)} columns separated by TAB, CoNLL-U has {WIDTH}",
