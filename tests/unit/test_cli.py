@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import tagdistill
+from snakemake_logger_plugin_tagdistill import noted
 from tagdistill.cli import main as cli
 from tagdistill.cli.help import HEADINGS, STAGES, GroupedCommands
 from tagdistill.cli.job_files import corpus_files, read_files
@@ -264,14 +266,39 @@ def test_a_file_of_numbers_is_a_warning_in_the_log_of_prepare(tmp_path):
     assert "warning: " in done.stderr and "raw.conll: nearly all words are numbers (0 1 2 3 4 5 ...)" in done.stderr
 
 
-READ = {"kind": "conll", "separator": "tab", "columns": "token=1,tag=3", "comment": "#", "encoding": "latin-1"}
+def test_what_prepare_notes_is_what_a_run_shows(tmp_path):
+    (tmp_path / "raw.conll").write_text("# one\nAda I-PER\n" + "w O\n" * 150)
+    settings = Language(train="raw.conll", comment="#")
+    job = PrepareJob(language="xx", split="train", settings=settings, task="ner", labels=("PER",))
+    files = ("--source", tmp_path / "raw.conll", "--path", "data/raw.conll", "--out", tmp_path / "o.parquet")
+    (tmp_path / "log").write_text(run("prepare", "--job", write_job(job), *files).stderr)
+    assert noted([str(tmp_path / "log")]) == [
+        "note: badly started spans repaired: 1 (data/raw.conll:2: 'I-PER' at the start of the sentence)",
+        "note: comment lines left out: 1 (data/raw.conll:1: # one)",
+        "warning: data/raw.conll: one sentence of 151 words is nearly all of it. "
+        "Are empty lines between sentences missing?",
+    ]
+
+
+READ: dict[str, Any] = {
+    "kind": "conll",
+    "separator": "tab",
+    "columns": "token=1,tag=3",
+    "comment": "#",
+    "encoding": "latin-1",
+}
+READ |= {"skip_lines": 1, "broken": "leave_out"}
 
 
 @pytest.mark.parametrize(
     ("command", "function", "more"),
     [
         ("predict", "tagdistill.evaluation.predict.predict_file", {}),
-        ("evaluate", "tagdistill.evaluation.predict.evaluate_file", {"label_map": "A=B", "scheme": "BIOES"}),
+        (
+            "evaluate",
+            "tagdistill.evaluation.predict.evaluate_file",
+            {"label_map": "A=B", "scheme": "BIOES", "names": "O,B-A"},
+        ),
         ("add-language", "tagdistill.experiment.add_language.add_language", {"label_map": "A=B", "scheme": "BIOES"}),
     ],
 )
@@ -281,7 +308,7 @@ def test_the_reading_options_of_every_command_reach_the_reader(command, function
     own = {"predict": ["f", "--model", "m", "--output", "o"], "evaluate": ["f", "--model", "m"]}
     arguments = own.get(command, ["config.yaml", "--id", "fr"])
     for name, value in {**READ, **more}.items():
-        arguments += [f"--{name.replace('kind', 'format').replace('_', '-')}", value]
+        arguments += [f"--{name.replace('kind', 'format').replace('_', '-')}", str(value)]
     done = CliRunner().invoke(cli.app, [command, *arguments])
     assert done.exit_code == 0, done.output
     assert Reading(**READ, **more) in given
