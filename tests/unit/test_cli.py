@@ -281,13 +281,9 @@ def test_what_prepare_notes_is_what_a_run_shows(tmp_path):
 
 
 READ: dict[str, Any] = {
-    "kind": "conll",
-    "separator": "tab",
-    "columns": "token=1,tag=3",
-    "comment": "#",
-    "encoding": "latin-1",
+    **{"kind": "conll", "separator": "tab", "columns": "token=1,tag=3", "comment": "#", "encoding": "latin-1"},
+    **{"skip_lines": 1, "broken": "leave_out"},
 }
-READ |= {"skip_lines": 1, "broken": "leave_out"}
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,8 @@ def read(
     with _content(path, form, kind, where, settings.encoding) as handle:
         sentences = form.read(RawFile(handle, path, where, settings, settings.part(name), tagged, notes))
         for found, sentence in selected(sentences, split, limit, notes):
-            yield sentence._replace(number=found)
+            tokens, tags, lines, source_id, multiword, _, scheme = sentence  # `_replace` takes three times as long
+            yield Sentence(tokens, tags, lines, source_id, multiword, found, scheme)
     if not found:
         raise _nothing(split, where, notes)
 
