@@ -55,8 +55,8 @@ How often an objective that is better by so many points is called better, in {nu
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=1000, help="experiments of each kind and number of seeds")
-    parser.add_argument("--draws", type=int, default=1000, help="resamples of each")
+    parser.add_argument("--trials", type=int, default=500, help="experiments of each kind and number of seeds")
+    parser.add_argument("--draws", type=int, default=500, help="resamples of each")
     parser.add_argument("--page", type=Path, help="page whose section between the two markers is replaced")
     arguments = parser.parse_args()
     text = section(arguments.trials, arguments.draws)

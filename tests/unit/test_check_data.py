@@ -29,6 +29,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
     def run(*options: str, status: int = 0, **language: Any) -> str:
         values: dict[str, Any] = {"name": "study", "task": "ner", "labels": language.pop("labels", ["PER", "ORG"])}
+        values["exclude_test_repeats"] = language.pop("exclude_test_repeats", False)
         values["languages"] = {**language.pop("others", {}), "fr": {**FRENCH, **language}}
         values |= {"teacher": {"updates": 1}, "student": {"updates": 1}}
         Path("study.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
@@ -86,6 +87,8 @@ def test_sentences_that_two_labelled_splits_share_are_told_whatever_their_files_
     assert "fr.train and fr.test are the same 2 distinct sentences (first: fr.conll:1 = copy.conll:2)" in check(
         test="copy.conll"
     )
+    assert "are the same" not in check(test="copy.conll", exclude_test_repeats=True)  # they will be left out
+    assert "fr.train and fr.dev are the same 2" in check(dev="copy.conll", exclude_test_repeats=True)
     parts = {x: {"path": "./fr.conll", "take": take} for x, take in (("train", ":1"), ("dev", "1:"), ("test", "1:2"))}
     said = check(**parts).splitlines()
     assert said[-1].startswith("warning: fr.dev and fr.test are the same 1 distinct sentence (first: fr.conll:4")

@@ -210,6 +210,25 @@ def test_a_ratio_of_nothing_leaves_the_unlabelled_text_out():
 # -- what a job holds
 
 
+def test_test_sets_reach_training_text_where_their_sentences_are_left_out_of_it():
+    def key(of: Plan) -> tuple[str, ...]:
+        return of.keys.corpus("es", "train"), of.keys.text("en", "unlabelled"), of.keys.corpus("es", "test")
+
+    # A smaller test set: with the setting, what is left out of training text changes.
+    demo = {name: {"source": "demo"} for name in ("en", "es")}
+    plain, smaller = plan(languages=demo), plan(languages=demo, limit__test=7)
+    assert key(plain)[:2] == key(smaller)[:2] and key(plain)[2] != key(smaller)[2]
+    strict = plan(languages=demo, exclude_test_repeats=True)
+    stricter = plan(languages=demo, exclude_test_repeats=True, limit__test=7)
+    assert all(one != two for one, two in zip(key(strict), key(stricter), strict=True))
+    assert key(strict)[:2] != key(plain)[:2] and key(strict)[2] == key(plain)[2]
+    tests = [f"results/study/data/{language}/test.parquet" for language in ("en", "es", "de")]
+    assert strict.left_out_tests("train") == strict.left_out_tests("unlabelled") == tests
+    assert strict.left_out_tests("dev") == strict.left_out_tests("test") == plain.left_out_tests("train") == []
+    assert strict.repeats_inputs() == plain.repeats_inputs() and plain.repeats_inputs()["tests"] == tests
+    assert plain.keys.repeats() != smaller.keys.repeats()
+
+
 def test_a_teacher_knows_of_nothing_but_its_language():
     told = json.loads(plan(languages__fr__teacher={"hidden": 3}).specs.teacher("fr", "crf", 1))
     assert (told["language"], told["seed"], told["settings"]["hidden"]) == ("fr", 1, 3)

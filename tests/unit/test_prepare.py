@@ -26,7 +26,16 @@ def prepared(tmp_path):
     """Write a raw file, prepare it and return the corpus."""
 
     def run(
-        text, *, split="train", task="ner", labels=("PER", "LOC"), limit=None, file="raw.txt", take=None, **language
+        text,
+        *,
+        split="train",
+        task="ner",
+        labels=("PER", "LOC"),
+        limit=None,
+        file="raw.txt",
+        take=None,
+        tests=(),
+        **language,
     ):
         source = None if text is None else tmp_path / file
         if source:
@@ -42,6 +51,7 @@ def prepared(tmp_path):
             task=task,
             labels=labels,
             limit=limit,
+            tests=tests,
         )
         return read_corpus(out)
 
@@ -201,7 +211,7 @@ def test_the_report_counts_what_a_reader_should_know(prepared, tmp_path):
     place = "data/raw.txt:12: 'I-LOC' after 'O'"
     assert facts["notes"] == {"badly started spans repaired": {"count": 1, "places": [place]}}
     assert found["repeats"] == {
-        "test in train": {"shared": 1, "distinct": 2, "places": [0, 1]},
+        "test in train": {"shared": 1, "distinct": 2},
         "unlabelled in train": {"shared": 0, "distinct": 2},
         "unlabelled in test": {"shared": 1, "distinct": 2},
     }
@@ -255,3 +265,28 @@ def test_words_that_are_all_numbers_are_doubted(words, told, prepared, tmp_path)
 def test_few_numbers_are_no_reason_for_doubt():
     pair = Sentence(["1", "2"], None, [1, 2])
     assert doubts([pair] * 9, Notes(), "conll") == [] != doubts([pair] * 10, Notes(), "conll")
+
+
+def test_sentences_of_test_sets_are_left_out_of_training_and_unlabelled_text_and_counted(prepared, tmp_path):
+    prepared("Jo B-PER\nran O\n\nRome B-LOC\n\nyes O\n", split="test")
+    tests = [tmp_path / "test.parquet"]
+    train = prepared("Rome O\n\nnot O\nRome B-LOC\n\nJo O\nran O\n\nno O\nran I-PER\n", tests=tests)
+    assert train.tokens == [["not", "Rome"], ["no", "ran"]]
+    assert train.labels == [["O", "S-LOC"], ["O", "S-PER"]]  # each keeps its own
+    assert (train.ids, train.lines) == (["train-000001", "train-000002"], [3, 9])
+    prepared("Jo ran\nJo\nran\n", split="unlabelled", format="text", tests=tests)
+    report({split: tmp_path / f"{split}.parquet" for split in ("train", "test", "unlabelled")}, tmp_path / "r.json")
+    splits = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["splits"]
+    noted = {split: facts["notes"].get("sentences of test sets left out") for split, facts in splits.items()}
+    assert noted == {
+        "train": {"count": 2, "places": ["data/raw.txt:1", "data/raw.txt:6"]},
+        "unlabelled": {"count": 1, "places": ["data/raw.txt:1"]},
+        "test": None,
+    }
+
+
+def test_a_text_that_is_in_the_test_sets_altogether_is_refused(prepared, tmp_path):
+    prepared("yes O\n", split="test")
+    with pytest.raises(DataError, match="every sentence is in a test set too") as caught:
+        prepared("yes O\n\nyes O\n", tests=[tmp_path / "test.parquet"])
+    assert caught.value.where == "data/raw.txt" and not (tmp_path / "train.parquet").exists()

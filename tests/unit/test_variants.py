@@ -10,10 +10,10 @@ from tagdistill.data.span_counts import f1
 from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.metrics import score
 from tagdistill.evaluation.scores import read_scores
-from tagdistill.evaluation.variants import repeated_sentences, variants
+from tagdistill.evaluation.variants import variants
 from tagdistill.reporting.data_figure import data_figure
-from tagdistill.reporting.data_sections import character_table, label_table, variant_table
-from tagdistill.reporting.facts import read_data_reports
+from tagdistill.reporting.data_sections import character_table, label_table, repeat_table, variant_table
+from tagdistill.reporting.facts import read_data_reports, read_repeats
 from tagdistill.reporting.figures import svg
 
 LABELS = ["O", *(f"{p}-{t}" for t in ("PER", "LOC", "MISC") for p in "BIES")]
@@ -55,8 +55,10 @@ def analysis_of(results):
 
 def test_repeated_test_sentences_are_left_out(made):
     analysis = analysis_of(made)
-    found = [v for v in variants(analysis, read_data_reports(made, settings())) if v.kind == "unrepeated"]
-    assert {v.language for v in found} == {"en"} and {v.system for v in found} == {"Teachers", "baseline", "posterior"}
+    every = [v for v in variants(analysis, read_repeats(made, settings())) if v.kind == "unrepeated"]
+    assert [(v.role, v.language) for v in every if v.system == "posterior"] == [("trained", "en"), ("zero_shot", "de")]
+    found = [v for v in every if v.language == "en"]
+    assert {v.system for v in found} == {"Teachers", "baseline", "posterior"}
     posterior = next(v for v in found if v.system == "posterior")
     by_hand = [f1(analysis.results.counts["en"][f"students/posterior/seed-{seed}"][2:].sum(axis=0)) for seed in (0, 1)]
     assert posterior.other == pytest.approx(sum(by_hand) / 2) and posterior.main == pytest.approx(92.4)
@@ -64,12 +66,9 @@ def test_repeated_test_sentences_are_left_out(made):
 
 
 def test_a_report_of_another_test_set_changes_nothing(made):
-    report = read_json(made / "data/en/report.json")
-    report["repeats"]["test in train"]["places"] = [SENTENCES]
-    assert variants(analysis_of(made), {"en": report}) == []
-    report["repeats"]["test in train"]["places"] = list(range(SENTENCES))
-    assert variants(analysis_of(made), {"en": report}) == []
-    assert repeated_sentences({}) == repeated_sentences({"repeats": {"test in train": {"shared": 1}}}) == []
+    assert variants(analysis_of(made), {"en": {"places": [SENTENCES]}}) == []
+    assert variants(analysis_of(made), {"en": {"places": list(range(SENTENCES))}}) == []
+    assert variants(analysis_of(made), {}) == variants(analysis_of(made), {"en": {"places": []}}) == []
 
 
 def test_known_types_are_means_over_seeds(made):
@@ -103,7 +102,13 @@ def test_the_data_of_the_page(made):
     assert [head.text for head in labels.columns] == ["NOUN", "VERB"]
     assert (labels.rows[0][0].text, labels.rows[0][1][0].text) == ("en train", "900")
     assert [head.text for head, _ in character_table(reports).rows] == ["fr train", "fr test"]
-    drawn = svg(data_figure(reports), "data")
+    drawn = svg(data_figure(reports, read_repeats(made, settings())), "data")
     assert "over 20" in drawn and "11 to 20" in drawn and "2 of 100" in drawn
-    assert label_table({}) is None and character_table({}) is None and data_figure({}) is None
+    repeats = repeat_table(read_repeats(made, settings()))
+    assert [(head.text, [cell.text for cell in cells]) for head, cells in repeats.rows] == [
+        ("en", ["100", "1", "1", "0"]),
+        ("de", ["100", "0", "0", "1"]),
+    ]
+    assert repeat_table({}) is None
+    assert label_table({}) is None and character_table({}) is None and data_figure({}, {}) is None
     assert variant_table([], "unrepeated") is None

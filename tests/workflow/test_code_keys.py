@@ -38,6 +38,7 @@ LIGHT_CRF = {f"tagdistill.crf{name}" for name in ("", ".errors", ".kernels", ".k
 STAGES = {
     "prepare": lambda plan: plan.modules.prepare("en", "test"),
     "data_report": lambda plan: plan.modules.data_report(),
+    "repeats": lambda plan: plan.modules.repeats(),
     "convert_encoder": lambda plan: plan.modules.convert_encoder(plan.experiment.encoder),
     "encode": lambda plan: plan.modules.encode(plan.experiment.encoder),
     "train_teacher": lambda plan: plan.modules.teacher("en"),

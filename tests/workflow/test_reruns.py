@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from projects import BIG, Jobs, Project, experiment
 
+from tagdistill.data.corpus import read_corpus
+
 STUDENTS = {"baseline", "posterior", "structural"}
 
 
@@ -32,6 +34,7 @@ def test_a_new_language_trains_its_own_teacher_and_the_students(finished: Projec
     assert jobs.count == {
         "prepare": 4,
         "data_report": 1,
+        "repeats": 1,
         "encode": 4,
         "train_teacher": 1,
         "score": 2,
@@ -59,7 +62,7 @@ def test_a_removed_language_trains_the_students_anew_and_no_teacher(finished: Pr
     values = experiment()
     del values["languages"]["es"]
     jobs = finished.plan(values)
-    assert jobs.count == {"train_student": 3, "evaluate_student": 3, "evaluate_teacher": 1, "report": 1}
+    assert jobs.count == {"repeats": 1, "train_student": 3, "evaluate_student": 3, "evaluate_teacher": 1, "report": 1}
 
 
 def test_a_new_zero_shot_language_is_prepared_and_evaluated(finished: Project):
@@ -69,6 +72,7 @@ def test_a_new_zero_shot_language_is_prepared_and_evaluated(finished: Project):
     assert jobs.count == {
         "prepare": 1,
         "data_report": 1,
+        "repeats": 1,
         "encode": 1,
         "evaluate_student": 3,
         "evaluate_teacher": 2,
@@ -283,11 +287,28 @@ def test_a_changed_test_file_trains_nothing(copied: Project):
     assert copied.plan(experiment()).count == {
         "prepare": 1,
         "data_report": 1,
+        "repeats": 1,
         "encode": 1,
         "evaluate_student": 3,
         "evaluate_teacher": 2,
         "report": 1,
     }
+
+
+def test_test_sentences_may_be_left_out_of_training_text(copied: Project):
+    path = copied.path / "data/en/test.conll"
+    first = (copied.path / "data/en/train.conll").read_text(encoding="utf-8").split("\n\n")[0]
+    path.write_text(first + "\n\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    values = experiment() | {"exclude_test_repeats": True}
+    prepared = copied.plan(values).of("prepare", "lang", "split")
+    texts = [(language, split) for language in ("en", "es") for split in ("train", "unlabelled")]
+    assert prepared == sorted([("en", "test"), *(pair for pair in texts if pair != ("en", "unlabelled"))])
+    train = "results/tiny/data/en/train.parquet"
+    done = copied.run(values, train)
+    assert done.returncode == 0, done.stdout[-4000:]
+    corpus = read_corpus(copied.path / train)
+    assert corpus.metadata["notes"]["sentences of test sets left out"]["count"] > 0
+    assert [line.split(" ")[0] for line in first.splitlines()] not in corpus.tokens
 
 
 def test_results_that_are_touched_plan_nothing(copied: Project):

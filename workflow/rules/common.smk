@@ -116,6 +116,19 @@ def downloaded(wildcards):
     return needed({"raw": list(filter(None, raw))}, [FILES.data(*split)], PLAN.keys.corpus(*split))["raw"]
 
 
+def left_out_tests(wildcards):
+    """Return the test corpora whose sentences are left out of a split."""
+    split = wildcards.lang, wildcards.split
+    files = {"tests": PLAN.left_out_tests(wildcards.split)}
+    return needed(files, [FILES.data(*split)], PLAN.keys.corpus(*split))["tests"]
+
+
+def left_out(input):
+    """Return the test corpora that a job is given, as its --files, or none."""
+    tests = input.get("tests", [])
+    return files_json(named({"tests": tests})) if tests else ""
+
+
 def in_place(wildcards):
     """Return the options for a file of the user's own: where it lies now, and its path in the config, for messages."""
     split = PLAN.given(wildcards.lang, wildcards.split)

@@ -21,7 +21,8 @@ rule fetch:
 rule prepare:
     """Read one split of one language into a corpus."""
     input:
-        downloaded,
+        raw=downloaded,
+        tests=left_out_tests,
     output:
         FILES.data("{lang}", "{split}"),
     log:
@@ -36,14 +37,16 @@ rule prepare:
         runtime=minutes(30),
     params:
         job=lambda w: PLAN.specs.prepare(w.lang, w.split),
-        source=lambda w, input: option("--source", input),
+        source=lambda w, input: option("--source", input.get("raw", [])),
+        tests=lambda w, input: option("--files", left_out(input)),
         sha256=lambda w: PLAN.raw_sha256(w.lang, w.split),
         code=lambda w: code_key(*PLAN.modules.prepare(w.lang, w.split)),
         key=lambda w: PLAN.keys.corpus(w.lang, w.split),
     message:
         "Read the {wildcards.split} text of {wildcards.lang}"
     shell:
-        "tagdistill prepare --job {params.job:q} {params.source} {resources.source} --out {output:q} > {log:q} 2>&1"
+        "tagdistill prepare --job {params.job:q} {params.source} {resources.source} {params.tests} --out {output:q} "
+        "> {log:q} 2>&1"
 
 
 rule data_report:
@@ -72,3 +75,28 @@ rule data_report:
         "Count the data of {wildcards.lang}"
     shell:
         "tagdistill data-report {input.corpora:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule repeats:
+    """Find the test sentences that students saw in training."""
+    input:
+        unpack(lambda w: needed(PLAN.repeats_inputs(), [FILES.repeats], PLAN.keys.repeats())),
+    output:
+        FILES.repeats,
+    log:
+        f"logs/{PLAN.name}/repeats.log",
+    benchmark:
+        f"benchmarks/{PLAN.name}/repeats/repeats.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(60),
+    params:
+        files=lambda w, input: files_json(named(input)),
+        code=code_key(*PLAN.modules.repeats()),
+        key=PLAN.keys.repeats(),
+    message:
+        "Find test sentences that also occur in training text"
+    shell:
+        "tagdistill repeats --files {params.files:q} --out {output:q} > {log:q} 2>&1"

@@ -55,6 +55,9 @@ def prepare(
     out: Out,
     source: Source = None,
     path: Annotated[str | None, typer.Option(help="path of the local file in the config, for messages")] = None,
+    files: Annotated[
+        str, typer.Option(help='test corpora whose sentences are left out, as JSON or @FILE: {"tests": [...]}')
+    ] = "{}",
 ) -> None:
     """Convert a raw file into a corpus: one Parquet layout for every format."""
     from tagdistill.data.prepare import prepare
@@ -71,6 +74,7 @@ def prepare(
         task=spec.task,
         labels=spec.labels,
         limit=spec.limit,
+        tests=read_files(files).get("tests", []),
     )
     name = path or str(source or spec.language)
     for line in found.lines(name):
@@ -87,6 +91,15 @@ def data_report(
 
     check_output(out, inputs=corpora)
     report({path.stem: path for path in corpora}, out)
+
+
+@app.command(rich_help_panel=STAGES)
+def repeats(files: Files, out: Out) -> None:
+    """Find the test sentences that students saw in training, in text of any language."""
+    from tagdistill.data.repeats import find_repeats
+
+    inputs = read_files(files)
+    find_repeats(inputs["seen"], inputs["tests"], out)
 
 
 @app.command(rich_help_panel=STAGES)

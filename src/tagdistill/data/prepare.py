@@ -11,8 +11,9 @@ from tagdistill.data.labels import label_list
 from tagdistill.data.plausibility import check_spans, doubts, note_long
 from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.lines import Sentence
-from tagdistill.data.readers.notes import Notes, note_lines
+from tagdistill.data.readers.notes import IN_TESTS, Notes, note_lines
 from tagdistill.data.readers.read import format_of, read, selected
+from tagdistill.data.same_sentences import not_in_tests
 from tagdistill.data.sources.source import licence, load_source, source_name
 from tagdistill.errors import ConfigError
 
@@ -33,14 +34,17 @@ def prepare(
     task: str,
     labels: str | Sequence[str],
     limit: int | None = None,
+    tests: Sequence[Path] = (),
 ) -> Read:
     """Write the corpus of one split, and return what was read.
 
-    The arguments and errors are those of `read_split`.
+    `tests` are test corpora whose sentences are left out. The other arguments and the errors are those of `read_split`.
     """
     found = read_split(source, language=language, split=split, settings=settings, task=task, labels=labels, limit=limit)
-    sentences = found.sentences
     name = source_name(settings, split, source)
+    if tests:
+        found = _without(found, tests, name)
+    sentences = found.sentences
     tokens = [sentence.tokens for sentence in sentences]
     write_corpus(
         out,
@@ -81,6 +85,17 @@ class Read(NamedTuple):
         """Return the notes and warnings as lines for people; `name` is the file's."""
         noted = [f"note: {line}" for line in note_lines(self.notes.record(name))]
         return [*noted, *(f"warning: {name}: {doubt}" for doubt in self.doubts)]
+
+
+def _without(found: Read, tests: Sequence[Path], name: str) -> Read:
+    """Return what was read without the sentences of test sets, which are noted."""
+    kept = not_in_tests([sentence.tokens for sentence in found.sentences], tests, name)
+    for number in sorted(set(range(len(found.sentences))) - set(kept)):
+        found.notes.add(IN_TESTS, found.sentences[number].where(""))
+    return found._replace(
+        sentences=[found.sentences[number] for number in kept],
+        labels=found.labels and [found.labels[number] for number in kept],
+    )
 
 
 def read_split(

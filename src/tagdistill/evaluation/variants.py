@@ -2,7 +2,7 @@
 
 `known_types`: predicted spans of types that the gold labels of the test set do not have (MISC on WikiAnn, say) are left
 out; the main score counts them as errors, as Wang et al. 2020 do. `unrepeated`: test sentences that occur, word for
-word, in the labelled training text of their language are left out.
+word, in text that students were trained on are left out: labelled or unlabelled, of any language.
 """
 
 from __future__ import annotations
@@ -37,22 +37,16 @@ class Variant:
     of: int
 
 
-def variants(analysis: Analysis, reports: Mapping[str, Mapping[str, Any]]) -> list[Variant]:
-    """Return all variants, in the order of the tables; `reports` are the data reports by language."""
+def variants(analysis: Analysis, repeats: Mapping[str, Mapping[str, Any]]) -> list[Variant]:
+    """Return all variants, in the order of the tables; `repeats` is of each language's test set, see `data.repeats`."""
     found = [
         known for role, system, language in _cells(analysis) if (known := _known(analysis, role, system, language))
     ]
-    repeated = {language: repeated_sentences(report) for language, report in reports.items()}
     for role, system, language in _cells(analysis):
-        places = repeated.get(language) or []
+        places = (repeats.get(language) or {}).get("places") or []
         if places and (unrepeated := _unrepeated(analysis, role, system, language, places)):
             found.append(unrepeated)
     return found
-
-
-def repeated_sentences(report: Mapping[str, Any]) -> list[int]:
-    """Return the places, from 0, of the test sentences that the training text of the language holds too."""
-    return list((report.get("repeats", {}).get("test in train") or {}).get("places") or [])
 
 
 def _cells(analysis: Analysis) -> Iterator[tuple[str, System, str]]:

@@ -50,7 +50,8 @@ def check_data(plan: Plan, where: str) -> list[str]:
                 checked.append(_check(plan, language, split, Path(raw) if raw else None, where))
     lines = [line for split in checked for line in split.lines]
     lines += _missing_types(plan, checked) if not not_fetched else []
-    lines += shared([split.part for split in checked if split.part.split != "unlabelled"])
+    labelled = [split.part for split in checked if split.part.split != "unlabelled"]
+    lines += shared(labelled, tests_left_out=plan.experiment.exclude_test_repeats)
     return [_summary(checked, len(not_fetched)), *(printable(line, keep="") for line in lines)]
 
 

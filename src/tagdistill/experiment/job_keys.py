@@ -44,6 +44,7 @@ class JobKeys:
             self.specs.prepare(language, split),
             self._raw(language, split),
             code_key(*self.modules.prepare(language, split)),
+            *self._left_out(split),
         )
 
     def _text(self, language: str, split: str) -> str:
@@ -52,7 +53,12 @@ class JobKeys:
             self.specs.tokens(language, split),
             self._raw(language, split),
             code_key(*self.modules.prepare(language, split)),
+            *self._left_out(split),
         )
+
+    def _left_out(self, split: str) -> list[str]:
+        """Return the keys of the test sets whose sentences a split does not hold."""
+        return [self.text(language, "test") for language in self.specs.without_tests_of(split)]
 
     def _raw(self, language: str, split: str) -> str | None:
         return self.local.raw_sha256(self.runs.languages[language], split)
@@ -61,6 +67,12 @@ class JobKeys:
         """Return the key of a data report."""
         corpora = [self.corpus(language, split) for split in self.runs.splits(language)]
         return _key(code_key(*self.modules.data_report()), corpora)
+
+    def repeats(self) -> str:
+        """Return the key of the repeats of all test sets."""
+        read = [(language, split) for language in self.runs.trained for split in self.runs.corpora(language)]
+        read += [(language, "test") for language in self.runs.tested]
+        return _key(code_key(*self.modules.repeats()), [self.text(*pair) for pair in read])
 
     def encoder(self, encoder: EncoderSettings) -> str:
         """Return the key of a converted encoder."""
@@ -130,6 +142,7 @@ class JobKeys:
             code_key(*self.modules.report()),
             evaluations,
             data,
+            self.repeats(),
             encoder_key(self.experiment.encoder),
         )
 

@@ -24,7 +24,7 @@ from tagdistill.experiment.jobs import (
 )
 from tagdistill.settings.distill import Distill, ObjectiveSettings
 from tagdistill.settings.encoder import EncoderSettings, Vectors, WordEncoder
-from tagdistill.settings.language import SPLITS, Language
+from tagdistill.settings.language import CORPORA, SPLITS, Language
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,7 +89,12 @@ class JobSpecs:
             task=self.experiment.task,
             labels=self.experiment.labels,
             limit=getattr(self.experiment.limit, split),
+            without_tests_of=self.without_tests_of(split),
         )
+
+    def without_tests_of(self, split: str) -> tuple[str, ...]:
+        """Return the languages whose test sentences are left out of a split, if any are."""
+        return self.runs.tested if self.experiment.exclude_test_repeats and split in CORPORA else ()
 
     # -- encoders
 

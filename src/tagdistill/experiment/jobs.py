@@ -32,6 +32,7 @@ class PrepareJob(Settings):
     task: str
     labels: Literal["upos"] | tuple[str, ...]
     limit: int | None = None
+    without_tests_of: tuple[str, ...] = Field((), description="languages whose test sentences are left out")
 
     def reading(self, path: str | None) -> Language:
         """Return the settings of the language with the path of the split's own file, for messages."""

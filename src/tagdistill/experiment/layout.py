@@ -40,6 +40,11 @@ class Layout:
         """Return the data report of a language."""
         return f"{self.results}/data/{language}/report.json"
 
+    @property
+    def repeats(self) -> str:
+        """The repeats of all test sets."""
+        return f"{self.results}/data/repeats.json"
+
     def features(self, encoder: EncoderSettings, language: str, split: str) -> str:
         """Return the feature store of a split."""
         return self.features_of_key(feature_key(encoder), language, split)

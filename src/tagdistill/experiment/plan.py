@@ -95,6 +95,18 @@ class Plan:
         """Return the corpora of a language."""
         return [self.layout.data(language, split) for split in self.runs.splits(language)]
 
+    def left_out_tests(self, split: str) -> list[str]:
+        """Return the test corpora whose sentences are left out of a split."""
+        return [self.layout.data(language, "test") for language in self.specs.without_tests_of(split)]
+
+    def repeats_inputs(self) -> Files:
+        """Return the corpora that students train on, and the test corpora."""
+        seen = [(language, split) for language in self.runs.trained for split in self.runs.corpora(language)]
+        return {
+            "seen": [self.layout.data(*pair) for pair in seen],
+            "tests": [self.layout.data(language, "test") for language in self.runs.tested],
+        }
+
     def metrics(self) -> list[str]:
         """Return the metrics of all models."""
         models = self.runs.models.values()
@@ -168,6 +180,7 @@ class Plan:
             "logs": [f"{model}/metrics.jsonl" for model in models],
             "summaries": [f"{model}/training.json" for model in models],
             "data": [self.layout.data_report(language) for language in self.runs.languages],
+            "repeats": [self.layout.repeats],
             "encoder": [encoder_folder(self.experiment.encoder)],
         }
 

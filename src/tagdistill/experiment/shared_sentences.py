@@ -31,8 +31,11 @@ class Part(NamedTuple):
         return f"{self.file}:{line}" if line else f"{self.file}: sentence {self.first + place}"
 
 
-def shared(parts: Sequence[Part]) -> Iterator[str]:
-    """Yield a line for each two splits that share sentences, whatever their files are called."""
+def shared(parts: Sequence[Part], *, tests_left_out: bool = False) -> Iterator[str]:
+    """Yield a line for each two splits that share sentences, whatever their files are called.
+
+    `tests_left_out`: training text is prepared without test sentences, so that it shares none with a test set.
+    """
     pairs: Counter[tuple[int, int]] = Counter()
     holders: dict[int, list[int]] = {}
     for place, part in enumerate(parts):
@@ -41,6 +44,8 @@ def shared(parts: Sequence[Part]) -> Iterator[str]:
             pairs.update((first, place) for first in holding)
             holding.append(place)
     for (first, second), number in sorted(pairs.items()):
+        if tests_left_out and {parts[first].split, parts[second].split} == {"train", "test"}:
+            continue
         if line := _line(parts[first], parts[second], number):
             yield line
 

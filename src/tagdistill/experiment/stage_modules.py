@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Modules = tuple[str, ...]
 
 PREPARE = "tagdistill.data.prepare"
+REPEATS = "tagdistill.data.repeats"
 DATA_REPORT = "tagdistill.data.report"
 CONVERT_ENCODER = "tagdistill.encoders.convert"
 CONVERT_VECTORS = "tagdistill.encoders.convert_vectors"
@@ -47,6 +48,10 @@ class StageModules:
     def data_report(self) -> Modules:
         """Return the modules for data reports."""
         return (DATA_REPORT,)
+
+    def repeats(self) -> Modules:
+        """Return the modules for finding test sentences that students saw."""
+        return (REPEATS,)
 
     def convert_encoder(self, encoder: EncoderSettings) -> Modules:
         """Return the modules for converting an encoder: its provider is loaded by name."""

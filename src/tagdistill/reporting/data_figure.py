@@ -6,24 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from tagdistill.evaluation.variants import repeated_sentences
 from tagdistill.reporting.charts import GREY, ORANGE, LayeredChart, chart_of
 from tagdistill.settings.language import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tagdistill.reporting.facts import Reports
+    from tagdistill.reporting.facts import Repeats, Reports
 
 WIDTH, ROW = 420, 18  # of a panel, and of one language in it: languages may be many
 
 
-def data_figure(reports: Reports) -> alt.VConcatChart | None:
-    """Draw the sentence lengths of each language, and how many test sentences also occur in its training text.
+def data_figure(reports: Reports, repeats: Repeats) -> alt.VConcatChart | None:
+    """Draw the sentence lengths of each language, and how many test sentences also occur in text of the training.
 
     The lengths are those of the training text, or of the test text where there is no other.
     """
-    charts = [chart for chart in (_lengths(reports), _repeats(reports)) if chart is not None]
+    charts = [chart for chart in (_lengths(reports), _repeats(repeats)) if chart is not None]
     return alt.vconcat(*charts, spacing=18).resolve_scale(color="independent") if charts else None
 
 
@@ -67,24 +66,22 @@ def _range(lower: int, upper: int | None) -> str:
     return f"{lower} to {upper}" if upper > lower else str(upper)
 
 
-def _repeats(reports: Reports) -> LayeredChart | None:
+def _repeats(repeats: Repeats) -> LayeredChart | None:
     rows = []
-    for language, report in reports.items():
-        places = repeated_sentences(report)
-        test = report.get("splits", {}).get("test")
-        if test and places:
-            share = 100 * len(places) / test["sentences"]
-            rows.append({"language": language, "share": share, "text": f"{len(places):,} of {test['sentences']:,}"})
+    for language, found in repeats.items():
+        if places := found["places"]:
+            share = 100 * len(places) / found["sentences"]
+            rows.append({"language": language, "share": share, "text": f"{len(places):,} of {found['sentences']:,}"})
     if not rows:
         return None
     chart = chart_of(rows)
     most = max(row["share"] for row in rows)
     x = alt.X(
         "share:Q",
-        title="test sentences that also occur in the training text, per cent",
+        title="test sentences that also occur in text of the training, per cent",
         scale=alt.Scale(domain=[0, most * 1.3], nice=False),
     )
-    y = alt.Y("language:N", sort=list(reports), title=None)
+    y = alt.Y("language:N", sort=list(repeats), title=None)
     bars = chart.mark_bar(color=ORANGE, opacity=0.8, height=ROW - 5).encode(x=x, y=y)
     labels = chart.mark_text(align="left", dx=5, color=GREY, fontSize=11).encode(x=x, y=y, text="text:N")
     return alt.layer(bars, labels).properties(width=WIDTH, height=ROW * len(rows))

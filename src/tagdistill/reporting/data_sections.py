@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tagdistill.evaluation.variants import Variant
-    from tagdistill.reporting.facts import Reports
+    from tagdistill.reporting.facts import Repeats, Reports
 
 CHARACTERS = {
     "zero_width": "with a zero-width character",
@@ -56,6 +56,17 @@ def character_table(reports: Reports) -> Table | None:
         if any(counts.get(name) for name in CHARACTERS):
             rows.append((f"{language} {split}", *(counts.get(name, 0) for name in CHARACTERS)))
     return plain_table(["words", *CHARACTERS.values()], rows)
+
+
+def repeat_table(repeats: Repeats) -> Table | None:
+    """Return how many test sentences also occur in text that students were trained on, where there are any."""
+    rows = [
+        (language, *(found[name] for name in ("sentences", "train", "unlabelled", "other_languages")))
+        for language, found in repeats.items()
+        if found["places"]
+    ]
+    head = ["language", "test sentences", "in its training text", "only in its unlabelled text"]
+    return plain_table([*head, "only in other languages' text"], rows)
 
 
 def variant_table(variants: Iterable[Variant], kind: str) -> Table | None:

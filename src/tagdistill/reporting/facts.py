@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tagdistill.artifacts.files import folder_size, read_json, sha256_file
+from tagdistill.artifacts.files import check_kind, folder_size, read_json, sha256_file
+from tagdistill.data.repeats import FORMAT, KIND
 from tagdistill.encoders.store import read_metadata
 from tagdistill.errors import DataError
 from tagdistill.settings.language import CORPORA, SPLITS
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tagdistill.settings.experiment import Experiment
 
 Reports: TypeAlias = "Mapping[str, Mapping[str, Any]]"  # the data report of each language
+Repeats: TypeAlias = "Mapping[str, Mapping[str, Any]]"  # of each language's test set, see `data.repeats`
 NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|research use", re.IGNORECASE)
 MAX_HASHED_BYTES = 256 * 2**20  # fine-tuned encoders are not read through for a report
 
@@ -81,6 +83,13 @@ def _read_log(path: Path) -> list[dict[str, Any]]:
                 break
             raise DataError(f"not readable as JSON: {error}", where=f"{path}:{number}") from error
     return records
+
+
+def read_repeats(results: Path, experiment: Experiment) -> Repeats:
+    """Return the repeats of each test set (see `data.repeats`), in the config's order; none where they are missing."""
+    path = results / "data" / "repeats.json"
+    found: Repeats = check_kind(read_json(path), KIND, FORMAT, path)["languages"] if path.exists() else {}
+    return {x: found[x] for x in (*experiment.languages, *experiment.zero_shot) if x in found}
 
 
 def read_data_reports(results: Path, experiment: Experiment) -> dict[str, dict[str, Any]]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tagdistill.evaluation.analysis import Analysis, Group
-    from tagdistill.reporting.facts import Reports, Run, Stage
+    from tagdistill.reporting.facts import Repeats, Reports, Run, Stage
 
 FIGURES = ("in_language", "zero_shot", "gap_closed", "training", "teachers", "data", "time")
 WIDTH, HALF, ROW = 560, 400, 28  # HALF: two beside each other on a page
@@ -31,7 +31,7 @@ Rows = list[dict[str, Any]]
 
 
 def draw_figures(
-    analysis: Analysis, runs: Sequence[Run], stages: Sequence[Stage], reports: Reports, folder: Path
+    analysis: Analysis, runs: Sequence[Run], stages: Sequence[Stage], data: tuple[Reports, Repeats], folder: Path
 ) -> dict[str, str]:
     """Write all FIGURES as folder/NAME.svg and return their SVG; a figure without data says so."""
     charts = {
@@ -40,7 +40,7 @@ def draw_figures(
         "gap_closed": gap_closed(analysis),
         "training": training(runs),
         "teachers": teachers(analysis),
-        "data": data_figure(reports),
+        "data": data_figure(*data),
         "time": time(stages),
     }
     figures = {}

@@ -25,6 +25,7 @@ from tagdistill.reporting.facts import (
     non_commercial,
     piece_counts,
     read_data_reports,
+    read_repeats,
     read_runs,
     read_stages,
 )
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from tagdistill.evaluation.variants import Variant
     from tagdistill.experiment.runs import Model
-    from tagdistill.reporting.facts import Reports, Run, Stage
+    from tagdistill.reporting.facts import Repeats, Reports, Run, Stage
     from tagdistill.settings.experiment import Experiment
 
 NOT_SHOWN = ("format", "whole")  # of an encoder's record
@@ -54,6 +55,7 @@ class Content:
     runs: list[Run]
     stages: list[Stage]
     data: Reports
+    repeats: Repeats
     encoder: Mapping[str, Any] | None
 
     @property
@@ -78,7 +80,9 @@ def build_report(
     """
     content = _read(results, experiment, benchmarks, encoder, draws)
     write_tables(content.analysis, results / "tables", content.variants)
-    figures = draw_figures(content.analysis, content.runs, content.stages, content.data, results / "figures")
+    figures = draw_figures(
+        content.analysis, content.runs, content.stages, (content.data, content.repeats), results / "figures"
+    )
     values = {**_scores(content), **_data(content), **_provenance(content)}
     write_text(results / "report" / "index.html", render("report.html.j2", **values, figures=_inline(figures)))
     write_cards(results, experiment, results / "report" / "cards", encoder=content.encoder)
@@ -86,14 +90,15 @@ def build_report(
 
 def _read(results: Path, experiment: Experiment, benchmarks: Path | None, encoder: Path | None, draws: int) -> Content:
     analysis = Analysis(read_scores(results, experiment), draws=draws)
-    reports = read_data_reports(results, experiment)
+    reports, repeats = read_data_reports(results, experiment), read_repeats(results, experiment)
     return Content(
         results,
         analysis,
-        variants(analysis, reports),
+        variants(analysis, repeats),
         read_runs(results, Runs(experiment).models.values()),
         [stage for stage in read_stages(benchmarks) if stage.name != "report"],  # that is of the last report
         reports,
+        repeats,
         _encoder_record(encoder),
     )
 
@@ -167,6 +172,7 @@ def _data(content: Content) -> dict[str, Any]:
     return {
         "data": sections.data_table(reports, piece_counts(content.results, content.experiment)),
         "label_counts": data_sections.label_table(reports),
+        "repeats": data_sections.repeat_table(content.repeats),
         "characters": data_sections.character_table(reports),
         "warnings": [warning for report in reports.values() for warning in sections.data_warnings(report)],
         "noted": [line for report in reports.values() for line in sections.noted_places(report)],

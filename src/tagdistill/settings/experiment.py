@@ -56,6 +56,9 @@ class Experiment(Settings):
     labels: Literal["upos"] | tuple[str, ...] = Field(description="`upos`, or the entity types")
     root: str = Field(".", description="where relative paths start")
     limit: Limit = Field(default_factory=Limit, description="a cap on every language's splits")
+    exclude_test_repeats: bool = Field(
+        False, description="leave sentences of any test set out of all training and unlabelled text"
+    )
     languages: Languages = Field(min_length=1, description="trained languages")
     zero_shot: Languages = Field(default_factory=dict, description="languages that are only evaluated")
     encoder: EncoderSettings = Field(

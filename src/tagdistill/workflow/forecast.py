@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from tagdistill.workflow.dry_run import Job
 
 STAGES = (
-    *("fetch", "convert_encoder", "convert_vectors", "prepare", "data_report", "encode", "train_teacher", "score"),
-    *("export_targets", "train_student", "evaluate_student", "evaluate_teacher", "report", "export_student"),
+    *("fetch", "convert_encoder", "convert_vectors", "prepare", "data_report", "repeats", "encode", "train_teacher"),
+    *("score", "export_targets", "train_student", "evaluate_student", "evaluate_teacher", "report", "export_student"),
 )
 MAX_NAMED = 4  # jobs or files that are named; the rest are counted
 HEAD = ("stage", "jobs", "time", "disk", "why, and for what")

@@ -25,6 +25,7 @@ UNWANTED = 'tags of other types, which "*" of the label map renames'
 LONG = f"sentences of more than {LONG_SENTENCE:,} words"
 TABS_IN_TOKENS = "tokens that hold a TAB"
 LOST = "targets lost"  # how the kinds of lost targets begin
+IN_TESTS = "sentences of test sets left out"
 NULS = "lines or rows that hold the character NUL"
 
 
