@@ -15,7 +15,7 @@ from markdown import table
 from simulated import KINDS, OBJECTIVES, Kind, alone, false_verdicts, page, sentences_only, trials
 
 SEEDS = (2, 3, 5)
-MARKS = "<!-- written by bench/aa.py -->", "<!-- end of bench/aa.py -->"
+MARKS = "<!-- aa: written by make aa -->", "<!-- aa ends -->"
 
 
 def row(kind: Kind, seeds: int, number: int, draws: int) -> list[str]:

@@ -201,6 +201,21 @@ def test_a_plain_objective_is_told_what_it_always_was():
     }
 
 
+def test_with_epochs_all_objectives_are_told_the_same_number_of_updates():
+    def told(**changes: Any) -> list[float]:
+        changes = {"student": {"epochs": 3}, "distill__objectives": ["baseline", "softmax", "posterior"], **changes}
+        of = plan(**changes)
+        return [read_job(StudentJob, of.specs.student(name, 0)).updates_per_batch for name in of.runs.objectives]
+
+    assert told(distill__unlabelled_ratio=1.5) == [2.5] * 3
+    assert told() == [2.0] * 3 and told(distill__unlabelled_ratio=0) == [1.0] * 3
+    assert told(distill__objectives=["baseline", HOT, {"loss": "top_k", "unlabelled_ratio": 2}]) == [3.0] * 3
+    assert told(distill__objectives=["baseline", HOT]) == [1.0] * 2
+    assert told(distill__objectives=["baseline", "softmax"]) == [1.0] * 2  # no objective reads unlabelled text
+    assert told(languages__en__unlabelled=...) == [1.0] * 3  # and there is none
+    assert told(student={"updates": 8}, distill__unlabelled_ratio=1.5) == [1.0] * 3  # the number is given
+
+
 def test_a_ratio_of_nothing_leaves_the_unlabelled_text_out():
     told = read_job(StudentJob, plan(distill__unlabelled_ratio=0).specs.student("posterior", 0))
     assert told.unlabelled_languages == ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,16 @@ def test_epochs_count_passes_over_the_labelled_text(ratio):
     assert len(laid) == round(3 * BATCHES * (1 + ratio))
     seen = np.bincount(np.concatenate([update.rows for update in laid if update.labelled]))
     assert set(seen.tolist()) == {3}
+
+
+def test_with_epochs_all_objectives_have_the_same_number_of_updates():
+    distilled = lay({"epochs": 3}, PLAIN, unlabelled_ratio=1.5, updates_per_batch=2.5)
+    baseline = lay({"epochs": 3}, NONE, distils=False, updates_per_batch=2.5)
+    assert len(distilled) == len(baseline) == math.ceil(3 * BATCHES * 2.5)
+    assert all(update.labelled for update in baseline)
+    passes = np.bincount(np.concatenate([update.rows for update in distilled if update.labelled]))
+    assert set(passes.tolist()) == {3}
+    assert len(lay({"updates": 17}, PLAIN, unlabelled_ratio=1.5, updates_per_batch=2.5)) == 17
 
 
 def test_updates_are_counted_as_asked():

@@ -211,6 +211,7 @@ def train_student(
         corpus_files(spec.unlabelled_languages, inputs, "unlabelled"),
         objective=spec.objective,
         distill=spec.distill,
+        updates_per_batch=spec.updates_per_batch,
         task=spec.task,
         labels=spec.labels,
         decoder=spec.decoder,

@@ -145,6 +145,16 @@ class JobSpecs:
             )
         )
 
+    def updates_per_batch(self) -> float:
+        """Return the updates of an epoch for each labelled batch: those of the objective with most unlabelled text.
+
+        All objectives are trained for as many, so that they can be compared.
+        """
+        if self.experiment.student.epochs is None or not self.runs.with_split("unlabelled"):
+            return 1.0
+        objectives = map(self.runs.objective, self.runs.objectives)
+        return 1.0 + max(each.unlabelled_ratio if each.uses_unlabelled else 0.0 for each in objectives)
+
     def student(self, objective: str, seed: int) -> str:
         """Return the job that trains a student."""
         resolved = self.runs.objective(objective)
@@ -160,6 +170,7 @@ class JobSpecs:
                 objective=objective,
                 settings=self.experiment.student,
                 distill=_as_distilled(resolved, unlabelled=bool(unlabelled)),
+                updates_per_batch=self.updates_per_batch(),
                 encoder=_as_read(self.experiment.student, self.experiment.encoder),
                 seed=seed,
                 kernel=self.experiment.kernel,

@@ -79,6 +79,7 @@ class StudentJob(Settings):
     objective: str
     settings: StudentSettings
     distill: Distill
+    updates_per_batch: float = Field(1.0, description="with `epochs`: in an epoch, for each labelled batch")
     encoder: EncoderSettings
     seed: int
     kernel: Kernel = "torch"

@@ -22,7 +22,11 @@ class Training(Settings):
     )
     tune_from: Annotated[int, Field(ge=0)] = Field(4, description="fine-tuning: the first layers kept frozen")
     updates: Positive | None = Field(None, description="optimiser steps: this or `epochs`")
-    epochs: Positive | None = Field(None, description="passes over the labelled sentences, instead of `updates`")
+    epochs: Positive | None = Field(
+        None,
+        description="passes over the labelled sentences, instead of `updates`; all students get the updates of "
+        "the objective with most unlabelled text",
+    )
     batch_words: Positive = Field(1000, description="words in a batch, padding included")
     optimizer: Literal["adam", "sgd"] = Field("adam", description="AdamW or plain SGD")
     schedule: Literal["linear", "constant", "plateau"] = Field(

@@ -149,6 +149,7 @@ def _updates(
         distils=objective is not None,
         anneal=objective.anneal if objective else None,
         unlabelled_ratio=objective.unlabelled_ratio if objective else 0.0,
+        updates_per_batch=run.updates_per_batch,
     )
     return Updates(pool, other, planned, run.machine.processes, run.settings.loss_per)
 

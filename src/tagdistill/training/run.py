@@ -55,6 +55,7 @@ class Run:
     unlabelled: Sequence[CorpusFiles] = ()  # a student's
     objective: str | None = None  # a student's
     distill: Distill | None = None  # a student's
+    updates_per_batch: float = 1.0  # in an epoch, for each labelled batch
 
     @classmethod
     def for_teacher(
@@ -94,11 +95,12 @@ class Run:
         outputs: Outputs,
         encoder_folder: Path | None = None,
         machine: Machine,
+        updates_per_batch: float = 1.0,
     ) -> Self:
         """Return the run that trains a student of all languages with one objective."""
         return cls(
             task, labels, decoder, settings, encoder, seed, train, dev, outputs, encoder_folder, machine,
-            unlabelled, objective, distill,
+            unlabelled, objective, distill, updates_per_batch,
         )  # fmt: skip
 
     @property

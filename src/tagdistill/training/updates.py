@@ -75,18 +75,21 @@ def plan(
     distils: bool = False,
     anneal: Anneal | None = None,
     unlabelled_ratio: float = 0.0,
+    updates_per_batch: float = 1.0,
 ) -> list[Update]:
     """Return all updates of a run, from the lengths of its labelled and unlabelled sentences.
 
     Every update is one batch, so that objectives are compared at equal updates. If the objective has teachers
     (`distils`), `unlabelled_ratio` unlabelled batches come with each labelled one; the teacher's weight is 1 on those.
+    With `epochs` an epoch has `updates_per_batch` updates for each labelled batch, whether or not this objective reads
+    unlabelled text.
     Raises DataError without labelled sentences.
     """
     if not len(labelled):
         raise DataError("there is no labelled sentence to train on")
     ratio = unlabelled_ratio if distils and len(unlabelled) else 0.0
     in_epoch = len(bucketed(labelled, settings.batch_words))
-    updates = settings.updates or math.ceil((settings.epochs or 1) * in_epoch * (1 + ratio))
+    updates = settings.updates or math.ceil((settings.epochs or 1) * in_epoch * max(updates_per_batch, 1 + ratio))
     anneal = anneal or Anneal.model_validate({})
     children = np.random.SeedSequence(seed).spawn(2)
     gold = endless(labelled, settings.batch_words, np.random.default_rng(children[0]))
