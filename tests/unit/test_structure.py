@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import tagdistill
 from tagdistill.artifacts.code_key import module_imports, modules
 
 ROOT = Path(tagdistill.__file__).parent
+TESTS = Path(__file__).parents[1]
 # From the top down: a room imports itself and the layers below it, never a room beside it or above.
 LAYERS = (
     ("cli",),
@@ -81,6 +83,12 @@ def test_files_and_functions_can_be_read_at_a_glance(file: Path):
         and (node.end_lineno or 0) - node.body[_documented(node)].lineno + 1 > MAX_LINES["function"]
     ]
     assert not long
+
+
+def test_test_modules_have_names_of_their_own():
+    """Pytest imports them as top-level modules: where two share a name, none is collected."""
+    names = Counter(file.name for file in TESTS.rglob("*.py") if file.name != "conftest.py")
+    assert [name for name, number in names.items() if number > 1] == []
 
 
 def _documented(node: ast.FunctionDef) -> int:
