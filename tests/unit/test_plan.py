@@ -111,7 +111,7 @@ def test_the_same_settings_plan_the_same_jobs():
         ({"languages__fr__encoding": "latin-1"}, {"prepare", "tokens"}),
         ({"languages__fr__columns": {"token": 1, "tag": -1}}, {"prepare", "tokens"}),
         ({"languages__fr__columns": {"token": 0, "tag": 2}}, {"prepare"}),
-        ({"evaluate__decode": "constrained"}, {"evaluate"}),
+        ({"evaluate__decode": "constrained"}, {"evaluate", "teach", "student"}),  # dev is decoded as test is
         ({"name": "other"}, set()),
         ({"root": "/elsewhere"}, set()),
         ({"languages__fr__out_of_domain": True}, set()),
@@ -135,6 +135,16 @@ def test_a_setting_of_one_language_reaches_its_jobs_alone():
     assert different(plan(languages__fr__dev="fr/other.conll")) == set()  # its checksum says whether it is another
     cut = different(plan(limit__test=3))
     assert cut == {f"{job} {language} test" for job in ("prepare", "tokens") for language in ("en", "fr", "sv", "de")}
+
+
+def test_how_dev_is_decoded_reaches_models_that_have_one_and_spans_alone():
+    names = different(plan(evaluate__decode="constrained"))
+    with_dev = {f"teach {language} crf {seed}" for language in ("fr", "sv") for seed in (0, 1)}
+    assert {name for name in names if name.startswith("teach")} == with_dev
+    tags = {"task": "pos", "labels": "upos"}
+    assert kinds(different(plan(evaluate__decode="constrained", **tags), plan(**tags))) == {"evaluate"}
+    told = plan(evaluate__decode="constrained").specs.teacher("fr", "crf", 0)
+    assert read_job(TeacherJob, told).decode == "constrained"
 
 
 def test_a_dev_set_reaches_the_students_that_it_selects():
@@ -286,6 +296,11 @@ def test_an_evaluation_says_which_languages_were_trained():
     assert student.roles == {"en": "trained", "fr": "trained", "sv": "trained", "de": "zero_shot"}
     assert student.own is None
     assert read_job(EvaluateJob, plan().specs.evaluate("teachers/fr/crf/seed-0")).own == "fr"
+    assert read_job(EvaluateJob, plan().specs.evaluate("teachers/fr/crf/seed-1")).own is None  # it does not teach
+    files = plan().test_inputs("teachers/fr/crf/seed-0")
+    assert files["own_scores"] == ["results/study/teachers/fr/crf/seed-0/scores/train.parquet"]
+    assert {name for name in files if name.startswith("own")} == {"own", "own_scores"}
+    assert "own" not in plan().test_inputs("teachers/fr/crf/seed-1")
 
 
 def test_a_fine_tuned_teacher_reads_the_encoder_and_no_features():

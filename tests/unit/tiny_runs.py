@@ -121,6 +121,7 @@ def _common(folder: Path, rest: dict) -> tuple[dict, dict]:
         "decoder": "crf",
         "encoder": TINY,
         "seed": 0,
+        "decode": "unconstrained",
         "encoder_folder": None,
         "outputs": outputs_in(folder),
         "machine": Machine(processes=rest.pop("processes", Processes())),

@@ -178,6 +178,7 @@ def train_teacher(
         outputs=outputs,
         encoder_folder=encoder,
         machine=machine,
+        decode=spec.decode,
     )
     with use_kernel(spec.kernel, machine.device):
         run_training(run)
@@ -220,6 +221,7 @@ def train_student(
         outputs=outputs,
         encoder_folder=encoder,
         machine=machine,
+        decode=spec.decode,
     )
     with use_kernel(spec.kernel, machine.device):
         run_training(run)

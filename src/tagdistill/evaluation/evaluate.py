@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from tagdistill.artifacts.files import write_json
+from tagdistill.artifacts.files import sha256_file, write_json
 from tagdistill.crf import kernel
 from tagdistill.data.corpus import read_corpus
 from tagdistill.distill.dataset import CorpusFiles, make_pool, read_source
 from tagdistill.errors import DataError
+from tagdistill.evaluation.calibration import Certainty, certainty_of_scores
 from tagdistill.evaluation.metrics import score
 from tagdistill.evaluation.metrics_file import Role, metrics_record
 from tagdistill.evaluation.predictions import write_predictions
-from tagdistill.models.inference import batches, tag
+from tagdistill.models.inference import tag
 from tagdistill.models.load import Loaded, load_tagger
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tagdistill.crf import LinearChain
+    from tagdistill.distill.dataset import Batch
+    from tagdistill.settings.base import Decode
 
 log = logging.getLogger(__name__)
 
@@ -35,25 +39,27 @@ def evaluate_model(
     metrics: Path,
     own: CorpusFiles | None = None,
     encoder: Path | None = None,
-    decode: Literal["unconstrained", "constrained"] = "unconstrained",
+    decode: Decode = "unconstrained",
     device: str = "cpu",
     threads: int = 1,
 ) -> None:
     """Write `LANG.conll` and `LANG.json` of every test set into two folders.
 
-    `own` is a teacher's training text: its certainty there is written beside that on its own test set. Raises DataError
-    for a test set without labels.
+    `own` is a teacher's training text with its scores: its certainty there is written beside that on its own test set,
+    which is of the same pass as the predictions. Raises DataError for a test set without labels.
     """
     torch.set_num_threads(threads)
     loaded = load_tagger(model, encoder, device)
-    known = {"train": certainty(loaded, own, device)} if own else {}
+    teacher = None if loaded.config["objective"] else loaded.config["languages"][0]
+    weights = sha256_file(model / "model.safetensors") if own else ""
+    known = {"train": certainty_of_scores(own, loaded.labels, weights)} if own else {}
     for files in tests:
         corpus = read_corpus(files.corpus)
         if corpus.labels is None:
             raise DataError("the test set has no labels", where=str(files.corpus))
-        found = predict_labels(loaded, files, device, constrained=decode == "constrained")
+        certainty = Certainty() if files.language == teacher else None
+        found = predict_labels(loaded, files, device, constrained=decode == "constrained", certainty=certainty)
         scores = score(loaded.config["task"], corpus.labels, found, loaded.labels)
-        mine = own is not None and files.language == own.language
         record = metrics_record(
             model=name,
             language=files.language,
@@ -62,9 +68,9 @@ def evaluate_model(
             decoder=loaded.config["decoder"],
             scores=scores,
             objective=loaded.config["objective"],
-            teacher=None if loaded.config["objective"] else loaded.config["languages"][0],
+            teacher=teacher,
             corpus_sha256=corpus.sha256,
-            calibration={**known, "test": certainty(loaded, files, device)} if mine else None,
+            calibration={**known, "test": certainty.values()} if certainty else None,
             extra={"decode": decode, "kernel": kernel()},
         )
         write_predictions(predictions / f"{files.language}.conll", corpus.tokens, corpus.labels, found)
@@ -72,27 +78,16 @@ def evaluate_model(
         log.info("%s on %s: %.2f", name, files.language, record[record["score"]])
 
 
-def predict_labels(loaded: Loaded, files: CorpusFiles, device: str, *, constrained: bool) -> list[list[str]]:
-    """Return the best labels of every sentence of a corpus."""
+def predict_labels(
+    loaded: Loaded, files: CorpusFiles, device: str, *, constrained: bool, certainty: Certainty | None = None
+) -> list[list[str]]:
+    """Return the best labels of every sentence of a corpus; `certainty` gets the sums of the same pass."""
     source = read_source(files, loaded.labels, encoder=loaded.encoder)
     pool = make_pool([source], loaded.model, loaded.words)
-    found = tag(loaded.model, pool.lengths, pool.batch, device=device, constrained=constrained)
+
+    def look(chain: LinearChain, batch: Batch) -> None:
+        if certainty is not None:
+            certainty.add(chain, batch["labels"])
+
+    found = tag(loaded.model, pool.lengths, pool.batch, device=device, constrained=constrained, look=look)
     return [[loaded.labels[label] for label in sentence] for sentence in found]
-
-
-@torch.no_grad()
-def certainty(loaded: Loaded, files: CorpusFiles, device: str) -> dict[str, float]:
-    """Return word accuracy and mean highest marginal (per cent) and mean entropy (nats per word) on one corpus."""
-    source = read_source(files, loaded.labels, encoder=loaded.encoder)
-    pool = make_pool([source], loaded.model, loaded.words)
-    totals = np.zeros(4)
-    for _, batch in batches(pool.lengths, pool.batch, device):
-        chain = loaded.model(batch)
-        highest = chain.marginals.max(-1).values[chain.mask]
-        right = (chain.argmax == batch["labels"])[chain.mask]
-        totals += [right.sum().item(), highest.sum().item(), chain.entropy().sum().item(), len(right)]
-    return {
-        "accuracy": 100 * totals[0] / totals[3],
-        "confidence": 100 * totals[1] / totals[3],
-        "entropy": totals[2] / totals[3],
-    }

@@ -130,7 +130,9 @@ class JobKeys:
             key, read = self.student(str(model.objective), model.seed), self._read_by_student(pairs)
         else:
             key = self.teacher(model.teacher, model.decoder, model.seed)
-            read = self._read_by_teacher(model.teacher, [*pairs, (model.teacher, "train")])
+            read = self._read_by_teacher(model.teacher, pairs)
+            if own := self.runs.own_text(model):
+                read += [self.corpus(own, "train"), self.scores(own, model.decoder, model.seed, "train")]
         return _key(self.specs.evaluate(name), code_key(*self.modules.evaluate(name)), key, read)
 
     def report(self) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tagdistill.experiment.runs import Runs
+    from tagdistill.settings.base import Decode
     from tagdistill.settings.distill import ResolvedObjective
     from tagdistill.settings.training import Training
 
@@ -141,6 +142,7 @@ class JobSpecs:
                 settings=settings.model_copy(update={"seeds": (0,), "encoder": None, "vectors": None}),
                 encoder=WordEncoder(**encoder.model_dump(), vectors=settings.vectors),
                 seed=seed,
+                decode=self._decode_dev([language]),
                 kernel=self.experiment.kernel,
             )
         )
@@ -154,6 +156,11 @@ class JobSpecs:
             return 1.0
         objectives = map(self.runs.objective, self.runs.objectives)
         return 1.0 + max(each.unlabelled_ratio if each.uses_unlabelled else 0.0 for each in objectives)
+
+    def _decode_dev(self, languages: Iterable[str]) -> Decode:
+        """Return how dev is decoded to choose a model: as the test sets are, where that makes a difference."""
+        scored = self.experiment.task != "pos" and set(self.runs.with_split("dev")) & set(languages)
+        return self.experiment.evaluate.decode if scored else "unconstrained"
 
     def student(self, objective: str, seed: int) -> str:
         """Return the job that trains a student."""
@@ -173,6 +180,7 @@ class JobSpecs:
                 updates_per_batch=self.updates_per_batch(),
                 encoder=_as_read(self.experiment.student, self.experiment.encoder),
                 seed=seed,
+                decode=self._decode_dev(self.runs.trained),
                 kernel=self.experiment.kernel,
             )
         )
@@ -186,7 +194,7 @@ class JobSpecs:
                 model=model,
                 languages=languages,
                 zero_shot=tuple(name for name in languages if name not in self.runs.trained),
-                own=planned.teacher,
+                own=self.runs.own_text(planned),
                 decode=self.experiment.evaluate.decode,
                 kernel=self.experiment.kernel,
             )

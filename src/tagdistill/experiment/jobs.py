@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 from pydantic import Field
 
 from tagdistill.errors import ConfigError
-from tagdistill.settings.base import Decoder, Kernel, Settings
+from tagdistill.settings.base import Decode, Decoder, Kernel, Settings
 from tagdistill.settings.distill import Distill
 from tagdistill.settings.encoder import EncoderSettings, Vectors, WordEncoder
 from tagdistill.settings.language import Language
@@ -58,6 +58,7 @@ class TeacherJob(Settings):
     settings: TeacherSettings
     encoder: WordEncoder
     seed: int
+    decode: Decode = "unconstrained"  # of dev, if there is one
     kernel: Kernel = "torch"
 
 
@@ -82,6 +83,7 @@ class StudentJob(Settings):
     updates_per_batch: float = Field(1.0, description="with `epochs`: in an epoch, for each labelled batch")
     encoder: EncoderSettings
     seed: int
+    decode: Decode = "unconstrained"  # of dev, if there is one
     kernel: Kernel = "torch"
 
 
@@ -91,8 +93,8 @@ class EvaluateJob(Settings):
     model: str = Field(description="students/OBJECTIVE/seed-S or teachers/LANG/DECODER/seed-S")
     languages: tuple[str, ...]  # a list, not keys: JSON objects are written sorted, and files are matched by place
     zero_shot: tuple[str, ...] = ()
-    own: str | None = Field(None, description="a teacher's language, whose training text is looked at too")
-    decode: Literal["unconstrained", "constrained"] = "unconstrained"
+    own: str | None = Field(None, description="a teacher's language, if its scores of its training text are read too")
+    decode: Decode = "unconstrained"
     kernel: Kernel = "torch"
 
     @property

@@ -159,18 +159,18 @@ class Plan:
         return self._given(files, student, self.experiment.encoder)
 
     def test_inputs(self, model: str) -> Files:
-        """Return the inputs of the evaluation of a model, given by its name; of a teacher also its training text."""
+        """Return the inputs of the evaluation of a model, given by its name; of a teacher also its own scores."""
         planned = self.runs.models[model]
-        own = planned.teacher
-        training: Training = self.runs.teacher(own) if own else self.experiment.student
-        encoder = self.runs.teacher_encoder(own) if own else self.experiment.encoder
-        splits = {"test": [(language, "test") for language in self.runs.tests_of(planned)]}
-        splits |= {"own": [(own, "train")]} if own else {}
-        files = {name: [self.layout.data(*pair) for pair in pairs] for name, pairs in splits.items()}
+        teacher, languages = planned.teacher, self.runs.tests_of(planned)
+        training: Training = self.runs.teacher(teacher) if teacher else self.experiment.student
+        encoder = self.runs.teacher_encoder(teacher) if teacher else self.experiment.encoder
+        files = {"test": [self.layout.data(language, "test") for language in languages]}
         if training.mode == "frozen":
-            stores = {name: [self.layout.features(encoder, *p) for p in pairs] for name, pairs in splits.items()}
-            files |= {f"{name}_features": paths for name, paths in stores.items()}
-        return self._given(files, training, encoder, vectors_of=own)
+            files["test_features"] = [self.layout.features(encoder, language, "test") for language in languages]
+        if own := self.runs.own_text(planned):
+            files["own"] = [self.layout.data(own, "train")]
+            files["own_scores"] = [self.layout.scores(own, planned.decoder, planned.seed, "train")]
+        return self._given(files, training, encoder, vectors_of=teacher)
 
     def report_inputs(self) -> Files:
         """Return the inputs of the report."""

@@ -128,6 +128,12 @@ class Runs:
         """Return the seed of the teacher that teaches; the others show the spread over seeds."""
         return self._teachers[language].seeds[0]
 
+    def own_text(self, model: Model) -> str | None:
+        """Return the language of a teacher whose training text is scored: one that teaches, and is tested there."""
+        own = model.teacher
+        teaches = own is not None and model.seed == self.teaching_seed(own)
+        return own if teaches and own in self.tests_of(model) else None
+
     @cached_property
     def students(self) -> list[Model]:
         """The students: one for each objective and seed."""

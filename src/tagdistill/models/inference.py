@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tagdistill.crf import LinearChain
 from tagdistill.models.batches import bucketed
 from tagdistill.models.inputs import MakeBatch, ModelInputs
 from tagdistill.models.model import Model
@@ -42,29 +43,49 @@ def _sent(value: Any, device: str | torch.device) -> Any:
     return value.to(device) if hasattr(value, "to") else value
 
 
-def tag(
-    model: Model, lengths: NDArray[np.int64], make: MakeBatch, *, device: str = "cpu", constrained: bool = False
-) -> list[list[int]]:
-    """Return the best labels of every sentence, as indices into the model's label list, in the sentences' order."""
+@torch.no_grad()
+def distributions(
+    model: Model, lengths: NDArray[np.int64], make: Callable[[NDArray[np.intp]], Inputs], device: str
+) -> Iterator[tuple[NDArray[np.intp], Inputs, LinearChain]]:
+    """Yield rows, their batch, and the model's distribution over the label sequences of each of its sentences."""
     training = model.training
     model.eval()
+    try:
+        for rows, batch in batches(lengths, make, device):
+            yield rows, batch, model(batch)
+    finally:
+        model.train(training)
+
+
+def tag(
+    model: Model,
+    lengths: NDArray[np.int64],
+    make: Callable[[NDArray[np.intp]], Inputs],
+    *,
+    device: str = "cpu",
+    constrained: bool = False,
+    look: Callable[[LinearChain, Inputs], None] | None = None,
+) -> list[list[int]]:
+    """Return the best labels of every sentence, as indices into the model's label list, in the sentences' order.
+
+    `look` is called with the model's distribution over each batch, and the batch.
+    """
     predicted: list[list[int]] = [[] for _ in lengths]
-    for rows, batch in batches(lengths, make, device):
-        best = model.decode(batch, constrained=constrained).tolist()
+    for rows, batch, chain in distributions(model, lengths, make, device):
+        best = model.best_labels(chain, constrained=constrained).tolist()
         for row, labels in zip(rows, best, strict=True):
             predicted[row] = labels[: lengths[row]]
-    model.train(training)
+        if look is not None:
+            look(chain, batch)
     return predicted
 
 
-@torch.no_grad()
 def emissions(model: Model, lengths: NDArray[np.int64], make: MakeBatch, *, device: str = "cpu") -> NDArray[np.float32]:
     """Return the emission scores of all words, float32 [words, labels], in the sentences' order."""
-    model.eval()
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     scores = np.zeros((offsets[-1], len(model.tagger.spec.labels)), np.float32)
-    for rows, batch in batches(lengths, make, device):
-        chunk = model(batch).emissions.float().cpu().numpy()
+    for rows, _, chain in distributions(model, lengths, make, device):
+        chunk = chain.emissions.float().cpu().numpy()
         for place, row in enumerate(rows):
             scores[offsets[row] : offsets[row + 1]] = chunk[place, : lengths[row]]
     return scores

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -36,10 +35,11 @@ class Model(nn.Module):
         chain: LinearChain = self.tagger(vectors, batch["lengths"])
         return chain
 
-    @torch.no_grad()
-    def decode(self, batch: ModelInputs, *, constrained: bool = False) -> Tensor:
-        """Return the best labels (batch, time), 0 past a sentence's end; well-formed BIOES only, if `constrained`."""
-        chain: LinearChain = self(batch)
+    def best_labels(self, chain: LinearChain, *, constrained: bool = False) -> Tensor:
+        """Return the best labels (batch, time) of a distribution of this model, 0 past a sentence's end.
+
+        `constrained`: well-formed BIOES only.
+        """
         return (constrain(chain, self.tagger.spec.labels) if constrained else chain).argmax
 
     def own_state(self) -> dict[str, Tensor]:

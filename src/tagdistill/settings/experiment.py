@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from tagdistill.settings.base import Kernel, Positive, Seeds, Settings, Task
+from tagdistill.settings.base import Decode, Kernel, Positive, Seeds, Settings, Task
 from tagdistill.settings.distill import Distill
 from tagdistill.settings.encoder import EncoderSettings
 from tagdistill.settings.language import Language
@@ -28,8 +28,8 @@ class Evaluate(Settings):
     """What is scored, and how."""
 
     teachers: Literal["all", "own", "auto"] = Field("auto", description="auto: all up to 20 languages, else own")
-    decode: Literal["unconstrained", "constrained"] = Field(
-        "unconstrained", description="constrained: well-formed BIOES only"
+    decode: Decode = Field(
+        "unconstrained", description="constrained: well-formed BIOES only, for the dev scores that choose a model, too"
     )
 
 

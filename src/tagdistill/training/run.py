@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tagdistill.distill.dataset import CorpusFiles
-    from tagdistill.settings.base import Decoder
+    from tagdistill.settings.base import Decode, Decoder
     from tagdistill.settings.distill import Distill, ResolvedObjective
     from tagdistill.settings.encoder import EncoderSettings
     from tagdistill.settings.training import StudentSettings, TeacherSettings, Training
@@ -52,6 +52,7 @@ class Run:
     outputs: Outputs
     encoder_folder: Path | None = None  # of the converted encoder, for fine-tuning
     machine: Machine = field(default_factory=Machine)
+    decode: Decode = "unconstrained"  # of dev
     unlabelled: Sequence[CorpusFiles] = ()  # a student's
     objective: str | None = None  # a student's
     distill: Distill | None = None  # a student's
@@ -72,10 +73,13 @@ class Run:
         outputs: Outputs,
         encoder_folder: Path | None = None,
         machine: Machine,
+        decode: Decode = "unconstrained",
     ) -> Self:
         """Return the run that trains the teacher of one language."""
         dev_sets = [dev] if dev else []
-        return cls(task, labels, decoder, settings, encoder, seed, [train], dev_sets, outputs, encoder_folder, machine)
+        return cls(
+            task, labels, decoder, settings, encoder, seed, [train], dev_sets, outputs, encoder_folder, machine, decode
+        )
 
     @classmethod
     def for_student(
@@ -95,11 +99,12 @@ class Run:
         outputs: Outputs,
         encoder_folder: Path | None = None,
         machine: Machine,
+        decode: Decode = "unconstrained",
         updates_per_batch: float = 1.0,
     ) -> Self:
         """Return the run that trains a student of all languages with one objective."""
         return cls(
-            task, labels, decoder, settings, encoder, seed, train, dev, outputs, encoder_folder, machine,
+            task, labels, decoder, settings, encoder, seed, train, dev, outputs, encoder_folder, machine, decode,
             unlabelled, objective, distill, updates_per_batch,
         )  # fmt: skip
 
