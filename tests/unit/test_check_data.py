@@ -113,6 +113,8 @@ def test_a_type_that_no_train_file_has_is_a_warning(check):
     says = "warning: `labels:` lists LOC, MISC, of which no train file has a span"
     assert says in check(labels=["PER", "LOC", "ORG", "MISC"]).splitlines()
     assert "no train file" not in check(labels=["PER", "ORG"])
+    Path("fr-test.conll").write_text("1\tOslo\tX\tI-LOC\n", encoding="utf-8")  # a test file is none to train on
+    assert says in check(labels=["PER", "LOC", "ORG", "MISC"]).splitlines()
 
 
 def test_words_and_labels_cannot_move_the_cursor(check, tmp_path: Path):

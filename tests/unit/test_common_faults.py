@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import logging
 import tarfile
 import zipfile
 from pathlib import Path
@@ -13,10 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tagdistill.cli.main import PrintableFormatter
 from tagdistill.data.corpus import read_corpus
 from tagdistill.data.labels import spans
 from tagdistill.data.prepare import Read, prepare, read_split
+from tagdistill.data.readers.notes import LONG
 from tagdistill.errors import DataError
+from tagdistill.formatting import printable
 from tagdistill.settings.language import Language
 
 THREE = ("PER", "LOC", "ORG")
@@ -171,6 +175,8 @@ def test_a_sentence_of_more_than_a_thousand_words_is_doubted(reading):
     found = reading(text)
     assert notes(found) == {"sentences of more than 1,000 words": (1, [":1: 1,001 words"])}
     assert found.doubts[0].startswith("sentences are hardly so long: 1 of more than 1,000 words, the longest has 1,001")
+    assert reading(text.partition("\n")[2] + "x B-PER\n\ny O\n" * 60).notes.count(LONG) == 1
+    assert reading(text.partition("\n")[2] + "\n" + "x B-PER\n\n" * 60).notes.counts() == {}  # 1,000 words
     shorter = reading(text.replace("word500 O\n", "word500 O\n\n"))
     assert notes(shorter) == {} and shorter.doubts == []
 
@@ -328,6 +334,19 @@ def test_the_character_nul_is_doubted(reading, kind: str, tmp_path: Path):
         content = (tmp_path / "t").read_bytes()
     found = reading(content, format=kind)
     assert found.doubts == ["it holds the character NUL 1 times: is it damaged, or in another encoding?"]
+
+
+# -- terminals
+
+
+def test_what_a_terminal_would_obey_is_written_as_an_escape():
+    text = "a\x1b[2Jb\x00\x9b\u202e\u2028\ud800\tc\nd"
+    assert printable(text) == r"a\x1b[2Jb\x00\x9b\u202e\u2028\ud800\x09c" + "\nd"
+    assert printable(text, keep="").endswith(r"c\x0ad")
+    assert printable("N\u00e4\u200c\u4e2d \u00a0\U0001f600") == "N\u00e4\u200c\u4e2d \u00a0\U0001f600"
+    assert str(DataError("\x1b[2J", where="x\x07", hint="\x9b")) == "x\\x07: \\x1b[2J\n  \\x9b"
+    record = logging.LogRecord("x", logging.INFO, "", 0, "%s", ("\x1b[2J",), None)
+    assert PrintableFormatter("%(message)s").format(record) == r"\x1b[2J"
 
 
 # -- tags

@@ -128,6 +128,12 @@ def test_spans_that_cannot_be_read_are_noted_with_their_place(reading):
     assert read.notes.kinds["targets lost, which begin or end inside a word"].places == [":2: 'Ad'"]
 
 
+def test_of_targets_that_overlap_the_first_is_kept_and_of_those_that_begin_together_the_longer(reading):
+    read = reading({"text": TEXT, "label": [[0, 3, "LOC"], [0, 12, "PER"], [13, 22, "LOC"], [4, 17, "PER"]]})
+    assert found(read) == ["Ada Lovelace/PER", "left Oslo/LOC"]
+    assert read.notes.kinds["targets lost, which overlap another"].places == [":1: 'Ada'", ":1: 'Lovelace left'"]
+
+
 def test_what_was_not_accepted_and_what_is_empty_is_left_out(reading):
     accepted = LAYOUTS["prodigy"]
     read = reading(

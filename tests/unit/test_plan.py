@@ -147,6 +147,16 @@ def test_how_dev_is_decoded_reaches_models_that_have_one_and_spans_alone():
     assert read_job(TeacherJob, told).decode == "constrained"
 
 
+@pytest.mark.parametrize(("key", "value"), [("comment", "#"), ("broken", "leave_out")])
+def test_the_column_of_tags_decides_tokens_where_it_decides_what_is_left_out(key: str, value: str):
+    def tokens(column: int, **keys: Any) -> str:
+        return plan(languages__fr__columns={"token": 0, "tag": column}, **keys).specs.tokens("fr", "train")
+
+    assert tokens(1) == tokens(2)
+    chosen = {f"languages__fr__{key}": value}
+    assert tokens(1, **chosen) != tokens(2, **chosen)
+
+
 def test_a_dev_set_reaches_the_students_that_it_selects():
     names = different(plan(languages__en__dev="en/dev.conll"))
     assert kinds(names) == {"student"}

@@ -56,6 +56,7 @@ def test_other_letters_say_the_spans_of_bioes(runs: list[tuple[str | None, int]]
     [
         ("BILOU", ["B-X", "O", "L-X"], ["S-X", "O", "S-X"], [0, 2]),
         ("BMES", ["M-X", "E-X"], ["B-X", "E-X"], [0]),
+        ("BMES", ["W-X", "B-X", "W-X"], ["S-X", "S-X", "S-X"], [1]),
         ("IO", ["X", "X", "Y"], ["B-X", "E-X", "S-Y"], []),
         ("IO", ["deriv-per", "O"], ["S-deriv-per", "O"], []),
     ],
