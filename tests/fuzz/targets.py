@@ -31,8 +31,8 @@ from tagdistill.encoders.store import read_metadata
 from tagdistill.errors import TagdistillError
 from tagdistill.evaluation.metrics_file import read_record
 from tagdistill.experiment.config import read_experiment
-from tagdistill.settings.language import SPLITS, Language, Scheme
-from tagdistill.settings.names import FORMATS, names_in
+from tagdistill.settings.language import SPLITS, Language
+from tagdistill.settings.names import FORMATS, Scheme, names_in
 from tagdistill.settings.validation import validate
 
 ROOT = Path(__file__).parents[2]

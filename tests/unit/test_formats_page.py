@@ -16,8 +16,8 @@ import pytest
 from tagdistill.data.labels import spans
 from tagdistill.data.prepare import read_split
 from tagdistill.data.readers.format import load_format
-from tagdistill.settings.language import Language, Scheme
-from tagdistill.settings.names import FORMATS, names_in
+from tagdistill.settings.language import Language
+from tagdistill.settings.names import FORMATS, Scheme, names_in
 
 PAGE = (Path(__file__).parents[2] / "docs/guide/formats.md").read_text(encoding="utf-8")
 RECIPES = {

@@ -13,7 +13,8 @@ from tagdistill.data.labels import from_spans, spans
 from tagdistill.data.prepare import Read, read_split
 from tagdistill.data.schemes import PREFIXES, BadTag, to_bioes
 from tagdistill.errors import DataError
-from tagdistill.settings.language import Language, Scheme
+from tagdistill.settings.language import Language
+from tagdistill.settings.names import Scheme
 
 WANTED = ["B-PER", "I-PER", "E-PER", "O", "S-LOC"]
 WRITTEN = {

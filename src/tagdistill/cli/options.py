@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from tagdistill.errors import TagdistillError
-from tagdistill.settings.language import Scheme as SpanScheme
 from tagdistill.settings.names import FORMATS, names_in
+from tagdistill.settings.names import Scheme as SpanScheme
 
 Out = Annotated[Path, typer.Option("--out", help="file or folder to write; -: stdout")]
 Root = Annotated[str | None, typer.Option(help="where relative paths start, instead of `root:`")]

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from tagdistill.data.readers.lines import Sentence
     from tagdistill.data.readers.notes import Notes
-    from tagdistill.settings.language import Language, Scheme
+    from tagdistill.settings.language import Language
+    from tagdistill.settings.names import Scheme
 
 OTHERS = "*"  # in a label map: all names that neither it nor the label list has
 MAX_NAMES = 50  # of labels that are listed

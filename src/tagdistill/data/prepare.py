@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tagdistill.settings.language import Language, Scheme
+    from tagdistill.settings.language import Language
+    from tagdistill.settings.names import Scheme
 
 
 def prepare(

@@ -10,7 +10,7 @@ from tagdistill.data.labels import OUTSIDE, from_spans, prefix_and_type, runs
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from tagdistill.settings.language import Scheme
+    from tagdistill.settings.names import Scheme
 
 # The prefixes of each scheme, and what they are in BIOES.
 PREFIXES: dict[Scheme, dict[str, str]] = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from tagdistill.settings.base import Positive, Settings, Sha256
-from tagdistill.settings.names import FORMATS, SOURCES, names_in
+from tagdistill.settings.names import FORMATS, SOURCES, Scheme, names_in
 
 SPLITS = ("train", "dev", "test", "unlabelled")
 CORPORA = ("train", "unlabelled")  # what a teacher scores
@@ -20,7 +20,6 @@ else:  # type checkers know no Literal of names that are looked up
     Format = Literal[names_in(FORMATS)]
     Source = Literal[names_in(SOURCES)]
 SplitName = Literal["train", "dev", "test", "unlabelled"]
-Scheme = Literal["IOB1", "IOB2", "BIO", "BIOES", "BILOU", "BMES", "IO"]
 
 
 def some_sentences(take: str) -> str:

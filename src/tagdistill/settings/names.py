@@ -1,4 +1,4 @@
-"""Names that a config may hold because the package has a module of that name: formats, sources, providers.
+"""Names that a config may hold: of schemes, and of the package's modules for formats, sources and providers.
 
 Nothing is imported to find them: a new module is a new name, and reading a config stays cheap.
 """
@@ -6,12 +6,14 @@ Nothing is imported to find them: a new module is a new name, and reading a conf
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 PACKAGE = Path(__file__).parents[1]
 FORMATS = "data/readers/formats"
 SOURCES = "data/sources/catalogue"
 PROVIDERS = "encoders/providers"
 LOSSES = "distill/losses"
+Scheme = Literal["IOB1", "IOB2", "BIO", "BIOES", "BILOU", "BMES", "IO"]  # of spans
 
 
 def names_in(folder: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from tagdistill.settings.language import Scheme
+    from tagdistill.settings.names import Scheme
 
 Line = tuple[int, str]  # number from 1, text without the line end
 CHUNK = 1 << 16  # bytes

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tagdistill.data.sources.remote import Downloads
-    from tagdistill.settings.language import Language, Scheme
+    from tagdistill.settings.language import Language
+    from tagdistill.settings.names import Scheme
 
 ROOT_HINT = "Relative paths start at `root:`; set it there or with --config root=FOLDER."
 Pairs = tuple[list[str], list[str]]  # tokens and labels of a sentence; no labels in unlabelled text
