@@ -78,6 +78,29 @@ def test_differences_are_those_of_the_scores(old: Path, new: Path, tmp_path: Pat
     assert ("teachers (crf)", "en") in found
 
 
+def test_all_verdicts_of_the_page_are_corrected_together(old: Path, new: Path, tmp_path: Path):
+    compare(old, new, tmp_path, draws=DRAWS)
+    found = [row for row in rows(tmp_path).values() if row["p"]]
+    tested = sorted(float(row["p"]) for row in found)
+    # Averages and single languages of two systems: in-language and zero-shot out of domain, and five languages.
+    assert len(tested) == 2 * (2 + 5)
+    smallest = min(found, key=lambda row: float(row["p"]))
+    assert float(smallest["p_holm"]) == pytest.approx(min(1, len(tested) * float(smallest["p"])), rel=1e-4)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "correction for the 14 comparisons" in re.sub(r"\s+", " ", page)
+
+
+def test_experiments_of_one_seed_have_no_verdicts(tmp_path: Path):
+    alone = {model: found for model, found in WRONG.items() if model.endswith("seed-0")}
+    folders = [build(tmp_path / name, alone)[0] for name in ("a", "b")]
+    for folder in folders:
+        build_report(folder, settings(seeds=[0]), draws=DRAWS)
+    compare(*folders, tmp_path / "out", draws=DRAWS)
+    assert {row["verdict"] for row in rows(tmp_path / "out").values()} == {"one seed: no verdict"}
+    page = re.sub(r"\s+", " ", (tmp_path / "out/index.html").read_text(encoding="utf-8"))
+    assert "it does not cover the choice of seeds" in page and "Holm" not in page and "clearly" not in page.lower()
+
+
 def test_other_test_sets_are_refused_and_said(old: Path, new: Path, tmp_path: Path):
     compare(old, new, tmp_path, draws=DRAWS)
     assert not any(over == "de" for _, over in rows(tmp_path))

@@ -99,11 +99,6 @@ class Interval:
         return self.low > 0
 
     @property
-    def below_zero(self) -> bool:
-        """Whether the whole interval lies below 0."""
-        return self.high < 0
-
-    @property
     def verdict(self) -> str:
         """The result in words, once `p_holm` is known."""
         if self.p_holm is None:

@@ -56,7 +56,7 @@ def _experiment(folder: Path, benchmarks: Path, comparisons: Rows) -> str:
         "Zero-shot\n\n" + table(rows_of(folder, "zero_shot")),
         "Against the reference\n\n" + table(comparisons, SIGNIFICANCE),
         "Gap between baseline and teachers, and the share closed, mean over languages\n\n" + table(gap, GAP),
-        "Time by stage\n\n" + _stages(benchmarks),
+        *([f"Time by stage\n\n{stages}"] if (stages := _stages(benchmarks)) else []),
         _versions(folder),
     ]
     return "\n\n".join(parts) + "\n"
@@ -119,7 +119,7 @@ def _stages(benchmarks: Path) -> str:
         {"stage": stage.name, "jobs": str(stage.jobs), "time": duration(stage.seconds)}
         for stage in read_stages(benchmarks)
     ]
-    return table(rows)
+    return table(rows) if rows else ""
 
 
 def _versions(folder: Path) -> str:
