@@ -89,6 +89,8 @@ def test_an_average_is_given_over_the_paper_s_own_languages(tmp_path):
     page = paper_page([experiment(tmp_path, "semeval", head + "\nbaseline\t1.00\t2.00\t3.00\t4.00\t5.00\t3.00\n")])
     assert rows_below(page, "semeval")["Baseline"] == ["1.00", "2.00", "3.00", "4.00", "5.00", "3.00"]
     assert "config/semeval.yaml" in page
+    apart = head + "\taverage, out of domain\nbaseline\t1.00\t2.00\t3.00\t4.00\t5.00\t3.00\t2.00\n"
+    assert rows_below(paper_page([experiment(tmp_path, "semeval", apart)]), "semeval")["Baseline"][-1] == "–"
 
 
 def test_what_is_no_experiment_of_the_paper_is_refused(tmp_path):

@@ -133,7 +133,8 @@ def _first(rows: Mapping[str, Mapping[str, str]], names: Iterable[str]) -> Mappi
 def _cells(columns: Sequence[str], row: Mapping[str, str]) -> list[str]:
     """Return our scores in the paper's columns, with an average only where it is over the same languages."""
     languages = {name for name in row if name != "system" and not name.startswith(AVERAGE)}
-    same = languages == set(columns) - {AVERAGE}
+    averages = {name for name in row if name.startswith(AVERAGE)}  # some are averaged apart, such as "out of domain"
+    same = languages == set(columns) - {AVERAGE} and averages <= {AVERAGE}
     return [(row.get(name) or MISSING) if name != AVERAGE or same else MISSING for name in columns]
 
 
