@@ -92,7 +92,7 @@ class Student:
         with tempfile.TemporaryDirectory() as folder:
             arguments = training_arguments(self.settings, UPDATES, Path(folder), 0, "cpu", scored=False)
             arguments.max_steps = len(plan)
-            learner = self.learner(self.model, self.loss, 1.0)
+            learner = self.learner(self.model, self.loss, 1.0, self.settings.loss_per)
             trainer = TaggerTrainer(learner, updates, self.settings, None, args=arguments, callbacks=[clock])
             trainer.remove_callback(PrinterCallback)
             trainer.remove_callback(ProgressCallback)
