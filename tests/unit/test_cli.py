@@ -331,6 +331,23 @@ def test_a_defect_of_ours_is_said_to_be_one_in_the_last_line(monkeypatch: pytest
     assert lines[-2] == "error: ValueError: shapes differ" and lines[-1].strip() == cli.DEFECT
 
 
+@pytest.mark.parametrize("option", ["--threads", "--gpus", "--k"])
+@pytest.mark.parametrize("value", ["-1", "0", "two"])
+def test_numbers_of_threads_gpus_and_paths_are_checked_before_anything_else(option, value, main):
+    having = [
+        name
+        for name, command in get_command(cli.app).commands.items()
+        if any(option in parameter.opts for parameter in command.params)
+    ]
+    assert having
+    for name in having:
+        code, _, said = main(name, option, value)
+        if (option, value) == ("--gpus", "0"):
+            assert "--gpus" not in said
+        else:
+            assert code == 2 and f"'{option}'" in said and "Traceback" not in said
+
+
 def test_a_plan_for_no_core_is_refused(main):
     code, _, err = main("plan", "config/tiny.yaml", "--cores", 0)
     assert code != 0 and "--cores" in err and cli.DEFECT not in err

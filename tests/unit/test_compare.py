@@ -135,7 +135,11 @@ def test_nothing_to_compare_is_an_error(old: Path, tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("text", "what"),
-    [("", "not a table"), ("a\tb\n1\t2\t3\t4\n1\n1\t2\t3\t4\t5\n", "not a table"), ("a\n", "no column")],
+    [
+        ("", "not readable as a table"),
+        ("a\tb\n1\t2\t3\t4\n1\n1\t2\t3\t4\t5\n", "not readable as a table"),
+        ("a\n", "no column"),
+    ],
 )
 def test_a_spoilt_table_is_named(tmp_path: Path, text: str, what: str):
     (tmp_path / "tables").mkdir()

@@ -404,6 +404,12 @@ def test_a_hub_encoder_needs_its_id_and_the_commit():
     assert "needs `revision`" in message
 
 
+@pytest.mark.parametrize("revision", ["main", "v1.0", "3f076fdb", "3F" * 20])
+def test_a_branch_a_tag_or_half_a_commit_is_refused_for_an_encoder(revision: str):
+    message = refusal(changed("encoder", {"provider": "hub", "id": "a/b", "revision": revision}))
+    assert message.startswith(f"study.yaml: encoder.revision: {revision!r} is not a commit\n  Pin the commit, all 40")
+
+
 @pytest.mark.parametrize(
     ("path", "value", "key", "says"),
     [

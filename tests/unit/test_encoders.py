@@ -99,7 +99,7 @@ def test_keys_need_no_heavy_import():
 def test_a_provider_is_known_by_its_module(name):
     provider = load_provider(name)
     assert isinstance(provider, Provider)
-    full = EncoderSettings(provider=name, **{key: "x" * 40 for key, _ in provider.needs})
+    full = EncoderSettings(provider=name, **{key: "f" * 40 for key, _ in provider.needs})
     provider.check(full, "encoder")
     assert encoder_key(full).startswith(f"{name}-")
     for key, _ in provider.needs:
@@ -449,7 +449,7 @@ def test_a_folder_without_record_is_refused(tmp_path):
     with pytest.raises(DataError, match="not a converted encoder"):
         load_encoder(tmp_path)
     write_json(tmp_path / "tagdistill.json", {"format": 99})
-    with pytest.raises(MismatchError, match="format 99"):
+    with pytest.raises(MismatchError, match="format is 99, needed is 1"):
         load_encoder(tmp_path)
 
 

@@ -1,5 +1,6 @@
 """The settings, checked before anything is planned, and what every rule file needs."""
 
+import os
 import re
 from pathlib import Path
 from shlex import quote
@@ -15,9 +16,11 @@ from tagdistill.errors import TagdistillError
 from tagdistill.experiment.config import check_experiment, read_yaml
 from tagdistill.experiment.layout import DOWNLOADS, ENCODERS, VECTORS, encoder_folder
 from tagdistill.experiment.plan import Plan, files_json
+from tagdistill.workflow.arguments import Argument
 from tagdistill.workflow.resources import gpus, memory, minutes
 
 PROJECT = Path(workflow.basedir)
+os.environ["TAGDISTILL_PROJECT"] = str(PROJECT)  # read by envs/*.post-deploy.sh
 # Inputs that are known by their key: folders, of which Snakemake would compare the times alone.
 FOLDERS = ("encoder", "vectors")
 
@@ -32,6 +35,8 @@ def read_plan(config):
         if not files and "name" not in config and demo.is_file():
             files = [demo]
             config = {**read_yaml(files[0]), **config}
+        if not workflow.modifier.skip_configfile:  # Snakemake merges mappings of `--config` into those of the file
+            config = {**config, **workflow.config_settings.config}
         name = ", ".join(str(file) for file in files) or "config"
         plan = Plan(check_experiment(dict(config), name), PROJECT)
         plan.check_files(name)

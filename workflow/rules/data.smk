@@ -10,7 +10,7 @@ rule fetch:
     conda:
         "../../envs/cpu.yaml"
     params:
-        job=lambda w: PLAN.download(w.raw),
+        job=lambda w: Argument(PLAN.download(w.raw)),
         data=lambda w, output: str(Path(output[0]).parents[len(Path(w.raw).parts) - 1]),
     message:
         "Download {wildcards.raw}"
@@ -36,7 +36,7 @@ rule prepare:
         mem_mb=memory(1000, lambda w: PLAN.local_megabytes(w.lang, w.split)),
         runtime=minutes(30),
     params:
-        job=lambda w: PLAN.specs.prepare(w.lang, w.split),
+        job=lambda w: Argument(PLAN.specs.prepare(w.lang, w.split)),
         source=lambda w, input: option("--source", input.get("raw", [])),
         tests=lambda w, input: option("--files", left_out(input)),
         sha256=lambda w: PLAN.raw_sha256(w.lang, w.split),
@@ -93,7 +93,7 @@ rule repeats:
         mem_mb=memory(2000),
         runtime=minutes(60),
     params:
-        files=lambda w, input: files_json(named(input)),
+        files=lambda w, input: Argument(files_json(named(input))),
         code=code_key(*PLAN.modules.repeats()),
         key=PLAN.keys.repeats(),
     message:

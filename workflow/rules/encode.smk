@@ -12,7 +12,7 @@ rule convert_encoder:
     resources:  # not params: a model's folder that is moved is the same model
         source=lambda w: option("--source", PLAN.local.encoder_source(w.encoder)),
     params:
-        job=lambda w: PLAN.specs.convert_encoder(w.encoder),
+        job=lambda w: Argument(PLAN.specs.convert_encoder(w.encoder)),
         code=lambda w: code_key(*PLAN.modules.convert_encoder(PLAN.specs.encoder_of_folder(w.encoder))),
     message:
         "Convert the encoder {wildcards.encoder}"
@@ -31,7 +31,7 @@ rule convert_vectors:
     resources:  # not params: a file that is moved is the same file
         source=lambda w: option("--source", PLAN.local.vectors_source(w.vectors)),
     params:
-        job=lambda w: PLAN.specs.convert_vectors(w.vectors),
+        job=lambda w: Argument(PLAN.specs.convert_vectors(w.vectors)),
         data=DOWNLOADS,
         code=code_key(*PLAN.modules.convert_vectors()),
     message:
@@ -66,8 +66,10 @@ rule encode:
         runtime=minutes(120),
         gpu=GPU,
     params:
-        job=lambda w: PLAN.specs.encode(w.features),
-        files=lambda w, input, output: files_json({"corpora": input.get("corpora", []), "features": [output.features]}),
+        job=lambda w: Argument(PLAN.specs.encode(w.features)),
+        files=lambda w, input, output: Argument(
+            files_json({"corpora": input.get("corpora", []), "features": [output.features]})
+        ),
         encoder=encoder_option,
         text=lambda w: PLAN.specs.tokens(w.lang, w.split),
         sha256=lambda w: PLAN.raw_sha256(w.lang, w.split),

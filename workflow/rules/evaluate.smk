@@ -21,8 +21,8 @@ rule evaluate_student:
         runtime=minutes(60),
         gpu=GPU,
     params:
-        job=lambda w: PLAN.specs.evaluate(f"students/{w.objective}/seed-{w.seed}"),
-        files=lambda w, input: files_json(named(input)),
+        job=lambda w: Argument(PLAN.specs.evaluate(f"students/{w.objective}/seed-{w.seed}")),
+        files=lambda w, input: Argument(files_json(named(input))),
         encoder=encoder_option,
         folders=lambda w, output: [Path(output.predictions[0]).parent, Path(output.metrics[0]).parent],
         code=lambda w: code_key(*PLAN.modules.evaluate(f"students/{w.objective}/seed-{w.seed}")),
@@ -47,8 +47,8 @@ use rule evaluate_student as evaluate_teacher with:
     benchmark:
         f"benchmarks/{PLAN.name}/evaluate_teacher/{{lang}}-{{decoder}}-{{seed}}.tsv"
     params:
-        job=lambda w: PLAN.specs.evaluate(f"teachers/{w.lang}/{w.decoder}/seed-{w.seed}"),
-        files=lambda w, input: files_json(named(input)),
+        job=lambda w: Argument(PLAN.specs.evaluate(f"teachers/{w.lang}/{w.decoder}/seed-{w.seed}")),
+        files=lambda w, input: Argument(files_json(named(input))),
         encoder=encoder_option,
         folders=lambda w, output: [Path(output.predictions[0]).parent, Path(output.metrics[0]).parent],
         code=lambda w: code_key(*PLAN.modules.evaluate(f"teachers/{w.lang}/{w.decoder}/seed-{w.seed}")),

@@ -75,7 +75,7 @@ rule report:
         mem_mb=memory(4000),
         runtime=minutes(60),
     params:
-        config=PLAN.specs.report(),
+        config=lambda w: Argument(PLAN.specs.report()),  # not a string: it may hold braces
         encoder=encoder_option,
         results=lambda w, output: str(Path(output.page).parents[1]),
         benchmarks=f"benchmarks/{PLAN.name}",

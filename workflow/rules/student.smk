@@ -29,8 +29,8 @@ rule train_student:
         runtime=minutes(480),
         gpu=GPU,
     params:
-        job=lambda w: PLAN.specs.student(w.objective, int(w.seed)),
-        files=lambda w, input: files_json(named(input)),
+        job=lambda w: Argument(PLAN.specs.student(w.objective, int(w.seed))),
+        files=lambda w, input: Argument(files_json(named(input))),
         encoder=encoder_option,
         checkpoints=f"{STUDENT}/checkpoints",
         code=lambda w: code_key(*PLAN.modules.student(w.objective)),

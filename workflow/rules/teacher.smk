@@ -29,8 +29,8 @@ rule train_teacher:
         runtime=minutes(240),
         gpu=GPU,
     params:
-        job=lambda w: PLAN.specs.teacher(w.lang, w.decoder, int(w.seed)),
-        files=lambda w, input: files_json(named(input)),
+        job=lambda w: Argument(PLAN.specs.teacher(w.lang, w.decoder, int(w.seed))),
+        files=lambda w, input: Argument(files_json(named(input))),
         encoder=encoder_option,
         checkpoints=f"{TEACHER}/checkpoints",
         code=lambda w: code_key(*PLAN.modules.teacher(w.lang)),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.artifacts.output_path import check_parent, check_target, followed
+from tagdistill.artifacts.stored_file import stored
 from tagdistill.artifacts.streams import is_stream, streaming
 from tagdistill.artifacts.write_errors import write_errors
 from tagdistill.errors import DataError, MismatchError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 log = logging.getLogger(__name__)
+AGAIN = "Delete it and run again: this version writes it again."
+UPDATE = "It was written by a newer version: update tagdistill."
 MAX_NAME = 150  # characters of a name in that of its temporary sibling
 
 
@@ -163,16 +166,14 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """Read a JSON file, or say which file cannot be read and why."""
-    try:
+    with stored(path, "JSON"):
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError("no such file", where=str(path)) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"not readable as JSON: {error}", where=str(path)) from error
 
 
-def check_kind(record: object, kind: str, version: int, where: Path | str) -> dict[str, Any]:
+def check_kind(record: object, kind: str, version: int, where: Path | str, hint: str = AGAIN) -> dict[str, Any]:
     """Return what an artefact says of itself, after refusing one of another `kind` or of another `format` number.
+
+    `hint` is what to do about one of an older format; of a newer one it is to update tagdistill.
 
     Raises DataError where the record is no mapping or has no kind (tagdistill did not write it), MismatchError with
     both values where kind or format is another's.
@@ -181,10 +182,9 @@ def check_kind(record: object, kind: str, version: int, where: Path | str) -> di
         raise DataError("was not written by tagdistill", where=str(where))
     for name, needed in (("kind", kind), ("format", version)):
         if (found := record.get(name)) != needed:
+            newer = name == "format" and isinstance(found, int) and found > version
             raise MismatchError(
-                f"{name} is {found!r}, needed is {needed!r}",
-                where=str(where),
-                hint="Delete it and run again: this version writes it again.",
+                f"{name} is {found!r}, needed is {needed!r}", where=str(where), hint=UPDATE if newer else hint
             )
     return record
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagdistill.artifacts.files import atomic_path, check_kind
-from tagdistill.errors import DataError
+from tagdistill.artifacts.stored_file import stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,9 @@ def write_with_header(path: Path, table: pa.Table, metadata: Mapping[str, Any], 
     header = json.dumps({"format": FORMAT, **metadata}, sort_keys=True, ensure_ascii=False)
     table = table.replace_schema_metadata({KEY: header.encode()})
     with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP, **options)
+        pq.write_table(
+            table, temporary, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True, **options
+        )
 
 
 def read_table(path: Path, kind: str) -> tuple[pa.Table, dict[str, Any]]:
@@ -46,20 +48,10 @@ def read_table(path: Path, kind: str) -> tuple[pa.Table, dict[str, Any]]:
     Raises DataError for a file that is not there, is not whole or has no header, MismatchError for another kind or
     format.
     """
-    try:
-        with pq.ParquetFile(path, memory_map=True) as file:
-            metadata = _header(file.schema_arrow.metadata, kind, path)
-            return file.read(), metadata
-    except FileNotFoundError as error:
-        raise DataError("no such file", where=str(path)) from error
-    except (pa.ArrowException, OSError) as error:
-        what = f"not readable as Parquet: {str(error).splitlines()[0]}"
-        raise DataError(what, where=str(path), hint="Delete it and run again.") from error
+    with stored(path, "Parquet"), pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
+        metadata = _header(file.schema_arrow.metadata, kind, path)
+        return file.read(), metadata
 
 
 def _header(metadata: Mapping[bytes, bytes] | None, kind: str, path: Path) -> dict[str, Any]:
-    try:
-        header = json.loads((metadata or {}).get(KEY, b"null"))
-    except ValueError as error:
-        raise DataError(f"its header is not JSON: {error}", where=str(path)) from error
-    return check_kind(header, kind, FORMAT, path)
+    return check_kind(json.loads((metadata or {}).get(KEY, b"null")), kind, FORMAT, path)

@@ -26,7 +26,7 @@ Files = Annotated[str, typer.Option("--files", help="input files, as JSON or @FI
 Source = Annotated[Path | None, typer.Option(help="local file or folder to read instead of a download")]
 Downloads = Annotated[Path, typer.Option("--data", help="folder of downloads, with their lock file")]
 ConvertedEncoder = Annotated[Path, typer.Option("--encoder", help="folder of the converted encoder")]
-Gpus = Annotated[int, typer.Option(help="GPUs that share each batch, one process each; 0 or 1: one process")]
+Gpus = Annotated[int, typer.Option(min=0, help="GPUs that share each batch, one process each; 0 or 1: one process")]
 ModelOut = Annotated[Path, typer.Option("--model", help="folder to write the model to")]
 LogOut = Annotated[Path, typer.Option("--log", help="training log to write (JSON lines)")]
 SummaryOut = Annotated[Path, typer.Option("--summary", help="summary of the training to write (JSON)")]

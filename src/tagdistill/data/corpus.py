@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from tagdistill.artifacts.files import sha256_json
 from tagdistill.artifacts.parquet import read_table, write_with_header
+from tagdistill.artifacts.stored_file import stored
 from tagdistill.errors import DataError
 
 if TYPE_CHECKING:
@@ -112,18 +113,18 @@ def write_corpus(
 
 def read_corpus(path: Path) -> Corpus:
     """Read a corpus. Raises DataError where the file is none, MismatchError where it has another format."""
-    table, metadata = read_table(path, KIND)
-    columns = table.to_pydict()
-    labels = columns["labels"]
-    return Corpus(
-        ids=columns["id"],
-        tokens=columns["tokens"],
-        labels=labels if metadata["labelled"] else None,
-        metadata=metadata,
-        source_ids=columns["source_id"],
-        lines=columns["line"],
-        multiword=[[(m["start"], m["end"], m["form"]) for m in ranges] for ranges in columns["multiword"]],
-    )
+    with stored(path, "a corpus"):
+        table, metadata = read_table(path, KIND)
+        columns = table.to_pydict()
+        return Corpus(
+            ids=columns["id"],
+            tokens=columns["tokens"],
+            labels=columns["labels"] if metadata["labelled"] else None,
+            metadata=metadata,
+            source_ids=columns["source_id"],
+            lines=columns["line"],
+            multiword=[[(m["start"], m["end"], m["form"]) for m in ranges] for ranges in columns["multiword"]],
+        )
 
 
 def _hashes(

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from tagdistill.artifacts.parquet import read_table, write_table
+from tagdistill.artifacts.stored_file import stored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,16 +53,14 @@ def write_scores(path: Path, scores: Scores) -> None:
 
 def read_scores(path: Path) -> Scores:
     """Read scores.parquet. Raises DataError if it cannot be read, MismatchError for another kind or format."""
-    table, metadata = read_table(path, "scores")
-    labels = len(metadata["labels"])
-    chain = {name: np.asarray(metadata.pop(name), np.float32) for name in ("transitions", "start", "end")}
-    return Scores(
-        ids=table["id"].to_pylist(),
-        offsets=offsets_of(table),
-        emissions=flat_values(table["emissions"]).reshape(-1, labels),
-        metadata=metadata,
-        **chain,
-    )
+    with stored(path, "a teacher's scores"):
+        table, metadata = read_table(path, "scores")
+        labels = len(metadata["labels"])
+        shapes = {"transitions": (labels, labels), "start": (labels,), "end": (labels,)}
+        chain = {name: np.asarray(metadata.pop(name), np.float32).reshape(shape) for name, shape in shapes.items()}
+        offsets = offsets_of(table)
+        emissions = flat_values(table["emissions"]).reshape(int(offsets[-1]), labels)
+        return Scores(table["id"].to_pylist(), offsets, emissions, metadata=metadata, **chain)
 
 
 def flat_list(values: NDArray[Any], offsets: NDArray[np.int64]) -> pa.ListArray | pa.LargeListArray:

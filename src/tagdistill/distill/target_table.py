@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from tagdistill.artifacts.parquet import read_table, write_table
+from tagdistill.artifacts.stored_file import stored
 from tagdistill.distill import score_table
 from tagdistill.distill.score_table import flat_list, flat_values, offsets_of
 
@@ -61,16 +62,19 @@ def read_targets(path: Path) -> Targets:
 
     Raises DataError if it cannot be read, MismatchError for another kind or format.
     """
-    table, metadata = read_table(path, "targets")
-    labels, k = len(metadata["labels"]), metadata["k"]
-    return Targets(
-        ids=table["id"].to_pylist(),
-        offsets=offsets_of(table),
-        log_posterior=flat_values(table["log_posterior"]).reshape(-1, labels),
-        paths=_bytes(table["top_k"]).reshape(-1, k),
-        path_log_prob=flat_values(table["top_k_log_prob"]).reshape(-1, k),
-        metadata=metadata,
-    )
+    with stored(path, "a teacher's targets"):
+        table, metadata = read_table(path, "targets")
+        labels, k = len(metadata["labels"]), metadata["k"]
+        offsets = offsets_of(table)
+        words = int(offsets[-1])
+        return Targets(
+            ids=table["id"].to_pylist(),
+            offsets=offsets,
+            log_posterior=flat_values(table["log_posterior"]).reshape(words, labels),
+            paths=_bytes(table["top_k"]).reshape(words, k),
+            path_log_prob=flat_values(table["top_k_log_prob"]).reshape(len(table), k),
+            metadata=metadata,
+        )
 
 
 def _bytes(column: pa.ChunkedArray) -> NDArray[np.uint8]:

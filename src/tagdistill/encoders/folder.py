@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
-from tagdistill.artifacts.files import read_json, sha256_file, sha256_json, write_json
+from tagdistill.artifacts.files import UPDATE, check_kind, read_json, sha256_file, sha256_json, write_json
+from tagdistill.artifacts.stored_file import check_stored, stored
 from tagdistill.errors import DataError, MismatchError
 
 if TYPE_CHECKING:
@@ -40,13 +41,23 @@ class EncoderInfo:
                 where=str(path),
                 hint="Make the folder with `tagdistill convert-encoder`.",
             )
-        values = dict(read_json(path))
-        if (found := values.pop("format", None)) != FORMAT:
-            raise MismatchError(f"encoder format {found}, but this version reads {FORMAT}", where=str(path))
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise DataError(f"not the record of an encoder: {error}", where=str(path)) from error
+        with stored(path, "the record of an encoder"):
+            values = check_kind({"kind": "encoder", **read_json(path)}, "encoder", FORMAT, path)
+            known = {field.name for field in fields(cls)}
+            if unknown := sorted(set(values) - known - {"format", "kind"}):
+                raise DataError(f"unknown key {unknown[0]!r}", where=str(path), hint=UPDATE)
+            return cls(**{name: value for name, value in values.items() if name in known})
+
+    def check_weights(self, folder: Path) -> None:
+        """Refuse weights that are not those that were recorded: cut off, altered, or a pointer to them."""
+        for file in sorted(folder.glob("*.safetensors")):
+            check_stored(file)
+        if (found := weights_sha256(folder)) != self.sha256:
+            raise MismatchError(
+                f"the weights were altered or are not whole: their SHA-256 is {found}, recorded is {self.sha256}",
+                where=str(folder),
+                hint="Copy the folder again, or delete it and run again: it is converted again.",
+            )
 
     def write(self, folder: Path) -> None:
         """Write the record into an encoder folder."""

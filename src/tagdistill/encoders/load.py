@@ -34,6 +34,7 @@ def load_encoder(folder: Path, layers: int | None = None) -> Encoder:
     info = EncoderInfo.read(folder)
     if layers is not None:
         check_layers(info, layers)
+    info.check_weights(folder)
     return Encoder(load_model(folder, layers=layers, dtype=torch.float32), info)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tagdistill.artifacts.stored_file import stored
 from tagdistill.encoders.folder import EncoderInfo
 from tagdistill.errors import ConfigError, DataError
 
@@ -147,7 +148,8 @@ class WordPieces:
         path = folder / "tokenizer.json"
         if not path.is_file():
             raise DataError("no such file: the encoder folder is not whole", where=str(path))
-        return cls(Tokenizer.from_file(str(path)), info.positions, drop_bare_underline=drop_bare_underline)
+        with stored(path, "a tokenizer"):
+            return cls(Tokenizer.from_file(str(path)), info.positions, drop_bare_underline=drop_bare_underline)
 
     def __call__(self, sentences: Sequence[Sequence[str]]) -> Pieces:
         """Tokenise sentences of words. Every word has at least one piece and is in exactly one window."""

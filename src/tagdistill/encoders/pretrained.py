@@ -6,6 +6,8 @@ import inspect
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from tagdistill.artifacts.files import read_json
+from tagdistill.artifacts.stored_file import COPY, check_stored
 from tagdistill.errors import ConfigError, DataError, MismatchError
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ def load_model(folder: Path, *, layers: int | None = None, dtype: Any = "auto") 
         from transformers import AutoConfig, AutoModel
         from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
+        for file in sorted(path for path in folder.glob("*") if path.suffix in (".json", ".safetensors")):
+            check_stored(file)
+        read_json(folder / "config.json")
         try:
             config = AutoConfig.from_pretrained(folder, **LOCAL)
             if layers is not None:
@@ -40,8 +45,9 @@ def load_model(folder: Path, *, layers: int | None = None, dtype: Any = "auto") 
                 **LOCAL,
                 **options,
             )
-        except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
-            raise DataError(f"transformers cannot load it: {first_line(error)}", where=str(folder)) from error
+        except Exception as error:  # its configuration and its weights are read with many kinds of errors
+            what = f"transformers cannot load it: {first_line(error)}"
+            raise DataError(what, where=str(folder), hint=COPY) from error
     if missing := sorted(report["missing_keys"]):
         raise MismatchError(f"weights are missing: {', '.join(missing[:3])} ({len(missing)} in all)", where=str(folder))
     return model.eval()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from tagdistill.artifacts.files import atomic_path, check_belongs, check_kind
+from tagdistill.artifacts.stored_file import stored
 from tagdistill.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 FORMAT, KIND = 1, "features"
 KEY = "tagdistill"
+STORE = "a feature store"
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,16 @@ class FeatureStore:
     @classmethod
     def open(cls, path: Path) -> FeatureStore:
         """Open a store. Raises DataError where it is none, MismatchError where its format is another version's."""
-        from safetensors import SafetensorError, safe_open
+        from safetensors import safe_open
 
         if not path.is_file():
             raise DataError("no such feature store", where=str(path), hint="Make it with `tagdistill encode`.")
         metadata = read_metadata(path)
-        try:
-            with safe_open(path, framework="pt") as file:
-                return cls(path, file.get_tensor("features"), file.get_tensor("offsets"), metadata)
-        except SafetensorError as error:
-            raise DataError(f"not readable as a feature store: {error}", where=str(path)) from error
+        with stored(path, STORE), safe_open(path, framework="pt") as file:
+            features, offsets = file.get_tensor("features"), file.get_tensor("offsets")
+            if features.ndim != 2 or len(features) != int(offsets[-1]):
+                raise ValueError(f"vectors of shape {tuple(features.shape)} for {int(offsets[-1])} words")
+            return cls(path, features, offsets, metadata)
 
     def __len__(self) -> int:
         """Return the number of sentences."""
@@ -59,14 +61,10 @@ class FeatureStore:
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """Return what the store says about itself, without reading a tensor."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
-        with safe_open(path, framework="np") as file:
-            metadata = json.loads((file.metadata() or {})[KEY])
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise DataError(f"not readable as a feature store: {error}", where=str(path)) from error
-    return check_kind(metadata, KIND, FORMAT, path)
+    with stored(path, STORE), safe_open(path, framework="np") as file:
+        return check_kind(json.loads((file.metadata() or {})[KEY]), KIND, FORMAT, path)
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tagdistill.artifacts.files import read_json, sha256_json
-from tagdistill.errors import DataError, MismatchError
+from tagdistill.artifacts.files import check_kind, read_json, sha256_json
+from tagdistill.artifacts.stored_file import stored
+from tagdistill.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tagdistill.settings.encoder import Vectors
 
 FORMAT = 1
+VECTORS = "converted word vectors"
 RECORD, WORDS, ARRAY = "tagdistill.json", "words.json", "vectors.npy"
 DIGIT = re.compile(r"\d")
 
@@ -52,12 +54,18 @@ class WordVectors:
         if not (folder / RECORD).is_file():
             hint = "Make it with `tagdistill convert-vectors`."
             raise DataError("not converted word vectors: their record is missing", where=str(folder), hint=hint)
-        record: dict[str, Any] = read_json(folder / RECORD)
-        if record.get("format") != FORMAT:
-            raise MismatchError(f"format {record.get('format')}, this version reads {FORMAT}", where=str(folder))
-        words = read_json(folder / WORDS)
-        rows = np.load(folder / ARRAY, mmap_mode="r", allow_pickle=False)
-        return cls(rows, {word: place for place, word in enumerate(words)}, record["key"])
+        with stored(folder / RECORD, VECTORS):
+            record: dict[str, Any] = check_kind(
+                {"kind": VECTORS, **read_json(folder / RECORD)}, VECTORS, FORMAT, folder
+            )
+            key = str(record["key"])
+        with stored(folder / WORDS, VECTORS):
+            places = {str(word): place for place, word in enumerate(read_json(folder / WORDS))}
+        with stored(folder / ARRAY, VECTORS):
+            rows = np.load(folder / ARRAY, mmap_mode="r", allow_pickle=False)
+            if rows.ndim != 2 or len(rows) != len(places):
+                raise ValueError(f"vectors of shape {rows.shape} for {len(places)} words")
+        return cls(rows, places, key)
 
     @property
     def dim(self) -> int:

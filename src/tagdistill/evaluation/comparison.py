@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from tagdistill.artifacts.files import read_json
+from tagdistill.artifacts.stored_file import stored
 from tagdistill.errors import DataError, MismatchError
 from tagdistill.evaluation.bootstrap import DRAWS, Bootstrap
 from tagdistill.evaluation.metrics_file import read_counts
@@ -72,19 +73,16 @@ def read_side(folder: Path, name: str | None = None) -> Side:
     if not path.is_file():
         hint = "Give the folder results/NAME of an experiment whose report is there."
         raise DataError("has no tables/scores.tsv", where=str(folder), hint=hint)
-    try:
+    with stored(path, "a table", hint="Write the report again."):
         frame = pd.read_csv(
             path, sep="\t", keep_default_na=False, dtype={"language": str, "teacher": str, "objective": str}
         )
-    except ValueError as error:  # the parser's errors are of this kind
-        raise DataError(
-            f"not a table: {str(error).strip()}", where=str(path), hint="Write the report again."
-        ) from error
-    if lacking := [name for name in COLUMNS if name not in frame.columns]:
-        raise DataError(f"no column {lacking[0]!r}", where=str(path), hint="Write the report again with this version.")
-    frame = frame[frame["main"].astype(str) == "True"]
-    own = (frame["kind"] == "student") | (frame["teacher"] == frame["language"])
-    frame = frame[own].assign(value=frame["value"].astype(float))
+        if lacking := [name for name in COLUMNS if name not in frame.columns]:
+            hint = "Write the report again with this version."
+            raise DataError(f"no column {lacking[0]!r}", where=str(path), hint=hint)
+        frame = frame[frame["main"].astype(str) == "True"]
+        own = (frame["kind"] == "student") | (frame["teacher"] == frame["language"])
+        frame = frame[own].assign(value=frame["value"].astype(float))
     system = frame["objective"].where(frame["kind"] == "student", "teachers (" + frame["decoder"] + ")")
     return Side(name or folder.resolve().name, folder, frame.assign(system=system))
 

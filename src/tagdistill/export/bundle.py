@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from safetensors import safe_open
 
 from tagdistill.artifacts.files import atomic_path
+from tagdistill.artifacts.stored_file import stored
 from tagdistill.encoders.folder import EncoderInfo, weights_sha256
 from tagdistill.encoders.load import load_encoder
 from tagdistill.encoders.pretrained import quiet_transformers
@@ -54,6 +55,7 @@ def write_first_layers(encoder: Path, layers: int, out: Path) -> None:
 
 def dtype_of(encoder: Path) -> torch.dtype:
     """Return the precision of an encoder's stored weights."""
-    with safe_open(next(iter(sorted(encoder.glob("*.safetensors")))), framework="pt") as file:
+    weights = min(encoder.glob("*.safetensors"))
+    with stored(weights, "weights"), safe_open(weights, framework="pt") as file:
         dtype: torch.dtype = file.get_tensor(next(iter(file.keys()))).dtype
         return dtype

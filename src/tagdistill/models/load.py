@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tagdistill.artifacts.stored_file import stored
 from tagdistill.encoders.folder import RECORD, EncoderInfo
 from tagdistill.encoders.keys import encoder_key
 from tagdistill.encoders.pieces import WordPieces
 from tagdistill.errors import MismatchError, TagdistillError
 from tagdistill.models.finetuned import load_tuned
-from tagdistill.models.model import Model, load_model, read_config
+from tagdistill.models.model import AGAIN, Model, load_model, read_config
 from tagdistill.settings.encoder import EncoderSettings, WordEncoder
 
 
@@ -41,7 +42,9 @@ def load_tagger(folder: Path, encoder: Path | None = None, device: str = "cpu") 
     if config["mode"] == "finetune":
         settings = WordEncoder.model_validate(config["encoder"])
         place = find_encoder(folder, config, encoder)
-        layers, words = load_tuned(place, settings, config["training"]["tune_from"])
+        with stored(folder / "config.json", "the settings of a model", hint=AGAIN):
+            first = int(config["training"]["tune_from"])
+        layers, words = load_tuned(place, settings, first)
     model, _ = load_model(folder, layers)
     return Loaded(model.to(device).eval(), config, words)
 

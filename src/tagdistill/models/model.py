@@ -6,17 +6,24 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tagdistill.artifacts.files import atomic_path, check_kind, read_json, write_json
+from tagdistill.artifacts.files import UPDATE, atomic_path, check_kind, read_json, sha256_file, write_json
+from tagdistill.artifacts.stored_file import stored
 from tagdistill.crf import LinearChain
-from tagdistill.errors import MismatchError, TagdistillError
+from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
 from tagdistill.models.finetuned import TunedLayers
 from tagdistill.models.inputs import ModelInputs
 from tagdistill.models.tagger import Tagger, TaggerSpec, constrain
+from tagdistill.settings.base import Settings
+from tagdistill.settings.encoder import WordEncoder
+from tagdistill.settings.validation import validate
 
+WEIGHTS = "model.safetensors"
+KEYS = ("encoder", "mode", "task", "decoder", "objective", "languages", "seed", "training")  # that are read
+AGAIN = "Copy the model again, export it again (`snakemake export`), or delete it and run again."
 KIND = "tagger"
 FORMAT = 2  # 2: the BiLSTM is one LSTM in each direction
 
@@ -58,20 +65,40 @@ def save_model(folder: Path, model: Model, config: dict[str, Any]) -> None:
         state = {name: tensor.cpu() for name, tensor in model.own_state().items()}
         # The weights carry their label order too: a config that was edited or mixed up is noticed.
         labels = json.dumps(model.tagger.spec.labels, ensure_ascii=False)
-        save_file(state, temporary / "model.safetensors", metadata={"labels": labels})
-        spec = model.tagger.spec.model_dump(mode="json")
-        write_json(temporary / "config.json", {**config, "format": FORMAT, "kind": KIND, "spec": spec})
+        save_file(state, temporary / WEIGHTS, metadata={"labels": labels})
+        record = {"format": FORMAT, "kind": KIND, "spec": model.tagger.spec.model_dump(mode="json")}
+        write_json(temporary / "config.json", {**config, **record, "weights_sha256": sha256_file(temporary / WEIGHTS)})
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Return the config of a saved model.
+    """Return the config of a saved model that a training wrote.
 
-    Raises TagdistillError if the folder holds none, MismatchError if it is of another kind or format.
+    Raises TagdistillError if the folder holds none, DataError if it is damaged, MismatchError if it is of another kind
+    or format, ConfigError if its encoder or its shape has a setting that this version does not know.
     """
-    if not (folder / "config.json").exists():
-        raise TagdistillError("holds no saved model", where=str(folder), hint="Give the folder with config.json in it.")
+    config, file = _read_config(folder), folder / "config.json"
+    if missing := [key for key in KEYS if key not in config]:
+        raise DataError(f"{missing[0]!r} is missing", where=str(file), hint=AGAIN)
+    _checked(WordEncoder, config["encoder"], f"{file}: encoder")
+    return config
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
     file = folder / "config.json"
-    return check_kind(read_json(file), KIND, FORMAT, file)
+    if not file.exists():
+        raise TagdistillError("holds no saved model", where=str(folder), hint="Give the folder with config.json in it.")
+    config = check_kind(read_json(file), KIND, FORMAT, file, hint=AGAIN)
+    if "spec" not in config:
+        raise DataError("'spec' is missing", where=str(file), hint=AGAIN)
+    _checked(TaggerSpec, config["spec"], f"{file}: spec")
+    return config
+
+
+def _checked(model: type[Settings], values: object, where: str) -> None:
+    try:
+        validate(model, values, where, joint=".")
+    except ConfigError as error:
+        raise error.at(error.where, hint=f"{UPDATE} Or the file was edited: {AGAIN[0].lower()}{AGAIN[1:]}") from None
 
 
 def load_model(folder: Path, encoder: TunedLayers | None = None) -> tuple[Model, dict[str, Any]]:
@@ -79,18 +106,22 @@ def load_model(folder: Path, encoder: TunedLayers | None = None) -> tuple[Model,
 
     Raises TagdistillError if the weights cannot be read, MismatchError if they are of another label list.
     """
-    config = read_config(folder)
-    model = Model(TaggerSpec.model_validate_json(json.dumps(config["spec"])), encoder)
-    model.load_own_state(_weights(folder / "model.safetensors", model.tagger.spec.labels))
+    config = _read_config(folder)
+    model = Model(TaggerSpec.model_validate(config["spec"]), encoder)
+    file = folder / WEIGHTS
+    state = _weights(file, model.tagger.spec.labels, config.get("weights_sha256"))
+    with stored(file, "the weights of this model", hint=AGAIN):
+        model.load_own_state(state)
     return model.eval(), config
 
 
-def _weights(file: Path, labels: tuple[str, ...]) -> dict[str, Tensor]:
-    try:
+def _weights(file: Path, labels: tuple[str, ...], sha256: str | None) -> dict[str, Tensor]:
+    with stored(file, "weights", hint=AGAIN):
         with safe_open(file, framework="pt") as opened:
             known = tuple(json.loads((opened.metadata() or {}).get("labels", "null")) or ())
         if known != labels:
             raise MismatchError(f"the weights are of the labels {known}, config.json has {labels}", where=str(file))
+        if sha256 not in (None, found := sha256_file(file)):
+            what = f"altered: its SHA-256 is {found}, config.json has {sha256}"
+            raise MismatchError(what, where=str(file), hint=AGAIN)
         return load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise TagdistillError(f"cannot be read: {error}", where=str(file), hint="Train the model again.") from error

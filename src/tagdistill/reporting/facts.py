@@ -10,10 +10,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tagdistill.artifacts.files import check_kind, folder_size, read_json, sha256_file
+from tagdistill.artifacts.stored_file import stored
 from tagdistill.data.repeats import FORMAT, KIND
 from tagdistill.encoders.store import read_metadata
 from tagdistill.errors import DataError
@@ -73,7 +73,8 @@ def _small_hash(path: Path) -> str | None:
 
 
 def _read_log(path: Path) -> list[dict[str, Any]]:
-    lines = path.read_text(encoding="utf-8").splitlines()
+    with stored(path, "text"):
+        lines = path.read_text(encoding="utf-8").splitlines()
     records = []
     for number, line in enumerate(lines, start=1):
         try:
@@ -126,7 +127,7 @@ def read_stages(benchmarks: Path | None) -> list[Stage]:
     rows: dict[str, list[dict[str, str]]] = defaultdict(list)
     if benchmarks is not None and benchmarks.is_dir():
         for path in sorted(benchmarks.rglob("*.tsv")):
-            with path.open(encoding="utf-8", newline="") as file:
+            with stored(path, "a benchmark"), path.open(encoding="utf-8", newline="") as file:
                 stage = path.relative_to(benchmarks).parts[0].removesuffix(".tsv")
                 rows[stage] += csv.DictReader(file, delimiter="\t")
     return sorted((_stage(name, jobs) for name, jobs in rows.items()), key=lambda stage: (-stage.seconds, stage.name))
@@ -160,10 +161,8 @@ def target_sizes(results: Path, experiment: Experiment, decoders: Iterable[str])
 
 
 def _size(path: Path) -> dict[str, Any]:
-    try:
+    with stored(path, "Parquet"):
         lengths = pq.read_table(path, columns=["length"])["length"]
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"not readable as Parquet: {error}", where=str(path)) from error
     words, size = sum(lengths.to_pylist()), path.stat().st_size
     return {"sentences": len(lengths), "words": words, "bytes": size, "bytes_per_word": size / max(words, 1)}
 

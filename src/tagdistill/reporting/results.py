@@ -6,6 +6,7 @@ import csv
 from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import read_json, write_text
+from tagdistill.artifacts.stored_file import stored
 from tagdistill.errors import DataError
 from tagdistill.evaluation.significance import Interval, corrected
 from tagdistill.formatting import count, duration, probability
@@ -94,7 +95,8 @@ def _interval(row: Mapping[str, str]) -> Interval:
 
 def rows_of(folder: Path, table: str) -> Rows:
     """Return the rows of one table of an experiment, from tables/TABLE.tsv."""
-    with (folder / "tables" / f"{table}.tsv").open(encoding="utf-8", newline="") as handle:
+    path = folder / "tables" / f"{table}.tsv"
+    with stored(path, "a table"), path.open(encoding="utf-8", newline="") as handle:
         return list(csv.DictReader(handle, delimiter="\t"))
 
 

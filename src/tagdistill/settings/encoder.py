@@ -22,7 +22,7 @@ class EncoderSettings(Settings):
     id: str | None = Field(
         None, description="`hub`: model id; `path`: folder; `wheel`: a local copy of the wheel; relative to `root`"
     )
-    revision: str | None = Field(None, description="`hub`: the commit to take")
+    revision: str | None = Field(None, description="`hub`: the commit, all 40 digits")
     layers: Positive = Field(8, description="layers kept when the encoder is fine-tuned")
     tap: int | tuple[int, ...] = Field(6, description="frozen: the hidden layer to read, or the layers to average")
     pooling: Literal["first", "mean", "last"] = Field("mean", description="how a word's subtokens become one vector")

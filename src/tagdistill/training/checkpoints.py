@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
 from tagdistill.artifacts import environment
@@ -26,6 +26,7 @@ from tagdistill.artifacts.files import (
     sha256_file,
     write_json,
 )
+from tagdistill.artifacts.stored_file import stored
 from tagdistill.artifacts.write_errors import write_errors
 from tagdistill.errors import TagdistillError
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BEST = "best.safetensors"
+KEPT, RESUME = "the best weights so far", "Run again: training resumes from its last whole checkpoint."
 COMPLETE = "complete.json"
 RECORD = "fingerprint.json"  # says whose the folder is
 NAME = re.compile(r"checkpoint-(\d+)\Z")
@@ -63,8 +65,15 @@ def keep_if_best(model: Model, folder: Path, score: float, update: int) -> None:
 
 def best_of(folder: Path) -> Best:
     """Return score and update of the kept weights."""
-    with safe_open(folder / BEST, framework="pt") as file:
+    with stored(folder / BEST, KEPT, hint=RESUME), safe_open(folder / BEST, framework="pt") as file:
         return Best(**json.loads(file.metadata()["best"]))
+
+
+def load_best(model: Model, folder: Path) -> Best:
+    """Load the kept weights into a model."""
+    with stored(folder / BEST, KEPT, hint=RESUME):
+        model.load_own_state(load_file(folder / BEST))
+    return best_of(folder)
 
 
 class Checkpoints(TrainerCallback):

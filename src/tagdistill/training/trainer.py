@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
@@ -24,7 +23,15 @@ from tagdistill.distill.teacher_values import TeacherValues
 from tagdistill.errors import ConfigError, TagdistillError
 from tagdistill.models.inference import on_device
 from tagdistill.models.model import Model
-from tagdistill.training.checkpoints import BEST, Best, Checkpoints, best_of, keep_if_best, last_checkpoint, seconds_of
+from tagdistill.training.checkpoints import (
+    BEST,
+    Best,
+    Checkpoints,
+    keep_if_best,
+    last_checkpoint,
+    load_best,
+    seconds_of,
+)
 from tagdistill.training.loss import mixed_loss
 
 if TYPE_CHECKING:
@@ -291,8 +298,7 @@ def train(
     trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     best = None
     if processes.first and (checkpoints / BEST).exists():  # it saves the model, and removes this folder
-        model.load_own_state(load_file(checkpoints / BEST))
-        best = best_of(checkpoints)
+        best = load_best(model, checkpoints)
     return TrainingOutcome(history(trainer.state.log_history), best, saving.seconds)
 
 

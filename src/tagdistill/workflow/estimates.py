@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import folder_size
+from tagdistill.artifacts.stored_file import stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -72,9 +73,9 @@ def _benchmarks(folder: Path, rule: str) -> dict[str, float]:
     """Return the seconds of each earlier job of a rule in one experiment's folder, by path."""
     found = {}
     for path in sorted((folder / rule).rglob("*.tsv")):
-        with path.open(encoding="utf-8", newline="") as handle:
+        with stored(path, "a benchmark"), path.open(encoding="utf-8", newline="") as handle:
             rows = [row["s"] for row in DictReader(handle, delimiter="\t")]
-        if rows and re.fullmatch(r"[\d.]+", rows[-1]):
+        if rows and re.fullmatch(r"\d+(\.\d*)?", rows[-1]):
             found[str(path)] = float(rows[-1])
     return found
 

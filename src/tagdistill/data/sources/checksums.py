@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import write_text
 from tagdistill.artifacts.locks import locked
+from tagdistill.artifacts.stored_file import stored
 from tagdistill.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def read(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     found = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    with stored(path, "text"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, 1):
         if not (match := LINE.match(line)):
             raise DataError(
                 "not a SHA-256 and a file name",

@@ -9,6 +9,7 @@ from tagdistill.encoders.model_files import CARD, CONTENT, card_licence
 from tagdistill.encoders.pretrained import copy_pretrained, first_line
 from tagdistill.encoders.provider import Origin, Provider
 from tagdistill.errors import TagdistillError
+from tagdistill.settings.commit import check_commit
 
 if TYPE_CHECKING:
     from tagdistill.settings.encoder import EncoderSettings
@@ -18,6 +19,11 @@ class Hub(Provider):
     """Models by id and revision; their code and their pickles are not fetched."""
 
     needs = (("id", ""), ("revision", "the commit hash of the model to take"))
+
+    def check(self, settings: EncoderSettings, where: str) -> None:
+        """Refuse settings without a model, or without its commit."""
+        super().check(settings, where)
+        check_commit(str(settings.revision), f"{where}.revision")
 
     def convert(self, settings: EncoderSettings, folder: Path, source: Path | None) -> Origin:
         """Fetch the model, unless it is cached, and write it into `folder`."""

@@ -11,6 +11,7 @@ from tagdistill.artifacts.files import atomic_path
 from tagdistill.data.sources.remote import Host, NotThere, Remote, terms_beside
 from tagdistill.data.sources.source import Fetched
 from tagdistill.errors import ConfigError, DataError, TagdistillError, nearest
+from tagdistill.settings.commit import HINT, check_commit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 HOST = Host("hub", "https://huggingface.co")
 DATASET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 SUBSET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
-FULL_COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 SPLITS = {  # what a split is called in the names of files
     "train": ("train",),
     "dev": ("validation", "dev", "valid", "val"),
@@ -70,10 +70,9 @@ def _place(settings: Language, language: str) -> tuple[str, str, str]:
     if not DATASET.match(dataset):
         what = f"{dataset!r} is not OWNER/NAME" if dataset else "source 'hub' needs `dataset:`"
         raise ConfigError(what, where=f"{where}.dataset", hint="Such as unimelb-nlp/wikiann.")
-    if not FULL_COMMIT.match(revision):
-        what = f"{revision!r} is not a commit" if revision else "source 'hub' needs `revision:`"
-        hint = "Pin the commit, all 40 digits (the page of the repository, 'History'): a branch changes under you."
-        raise ConfigError(what, where=f"{where}.revision", hint=hint)
+    if not revision:
+        raise ConfigError("source 'hub' needs `revision:`", where=f"{where}.revision", hint=HINT)
+    check_commit(revision, f"{where}.revision")
     if subset and not SUBSET.match(subset):
         raise ConfigError(f"{subset!r} is not the name of a subset", where=f"{where}.subset")
     return dataset, revision, subset

@@ -1,0 +1,62 @@
+"""Files that were stored before: what is wrong with one that cannot be read, and what to do about it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tagdistill.artifacts.write_errors import owner
+from tagdistill.errors import DataError, TagdistillError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+POINTER = b"version https://git-lfs.github.com/spec/"
+COPY = "Copy it again from where it is whole, or delete it and run again."
+PULL = "Run `git lfs pull` in its repository, or copy the file itself."
+
+
+@contextmanager
+def stored(path: Path, what: str, hint: str = COPY) -> Iterator[None]:
+    """Turn whatever the block meets in reading a file of ours into a DataError that says what, where and what to do.
+
+    `what` is what the file should be. In the block every error is one of the file: it is not there, may not be read,
+    is a Git LFS pointer, cut off or altered, or holds other things or shapes than it should.
+    """
+    check_stored(path, None if hint == COPY else hint)
+    try:
+        yield
+    except TagdistillError:
+        raise
+    except PermissionError as error:
+        raise _denied(path) from error
+    except Exception as error:  # libraries have errors of their own: SafetensorError, ArrowException, ...
+        raise DataError(f"not readable as {what}: {_reason(error)}", where=str(path), hint=hint) from error
+
+
+def check_stored(path: Path, hint: str | None = None) -> None:
+    """Refuse a file that is not there, may not be read, or is a Git LFS pointer in the place of the file."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(POINTER))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError("no such file", where=str(path), hint=hint) from error
+    except IsADirectoryError as error:
+        raise DataError("a folder, not a file", where=str(path)) from error
+    except PermissionError as error:
+        raise _denied(path) from error
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+    if head == POINTER:
+        raise DataError("a Git LFS pointer, not the file itself", where=str(path), hint=PULL)
+
+
+def _denied(path: Path) -> DataError:
+    return DataError("may not be read: permission denied", where=str(path), hint=owner(path))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
