@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from tagdistill.cli.main import app
 from tagdistill.errors import ConfigError
 from tagdistill.experiment.config import read_experiment
 from tagdistill.experiment.plan import Plan
 from tagdistill.workflow import estimates
-from tagdistill.workflow.cleanup import Unused, configs_in_use, find_configs, unused
+from tagdistill.workflow.cleanup import Unused, configs_in_use, find_configs, old_students, unused
 from tagdistill.workflow.cleanup_text import describe
 
 CONFIG = {
@@ -183,3 +185,42 @@ def test_models_that_still_need_something_are_warned_of(tmp_path: Path):
     ]
     other = Unused(sized(tmp_path / "resources/encoders/another/file").parent, "why", "convert_encoder")
     assert not [line for line in describe([other], tmp_path) if line.startswith("warning")]
+
+
+def test_what_is_left_of_objectives_that_a_config_no_longer_has(tmp_path, monkeypatch):
+    (tmp_path / "config").mkdir()
+    config = {**CONFIG, "distill": {"objectives": ["baseline", {"name": "posterior-T2", "loss": "posterior"}]}}
+    (tmp_path / "config/study.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    for name in ("study", "other"):
+        for objective in ("baseline", "posterior-T2", "top_k"):
+            for file in (
+                f"students/{objective}/seed-0/model/config.json",
+                f"export/{objective}/seed-0/config.json",
+                f"predictions/students/{objective}/seed-0/fr.conll",
+                f"metrics/students/{objective}/seed-0/fr.json",
+                f"report/cards/{objective}-seed-0.md",
+            ):
+                path = tmp_path / "results" / name / file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+    gone = [
+        f"results/study/{place}"
+        for place in (
+            "students/top_k",
+            "export/top_k",
+            "predictions/students/top_k",
+            "metrics/students/top_k",
+            "report/cards/top_k-seed-0.md",
+        )
+    ]
+    found = old_students(find_configs(tmp_path), tmp_path)
+    assert [str(item.path.relative_to(tmp_path)) for item in found] == gone
+    assert unused(find_configs(tmp_path), tmp_path) == []
+    monkeypatch.chdir(tmp_path)
+    listed = CliRunner().invoke(app, ["clean", "--yes"])
+    assert all(path in listed.output for path in gone) and "they stay without --students" in listed.output
+    assert all((tmp_path / path).exists() for path in gone)
+    assert CliRunner().invoke(app, ["clean", "--yes", "--students"]).exit_code == 0
+    assert not any((tmp_path / path).exists() for path in gone)
+    assert (tmp_path / "results/study/students/posterior-T2/seed-0/model/config.json").exists()
+    assert (tmp_path / "results/other/students/top_k/seed-0/model/config.json").exists()

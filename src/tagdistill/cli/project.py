@@ -105,21 +105,29 @@ def clean(
         list[Path] | None, typer.Argument(help="configs in use outside config/ and the folder of the Snakefile")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="remove what is listed")] = False,
+    students: Annotated[
+        bool, typer.Option("--students", help="remove students of objectives that their config no longer has, too")
+    ] = False,
     root: Root = None,
 ) -> None:
     """List, or remove, caches that no config uses: encoders, downloads, feature stores.
 
     Run it in the folder of the Snakefile. All configs in config/ and beside the Snakefile count as in use, and those
-    given.
+    given. Students, cards and exports of objectives that a config no longer has are listed; only --students removes
+    them, since they would be trained again.
     """
     from tagdistill.formatting import disk
-    from tagdistill.workflow.cleanup import configs_in_use, remove, unused
+    from tagdistill.workflow.cleanup import configs_in_use, old_students, remove, unused
     from tagdistill.workflow.cleanup_text import describe
 
     here = Path.cwd()
     in_use, looked_at = configs_in_use(configs or (), here)
-    found = unused(in_use, here, root)
-    typer.echo("\n".join([looked_at, *describe(found, here)]))
+    found, old = unused(in_use, here, root), old_students(in_use, here, root)
+    typer.echo("\n".join([looked_at, *describe([*found, *old], here)]))
+    if old and not students:
+        size = disk(sum(item.size for item in old))
+        typer.echo(f"{size} of them are students and what was made of them: they stay without --students")
+    found += old if students else []
     total = disk(sum(item.size for item in found))
     if not found:
         typer.echo("Nothing: every encoder, download and feature store is used by a config.")

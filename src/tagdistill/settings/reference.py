@@ -54,7 +54,7 @@ HEAD = """\
 A config file stands alone: nothing of the demo leaks into another experiment. An unknown key, language or file
 stops the run before anything is planned. `tagdistill config check FILE` finds these, and reads the data that exists on
 this machine: invalid columns, tags, labels and slices stop it too. `--config root=FOLDER` on the command line replaces
-`root:`, and so for every top-level key.
+`root:`, and so for every top-level key; a mapping (`--config 'student={{...}}'`) takes the place of the whole one.
 
 [default.yaml](default.yaml) holds every key with its default. An editor that knows JSON schemas completes and checks a
 file that begins with `# yaml-language-server: $schema=config/schema.json`.

@@ -1,6 +1,7 @@
 """Caches that no config uses any more: encoders, downloads, feature stores, and what killed jobs left behind.
 
-All of them are made again when a run needs them. Models, scores, targets, predictions and reports are never listed.
+All of them are made again when a run needs them. Of models, only students of objectives that the config of their
+experiment no longer has are known, with their cards, exports, predictions and metrics.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+CARD = re.compile(r"(.+)-seed-\d+\.md\Z")
 MIN_AGE = 24 * 3600  # seconds, of what a killed job left
 LEFTOVER = re.compile(
     r"\..+\.(\d+)\.(tmp|old|mode)\Z"
@@ -86,6 +88,28 @@ def unused(configs: Iterable[Path], project: Path, root: str | None = None) -> l
     ]
     own = {path for plan in plans for path in _users_own(plan, project)}
     return [item for item in found if _is_ours(item.path, project) and not _touches(item.path, own)]
+
+
+def old_students(configs: Iterable[Path], project: Path, root: str | None = None) -> list[Unused]:
+    """Return what is left of objectives that no config of the experiment's name has: students and what is made of them.
+
+    Experiments without a config are left alone: it may lie elsewhere.
+    """
+    objectives: dict[str, set[str]] = {}
+    for plan in (_plan(path, project, root) for path in configs):  # two configs may share a name
+        objectives.setdefault(plan.name, set()).update(plan.runs.objectives)
+    found = [item for name in sorted(objectives) for item in _students(project / "results" / name, objectives[name])]
+    return [item for item in found if _is_ours(item.path, project)]
+
+
+def _students(results: Path, objectives: set[str]) -> Iterator[Unused]:
+    why = f"the config {results.name!r} has no such objective"
+    for kind in ("students", "export", "predictions/students", "metrics/students"):
+        gone = (path for path in _children(results / kind) if path.is_dir() and path.name not in objectives)
+        yield from (Unused(path, why) for path in gone if not path.name.startswith("."))
+    for card in _children(results / "report" / "cards"):
+        if (match := CARD.match(card.name)) and match[1] not in objectives:
+            yield Unused(card, why)
 
 
 def _plan(path: Path, project: Path, root: str | None) -> Plan:
