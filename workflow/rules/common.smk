@@ -20,7 +20,7 @@ from tagdistill.workflow.arguments import Argument
 from tagdistill.workflow.resources import gpus, memory, minutes
 
 PROJECT = Path(workflow.basedir)
-os.environ["TAGDISTILL_PROJECT"] = str(PROJECT)  # read by envs/*.post-deploy.sh
+os.environ.update(TAGDISTILL_PROJECT=str(PROJECT))  # read by envs/*.post-deploy.sh
 # Inputs that are known by their key: folders, of which Snakemake would compare the times alone.
 FOLDERS = ("encoder", "vectors")
 
