@@ -278,6 +278,7 @@ def archives() -> dict[str, bytes]:
         (b'<?xml version="1.0"?>\n<a/>', "XML or HTML"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "a pointer of Git LFS"),
     ],
+    ids=["zip", "tar", "parquet", "xz", "bz2", "gz twice", "utf-16", "utf-16-le", "lines", "array", "xml", "lfs"],
 )
 def test_a_file_of_another_kind_is_known_by_its_first_bytes(refused, content: bytes, says: str):
     said = refused(content)
