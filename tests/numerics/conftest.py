@@ -10,7 +10,7 @@ import pytest
 import torch
 from chains import Kernel
 
-from tagdistill.crf import KernelError, use_kernel
+from tagdistill.crf import KERNELS, KernelError, use_kernel
 from tagdistill.crf.kernels import rows
 from tagdistill.crf.kernels.cpp.build import find_compiler
 from tagdistill.crf.kernels.selection import TABLE, force_kernel
@@ -28,7 +28,7 @@ def compiler() -> str:
         pytest.skip(f"the compiled kernel is not tested: {error.what}")
 
 
-@pytest.fixture(scope="module", params=["torch", "compiled"])
+@pytest.fixture(scope="module", params=KERNELS)
 def cpu_kernel(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run all tests of a module with PyTorch's operations and again with the compiled kernel."""
     if request.param == "compiled":

@@ -20,7 +20,8 @@ from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.metrics import score
 from tagdistill.evaluation.metrics_file import metrics_record
 from tagdistill.evaluation.scores import read_scores
-from tagdistill.evaluation.tables import TABLES, in_language
+from tagdistill.evaluation.table_names import TABLES
+from tagdistill.evaluation.tables import in_language
 from tagdistill.experiment.runs import Runs
 from tagdistill.formatting import duration
 from tagdistill.reporting import headline

@@ -12,7 +12,8 @@ from tagdistill.artifacts.files import write_json
 from tagdistill.errors import DataError, MismatchError
 from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.scores import metrics_path, read_scores
-from tagdistill.evaluation.tables import TABLES, gap_frame, in_language, matrix_frame, write_tables, zero_shot
+from tagdistill.evaluation.table_names import TABLES
+from tagdistill.evaluation.tables import gap_frame, in_language, matrix_frame, write_tables, zero_shot
 from tagdistill.experiment.runs import Runs
 
 

@@ -1,6 +1,6 @@
 """Tables, figures, one page for people, and students that leave the project."""
 
-TABLES = ("scores", "in_language", "zero_shot", "teachers", "gap", "significance", "variants", "missing")
+from tagdistill.evaluation.table_names import TABLES
 
 
 rule report:

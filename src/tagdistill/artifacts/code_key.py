@@ -57,19 +57,13 @@ def import_closure(modules: Iterable[str]) -> frozenset[str]:
         name = waiting.pop()
         if name not in found and name not in TABLES:
             found.add(name)
-            waiting += _module(name).imports
+            waiting += module_imports(name)
     return frozenset(found)
 
 
 def module_imports(name: str) -> frozenset[str]:
     """Return the modules of the package that one module imports, with the packages that they are in."""
     return _module(name).imports
-
-
-def modules() -> list[str]:
-    """Return the names of all modules of the package, sorted."""
-    files = [file.relative_to(ROOT).with_suffix("") for file in ROOT.rglob("*.py")]
-    return sorted(".".join((PACKAGE, *file.parts)).removesuffix(".__init__") for file in files)
 
 
 def _with_parents(name: str) -> Iterator[str]:

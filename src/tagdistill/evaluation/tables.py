@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tagdistill.artifacts.files import atomic_path
+from tagdistill.evaluation.table_names import TABLES
 from tagdistill.evaluation.variants import Variant
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from tagdistill.evaluation.analysis import Analysis, Group, System, Value
     from tagdistill.evaluation.significance import Interval
 
-TABLES = ("scores", "in_language", "zero_shot", "teachers", "gap", "significance", "variants", "missing")
 MISSING = "–"
 
 
