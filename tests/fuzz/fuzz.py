@@ -23,9 +23,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fuzz_targets import TARGETS
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from mutations import mutated
-from targets import TARGETS
 
 FOUND = Path(__file__).parent / "found"
 CHUNK = 2000  # inputs between two fresh starts of Hypothesis, whose memory grows

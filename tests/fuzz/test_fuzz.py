@@ -6,10 +6,10 @@ import base64
 import json
 
 import pytest
+from fuzz_targets import TARGETS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mutations import mutated
-from targets import TARGETS
 
 from fuzz import FOUND, try_one
 

@@ -12,7 +12,7 @@ import tagdistill
 from tagdistill.artifacts.code_key import module_imports
 
 ROOT = Path(tagdistill.__file__).parent
-TESTS = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 # From the top down: a room imports itself and the layers below it, never a room beside it or above.
 LAYERS = (
     ("cli",),
@@ -91,9 +91,10 @@ def test_files_and_functions_can_be_read_at_a_glance(file: Path):
     assert not long
 
 
-def test_test_modules_have_names_of_their_own():
-    """Pytest imports them as top-level modules: where two share a name, none is collected."""
-    names = Counter(file.name for file in TESTS.rglob("*.py") if file.name != "conftest.py")
+def test_modules_of_the_tests_and_benchmarks_have_names_of_their_own():
+    """They are imported as top-level modules into one process: of two with one name, only the first is found."""
+    files = [file for folder in ("tests", "bench") for file in (PROJECT / folder).rglob("*.py")]
+    names = Counter(file.name for file in files if file.name != "conftest.py")
     assert [name for name, number in names.items() if number > 1] == []
 
 
