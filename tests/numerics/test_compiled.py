@@ -74,6 +74,7 @@ def test_the_kernels_agree_at_the_size_of_real_batches(size: tuple[int, int, int
         torch.testing.assert_close(found[name], value, rtol=0, atol=tolerance, msg=lambda m, name=name: f"{name}: {m}")
 
 
+@pytest.mark.slow
 def test_no_result_depends_on_the_number_of_threads() -> None:
     inputs = random_inputs(lengths(40, 100), 29, seed=3, sd=2.0)
     threads, results = torch.get_num_threads(), []
@@ -89,6 +90,7 @@ def test_no_result_depends_on_the_number_of_threads() -> None:
             assert all(torch.equal(value, other[name]) for other in results[1:]), name
 
 
+@pytest.mark.slow
 def test_where_no_thread_can_be_started_the_results_are_the_same() -> None:
     code = """
 import pathlib, resource, torch

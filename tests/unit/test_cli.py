@@ -80,6 +80,7 @@ def test_nothing_heavy_is_imported_for_it(code):
     assert done.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_a_job_without_a_transformer_imports_none(tmp_path):
     """Reading a job and asking for targets: no model zoo."""
     done = run_code(

@@ -112,6 +112,7 @@ def test_other_test_sets_are_refused_and_said(old: Path, new: Path, tmp_path: Pa
     assert "other test sentences or labels" in section and ">de<" in section
 
 
+@pytest.mark.slow
 def test_averages_are_those_of_the_reports(old: Path, tmp_path: Path):
     compare(old, experiment(tmp_path, "same"), tmp_path, draws=DRAWS)
     with (old / "tables/zero_shot.tsv").open(encoding="utf-8", newline="") as file:
@@ -149,6 +150,7 @@ def test_a_spoilt_table_is_named(tmp_path: Path, text: str, what: str):
     assert caught.value.where == str(tmp_path / "tables/scores.tsv")
 
 
+@pytest.mark.slow
 def test_a_score_on_other_sentences_is_found_even_where_the_hash_says_otherwise(old: Path, tmp_path: Path):
     changed = experiment(tmp_path, "changed")
     path = changed / "metrics/students/baseline/seed-0/en.json"

@@ -54,6 +54,7 @@ def no_flock(request, monkeypatch) -> None:
     monkeypatch.setattr(fcntl, "flock", flock)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("missing", "times"), [(0, 25), (errno.ENOTSUP, 4)])
 def test_processes_hold_it_one_after_the_other(missing, times, tmp_path):
     (tmp_path / "number").write_text("0")
@@ -98,6 +99,7 @@ def test_who_waited_is_told_so(tmp_path):
     assert seen == [True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("no_flock", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK], indirect=True)
 def test_without_locks_of_the_file_system_a_lease_stands_in(no_flock, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(locks, "LEASE", 1.0)

@@ -303,6 +303,7 @@ def test_certainty_of_the_teachers(page):
     assert table[2] == ["fr/crf/seed-0", "99.40", "98.10", "0.080", "94.60", "96.30", "0.170"]
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(tmp_path):
     results, benchmarks = build(tmp_path)
     add_models(results)

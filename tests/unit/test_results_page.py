@@ -38,6 +38,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [experiment(root, "medium-a", [0, 1]), experiment(root, "medium-b", [0, 1]), experiment(root, "one", [0])]
 
 
+@pytest.mark.slow
 def test_all_comparisons_of_the_page_are_one_family(folders: list[Path], tmp_path: Path):
     write_results(folders, tmp_path, tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text(encoding="utf-8")
