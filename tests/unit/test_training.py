@@ -426,6 +426,17 @@ def test_a_folder_with_other_files_is_no_place_for_checkpoints(name, data, tmp_p
     assert file.read_text() == "mine"
 
 
+def test_hidden_files_of_others_stay_where_checkpoints_were(data, tmp_path):
+    run = teacher_run(tmp_path / "run", data["aa/train"], updates=2)
+    mine = run.outputs.checkpoints / ".git/config"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    for name in (".tmpAb12Cd", ".best.safetensors.here.999999999.tmp"):  # of this training when it was killed
+        (run.outputs.checkpoints / name).write_text("half")
+    run_training(run)
+    assert [path.name for path in run.outputs.checkpoints.iterdir()] == [".git"] and mine.read_text() == "mine"
+
+
 def test_a_model_stands_whatever_the_removal_of_its_checkpoints_meets(data, tmp_path, monkeypatch, caplog):
     run = teacher_run(tmp_path / "run", data["aa/train"], data["aa/dev"], updates=2)
 

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 AGAIN = "Delete it and run again: this version writes it again."
 UPDATE = "It was written by a newer version: update tagdistill."
 MAX_NAME = 150  # characters of a name in that of its temporary sibling
+SIBLING = re.compile(r"\.(.+)\.(\d+)\.(?:tmp|old|mode)\Z")  # the name of its target with the machine, its process
 
 
 @contextmanager
@@ -67,10 +68,16 @@ def _machine() -> str:
 
 def _discard_abandoned(target: Path) -> None:
     """Remove temporary siblings whose process, on this machine, is no longer there."""
-    name = re.compile(rf"\.{re.escape(target.name[:MAX_NAME])}\.{_machine()}\.(\d+)\.(tmp|old|mode)\Z")
+    ours = f"{target.name[:MAX_NAME]}.{_machine()}"
     for path in target.parent.iterdir():
-        if (match := name.match(path.name)) and not is_running(int(match[1])):
+        if (match := SIBLING.match(path.name)) and match[1] == ours and not is_running(int(match[2])):
             discard(path)
+
+
+def writer_of(path: Path) -> int | None:
+    """Return the number of the process that makes a temporary sibling; None for a path that is none."""
+    match = SIBLING.match(path.name)
+    return int(match[2]) if match else None
 
 
 def is_running(process: int) -> bool:

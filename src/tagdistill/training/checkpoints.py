@@ -25,6 +25,7 @@ from tagdistill.artifacts.files import (
     read_json,
     sha256_file,
     write_json,
+    writer_of,
 )
 from tagdistill.artifacts.stored_file import stored
 from tagdistill.artifacts.write_errors import write_errors
@@ -43,6 +44,7 @@ KEPT, RESUME = "the best weights so far", "Run again: training resumes from its 
 COMPLETE = "complete.json"
 RECORD = "fingerprint.json"  # says whose the folder is
 NAME = re.compile(r"checkpoint-(\d+)\Z")
+HALF = re.compile(r"\.tmp\w{6}\Z")  # what safetensors had begun to write when it was killed
 SAVE_EVERY = 120.0  # seconds of training between checkpoints: the most that a kill can cost
 
 
@@ -178,7 +180,8 @@ def open_checkpoints(folder: Path, fingerprint: str) -> None:
     """Make the folder of the checkpoints of a run. Raises TagdistillError for a folder with files of another kind."""
     folder.mkdir(parents=True, exist_ok=True)
     record = folder / RECORD
-    others = [path for path in folder.iterdir() if not _is_own(path)]
+    # Names that begin with a dot are nobody's checkpoints, and stay: a network file system's, say.
+    others = [path for path in folder.iterdir() if not _is_own(path) and not path.name.startswith(".")]
     known = record.exists() or not _checkpoints(folder) or any(folder.glob(f"*/{COMPLETE}"))
     if others or not known:
         raise TagdistillError(
@@ -199,4 +202,6 @@ def remove_checkpoints(folder: Path) -> None:
 
 
 def _is_own(path: Path) -> bool:
-    return path.name in (BEST, RECORD) or NAME.match(path.name) is not None or path.name.startswith(".")
+    if path.name in (BEST, RECORD) or writer_of(path) is not None:
+        return True
+    return any(known.match(path.name) for known in (NAME, HALF))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from tagdistill.artifacts.files import folder_size, is_running
+from tagdistill.artifacts.files import folder_size, is_running, writer_of
 from tagdistill.data.sources.source import fetched_sources
 from tagdistill.encoders.convert_vectors import FASTTEXT
 from tagdistill.encoders.folder import RECORD
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 CARD = re.compile(r"(.+)-seed-\d+\.md\Z")
 MIN_AGE = 24 * 3600  # seconds, of what a killed job left
-LEFTOVER = re.compile(
-    r"\..+\.(\d+)\.(tmp|old|mode)\Z"
-)  # `files.atomic_path` writes beside its target, under such a name
 CONFIG_KEYS = frozenset({"task", "labels", "languages", "zero_shot", "teacher", "student", "distill"})
 
 
@@ -201,7 +198,7 @@ def _leftovers(project: Path) -> Iterator[Unused]:
     for top in ("results", "resources"):
         for path in sorted((project / top).rglob(".*")):
             # It may be of a job on another machine, which this one cannot see.
-            if (match := LEFTOVER.match(path.name)) and _is_old(path) and not is_running(int(match[1])):
+            if (writer := writer_of(path)) is not None and _is_old(path) and not is_running(writer):
                 yield Unused(path, "left by a job that was killed")
 
 
