@@ -19,6 +19,7 @@ LAYERS = (
     ("reporting",),
     ("evaluation", "training"),
     ("distill", "export", "workflow"),
+    ("tagger",),
     ("experiment", "models"),
     ("encoders",),
     ("data",),
