@@ -1,0 +1,147 @@
+"""Sentences and words of raw text, with their offsets, for any language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal, get_args
+
+from tagdistill.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from tokenizers import Tokenizer
+    from tokenizers.pre_tokenizers import PreTokenizer
+
+Words = Literal["punctuation", "inner_punctuation"]
+Unspaced = Literal["characters", "pieces"]
+Offsets = tuple[int, int]  # of characters, end exclusive
+
+# Scripts that write no blanks between words; the signs beside them belong to several scripts.
+UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー々〆\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+CLOSING = r"[\"'”’»›)\]]*"
+SMALL = r"[\p{Ll}&&[^\p{Georgian}]]"  # Georgian's letters are small ones to Unicode: it has no capitals in use
+# A full stop ends no sentence after a short capitalised word (Dr., U.S.), nor before a small letter.
+SENTENCE_ENDS = (
+    r"\s*[\r\n\x{85}\x{2028}\x{2029}]\s*",
+    rf"(?<!\b\p{{Lu}})(?<!\b\p{{Lu}}\p{{Ll}})(?<!\b\p{{Lu}}\p{{Ll}}{{2}})[.…]+{CLOSING}\s+(?!{SMALL})",
+    rf"[!?؟]+{CLOSING}\s+(?!{SMALL})",
+    r"[。｡！？।॥۔።။។]+[”’」』）]*\s*",
+)
+# A mark between two letters or digits, as in `don't`, `3.5` and `e-mail`, is no mark of its own.
+MARK = r"[^\p{L}\p{M}\p{N}\s]"
+INNER_MARK = rf"(?<=[\p{{L}}\p{{M}}\p{{N}}]){MARK}(?=[\p{{L}}\p{{N}}])"
+MANY_CHARACTERS = 1.5  # in a word, on average: then words of unspaced scripts are more than single characters
+
+
+@dataclass(frozen=True)
+class Splitter:
+    """How text is split: `words` says which punctuation is a word, `unspaced` how scripts without blanks are cut.
+
+    `punctuation`: every mark is a word; `inner_punctuation`: but one between two letters or digits is part of theirs.
+    `characters`: each character is a word, with the signs on it; `pieces`: each piece of the encoder's tokenizer is.
+    """
+
+    words: Words = "punctuation"
+    unspaced: Unspaced = "characters"
+    tokenizer: Tokenizer | None = None  # needed for `pieces`
+
+    @classmethod
+    def named(cls, words: str, unspaced: str, tokenizer: Tokenizer, where: str) -> Splitter:
+        """Return the splitter of two names. Raises DataError for `where` if one is not known."""
+        for name, known in ((words, get_args(Words)), (unspaced, get_args(Unspaced))):
+            if name not in known:
+                raise DataError(f"cannot split text by {name!r}", where=where, hint=nearest(name, known))
+        return cls(words, unspaced, tokenizer)  # type: ignore[arg-type]  # both are known names here
+
+    def sentences(self, text: str) -> Iterator[list[Offsets]]:
+        """Yield the words of each sentence that has any, as offsets into the text.
+
+        A sentence ends at a line's end, or at a full stop, a question mark and the like. Raises DataError for a text
+        with a lone surrogate, which is no character.
+        """
+        check_characters(text)
+        for sentence, (start, _) in _sentence_splitter().pre_tokenize_str(text):
+            if words := [(start + first, start + end) for first, end in self._words(sentence)]:
+                yield words
+
+    def _words(self, sentence: str) -> Iterator[Offsets]:
+        for part, (start, end) in self._word_splitter.pre_tokenize_str(sentence):
+            if self.unspaced == "pieces" and _is_unspaced(part):
+                cuts = self._cuts(part)
+                yield from ((start + left, start + right) for left, right in pairwise(cuts))
+            elif end > start:
+                yield start, end
+
+    def _cuts(self, run: str) -> list[int]:
+        assert self.tokenizer is not None
+        encoding = self.tokenizer.encode(run, add_special_tokens=False)
+        return sorted({0, len(run), *(start for start, end in encoding.offsets if end > start)})
+
+    @cached_property
+    def _word_splitter(self) -> PreTokenizer:
+        from tokenizers import Regex
+        from tokenizers.pre_tokenizers import BertPreTokenizer, Sequence, Split, WhitespaceSplit
+
+        repeated = "+" if self.unspaced == "pieces" else r"\p{M}*"
+        unspaced = Split(Regex(rf"[{UNSPACED}]{repeated}"), "isolated")
+        if self.words == "punctuation":
+            return Sequence([unspaced, BertPreTokenizer()])
+        marks = Split(Regex(rf"(?!{INNER_MARK}){MARK}"), "isolated")
+        return Sequence([unspaced, WhitespaceSplit(), marks])
+
+
+def check_characters(text: str) -> None:
+    """Refuse a text with a lone surrogate: it is no character, and no encoding has it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        code = f"U+{ord(text[error.start]):04X}"
+        hint = "Read the text with the right encoding, or with errors='replace'."
+        raise DataError(f"{code} is no character", where=f"character {error.start}", hint=hint) from error
+
+
+def choose_splitter(sentences: Iterable[Sequence[str]], tokenizer: Tokenizer) -> tuple[Splitter, float]:
+    """Return the splitter that keeps most words of a text whole, and the share of its words that it keeps so.
+
+    Scripts without blanks are cut into pieces if their words have more than one or two characters.
+    """
+    words = {word for sentence in sentences for word in sentence}
+    unspaced = [len(word) for word in words if _is_unspaced(word)]
+    many = bool(unspaced) and sum(unspaced) / len(unspaced) > MANY_CHARACTERS
+    found: list[tuple[float, Splitter]] = []
+    for name in get_args(Words):
+        splitter = Splitter(name, "pieces" if many else "characters", tokenizer)
+        found.append((kept_whole(splitter, words), splitter))
+    share, best = max(found, key=lambda pair: pair[0])
+    return best, share
+
+
+def kept_whole(splitter: Splitter, words: Iterable[str]) -> float:
+    """Return the share of words that a splitter keeps whole where they stand between blanks; 1 of none."""
+    listed = list(words)
+    whole = sum(list(splitter._words(word)) == [(0, len(word))] for word in listed)
+    return whole / len(listed) if listed else 1.0
+
+
+@cache
+def _sentence_splitter() -> PreTokenizer:
+    from tokenizers import Regex
+    from tokenizers.pre_tokenizers import Split
+
+    return Split(Regex("|".join(SENTENCE_ENDS)), "merged_with_previous")
+
+
+@cache
+def _unspaced_run() -> PreTokenizer:
+    from tokenizers import Regex
+    from tokenizers.pre_tokenizers import Split
+
+    return Split(Regex(rf"[{UNSPACED}]+"), "removed")
+
+
+def _is_unspaced(word: str) -> bool:
+    """Return whether a word is written in scripts without blanks only."""
+    return not word.isascii() and not _unspaced_run().pre_tokenize_str(word)
