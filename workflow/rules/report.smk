@@ -89,11 +89,11 @@ rule report:
 
 
 rule export_student:
-    """A student in a folder that stands alone: weights, the layers of the encoder that it runs, model card."""
+    """A student in a folder that stands alone: its weights and those of its encoder, or graphs, and its model card."""
     input:
         unpack(
             lambda w: needed(
-                {"encoder": [encoder_folder(PLAN.experiment.encoder)]},
+                PLAN.export_inputs(),
                 [FILES.export(w.objective, w.seed)],
                 PLAN.keys.export(w.objective, int(w.seed)),
             )
@@ -109,14 +109,18 @@ rule export_student:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory(6000),
         runtime=minutes(30),
     params:
+        job=PLAN.specs.export(),
         encoder=encoder_option,
+        files=lambda w, input: files_json(
+            named({"training": input.get("training", []), "tests": input.get("tests", [])})
+        ),
         code=code_key(*PLAN.modules.export()),
         key=lambda w: PLAN.keys.export(w.objective, int(w.seed)),
     message:
         "Write the student {wildcards.objective}, seed {wildcards.seed}, into a folder that stands alone"
     shell:
-        "tagdistill export --model {input.model:q} {params.encoder} --card {input.card:q} --out {output:q} "
-        "> {log:q} 2>&1"
+        "tagdistill export --job {params.job:q} --files {params.files:q} --model {input.model:q} {params.encoder} "
+        "--card {input.card:q} --out {output:q} > {log:q} 2>&1"

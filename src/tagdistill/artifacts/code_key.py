@@ -23,7 +23,7 @@ ROOT = Path(tagdistill.__file__).parent
 # Tables of all that there is. The row that a job uses is in its settings, or is given as modules: a new row changes no
 # other job.
 TABLES = frozenset({"tagdistill.settings.metrics", "tagdistill.settings.objectives"})
-NO_DATA = frozenset({"py.typed"})
+NO_DATA = frozenset({"py.typed", "__init__.pyi"})
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # The records that tagdistill writes into its folders, and the keys by which they are known.
-RECORDS = {"tagdistill.json": {"format"}, "config.json": {"format", "kind"}}
+RECORDS = {"tagdistill.json": {"format"}, "config.json": {"format", "kind"}, "tagger.json": {"format", "kind"}}
 
 
 def check_output(path: Path, *, folder: bool = False, inputs: Iterable[Path | None] = ()) -> None:

@@ -347,9 +347,19 @@ def export(
     encoder: ConvertedEncoder,
     card: Annotated[Path, typer.Option(help="its model card, from the report")],
     out: Out,
+    job: Annotated[
+        str, typer.Option(help="what to export, as JSON or @FILE: the section `export` of a config")
+    ] = '{"formats": ["torch"]}',
+    files: Annotated[
+        str, typer.Option(help='text for graphs, as JSON or @FILE: {"training": [...], "tests": [...]}')
+    ] = "{}",
 ) -> None:
     """Write a student and the parts of its encoder that it needs into one self-contained folder."""
-    from tagdistill.export.bundle import export_student
+    from tagdistill.experiment.jobs import read_job
+    from tagdistill.export.bundle import Corpora, export_student
+    from tagdistill.settings.export import Export
 
-    check_output(out, folder=True, inputs=[model, encoder, card])
-    export_student(model, encoder, card, out)
+    inputs = read_files(files)
+    corpora = Corpora(inputs.get("training", ()), inputs.get("tests", ()))
+    check_output(out, folder=True, inputs=[model, encoder, card, *corpora.training, *corpora.tests])
+    export_student(model, encoder, card, out, read_job(Export, job), corpora)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+FORBIDDEN = -1e4  # score of a transition that constrained decoding rules out
+
+
 class Transitions(NamedTuple):
     """What a well-formed label sequence may start with, hold side by side, and end with."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -43,6 +43,16 @@ class Batch:
         tensors = (self.ids, self.mask, self.starts, self.lengths, self.words)
         ids, mask, starts, lengths, words = (tensor.to(device, non_blocking=True) for tensor in tensors)
         return Batch(ids, mask, starts, lengths, words, self.windows)
+
+
+class Windows(NamedTuple):
+    """The arrays of a `Batch`, for what runs without torch."""
+
+    ids: np.ndarray
+    mask: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+    words: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,11 @@ class Pieces:
         """Return windows as padded tensors."""
         import torch
 
+        ids, mask, starts, lengths, words = (torch.from_numpy(array) for array in self.arrays(windows))
+        return Batch(ids, mask, starts, lengths, words, tuple(np.asarray(windows).tolist()))
+
+    def arrays(self, windows: Sequence[int] | np.ndarray) -> Windows:
+        """Return windows as padded arrays."""
         chosen = np.asarray(windows, dtype=np.int64)
         lengths = self.window_lengths[chosen]
         ids = np.full((len(chosen), int(lengths.max())), self.pad, dtype=np.int64)
@@ -102,8 +117,7 @@ class Pieces:
             counts.append(np.diff(bounds))
             words.append(np.arange(first, end))
         mask = np.arange(ids.shape[1]) < lengths[:, None]
-        place, count, word = (torch.from_numpy(np.concatenate(part)) for part in (starts, counts, words))
-        return Batch(torch.from_numpy(ids), torch.from_numpy(mask), place, count, word, tuple(chosen.tolist()))
+        return Windows(ids, mask, *(np.concatenate(part) for part in (starts, counts, words)))
 
     def batches(self, budget: int = 2000, rows: int = 32) -> Iterator[Batch]:
         """Yield all windows, longest first, in batches of at most `rows` windows and `budget` pieces with padding."""

@@ -150,8 +150,13 @@ class JobKeys:
 
     def export(self, objective: str, seed: int) -> str:
         """Return the key of an exported student."""
+        texts = [self.text(*pair) for group in self.runs.exported_texts().values() for pair in group]
         return _key(
-            code_key(*self.modules.export()), self.student(objective, seed), self.encoder(self.experiment.encoder)
+            self.specs.export(),
+            code_key(*self.modules.export()),
+            self.student(objective, seed),
+            self.encoder(self.experiment.encoder),
+            texts,
         )
 
     def _read_by_teacher(self, language: str, pairs: Iterable[tuple[str, str]]) -> list[Any]:

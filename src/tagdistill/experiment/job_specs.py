@@ -24,6 +24,7 @@ from tagdistill.experiment.jobs import (
 )
 from tagdistill.settings.distill import Distill, ObjectiveSettings
 from tagdistill.settings.encoder import EncoderSettings, Vectors, WordEncoder
+from tagdistill.settings.export import Export
 from tagdistill.settings.language import CORPORA, SPLITS, Language
 
 if TYPE_CHECKING:
@@ -200,13 +201,18 @@ class JobSpecs:
             )
         )
 
+    def export(self) -> str:
+        """Return the settings of an exported student."""
+        return write_job(self.experiment.export)
+
     def report(self) -> str:
         """Return the settings that the report is made from: the experiment's, without the places of files."""
         groups: dict[str, dict[str, Language]] = {}
         for name in ("languages", "zero_shot"):
             listed: dict[str, Language] = getattr(self.experiment, name)
             groups[name] = {key: _without_paths(language) for key, language in listed.items()}
-        return self.experiment.model_copy(update={"root": ".", **groups}).model_dump_json()
+        unread = {"root": ".", "export": Export.model_validate({})}
+        return self.experiment.model_copy(update={**unread, **groups}).model_dump_json()
 
 
 def _without_paths(language: Language) -> Language:

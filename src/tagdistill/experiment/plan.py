@@ -172,6 +172,12 @@ class Plan:
             files["own_scores"] = [self.layout.scores(own, planned.decoder, planned.seed, "train")]
         return self._given(files, training, encoder, vectors_of=teacher)
 
+    def export_inputs(self) -> Files:
+        """Return the inputs of an export, without the model: its encoder, and the text that graphs are compared on."""
+        texts = self.runs.exported_texts()
+        files = {name: [self.layout.data(*pair) for pair in pairs] for name, pairs in texts.items()}
+        return {"encoder": [encoder_folder(self.experiment.encoder)], **files}
+
     def report_inputs(self) -> Files:
         """Return the inputs of the report."""
         models = [f"{self.layout.results}/{model}" for model in self.runs.models]

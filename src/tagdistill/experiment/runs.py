@@ -104,6 +104,13 @@ class Runs:
         """The keys of the languages that have a test set."""
         return tuple(test.language for test in self.test_languages)
 
+    def exported_texts(self) -> dict[str, list[tuple[str, str]]]:
+        """Return language and split of the text that exported graphs are made for and compared on, if there are any."""
+        if self.experiment.export.formats == ("torch",):
+            return {}
+        training = [(language, split) for language in self.trained for split in self.corpora(language)]
+        return {"training": training, "tests": [(language, "test") for language in self.tested]}
+
     # -- models
 
     @property

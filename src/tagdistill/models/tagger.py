@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from tagdistill.crf import LinearChain
 from tagdistill.settings.base import Decoder, Settings
 
-FORBIDDEN = -1e4  # score of a transition that constrained decoding rules out
-
 
 class TaggerSpec(Settings):
     """The shape of a tagger: with the weights, all that is needed to rebuild it."""
@@ -137,7 +135,7 @@ class Tagger(nn.Module):
 
 def constrain(chain: LinearChain, labels: tuple[str, ...]) -> LinearChain:
     """Return the chain with every ill-formed BIOES sequence ruled out, for `decode: constrained`."""
-    from tagdistill.data.transitions import allowed_transitions
+    from tagdistill.data.transitions import FORBIDDEN, allowed_transitions
 
     start, transitions, end = (
         torch.where(torch.as_tensor(allowed), 0.0, FORBIDDEN).to(chain.emissions)

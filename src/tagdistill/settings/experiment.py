@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from tagdistill.settings.base import Decode, Kernel, Positive, Seeds, Settings, Task
 from tagdistill.settings.distill import Distill
 from tagdistill.settings.encoder import EncoderSettings
+from tagdistill.settings.export import Export
 from tagdistill.settings.language import Language
 from tagdistill.settings.training import StudentSettings, TeacherSettings
 
@@ -72,6 +73,9 @@ class Experiment(Settings):
     seeds: Seeds = Field((0,), description="seeds of the students")
     evaluate: Evaluate = Field(
         default_factory=lambda: Evaluate.model_validate({}), description="what is scored, and how"
+    )
+    export: Export = Field(
+        default_factory=lambda: Export.model_validate({}), description="what is exported of a student"
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
     kernel: Kernel = Field(

@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 from tagdistill.settings.distill import Anneal, Distill, ObjectiveSettings
 from tagdistill.settings.encoder import EncoderSettings, Vectors
 from tagdistill.settings.experiment import Evaluate, Experiment, Limit
+from tagdistill.settings.export import Export
 from tagdistill.settings.language import Language, Split
 from tagdistill.settings.names import FORMATS, PROVIDERS, SOURCES, summaries_in
 from tagdistill.settings.training import PAPER, StudentSettings, TeacherSettings
@@ -44,6 +45,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ),
     ("`distill.anneal:`", Anneal, "Weight of the teacher on labelled text; it is 1 on text without labels."),
     ("`evaluate:`", Evaluate, "What is scored, and how."),
+    ("`export:`", Export, "What an exported student's folder holds. The first graph listed is the one that is run."),
 )
 
 HEAD = """\

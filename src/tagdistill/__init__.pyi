@@ -1,0 +1,3 @@
+from tagdistill.tagger.tagger import Tagger as Tagger
+
+__version__: str

@@ -1,0 +1,100 @@
+"""The record of an exported tagger, `tagger.json` in its folder: all that is needed beside graph and tokenizer."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tagdistill.artifacts.files import check_kind, read_json, sha256_file, write_json
+from tagdistill.artifacts.stored_file import check_stored, stored
+from tagdistill.encoders.pieces import WordPieces
+from tagdistill.errors import DataError, MismatchError, nearest
+from tagdistill.tagger.chain import Edges
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+RECORD, TOKENIZER = "tagger.json", "tokenizer.json"
+KIND, FORMAT = "exported tagger", 1
+AGAIN = "Copy or download the folder again, or export it again (`snakemake export`)."
+
+
+@dataclass(frozen=True)
+class Record:
+    """The contents of `tagger.json`."""
+
+    task: str
+    labels: tuple[str, ...]  # in the order of the emissions
+    languages: tuple[str, ...]  # that it was trained on
+    start: list[float]
+    transitions: list[list[float]]  # [from, to]
+    end: list[float]
+    pooling: str
+    positions: int  # pieces a window can hold, special ones included
+    drop_bare_underline: bool
+    words: str  # how text is split, see `splitting.Splitter`
+    unspaced: str
+    kept_words: dict[str, float]  # by language: the share of its words that splitting keeps whole
+    graphs: tuple[str, ...]  # the precisions, the preferred one first
+    compared: dict[str, dict[str, float]]  # by precision: how it differs from the model in torch
+    vocabulary: str
+    pieces: int
+    versions: dict[str, str]
+    sha256: dict[str, str] = field(default_factory=dict)  # of the files
+
+    @classmethod
+    def read(cls, folder: Path) -> Record:
+        """Read the record of a folder. Raises DataError where there is none, MismatchError for another version's."""
+        path = folder / RECORD
+        with stored(path, "the record of an exported tagger", AGAIN):
+            values = check_kind(read_json(path), KIND, FORMAT, path, AGAIN)
+            return cls(**{name: _frozen(value) for name, value in values.items() if name not in ("kind", "format")})
+
+    def write(self, folder: Path) -> None:
+        """Write the record, with the checksums of the files that the folder holds for it."""
+        files = [TOKENIZER, *map(graph_file, self.graphs)]
+        values = asdict(self) | {"sha256": {name: sha256_file(folder / name) for name in files}}
+        write_json(folder / RECORD, {"kind": KIND, "format": FORMAT, **values})
+
+    @property
+    def edges(self) -> Edges:
+        """The scores of the chain, beside the emissions."""
+        return Edges(*(np.array(values, np.float64) for values in (self.start, self.transitions, self.end)))
+
+    def word_pieces(self, folder: Path) -> WordPieces:
+        """Return the tokenizer in a folder. Raises DataError where it is none."""
+        from tokenizers import Tokenizer
+
+        path = folder / TOKENIZER
+        with stored(path, "a tokenizer", AGAIN):
+            tokenizer = Tokenizer.from_file(str(path))
+            return WordPieces(tokenizer, self.positions, drop_bare_underline=self.drop_bare_underline)
+
+    def choose(self, precision: str | None, where: str) -> str:
+        """Return a precision that the folder has; None: the preferred one. Raises DataError for another."""
+        if precision is None:
+            return self.graphs[0]
+        if precision not in self.graphs:
+            raise DataError(f"has no graph {precision!r}", where=where, hint=nearest(precision, self.graphs))
+        return precision
+
+    def check_files(self, folder: Path, names: Sequence[str]) -> None:
+        """Refuse files that are missing, cut short or altered."""
+        for name in names:
+            path = folder / name
+            check_stored(path, AGAIN)
+            if sha256_file(path) != self.sha256.get(name):
+                what = "the file is cut short or was altered: its checksum differs"
+                raise MismatchError(what, where=str(path), hint=AGAIN)
+
+
+def graph_file(precision: str) -> str:
+    """Return the name of a graph's file."""
+    return f"{precision}.onnx"
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) and all(isinstance(each, str) for each in value) else value

@@ -1,0 +1,138 @@
+"""`Tagger`: a student on plain text, in three lines."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, Unpack, overload
+
+from tagdistill.errors import ConfigError, TagdistillError
+from tagdistill.tagger.batches import batches
+from tagdistill.tagger.decoding import Wanted, tagged
+from tagdistill.tagger.load import OpenModel, load
+from tagdistill.tagger.texts import Input, Text, as_text
+
+if TYPE_CHECKING:
+    from tagdistill.tagger.decoding import Decoded
+    from tagdistill.tagger.results import Tagged
+
+log = logging.getLogger(__name__)
+BATCH_WORDS = 256  # with padding; larger batches are slower on a CPU
+FEW_KEPT = 0.8  # a smaller share of words that splitting keeps whole is warned of
+BATCHES_AT_ONCE = 16  # so many batches of a stream are read at a time, so that sentences of like length meet
+
+
+class Options(TypedDict, total=False):
+    """The options of a call."""
+
+    k_best: int
+    marginals: bool
+    constrained: bool
+    batch_words: int
+
+
+class Tagger:
+    """A student that labels text.
+
+    Called with one text, it returns a `Tagged`, a sequence of spans; with a list of texts, a list of them; with any
+    other iterable, an iterator, which reads a few thousand words ahead. A text is a string, or a list of words, which
+    is taken as one sentence (a single one goes into a list of its own: `tagger([["Hello", "Paris"]])`).
+    """
+
+    def __init__(self, model: OpenModel) -> None:
+        self.model, self._warned = model, False
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, in the order of `Tagged.marginals`."""
+        return self.model.decoder.labels
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path,
+        *,
+        precision: str | None = None,
+        device: str = "cpu",
+        threads: int | None = None,
+        revision: str | None = None,
+        encoder: str | Path | None = None,
+    ) -> Tagger:
+        """Load an exported student, or a saved model with its encoder, from a folder or from the Hugging Face Hub.
+
+        `precision` is one of the folder's graphs (fp32, fp16, int8) or `torch`; None: the first that it has. `device`
+        is cpu or cuda, `threads` are those of the CPU (None: all cores), `revision` is a commit on the Hub, and
+        `encoder` the folder of a saved model's encoder, if it is in none of the usual places. Raises TagdistillError
+        where there is no model, or where a file of it is missing, altered or of a newer version.
+        """
+        return cls(load(model, precision, device, threads, revision, Path(encoder) if encoder else None))
+
+    @overload  # a string is a sequence of strings, too: the first that fits holds
+    def __call__(self, texts: str, **options: Unpack[Options]) -> Tagged: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, texts: Sequence[Input], **options: Unpack[Options]) -> list[Tagged]: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, texts: Iterable[Input], **options: Unpack[Options]) -> Iterator[Tagged]: ...
+    def __call__(
+        self,
+        texts: str | Iterable[Input],
+        *,
+        k_best: int = 0,
+        marginals: bool = False,
+        constrained: bool = False,
+        batch_words: int = BATCH_WORDS,
+    ) -> Tagged | list[Tagged] | Iterator[Tagged]:
+        """Label text.
+
+        `k_best`: also the k best labellings of each text (`Tagged.taggings`); `marginals`: also the probabilities of
+        all labels of each word (`Tagged.marginals`); `constrained`: well-formed spans only. A batch holds `batch_words`
+        words, padding included. Raises DataError for what is no text.
+        """
+        for name, value, least in (("k_best", k_best, 0), ("batch_words", batch_words, 1)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ConfigError(f"cannot be {value!r}: a whole number from {least} up", where=name)
+        wanted = Wanted(k_best, marginals, constrained)
+        if isinstance(texts, str):
+            return next(self._stream([texts], wanted, batch_words))
+        if not isinstance(texts, Iterable):
+            raise TagdistillError(f"{texts!r} is no text, and no texts", hint="Give a string, or strings.")
+        found = self._stream(texts, wanted, batch_words)
+        return list(found) if isinstance(texts, Sequence) else found
+
+    def _stream(self, texts: Iterable[object], wanted: Wanted, batch_words: int) -> Iterator[Tagged]:
+        split = (self._split(text, number) for number, text in enumerate(texts))
+        words = batch_words  # few at first: the first result is there early
+        while portion := list(_portion(split, words)):
+            yield from self._tag(portion, wanted, batch_words)
+            words = min(2 * words, BATCHES_AT_ONCE * batch_words)
+
+    def _split(self, given: object, number: int) -> Text:
+        few = {language: share for language, share in self.model.kept_words.items() if share < FEW_KEPT}
+        if few and not self._warned and isinstance(given, str):
+            listed = ", ".join(f"{language} {share:.0%}" for language, share in few.items())
+            log.warning("warning: text is split otherwise than the training text was: words kept whole: %s", listed)
+            self._warned = True
+        return as_text(given, self.model.splitter, f"text {number}")
+
+    def _tag(self, texts: Sequence[Text], wanted: Wanted, batch_words: int) -> Iterator[Tagged]:
+        tokens = [sentence for text in texts for sentence in text.tokens()]
+        pieces = self.model.pieces(tokens)
+        decoded: list[Decoded | None] = [None] * len(tokens)
+        for rows in batches(pieces, batch_words):
+            emissions = self.model.backend.emissions(pieces, rows.tolist())
+            for row, found in zip(rows, self.model.decoder.decode(emissions, wanted), strict=True):
+                decoded[row] = found
+        results = iter(filter(None, decoded))
+        for text in texts:
+            yield tagged(text, list(islice(results, len(text.sentences))), wanted, len(self.labels))
+
+
+def _portion(texts: Iterator[Text], words: int) -> Iterator[Text]:
+    """Yield texts of so many words together, at least one if there is any."""
+    for text in texts:
+        yield text
+        words -= text.size + 1  # a text without words counts, too: a stream may hold many of them
+        if words <= 0:
+            return

@@ -1,0 +1,82 @@
+"""What can be given to a tagger, as words with offsets: raw text, or sentences that are split already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tagdistill.errors import DataError
+from tagdistill.tagger.splitting import check_characters
+
+if TYPE_CHECKING:
+    from tagdistill.tagger.splitting import Offsets, Splitter
+
+# Longer sentences are cut, and of longer words the beginning is read (a window of the encoder holds no more): memory is
+# bounded, whatever the text.
+LONGEST_SENTENCE, LONGEST_SENTENCE_CHARACTERS, LONGEST_WORD = 1000, 8000, 4000  # words, characters, characters
+Input = str | Sequence[str]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text and the words of each of its sentences, as offsets; no sentence is empty."""
+
+    text: str
+    sentences: tuple[tuple[Offsets, ...], ...]
+
+    @property
+    def words(self) -> tuple[Offsets, ...]:
+        """The words of all sentences."""
+        return tuple(word for sentence in self.sentences for word in sentence)
+
+    @property
+    def size(self) -> int:
+        """The number of words."""
+        return sum(map(len, self.sentences))
+
+    def tokens(self) -> Iterator[list[str]]:
+        """Yield the words of each sentence as strings, or the beginnings of long ones."""
+        for sentence in self.sentences:
+            yield [self.text[start : min(end, start + LONGEST_WORD)] for start, end in sentence]
+
+
+def as_text(given: object, splitter: Splitter, where: str) -> Text:
+    """Return a string, split, or a list of words as one sentence. Raises DataError for `where` if it is neither."""
+    try:
+        if isinstance(given, str):
+            return Text(given, _shortened(splitter.sentences(given)))
+        return _of_words(given)
+    except DataError as error:
+        raise error.at(f"{where}, {error.where}" if error.where else where) from error
+
+
+def _of_words(given: object) -> Text:
+    listed = list(given) if isinstance(given, Iterable) and not isinstance(given, bytes) else [given]
+    words: list[str] = []
+    offsets, at = [], 0
+    for place, word in enumerate(listed):
+        if not isinstance(word, str) or not word:
+            hint = "Give a string, or a list of words that are not empty."
+            raise DataError(f"{word!r} is no word", where=f"word {place}", hint=hint)
+        check_characters(word)
+        words.append(word)
+        offsets.append((at, at + len(word)))
+        at += len(word) + 1
+    return Text(" ".join(words), _shortened([offsets] if offsets else []))
+
+
+def _shortened(sentences: Iterable[Sequence[Offsets]]) -> tuple[tuple[Offsets, ...], ...]:
+    return tuple(tuple(part) for sentence in sentences for part in _parts(sentence))
+
+
+def _parts(sentence: Sequence[Offsets]) -> Iterator[Sequence[Offsets]]:
+    """Yield a sentence whole, or parts of it if it is long."""
+    begin, characters = 0, 0
+    for place, (start, end) in enumerate(sentence):
+        size = min(end - start, LONGEST_WORD)
+        if place - begin == LONGEST_SENTENCE or (place > begin and characters + size > LONGEST_SENTENCE_CHARACTERS):
+            yield sentence[begin:place]
+            begin, characters = place, 0
+        characters += size
+    yield sentence[begin:]
