@@ -78,6 +78,13 @@ def test_it_agrees_with_the_chain_in_torch_on_long_sentences_and_forbidden_trans
     assert ours.top_k(6).labels.tolist() == top.labels.tolist()
 
 
+def test_what_stands_past_a_sentences_end_is_never_too_large_for_a_number():
+    inputs = random_inputs([300, 1], 3, seed=2)
+    inputs.transitions[:] += 5
+    with np.errstate(all="raise"):
+        np.testing.assert_allclose(chain_of(inputs).marginals[1, 0].sum(), 1)
+
+
 def test_ties_are_broken_as_in_torch():
     zeros = torch.zeros(2, 4, 3, dtype=torch.float64)
     theirs = LinearChain(zeros, torch.zeros(3, 3, dtype=torch.float64), torch.tensor([4, 2]))

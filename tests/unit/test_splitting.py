@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -77,6 +78,43 @@ def test_punctuation_inside_words_and_apart():
 
 def test_scripts_without_blanks_are_cut_into_characters_with_their_signs():
     assert split("สวัสดีTokyo東京") == [["ส", "วั", "ส", "ดี", "Tokyo", "東", "京"]]
+
+
+def test_several_dots_or_blanks_are_one_end_and_a_small_letter_goes_on():
+    assert split("Wait... Going… Never.  Yes?!  But he came at 3 p.m.  and left...  early. J... No.") == [
+        ["Wait", ".", ".", "."],
+        ["Going", "…"],
+        ["Never", "."],
+        ["Yes", "?", "!"],
+        ["But", "he", "came", "at", "3", "p", ".", "m", ".", "and", "left", ".", ".", ".", "early", "."],
+        ["J", ".", ".", "."],
+        ["No", "."],
+    ]
+
+
+@pytest.mark.parametrize("unit", [" ", ".", "!", '."', "\r\n", "\0", "e\u0301", "ก", "東。"])
+def test_long_texts_take_no_longer_for_each_character(unit):
+    """Each of these has made a regular expression start again at every character, or fail."""
+    start = time.process_time()
+    list(WAYS[2].sentences(unit * (100_000 // len(unit)) + "a"))
+    assert time.process_time() - start < 5
+
+
+def test_sentences_are_the_same_wherever_a_block_ends(monkeypatch):
+    text = "Dr. Smith left...  A man.\nNo end here but words and words. " + " ".join(SCRIPTS.values()) + " " * 60 + "x."
+    whole = list(WAYS[2].sentences(text))
+    for block in range(70, 90):
+        monkeypatch.setattr("tagdistill.tagger.splitting.BLOCK", block)
+        assert list(WAYS[2].sentences(text)) == whole
+    monkeypatch.setattr("tagdistill.tagger.splitting.BLOCK", 10)  # longer sentences are cut between words
+    assert split("one two three. X four " + "y" * 25, WAYS[2]) == [
+        ["one", "two"],
+        ["three", "."],
+        ["X", "four"],
+        ["y" * 10],
+        ["y" * 10],
+        ["y" * 5],
+    ]
 
 
 def test_a_text_without_words_has_no_sentence():

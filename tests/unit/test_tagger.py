@@ -7,6 +7,7 @@ import logging
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from fnmatch import fnmatch
 from itertools import count, islice
 from pathlib import Path
@@ -24,8 +25,9 @@ from tagdistill.data.corpus import read_corpus
 from tagdistill.data.labels import UPOS, spans
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
 from tagdistill.evaluation.labeller import Labeller
+from tagdistill.tagger import texts
+from tagdistill.tagger.chain import Chain
 from tagdistill.tagger.folder import Record
-from tagdistill.tagger.texts import LONGEST_SENTENCE
 
 TEXT = "Angela Merkel war in Paris.\nEr nicht. " + " ".join(SCRIPTS.values())
 
@@ -120,20 +122,32 @@ def test_a_tag_set_gives_a_span_for_each_word(tmp_path):
     assert [span.score for span in tagged] == pytest.approx(best)
 
 
-def test_a_text_of_any_length_is_labelled(tagger):
-    sentence = [f"w{number % 7}" for number in range(2 * LONGEST_SENTENCE + 5)]
+def test_long_sentences_are_read_in_parts_and_decoded_as_a_whole(tagger, words, monkeypatch):
+    monkeypatch.setattr(texts, "PART_WORDS", 4)
+    for sentence in (row for row in words if len(row) > 8):
+        (tagged,) = tagger([sentence])
+        parts = [sentence[at : at + 4] for at in range(0, len(sentence), 4)]
+        pieces = tagger.model.pieces(parts)
+        emissions = np.concatenate(tagger.model.backend.emissions(pieces, range(len(parts))))
+        expected = Chain.of([emissions], tagger.model.decoder.edges).best[0]
+        assert list(tagged.labels) == [tagger.labels[place] for place in expected]
+        assert tagged.sentences == ((0, len(sentence)),)
+
+
+def test_a_text_of_any_length_is_labelled(tagger, monkeypatch):
+    sentence = [f"w{number % 7}" for number in range(2 * texts.PART_WORDS + 5)]
     (tagged,) = tagger([sentence])
-    assert len(tagged.labels) == len(sentence) and [end - start for start, end in tagged.sentences] == [1000, 1000, 5]
+    assert len(tagged.labels) == len(sentence) and tagged.sentences == ((0, len(sentence)),)
     assert tagger("x" * 5000).words == ((0, 5000),)
-    long = tagger([["y" * 3000] * 7])[0]  # words of many pieces: fewer of them are in a part
-    assert long.sentences == ((0, 2), (2, 4), (4, 6), (6, 7)) and len(long.labels) == 7
-    assert tagger("a\x00b").text == "a\x00b"
+    assert len(tagger([["y" * 3000] * 7])[0].labels) == 7  # words of many pieces: fewer of them are in a part
+    assert tagger("a\x00b \x00").text == "a\x00b \x00" and len(tagger([["\x00", " ", "\u200b"]])[0].labels) == 3
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         (3, "3 is no text"),
+        (b"a", "b'a' is no text"),
         ([3], "text 0, word 0: 3 is no word"),
         (["a", ["b", None]], "text 1, word 1: None is no word"),
         ([["b", ""]], "text 0, word 1: '' is no word"),
@@ -204,21 +218,42 @@ def test_a_hub_that_cannot_be_reached_is_an_error_that_says_so(monkeypatch):
         Tagger.from_pretrained("somebody/student")
 
 
+@pytest.fixture
+def graphs(folder, tmp_path) -> Path:
+    """An exported folder to change, with the graph fp32 only."""
+    for file in ("fp32.onnx", "tokenizer.json"):
+        (tmp_path / file).write_bytes((folder / file).read_bytes())
+    replace(Record.read(folder), graphs=("fp32",)).write(tmp_path)
+    return tmp_path
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"format": 99}, r"(?s)format is 99.*update tagdistill"),
         ({"kind": "other"}, "kind is 'other'"),
-        ({"words": "magic"}, r"(?s)cannot split text by 'magic'.*inner_punctuation"),
         ({"unknown": 1}, "not readable as the record of an exported tagger"),
+        ({"sha256": None}, "not readable as the record of an exported tagger"),
+        ({"end": [0.0]}, r"(?s)tagger\.json: the file is cut short or was altered.*export it again"),
     ],
 )
-def test_a_record_of_another_version_is_refused(folder, tmp_path, change, message):
-    for file in ("fp32.onnx", "int8.onnx", "tokenizer.json"):
-        (tmp_path / file).write_bytes((folder / file).read_bytes())
-    write_json(tmp_path / "tagger.json", read_json(folder / "tagger.json") | change)
+def test_a_record_of_another_version_or_an_altered_one_is_refused(graphs, change, message):
+    write_json(graphs / "tagger.json", read_json(graphs / "tagger.json") | change)
     with pytest.raises(TagdistillError, match=message):
-        Tagger.from_pretrained(tmp_path)
+        Tagger.from_pretrained(graphs)
+
+
+def test_a_way_to_split_that_is_not_known_is_refused(graphs):
+    replace(Record.read(graphs), words="magic").write(graphs)
+    with pytest.raises(DataError, match=r"(?s)cannot split text by 'magic'.*inner_punctuation"):
+        Tagger.from_pretrained(graphs)
+
+
+def test_a_graph_that_onnx_runtime_cannot_open_is_an_error_that_says_so(graphs):
+    (graphs / "fp32.onnx").write_bytes(b"no graph")
+    replace(Record.read(graphs)).write(graphs)
+    with pytest.raises(DataError, match=r"fp32\.onnx: ONNX Runtime cannot open it"):
+        Tagger.from_pretrained(graphs)
 
 
 def test_a_used_vocabulary_changes_no_label_of_its_text(tmp_path, folder, tagger, words):
@@ -231,12 +266,9 @@ def test_a_used_vocabulary_changes_no_label_of_its_text(tmp_path, folder, tagger
     assert Record.read(small).pieces <= Record.read(folder).pieces
 
 
-def test_a_split_that_differs_from_the_training_text_is_warned_of_once(tmp_path, folder, caplog):
-    for file in ("fp32.onnx", "int8.onnx", "tokenizer.json"):
-        (tmp_path / file).write_bytes((folder / file).read_bytes())
-    record = read_json(folder / "tagger.json")
-    write_json(tmp_path / "tagger.json", record | {"kept_words": {"en": 0.99, "zh": 0.412}})
-    tagger = Tagger.from_pretrained(tmp_path)
+def test_a_split_that_differs_from_the_training_text_is_warned_of_once(graphs, caplog):
+    replace(Record.read(graphs), kept_words={"en": 0.99, "zh": 0.412}).write(graphs)
+    tagger = Tagger.from_pretrained(graphs)
     with caplog.at_level(logging.WARNING):
         tagger([["already", "split"]])
         assert not caplog.records
@@ -251,14 +283,17 @@ import importlib.abc, json, sys
 class Blocked(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in BLOCKED:
-            raise ModuleNotFoundError(f"blocked: {name}")
+            raise ModuleNotFoundError(f"blocked: {name}", name=name)
 BLOCKED = {"torch", "transformers", "snakemake", "pyarrow", "pandas", "scipy", "onnx", "altair", "pydantic", "jinja2"}
 sys.meta_path.insert(0, Blocked())
 import tagdistill
 heavy = sorted({"numpy", "tokenizers", "onnxruntime"} & set(sys.modules))
 tagger = tagdistill.Tagger.from_pretrained(sys.argv[1])
 found = tagger(json.loads(sys.stdin.read()), k_best=2, marginals=True, constrained=True)
-print(json.dumps({"heavy": heavy, "labels": [tagged.labels for tagged in found]}))
+try:
+    tagdistill.Tagger.from_pretrained(sys.argv[1], precision="torch")
+except tagdistill.errors.TagdistillError as error:
+    print(json.dumps({"heavy": heavy, "labels": [tagged.labels for tagged in found], "saved": str(error)}))
 """
 
 
@@ -272,6 +307,7 @@ def test_it_runs_where_torch_cannot_be_imported(folder, tagger, words):
     )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
+    assert "needs torch, which is not installed" in result["saved"]
     assert result["heavy"] == []  # `import tagdistill` alone imports none of them
     assert result["labels"] == [list(tagged.labels) for tagged in tagger([*words, TEXT], constrained=True)]
 

@@ -65,7 +65,11 @@ def batches(pieces: Pieces, words: int) -> list[NDArray[np.intp]]:
     Their pieces are at most `PIECES_PER_WORD` times as many. A longer sentence is a batch of its own; sentences without
     words are in none.
     """
-    lengths, sizes = np.diff(pieces.sentences), np.diff(pieces.words[pieces.sentences])
+    return grouped(np.diff(pieces.sentences), np.diff(pieces.words[pieces.sentences]), words)
+
+
+def grouped(lengths: NDArray[np.int64], sizes: NDArray[np.int64], words: int) -> list[NDArray[np.intp]]:
+    """Return the rows of each of `batches`, by the words and the pieces of sentences."""
     order = np.lexsort((sizes, lengths))
     order = order[np.searchsorted(lengths[order], 1) :]
     found, begin, largest = [], 0, 0

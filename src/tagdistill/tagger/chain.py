@@ -88,8 +88,9 @@ class Chain:
     @cached_property
     def marginals(self) -> Scores:
         """The probability of each label at each word (batch, time, label), 0 past a sentence's end."""
-        found = np.exp(self._prefixes + self._suffixes - self.log_partition[:, None, None])
-        found[np.arange(found.shape[1]) >= self.lengths[:, None]] = 0.0
+        scores = self._prefixes + self._suffixes - self.log_partition[:, None, None]
+        scores[np.arange(scores.shape[1]) >= self.lengths[:, None]] = -np.inf  # before `exp`, which would overflow
+        found: Scores = np.exp(scores)
         return found
 
     def probability(self, sentence: int, start: int, labels: Sequence[int]) -> float:

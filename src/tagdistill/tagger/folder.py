@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +45,7 @@ class Record:
     vocabulary: str
     pieces: int
     versions: dict[str, str]
-    sha256: dict[str, str] = field(default_factory=dict)  # of the files
+    sha256: dict[str, str] = field(default_factory=dict)  # of the files, and of this record
 
     @classmethod
     def read(cls, folder: Path) -> Record:
@@ -51,13 +53,18 @@ class Record:
         path = folder / RECORD
         with stored(path, "the record of an exported tagger", AGAIN):
             values = check_kind(read_json(path), KIND, FORMAT, path, AGAIN)
-            return cls(**{name: _frozen(value) for name, value in values.items() if name not in ("kind", "format")})
+            record = cls(**{name: _frozen(value) for name, value in values.items() if name not in ("kind", "format")})
+            if record.sha256.get(RECORD) != _sha256(values):
+                raise _altered(path)
+            return record
 
     def write(self, folder: Path) -> None:
         """Write the record, with the checksums of the files that the folder holds for it."""
         files = [TOKENIZER, *map(graph_file, self.graphs)]
-        values = asdict(self) | {"sha256": {name: sha256_file(folder / name) for name in files}}
-        write_json(folder / RECORD, {"kind": KIND, "format": FORMAT, **values})
+        values = {"kind": KIND, "format": FORMAT, **asdict(self)}
+        values["sha256"] = {name: sha256_file(folder / name) for name in files}
+        values["sha256"][RECORD] = _sha256(values)
+        write_json(folder / RECORD, values)
 
     @property
     def edges(self) -> Edges:
@@ -87,13 +94,23 @@ class Record:
             path = folder / name
             check_stored(path, AGAIN)
             if sha256_file(path) != self.sha256.get(name):
-                what = "the file is cut short or was altered: its checksum differs"
-                raise MismatchError(what, where=str(path), hint=AGAIN)
+                raise _altered(path)
 
 
 def graph_file(precision: str) -> str:
     """Return the name of a graph's file."""
     return f"{precision}.onnx"
+
+
+def _altered(path: Path) -> MismatchError:
+    what = "the file is cut short or was altered: its checksum differs"
+    return MismatchError(what, where=str(path), hint=AGAIN)
+
+
+def _sha256(record: dict[str, Any]) -> str:
+    """Return the checksum of a record, apart from its own."""
+    files = {name: digest for name, digest in record["sha256"].items() if name != RECORD}
+    return hashlib.sha256(json.dumps(record | {"sha256": files}, sort_keys=True).encode()).hexdigest()
 
 
 def _frozen(value: Any) -> Any:

@@ -112,9 +112,13 @@ def _exported(folder: Path, precision: str | None, device: str, threads: int | N
 
 
 def _saved(folder: Path, device: str, threads: int | None, encoder: Path | None) -> OpenModel:
-    import torch
+    try:
+        import torch
 
-    from tagdistill.tagger.torch_backend import TorchBackend
+        from tagdistill.tagger.torch_backend import TorchBackend
+    except ModuleNotFoundError as error:
+        what = f"a model that was not exported as a graph needs {error.name}, which is not installed"
+        raise TagdistillError(what, where=str(folder), hint="Export it where it was trained.") from error
 
     if threads:
         torch.set_num_threads(threads)

@@ -21,18 +21,21 @@ Offsets = tuple[int, int]  # of characters, end exclusive
 
 # Scripts that write no blanks between words; the signs beside them belong to several scripts.
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー々〆\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-CLOSING = r"[\"'”’»›)\]]*"
+CLOSING = r"[\"'”’»›)\]]*+"
 SMALL = r"[\p{Ll}&&[^\p{Georgian}]]"  # Georgian's letters are small ones to Unicode: it has no capitals in use
-# A full stop ends no sentence after a short capitalised word (Dr., U.S.), nor before a small letter.
+TITLE = r"(?<!\b\p{Lu})(?<!\b\p{Lu}\p{Ll})(?<!\b\p{Lu}\p{Ll}{2})"
+# A full stop ends no sentence after a short capitalised word (Dr., U.S.), nor before a small letter. Each run of marks
+# or blanks is tried from its start only, and as a whole: a text of nothing else takes no longer than another.
 SENTENCE_ENDS = (
-    r"\s*[\r\n\x{85}\x{2028}\x{2029}]\s*",
-    rf"(?<!\b\p{{Lu}})(?<!\b\p{{Lu}}\p{{Ll}})(?<!\b\p{{Lu}}\p{{Ll}}{{2}})[.…]+{CLOSING}\s+(?!{SMALL})",
-    rf"[!?؟]+{CLOSING}\s+(?!{SMALL})",
-    r"[。｡！？।॥۔።။។]+[”’」』）]*\s*",
+    r"[\r\n\x{85}\x{2028}\x{2029}]\s*+",
+    rf"(?<![.…])(?:{TITLE}[.…]|[.…][.…]++)(?![.…]){CLOSING}\s++(?!{SMALL})",
+    rf"(?<![!?؟])[!?؟]++{CLOSING}\s++(?!{SMALL})",
+    r"[。｡！？।॥۔።។]++[”’」』）]*+\s*+",
 )
 # A mark between two letters or digits, as in `don't`, `3.5` and `e-mail`, is no mark of its own.
 MARK = r"[^\p{L}\p{M}\p{N}\s]"
 INNER_MARK = rf"(?<=[\p{{L}}\p{{M}}\p{{N}}]){MARK}(?=[\p{{L}}\p{{N}}])"
+BLOCK = 100_000  # characters that are read at a time: memory is bounded, and no sentence is longer
 MANY_CHARACTERS = 1.5  # in a word, on average: then words of unspaced scripts are more than single characters
 
 
@@ -63,11 +66,21 @@ class Splitter:
         with a lone surrogate, which is no character.
         """
         check_characters(text)
-        for sentence, (start, _) in _sentence_splitter().pre_tokenize_str(text):
-            if words := [(start + first, start + end) for first, end in self._words(sentence)]:
-                yield words
+        start = 0
+        while start < len(text):
+            block = text[start : start + BLOCK]
+            begins = [begin for _, (begin, _) in _sentence_splitter().pre_tokenize_str(block)]
+            end = len(block)
+            if start + end < len(text):  # the last sentence may go on: it is read again, with what follows
+                end = begins[-1] or block.rfind(" ") + 1 or end
+            for first, last in pairwise([*(begin for begin in begins if begin < end), end]):
+                offset, words = start + first, self._words(block[first:last])
+                if found := [(offset + left, offset + right) for left, right in words]:
+                    yield found
+            start += end
 
     def _words(self, sentence: str) -> Iterator[Offsets]:
+        """Yield the words of a sentence, as offsets into it."""
         for part, (start, end) in self._word_splitter.pre_tokenize_str(sentence):
             if self.unspaced == "pieces" and _is_unspaced(part):
                 cuts = self._cuts(part)

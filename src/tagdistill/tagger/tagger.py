@@ -8,13 +8,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack, overload
 
-from tagdistill.errors import ConfigError, TagdistillError
-from tagdistill.tagger.batches import batches
+import numpy as np
+
+from tagdistill.errors import ConfigError, DataError
+from tagdistill.tagger.batches import batches, grouped
 from tagdistill.tagger.decoding import Wanted, tagged
 from tagdistill.tagger.load import OpenModel, load
 from tagdistill.tagger.texts import Input, Text, as_text
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from tagdistill.tagger.decoding import Decoded
     from tagdistill.tagger.results import Tagged
 
@@ -96,8 +100,8 @@ class Tagger:
         wanted = Wanted(k_best, marginals, constrained)
         if isinstance(texts, str):
             return next(self._stream([texts], wanted, batch_words))
-        if not isinstance(texts, Iterable):
-            raise TagdistillError(f"{texts!r} is no text, and no texts", hint="Give a string, or strings.")
+        if not isinstance(texts, Iterable) or isinstance(texts, bytes):
+            raise DataError(f"{texts!r} is no text, and no texts", hint="Give a string, or strings.")
         found = self._stream(texts, wanted, batch_words)
         return list(found) if isinstance(texts, Sequence) else found
 
@@ -117,16 +121,27 @@ class Tagger:
         return as_text(given, self.model.splitter, f"text {number}")
 
     def _tag(self, texts: Sequence[Text], wanted: Wanted, batch_words: int) -> Iterator[Tagged]:
-        tokens = [sentence for text in texts for sentence in text.tokens()]
-        pieces = self.model.pieces(tokens)
-        decoded: list[Decoded | None] = [None] * len(tokens)
-        for rows in batches(pieces, batch_words):
-            emissions = self.model.backend.emissions(pieces, rows.tolist())
-            for row, found in zip(rows, self.model.decoder.decode(emissions, wanted), strict=True):
+        emissions = self._emissions([parts for text in texts for parts in text.parts()], batch_words)
+        lengths = np.array([len(sentence) for sentence in emissions], np.int64)
+        decoded: list[Decoded | None] = [None] * len(emissions)
+        for rows in grouped(lengths, lengths, batch_words):
+            batch = [emissions[row] for row in rows]
+            for row, found in zip(rows, self.model.decoder.decode(batch, wanted), strict=True):
                 decoded[row] = found
         results = iter(filter(None, decoded))
         for text in texts:
             yield tagged(text, list(islice(results, len(text.sentences))), wanted, len(self.labels))
+
+    def _emissions(self, sentences: Sequence[list[list[str]]], batch_words: int) -> list[NDArray[np.float32]]:
+        """Return the emissions (word, label) of sentences that are given in parts."""
+        parts = [part for sentence in sentences for part in sentence]
+        pieces = self.model.pieces(parts)
+        found: list[NDArray[np.float32]] = [np.empty((0, len(self.labels)), np.float32)] * len(parts)
+        for rows in batches(pieces, batch_words):
+            for row, emissions in zip(rows, self.model.backend.emissions(pieces, rows.tolist()), strict=True):
+                found[row] = emissions
+        each = iter(found)
+        return [np.concatenate(list(islice(each, len(sentence)))) for sentence in sentences]
 
 
 def _portion(texts: Iterator[Text], words: int) -> Iterator[Text]:

@@ -12,9 +12,9 @@ from tagdistill.tagger.splitting import check_characters
 if TYPE_CHECKING:
     from tagdistill.tagger.splitting import Offsets, Splitter
 
-# Longer sentences are cut, and of longer words the beginning is read (a window of the encoder holds no more): memory is
+# The encoder reads longer sentences in parts, and of longer words the beginning (a window holds no more): memory is
 # bounded, whatever the text.
-LONGEST_SENTENCE, LONGEST_SENTENCE_CHARACTERS, LONGEST_WORD = 1000, 8000, 4000  # words, characters, characters
+PART_WORDS, PART_CHARACTERS, LONGEST_WORD = 1000, 8000, 4000
 Input = str | Sequence[str]
 
 
@@ -35,17 +35,18 @@ class Text:
         """The number of words."""
         return sum(map(len, self.sentences))
 
-    def tokens(self) -> Iterator[list[str]]:
-        """Yield the words of each sentence as strings, or the beginnings of long ones."""
+    def parts(self) -> Iterator[list[list[str]]]:
+        """Yield the parts of each sentence, as strings; of long words their beginnings."""
         for sentence in self.sentences:
-            yield [self.text[start : min(end, start + LONGEST_WORD)] for start, end in sentence]
+            words = [self.text[start : min(end, start + LONGEST_WORD)] for start, end in sentence]
+            yield list(_parts(words))
 
 
 def as_text(given: object, splitter: Splitter, where: str) -> Text:
     """Return a string, split, or a list of words as one sentence. Raises DataError for `where` if it is neither."""
     try:
         if isinstance(given, str):
-            return Text(given, _shortened(splitter.sentences(given)))
+            return Text(given, tuple(map(tuple, splitter.sentences(given))))
         return _of_words(given)
     except DataError as error:
         raise error.at(f"{where}, {error.where}" if error.where else where) from error
@@ -63,20 +64,14 @@ def _of_words(given: object) -> Text:
         words.append(word)
         offsets.append((at, at + len(word)))
         at += len(word) + 1
-    return Text(" ".join(words), _shortened([offsets] if offsets else []))
+    return Text(" ".join(words), (tuple(offsets),) if offsets else ())
 
 
-def _shortened(sentences: Iterable[Sequence[Offsets]]) -> tuple[tuple[Offsets, ...], ...]:
-    return tuple(tuple(part) for sentence in sentences for part in _parts(sentence))
-
-
-def _parts(sentence: Sequence[Offsets]) -> Iterator[Sequence[Offsets]]:
-    """Yield a sentence whole, or parts of it if it is long."""
+def _parts(words: list[str]) -> Iterator[list[str]]:
     begin, characters = 0, 0
-    for place, (start, end) in enumerate(sentence):
-        size = min(end - start, LONGEST_WORD)
-        if place - begin == LONGEST_SENTENCE or (place > begin and characters + size > LONGEST_SENTENCE_CHARACTERS):
-            yield sentence[begin:place]
+    for place, word in enumerate(words):
+        if place - begin == PART_WORDS or (place > begin and characters + len(word) > PART_CHARACTERS):
+            yield words[begin:place]
             begin, characters = place, 0
-        characters += size
-    yield sentence[begin:]
+        characters += len(word)
+    yield words[begin:]
