@@ -15,7 +15,7 @@ KERNELS = """\
 One operation of a linear-chain CRF on one batch; float32 inputs. A size is sentences x longest sentence x labels;
 lengths are uniform between a quarter of the longest and the longest. `nll`, `posterior_kd` and `topk_kd` (K = {k}) are
 forward and backward, `kbest` is the {k} best paths. "original" are the algorithms of the paper's published code,
-written anew ([`bench/original.py`](../bench/original.py)). What a library lacks is composed as its user would:
+reimplemented ([`bench/original.py`](../bench/original.py)). What a library lacks is composed as its user would:
 marginals are the gradient of log Z, posterior distillation differentiates twice. Times are the least of all turns.
 
 A row is right where its error against float64 stays below 1e-5 (paths) or 1e-2 (all else: the float32 gradients of the
@@ -67,8 +67,8 @@ def faster(name: str, operation: str, rows: dict[str, Any], size: str) -> str:
 
 def than_others(name: str, operation: str, rows: dict[str, Any]) -> str:
     original, best = ratio_of(name, "original", rows), fastest(operation, rows, torch_only=False)
-    told = ratio_of(name, best, rows)
-    return (f"{original:.1f}" if original else "–") + (f"; {told:.1f}, {best}" if told else "")
+    over_best = ratio_of(name, best, rows)
+    return (f"{original:.1f}" if original else "–") + (f"; {over_best:.1f}, {best}" if over_best else "")
 
 
 def ratio_of(name: str, peer: str | None, rows: dict[str, Any]) -> float | None:

@@ -25,10 +25,10 @@ def machine() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """Return the processor's name, as the system tells it."""
-    told = Path("/proc/cpuinfo")
-    if told.exists():
-        for line in told.read_text().splitlines():
+    """Return the processor's name, as the system gives it."""
+    file = Path("/proc/cpuinfo")
+    if file.exists():
+        for line in file.read_text().splitlines():
             if line.startswith("model name"):
                 return " ".join(line.split(":", 1)[1].split())
     return platform.processor() or platform.machine()

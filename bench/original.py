@@ -1,4 +1,4 @@
-"""The row "original": the algorithms of the paper's published code, written anew step for step.
+"""The row "original": the algorithms of the paper's published code, reimplemented step by step.
 
 Kept as they are, since they are what is timed: labels START and STOP inside the matrix, which is [to, from]; the whole
 chart copied at every token; the batch repeated k times for the top-k loss; Viterbi one sentence at a time; k-best by

@@ -274,12 +274,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("build/scaling.json"), help="where the measurements go")
     parser.add_argument("--out", type=Path, default=Path("docs/scaling.md"))
     parser.add_argument("--page-only", action="store_true", help="write the page from the measurements that are there")
-    told = parser.parse_args()
-    sizes = tuple(told.sizes)
-    if not told.page_only:
-        told.json.parent.mkdir(parents=True, exist_ok=True)
-        told.json.write_text(json.dumps(measure(sizes, told.provider), indent=1), encoding="utf-8")
-    told.out.write_text(page(json.loads(told.json.read_text()), sizes, told.provider), encoding="utf-8")
+    options = parser.parse_args()
+    sizes = tuple(options.sizes)
+    if not options.page_only:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(measure(sizes, options.provider), indent=1), encoding="utf-8")
+    options.out.write_text(page(json.loads(options.json.read_text()), sizes, options.provider), encoding="utf-8")
 
 
 if __name__ == "__main__":

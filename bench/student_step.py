@@ -221,8 +221,8 @@ def main() -> None:
     shape = Shape(words=options.words, width=options.width, hidden=options.hidden)
     found = measure(shape, options.rounds)
     for name, row in found["rows"].items():
-        told = (f"{what} {rate['words_per_second']:8.0f} words/s" for what, rate in row.items())
-        print(f"{name:20s}", *told)
+        rates = (f"{what} {rate['words_per_second']:8.0f} words/s" for what, rate in row.items())
+        print(f"{name:20s}", *rates)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps({**machine(), "shape": vars(shape), **found}, indent=1) + "\n")

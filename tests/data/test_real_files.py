@@ -117,8 +117,8 @@ def test_every_treebank_is_prepared_and_reported(tmp_path):
         for path in sorted((ROOT / "pos/ud" / language).glob("*.conllu")):
             settings = Language.model_validate({"format": "conllu", path.stem: str(path.relative_to(ROOT))})
             corpora[path.stem] = tmp_path / language / f"{path.stem}.parquet"
-            story = {"language": language, "split": path.stem, "task": "pos", "labels": "upos", "limit": 150}
-            prepare(path, corpora[path.stem], settings=settings, **story)
+            arguments = {"language": language, "split": path.stem, "task": "pos", "labels": "upos", "limit": 150}
+            prepare(path, corpora[path.stem], settings=settings, **arguments)
         report(corpora, tmp_path / language / "report.json")
         facts = read_json(tmp_path / language / "report.json")["splits"]
         assert all(0 < split["sentences"] <= 150 and split["lengths"]["max"] > 1 for split in facts.values())

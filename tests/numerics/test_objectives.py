@@ -124,8 +124,10 @@ def value_and_gradients(loss, inputs: Inputs) -> tuple[Tensor, list[Tensor]]:
 @pytest.mark.parametrize("temperature", [1.0, 2.25, 4.0])
 def test_value_and_gradients_equal_enumeration(name, temperature, kernel: Kernel):
     student, teacher = student_of(), teacher_of()
-    told = on_device(targets(teacher), kernel.device)
-    ours = value_and_gradients(lambda inputs: load_loss(name)(kernel.chain(inputs), told, temperature).cpu(), student)
+    teacher_values = on_device(targets(teacher), kernel.device)
+    ours = value_and_gradients(
+        lambda inputs: load_loss(name)(kernel.chain(inputs), teacher_values, temperature).cpu(), student
+    )
     slow = value_and_gradients(lambda inputs: SLOW[name](inputs, teacher, temperature), student)
     assert_close(ours, slow, rtol=1e-10, atol=1e-10)
     assert slow[0].shape == (len(LENGTHS),)
@@ -133,19 +135,19 @@ def test_value_and_gradients_equal_enumeration(name, temperature, kernel: Kernel
 
 @pytest.mark.parametrize("name", DISTILLING)
 def test_only_the_tempered_objectives_see_the_temperature(name):
-    student, told = chain(student_of()), targets(teacher_of())
-    cold, hot = (load_loss(name)(student, told, temperature) for temperature in (1.0, 3.0))
+    student, teacher_values = chain(student_of()), targets(teacher_of())
+    cold, hot = (load_loss(name)(student, teacher_values, temperature) for temperature in (1.0, 3.0))
     assert torch.equal(cold, hot) != OBJECTIVES[name].tempered
 
 
 @pytest.mark.parametrize("name", [name for name in DISTILLING if OBJECTIVES[name].tempered])
 def test_the_square_of_the_temperature_is_in_the_loss_once(name):
     """With T^2 once, the gradients of very hot targets neither vanish nor grow: they tend to a limit."""
-    told = targets(teacher_of())
+    teacher_values = targets(teacher_of())
     norms = []
     for temperature in (64.0, 128.0):
         _, grads = value_and_gradients(
-            lambda i, temperature=temperature: load_loss(name)(chain(i), told, temperature), student_of()
+            lambda i, temperature=temperature: load_loss(name)(chain(i), teacher_values, temperature), student_of()
         )
         norms.append(torch.cat([g.flatten() for g in grads]).norm())
     assert norms[0] > 0.1
@@ -154,19 +156,19 @@ def test_the_square_of_the_temperature_is_in_the_loss_once(name):
 
 @pytest.mark.parametrize("name", DISTILLING)
 def test_padding_never_matters(name):
-    student, told = student_of(), targets(teacher_of())
+    student, teacher_values = student_of(), targets(teacher_of())
     wide = random_inputs(LENGTHS, LABELS, seed=9, time=7, sd=30)  # its padding is noise
     emissions = wide.emissions.clone()
-    noisy = TeacherValues(**{f: wild(getattr(told, f)) for f in TeacherValues.__dataclass_fields__})
+    noisy = TeacherValues(**{f: wild(getattr(teacher_values, f)) for f in TeacherValues.__dataclass_fields__})
     for row, n in enumerate(LENGTHS):
         emissions[row, :n] = student.emissions[row, :n]
         for field in ("log_posterior", "unary", "emissions"):
-            getattr(noisy, field)[row, :n] = getattr(told, field)[row, :n]
-        noisy.paths[row, :, :n] = told.paths[row, :, :n]
+            getattr(noisy, field)[row, :n] = getattr(teacher_values, field)[row, :n]
+        noisy.paths[row, :, :n] = teacher_values.paths[row, :, :n]
     noisy.unary[~chain(replace(student, emissions=emissions)).mask] = 0  # the one promise of the counts
     padded = replace(student, emissions=emissions)
     ours = value_and_gradients(lambda inputs: load_loss(name)(chain(inputs), noisy, 2.0), padded)
-    plain = value_and_gradients(lambda inputs: load_loss(name)(chain(inputs), told, 2.0), student)
+    plain = value_and_gradients(lambda inputs: load_loss(name)(chain(inputs), teacher_values, 2.0), student)
     assert_close(ours[0], plain[0], rtol=1e-12, atol=1e-12)
     assert_close(ours[1][1:], plain[1][1:], rtol=1e-11, atol=1e-11)
     assert_close(ours[1][0][:, :4], plain[1][0], rtol=1e-11, atol=1e-11)
@@ -190,12 +192,12 @@ def test_structural_is_the_limit_of_top_wk():
 
 
 def test_a_student_equal_to_its_teacher_has_no_gradient():
-    same, told = teacher_of(), targets(teacher_of(), k=81)
+    same, teacher_values = teacher_of(), targets(teacher_of(), k=81)
     for name in DISTILLING:
         # Flat weights, one path; marginals are not the softmax of a CRF's emissions.
         if name in ("top_k", "pseudo_labels", "token"):
             continue
-        _, grads = value_and_gradients(lambda i, name=name: load_loss(name)(chain(i), told, 1.0), same)
+        _, grads = value_and_gradients(lambda i, name=name: load_loss(name)(chain(i), teacher_values, 1.0), same)
         assert max(g.abs().max() for g in grads) < 1e-9, name
 
 
@@ -204,9 +206,9 @@ def test_a_student_equal_to_its_teacher_has_no_gradient():
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 def test_the_mixed_loss_weighs_means_over_sentences(weight):
-    student, told = chain(student_of()), targets(teacher_of())
+    student, teacher_values = chain(student_of()), targets(teacher_of())
     gold = torch.tensor([[0, 1, 2, 0], [2, -100, -100, -100], [1, 1, 0, -100], [0, 2, -100, -100]])
-    parts = mixed_loss(student, gold, told, load_loss("posterior"), weight, 2.0)
+    parts = mixed_loss(student, gold, teacher_values, load_loss("posterior"), weight, 2.0)
     kd = posterior(student_of(), teacher_of(), 2.0).mean()
     nll = -Enumeration(student_of()).log_prob(gold.clamp_min(0)).mean()
     assert_close(parts["loss"], weight * kd + (1 - weight) * nll)
@@ -216,9 +218,9 @@ def test_the_mixed_loss_weighs_means_over_sentences(weight):
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 def test_with_a_loss_per_word_all_words_of_a_batch_weigh_the_same(weight):
-    student, told = chain(student_of()), targets(teacher_of())
+    student, teacher_values = chain(student_of()), targets(teacher_of())
     gold = torch.tensor([[0, 1, 2, 0], [2, -100, -100, -100], [1, 1, 0, -100], [0, 2, -100, -100]])
-    parts = mixed_loss(student, gold, told, load_loss("posterior"), weight, 2.0, "word")
+    parts = mixed_loss(student, gold, teacher_values, load_loss("posterior"), weight, 2.0, "word")
     kd = posterior(student_of(), teacher_of(), 2.0).sum() / sum(LENGTHS)
     nll = -Enumeration(student_of()).log_prob(gold.clamp_min(0)).sum() / sum(LENGTHS)
     assert_close(parts["loss"], weight * kd + (1 - weight) * nll, rtol=1e-10, atol=1e-10)
@@ -228,13 +230,13 @@ def test_with_a_loss_per_word_all_words_of_a_batch_weigh_the_same(weight):
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 def test_without_gold_the_teacher_has_all_the_weight_and_without_a_teacher_the_gold(weight):
-    student, told = chain(student_of()), targets(teacher_of())
+    student, teacher_values = chain(student_of()), targets(teacher_of())
     gold = torch.zeros(4, 4, dtype=torch.int64)
-    alone = mixed_loss(student, None, told, load_loss("top_wk"), weight)
+    alone = mixed_loss(student, None, teacher_values, load_loss("top_wk"), weight)
     assert_close(alone["loss"], SLOW["top_wk"](student_of(), teacher_of(), 1.0).mean())
     nll = -Enumeration(student_of()).log_prob(gold).mean()
     assert_close(mixed_loss(student, gold, None, load_loss("top_wk"), weight)["loss"], nll)
-    assert_close(mixed_loss(student, gold, told, None, weight)["loss"], nll)
+    assert_close(mixed_loss(student, gold, teacher_values, None, weight)["loss"], nll)
 
 
 # ---- targets from files
@@ -300,9 +302,11 @@ def test_a_row_agrees_with_itself(name):
 
 @pytest.mark.parametrize("name", DISTILLING)
 def test_an_objective_reads_all_that_it_names_and_nothing_else(name):
-    student, told = chain(student_of()), targets(teacher_of())
-    named = {field: getattr(told, field) for field in (*OBJECTIVES[name].targets, *OBJECTIVES[name].scores)}
-    assert torch.equal(load_loss(name)(student, TeacherValues(**named), 1.0), load_loss(name)(student, told, 1.0))
+    student, teacher_values = chain(student_of()), targets(teacher_of())
+    named = {field: getattr(teacher_values, field) for field in (*OBJECTIVES[name].targets, *OBJECTIVES[name].scores)}
+    assert torch.equal(
+        load_loss(name)(student, TeacherValues(**named), 1.0), load_loss(name)(student, teacher_values, 1.0)
+    )
     for field in named:
         with pytest.raises(ValueError, match="a field of TeacherValues that its objective does not name"):
             load_loss(name)(student, TeacherValues(**{**named, field: None}), 1.0)

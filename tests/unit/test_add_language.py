@@ -49,9 +49,9 @@ FRENCH = Reading("conll", "tab", scheme="BIOES")
 STUDY = Path("study.yaml")
 
 
-def pasted(told: str, group: str) -> str:
-    """Return the config with the told lines pasted as they say: below their group, or with it at the end."""
-    lines = told.splitlines()
+def pasted(output: str, group: str) -> str:
+    """Return the config with the printed lines pasted as they say: below their group, or with it at the end."""
+    lines = output.splitlines()
     there = f"{group}:" in CONFIG
     start = lines.index(f"Add to study.yaml, below `{group}:`" if there else "Add to study.yaml") + 2
     block = "\n".join(lines[start : lines.index("", start)]) + "\n"
@@ -59,12 +59,12 @@ def pasted(told: str, group: str) -> str:
 
 
 def test_the_lines_add_the_language(project: Path):
-    told = add_language(STUDY, "fr", FILES, FRENCH)
+    output = add_language(STUDY, "fr", FILES, FRENCH)
     sentences = len(list(demo.sentences("es", "train")))
-    assert told.startswith(f"train: {sentences} sentences, ") and "labelled LOC, ORG, PER" in told
-    assert "snakemake --cores 2 --configfile study.yaml" in told
-    assert "own teacher and the 4 students; no other teacher is trained again" in told
-    STUDY.write_text(pasted(told, "languages"), encoding="utf-8")
+    assert output.startswith(f"train: {sentences} sentences, ") and "labelled LOC, ORG, PER" in output
+    assert "snakemake --cores 2 --configfile study.yaml" in output
+    assert "own teacher and the 4 students; no other teacher is trained again" in output
+    STUDY.write_text(pasted(output, "languages"), encoding="utf-8")
     experiment = read_experiment(STUDY)
     assert experiment.languages["fr"].train.path == "fr/train.conll"  # below root
     assert (experiment.languages["fr"].separator, experiment.languages["fr"].scheme) == ("tab", "BIOES")
@@ -72,9 +72,9 @@ def test_the_lines_add_the_language(project: Path):
 
 
 def test_a_zero_shot_language_needs_its_test_file_alone(project: Path):
-    told = add_language(STUDY, "fr", {"test": FILES["test"]}, FRENCH, zero_shot=True)
-    assert "No model is trained" in told
-    assert set(yaml.safe_load(pasted(told, "zero_shot"))["zero_shot"]) == {"fr"}
+    output = add_language(STUDY, "fr", {"test": FILES["test"]}, FRENCH, zero_shot=True)
+    assert "No model is trained" in output
+    assert set(yaml.safe_load(pasted(output, "zero_shot"))["zero_shot"]) == {"fr"}
     with pytest.raises(ConfigError, match=r"languages\.fr: no 'train' split is given"):
         add_language(STUDY, "fr", {"test": FILES["test"]}, FRENCH)
 
@@ -82,9 +82,9 @@ def test_a_zero_shot_language_needs_its_test_file_alone(project: Path):
 def test_repaired_spans_are_told(project: Path):
     for file in FILES.values():
         file.write_text("Ada\tI-PER\nrit\tO\n", encoding="utf-8")
-    told = add_language(STUDY, "fr", FILES, Reading("conll", scheme="IOB2"))
-    assert "train: 1 sentence, 2 words, labelled PER\n  first: Ada/S-PER rit/O\n" in told
-    assert "\n  note: badly started spans repaired: 1 (data/fr/train.conll:1: 'I-PER' at the start of" in told
+    output = add_language(STUDY, "fr", FILES, Reading("conll", scheme="IOB2"))
+    assert "train: 1 sentence, 2 words, labelled PER\n  first: Ada/S-PER rit/O\n" in output
+    assert "\n  note: badly started spans repaired: 1 (data/fr/train.conll:1: 'I-PER' at the start of" in output
 
 
 def test_what_cannot_be_read_is_told_with_its_line(project: Path):
@@ -114,11 +114,11 @@ def test_a_file_of_other_columns_and_names_is_read_and_the_block_says_how(projec
     plain = Path("data/fr/plain.txt")
     plain.write_text("Ada visits Turku .\nShe sings .\n", encoding="utf-8")
     reading = Reading("conll", columns="token=1,tag=3", comment="#", label_map="PERSON=PER,PLACE=LOC")
-    told = add_language(STUDY, "fr", {**FILES, "unlabelled": plain}, reading)
-    assert "train: 1 sentence, 3 words, labelled LOC, PER\n  first: Ada/S-PER visits/O Turku/S-LOC\n" in told
-    assert "\n  note: comment lines left out: 1 (data/fr/train.conll:1: # a comment)\n" in told
-    assert "unlabelled: 2 sentences, 7 words\n  first: Ada visits Turku .\n" in told
-    STUDY.write_text(pasted(told, "languages"), encoding="utf-8")
+    output = add_language(STUDY, "fr", {**FILES, "unlabelled": plain}, reading)
+    assert "train: 1 sentence, 3 words, labelled LOC, PER\n  first: Ada/S-PER visits/O Turku/S-LOC\n" in output
+    assert "\n  note: comment lines left out: 1 (data/fr/train.conll:1: # a comment)\n" in output
+    assert "unlabelled: 2 sentences, 7 words\n  first: Ada visits Turku .\n" in output
+    STUDY.write_text(pasted(output, "languages"), encoding="utf-8")
     experiment = read_experiment(STUDY)
     language = experiment.languages["fr"]
     assert (language.separator, language.comment, language.columns) == ("auto", "#", {"token": 1, "tag": 3})
@@ -141,26 +141,26 @@ def test_the_format_of_text_without_labels_can_be_said(project: Path):
     )
     for kind, name, sentences in cases:
         files = {**FILES, "unlabelled": Path("data/fr") / name}
-        told = add_language(STUDY, "fr", files, FRENCH, unlabelled_format=kind)
-        assert f"unlabelled: {sentences}, 2 words" in told
-        assert ("format: text}" in told) == (kind != "conll")
+        output = add_language(STUDY, "fr", files, FRENCH, unlabelled_format=kind)
+        assert f"unlabelled: {sentences}, 2 words" in output
+        assert ("format: text}" in output) == (kind != "conll")
 
 
-def test_words_that_are_numbers_are_doubted_with_the_option_to_set(project: Path):
+def test_words_that_are_numbers_are_warned_of_with_the_option_to_set(project: Path):
     FILES["train"].write_text(OTHER.partition("\n")[2] * 7, encoding="utf-8")
     reading = Reading("conll", label_map="PERSON=PER,PLACE=LOC")
-    told = add_language(STUDY, "fr", {"train": FILES["train"]}, reading).splitlines()
-    assert told[1] == "  first: 1/S-PER 2/O 3/S-LOC"
-    assert told[2].startswith("  warning: ") and "nearly all words are numbers (1 2 3 1 2 3 ...)" in told[2]
-    assert told[2].endswith("`--columns token=1,tag=-1`.")
+    output = add_language(STUDY, "fr", {"train": FILES["train"]}, reading).splitlines()
+    assert output[1] == "  first: 1/S-PER 2/O 3/S-LOC"
+    assert output[2].startswith("  warning: ") and "nearly all words are numbers (1 2 3 1 2 3 ...)" in output[2]
+    assert output[2].endswith("`--columns token=1,tag=-1`.")
 
 
 def test_the_first_sentence_is_shortened_and_shows_no_control_character(project: Path):
     long = "\x1b[31m" + "a" * 50
     FILES["train"].write_text("".join(f"{long}\tS-PER\n" for _ in range(40)), encoding="utf-8")
-    told = add_language(STUDY, "fr", {"train": FILES["train"]}, FRENCH).splitlines()[1]
-    assert told.count("/S-PER") == SHOWN_WORDS and told.endswith(" ...") and "\x1b" not in told
-    assert len(told.split()[1]) == MAX_WORD_LENGTH + len("/S-PER")
+    output = add_language(STUDY, "fr", {"train": FILES["train"]}, FRENCH).splitlines()[1]
+    assert output.count("/S-PER") == SHOWN_WORDS and output.endswith(" ...") and "\x1b" not in output
+    assert len(output.split()[1]) == MAX_WORD_LENGTH + len("/S-PER")
 
 
 def test_a_folder_and_one_file_for_two_labelled_splits_are_refused(project: Path):
@@ -176,19 +176,19 @@ def test_a_folder_and_one_file_for_two_labelled_splits_are_refused(project: Path
 
 def test_the_block_holds_the_encoding_and_the_columns_of_parquet(project: Path):
     FILES["train"].write_bytes("Zoë\tS-PER\n".encode("latin-1"))
-    told = add_language(STUDY, "fr", {"train": FILES["train"]}, replace(FRENCH, encoding="latin-1"))
-    assert "  first: Zoë/S-PER\n" in told and "encoding: latin-1" in told
+    output = add_language(STUDY, "fr", {"train": FILES["train"]}, replace(FRENCH, encoding="latin-1"))
+    assert "  first: Zoë/S-PER\n" in output and "encoding: latin-1" in output
     table = pa.table({"words": [["Zoë", "sings"]], "tokens": [["x", "x"]], "tags": [["B-PER", "O"]]})
     pq.write_table(table, "data/fr/t.parquet")
     reading = Reading("parquet", columns="token=words,tag=tags")
-    told = add_language(STUDY, "fr", {"train": Path("data/fr/t.parquet")}, reading)
-    assert "  first: Zoë/S-PER sings/O\n" in told
-    language = yaml.safe_load(pasted(told, "languages"))["languages"]["fr"]
+    output = add_language(STUDY, "fr", {"train": Path("data/fr/t.parquet")}, reading)
+    assert "  first: Zoë/S-PER sings/O\n" in output
+    language = yaml.safe_load(pasted(output, "languages"))["languages"]["fr"]
     assert language == {"format": "parquet", "columns": {"token": "words", "tag": "tags"}, "train": "fr/t.parquet"}
 
 
 def test_errors_of_the_files_name_the_options(project: Path):
     FILES["train"].write_text(OTHER, encoding="utf-8")
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as caught:
         add_language(STUDY, "fr", {"train": FILES["train"]}, Reading("conll"))
-    assert "`--comment '#'`" in str(told.value) and "`comment:`" not in str(told.value)
+    assert "`--comment '#'`" in str(caught.value) and "`comment:`" not in str(caught.value)

@@ -56,7 +56,7 @@ def test_downloads_beside_one_that_is_read_stay(tmp_path: Path):
 
 
 def test_what_the_user_put_there_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Own files below resources/ are not made anew: neither those that a config names, in whatever way, nor others."""
+    """Own files below resources/ are not made again: neither those that a config names, in whatever way, nor others."""
     monkeypatch.chdir(tmp_path)
     files = {
         "train": "resources/data/ud/mine/train.conllu",
@@ -97,12 +97,12 @@ def test_a_config_that_is_named_is_looked_at_beside_those_of_the_project_never_i
     key = next(iter(Plan(read_experiment(mine), project).specs.encoders()))
     for name in ("mine", "study", "gone"):
         (project / f"results/{name}/features/{key}/fr").mkdir(parents=True)
-    unnamed, told = configs_in_use([], project)
+    unnamed, summary = configs_in_use([], project)
     assert [x.path.parts[-3:-1] for x in unused(unnamed, project)] == [("gone", "features"), ("mine", "features")]
-    assert told.startswith("looked at 1 config in config/ and beside it, and none elsewhere (name those")
-    both, told = configs_in_use([mine, project / "config/../config/study.yaml"], project)
+    assert summary.startswith("looked at 1 config in config/ and beside it, and none elsewhere (name those")
+    both, summary = configs_in_use([mine, project / "config/../config/study.yaml"], project)
     assert [x.path.parts[-3] for x in unused(both, project)] == ["gone"]
-    assert told == f"looked at 1 config in config/ and beside it, and {mine}"
+    assert summary == f"looked at 1 config in config/ and beside it, and {mine}"
 
 
 def test_yaml_of_other_tools_beside_the_snakefile_is_no_config_and_a_broken_config_is_one(tmp_path: Path):
@@ -146,12 +146,14 @@ def caches(tmp_path: Path) -> list[Unused]:
 def test_what_a_run_would_make_again_and_how_long_it_took(caches: list[Unused], tmp_path: Path):
     lines = describe(caches, tmp_path)
     assert lines[0] == "     1 kB  resources/encoders/e  (why)" and len(lines) == len(caches) + 1
-    told = "a run that needs them again: downloads of 2 kB, 1 convert_encoder job, 1 convert_vectors job, 2 encode jobs"
-    assert lines[-1] == f"{told} (time unknown)"
+    summary = (
+        "a run that needs them again: downloads of 2 kB, 1 convert_encoder job, 1 convert_vectors job, 2 encode jobs"
+    )
+    assert lines[-1] == f"{summary} (time unknown)"
     for split, seconds in (("train", 90), ("test", 30)):
         sized(tmp_path / f"benchmarks/gone/encode/key-tap6-mean-fr-{split}.tsv", f"s\tx\n{seconds}\t0\n")
     estimates._benchmarks.cache_clear()
-    assert describe(caches, tmp_path)[-1] == f"{told} (about 2 min 0 s)"
+    assert describe(caches, tmp_path)[-1] == f"{summary} (about 2 min 0 s)"
 
 
 def test_what_a_killed_job_left_is_never_made_again(caches: list[Unused], tmp_path: Path):

@@ -1,4 +1,4 @@
-"""Faults and layouts that files of real data sets often have: each is read as it is meant, or told with what to do."""
+"""Faults and layouts that files of real data sets often have: each is read as meant, or reported with what to do."""
 
 from __future__ import annotations
 
@@ -116,10 +116,10 @@ def test_a_header_is_named_and_can_be_skipped(reading, refused):
     assert words(found) == ["Ada/PER", "Oslo/LOC"] and found.sentences[0].lines == [2, 3]
     assert notes(found) == {"first lines skipped": (1, [r":1: Token\x09POS\x09Tag"])}
     renamed = reading(text, label_map={"Tag": "O"})
-    assert renamed.doubts == [
+    assert renamed.warnings == [
         "its first token is 'Token'. If the line names the columns, `skip_lines: 1` leaves it out."
     ]
-    assert reading("word O\nAda B-PER\nword O\n").doubts == []
+    assert reading("word O\nAda B-PER\nword O\n").warnings == []
 
 
 def test_a_header_before_columns_of_another_number_is_named(refused):
@@ -160,31 +160,33 @@ def test_a_comment_of_parts_of_speech_is_known_by_the_tags_of_the_file(reading):
     assert notes(found) == {"comment lines left out": (1, [":1: # newdoc"])}
 
 
-def test_sentences_that_all_begin_with_a_hash_are_doubted(reading):
+def test_sentences_that_all_begin_with_a_hash_are_warned_of(reading):
     text = "".join(f"# {n}\nword{n} x\n\n" for n in range(4))
     found = reading(text, split="unlabelled")
-    assert found.doubts == ["4 sentences begin with `#`. If these are comments, `comment: '#'` leaves them out."]
+    assert found.warnings == ["4 sentences begin with `#`. If these are comments, `comment: '#'` leaves them out."]
 
 
 # -- sentences
 
 
-def test_a_sentence_of_more_than_a_thousand_words_is_doubted(reading):
+def test_a_sentence_of_more_than_a_thousand_words_is_warned_of(reading):
     line = "word{n} {tag}\n"
     text = "".join(line.format(n=n, tag="O" if n else "B-PER") for n in range(1001))
     found = reading(text)
     assert notes(found) == {"sentences of more than 1,000 words": (1, [":1: 1,001 words"])}
-    assert found.doubts[0].startswith("sentences are hardly so long: 1 of more than 1,000 words, the longest has 1,001")
+    assert found.warnings[0].startswith(
+        "sentences are hardly so long: 1 of more than 1,000 words, the longest has 1,001"
+    )
     assert reading(text.partition("\n")[2] + "x B-PER\n\ny O\n" * 60).notes.count(LONG) == 1
     assert reading(text.partition("\n")[2] + "\n" + "x B-PER\n\n" * 60).notes.counts() == {}  # 1,000 words
     shorter = reading(text.replace("word500 O\n", "word500 O\n\n"))
-    assert notes(shorter) == {} and shorter.doubts == []
+    assert notes(shorter) == {} and shorter.warnings == []
 
 
-def test_one_sentence_that_is_nearly_the_whole_file_is_doubted(reading):
+def test_one_sentence_that_is_nearly_the_whole_file_is_warned_of(reading):
     long = "".join(f"w {'B-PER' if n == 3 else 'O'}\n" for n in range(200))
-    for text, doubted in ((long, True), (f"{long}\na O\n", True), (f"{long}\n{'a O' + chr(10)}" * 2, False)):
-        assert ["one sentence of 200 words" in doubt for doubt in reading(text).doubts] == [True] * doubted
+    for text, warned in ((long, True), (f"{long}\na O\n", True), (f"{long}\n{'a O' + chr(10)}" * 2, False)):
+        assert ["one sentence of 200 words" in warning for warning in reading(text).warnings] == [True] * warned
 
 
 def test_a_document_border_parts_sentences(reading):
@@ -299,42 +301,44 @@ def test_brackets_and_braces_are_words(reading):
 def test_the_separator_is_found_in_each_file(reading):
     for sign in "\t ":
         found = reading(f"Ada{sign}NNP{sign}B-PER\nsang{sign}VB{sign}O\n\n", split="unlabelled")
-        assert tokens(found) == [["Ada", "sang"]] and found.doubts == []
+        assert tokens(found) == [["Ada", "sang"]] and found.warnings == []
     found = reading("Ada\tB-PER\nNew York\tO\n")
     assert tokens(found) == [["Ada", "New York"]]
 
 
 @pytest.mark.parametrize(("sign", "asked", "key"), [(" ", "tab", "space"), ("\t", "space", "tab")])
-def test_tokens_that_hold_the_other_separator_are_doubted(reading, sign: str, asked: str, key: str):
+def test_tokens_that_hold_the_other_separator_are_warned_of(reading, sign: str, asked: str, key: str):
     found = reading(f"Ada{sign}B-PER\nsang{sign}O\n", split="unlabelled", separator=asked)
-    (doubt,) = found.doubts
-    assert doubt.startswith("most tokens hold a") and f"`separator: {key}`" in doubt and "`separator: auto`" in doubt
+    (warning,) = found.warnings
+    assert (
+        warning.startswith("most tokens hold a") and f"`separator: {key}`" in warning and "`separator: auto`" in warning
+    )
 
 
 def test_a_tab_in_a_token_between_spaces_is_noted(reading):
     found = reading("Ada B-PER\n30\t80 O\nis O\n")
-    assert notes(found) == {r"tokens that hold a TAB": (1, [r":2: '30\t80'"])} and found.doubts == []
+    assert notes(found) == {r"tokens that hold a TAB": (1, [r":2: '30\t80'"])} and found.warnings == []
 
 
 @pytest.mark.parametrize(("line", "says"), [("<doc id=1> x", "`<`, as markup"), ("{x y", "`{`, as JSON")])
-def test_text_whose_lines_begin_as_markup_or_json_do_is_doubted(reading, line: str, says: str):
+def test_text_whose_lines_begin_as_markup_or_json_do_is_warned_of(reading, line: str, says: str):
     found = reading(f"{line}\n" + "Ada sings .\n" * 9, split="unlabelled", format="text")
-    assert len(found.doubts) == 1 and says in found.doubts[0]
+    assert len(found.warnings) == 1 and says in found.warnings[0]
 
 
-def test_text_that_is_columns_is_doubted(reading):
+def test_text_that_is_columns_is_warned_of(reading):
     found = reading("Ada B-PER\nsings O\n\n" * 12, split="unlabelled", format="text")
-    assert found.doubts == ["each line ends with a tag, which is read as a word. Is it `format: conll`?"]
+    assert found.warnings == ["each line ends with a tag, which is read as a word. Is it `format: conll`?"]
 
 
 @pytest.mark.parametrize("kind", ["conll", "jsonl", "parquet"])
-def test_the_character_nul_is_doubted(reading, kind: str, tmp_path: Path):
+def test_the_character_nul_is_warned_of(reading, kind: str, tmp_path: Path):
     content: str | bytes = "A\0da B-PER\n" if kind == "conll" else '{"tokens": ["A\\u0000da"], "tags": ["B-PER"]}'
     if kind == "parquet":
         pq.write_table(pa.table({"tokens": [["A\0da"]], "tags": [["B-PER"]]}), tmp_path / "t")
         content = (tmp_path / "t").read_bytes()
     found = reading(content, format=kind)
-    assert found.doubts == ["it holds the character NUL 1 times: is it damaged, or in another encoding?"]
+    assert found.warnings == ["it holds the character NUL 1 times: is it damaged, or in another encoding?"]
 
 
 # -- terminals
@@ -353,12 +357,12 @@ def test_what_a_terminal_would_obey_is_written_as_an_escape():
 # -- tags
 
 
-def test_labelled_text_without_a_span_is_an_error_to_train_on_and_a_doubt_elsewhere(reading, refused):
+def test_labelled_text_without_a_span_is_an_error_to_train_on_and_a_warning_elsewhere(reading, refused):
     text = "".join(f"w{n} O\n" for n in range(20))
     assert "x.conll: no span in 20 words: every tag is O" in refused(text) and "columns:" in refused(text)
-    (doubt,) = reading(text, split="test").doubts
-    assert doubt.startswith("no span in 20 words")
-    assert reading(text.partition("\n")[2]).doubts == [] == reading(f"{text}w B-PER\n", split="test").doubts
+    (warning,) = reading(text, split="test").warnings
+    assert warning.startswith("no span in 20 words")
+    assert reading(text.partition("\n")[2]).warnings == [] == reading(f"{text}w B-PER\n", split="test").warnings
 
 
 def test_text_to_train_on_whose_targets_are_all_lost_says_so(refused):
@@ -436,7 +440,7 @@ def test_aspect_terms_of_semeval_2014_are_targets(reading):
     assert notes(found) == {"targets lost, whose offsets do not give their text": (1, [lost])}
 
 
-def test_a_corpus_keeps_its_notes_and_doubts_by_the_path_of_the_config(tmp_path: Path):
+def test_a_corpus_keeps_its_notes_and_warnings_by_the_path_of_the_config(tmp_path: Path):
     raw, out = tmp_path / "raw", tmp_path / "o.parquet"
     raw.write_text("# c\nAda B-PER\n" + "w O\n" * 150, encoding="utf-8")
     settings = Language.model_validate({"train": "data/fr.conll", "comment": "#"})
@@ -444,4 +448,4 @@ def test_a_corpus_keeps_its_notes_and_doubts_by_the_path_of_the_config(tmp_path:
     metadata = read_corpus(out).metadata
     assert metadata["notes"] == {"comment lines left out": {"count": 1, "places": ["data/fr.conll:1: # c"]}}
     assert metadata["warnings"][0].startswith("data/fr.conll: one sentence of 151 words")
-    assert found.lines("f") == ["note: comment lines left out: 1 (f:1: # c)", f"warning: f: {found.doubts[0]}"]
+    assert found.lines("f") == ["note: comment lines left out: 1 (f:1: # c)", f"warning: f: {found.warnings[0]}"]

@@ -44,8 +44,8 @@ def test_the_layout_is_the_documented_one(tmp_path):
     file = pq.ParquetFile(written(tmp_path / "x.parquet"))
     assert file.schema_arrow.names == ["id", "tokens", "labels", "source_id", "line", "multiword"]
     assert file.schema_arrow.field("line").type == pa.int32()
-    story = json.loads(file.schema_arrow.metadata[b"tagdistill"])
-    assert (story["format"], story["kind"], story["labels"]) == (1, "corpus", list(SPACE))
+    metadata = json.loads(file.schema_arrow.metadata[b"tagdistill"])
+    assert (metadata["format"], metadata["kind"], metadata["labels"]) == (1, "corpus", list(SPACE))
     assert file.metadata.row_group(0).column(0).compression == "ZSTD"
 
 
@@ -114,11 +114,11 @@ def test_foreign_files_are_refused(tmp_path):
     with pytest.raises(DataError, match="was not written by tagdistill"):
         read_corpus(path)
     table = pq.read_table(written(path))
-    for story, what in (
+    for metadata, what in (
         ({"kind": "scores", "format": 1}, "kind is 'scores', needed is 'corpus'"),
         ({"kind": "corpus", "format": 2}, "format is 2"),
     ):
-        pq.write_table(table.replace_schema_metadata({"tagdistill": json.dumps(story)}), path)
+        pq.write_table(table.replace_schema_metadata({"tagdistill": json.dumps(metadata)}), path)
         with pytest.raises(MismatchError, match=what) as caught:
             read_corpus(path)
         assert caught.value.where == str(path)

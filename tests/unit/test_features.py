@@ -33,8 +33,8 @@ def tiny(tmp_path_factory) -> Path:
 
 
 def corpus(path: Path, text=TEXT) -> Path:
-    story = {"language": "en", "split": "train", "task": "pos", "labels": ["X"], "source": "test"}
-    write_corpus(path, ids=[f"train-{i:06}" for i in range(len(text))], tokens=text, labels=None, metadata=story)
+    metadata = {"language": "en", "split": "train", "task": "pos", "labels": ["X"], "source": "test"}
+    write_corpus(path, ids=[f"train-{i:06}" for i in range(len(text))], tokens=text, labels=None, metadata=metadata)
     return path
 
 
@@ -79,12 +79,12 @@ def test_a_sentence_in_windows_gives_a_vector_for_every_word(store):
 def test_the_file_is_a_safetensors_file_with_its_story(store):
     with safe_open(store.path, framework="pt") as file:
         assert set(file.keys()) == {"features", "offsets"}
-        story = json.loads(file.metadata()["tagdistill"])
+        metadata = json.loads(file.metadata()["tagdistill"])
         assert torch.equal(file.get_tensor("features"), store.features)
     head = int.from_bytes(store.path.read_bytes()[:8], "little")
     assert head % 8 == 0, "tensors would not be aligned"
-    assert (story["kind"], story["taps"], story["pooling"]) == ("features", [2], "mean")
-    assert story["counts"]["words"] == 130 and story["encoder"].startswith("tiny-")
+    assert (metadata["kind"], metadata["taps"], metadata["pooling"]) == ("features", [2], "mean")
+    assert metadata["counts"]["words"] == 130 and metadata["encoder"].startswith("tiny-")
 
 
 def test_the_same_text_gives_the_same_bytes_whatever_was_encoded_with_it(tiny, tmp_path):

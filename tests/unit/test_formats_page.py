@@ -87,7 +87,7 @@ def test_a_recipe_writes_a_file_that_is_read(title: str, tmp_path: Path, monkeyp
         ("Ada Lovelace", "PER"),
         ("Oslo", "LOC"),
     ]
-    assert found.notes.kinds == {} and found.doubts == []
+    assert found.notes.kinds == {} and found.warnings == []
 
 
 def test_every_recipe_is_tried():

@@ -35,9 +35,9 @@ def handler(screen: Screen, monkeypatch: pytest.MonkeyPatch, file: Path | None =
     return LogHandler(SimpleNamespace(**common), LogHandlerSettings(file=file))  # type: ignore[arg-type]
 
 
-def record(event: LogEvent | None, message: str = "", **told: Any) -> logging.LogRecord:
+def record(event: LogEvent | None, message: str = "", **fields: Any) -> logging.LogRecord:
     made = logging.LogRecord("snakemake", logging.INFO, "", 0, message, None, None)
-    made.__dict__.update({"event": event, **told})
+    made.__dict__.update({"event": event, **fields})
     return made
 
 
@@ -56,8 +56,8 @@ JOB: dict[str, Any] = {
 
 
 def failure(log: Path) -> logging.LogRecord:
-    told = {**JOB, "rule_msg": None, "log": [str(log)], "shellcmd": "tagdistill prepare --job '{...}'", "aux": {}}
-    return record(LogEvent.JOB_ERROR, **told)
+    fields = {**JOB, "rule_msg": None, "log": [str(log)], "shellcmd": "tagdistill prepare --job '{...}'", "aux": {}}
+    return record(LogEvent.JOB_ERROR, **fields)
 
 
 def test_a_failed_job_shows_the_end_of_its_log_and_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -78,8 +78,15 @@ def test_a_failed_job_shows_the_end_of_its_log_and_no_command(tmp_path: Path, mo
 
 def test_a_target_is_named_without_its_files(monkeypatch: pytest.MonkeyPatch):
     screen = Screen(False)
-    told = {**JOB, "rule_name": "all", "rule_msg": None, "input": ["report/index.html"], "output": [], "shellcmd": None}
-    handler(screen, monkeypatch).emit(record(LogEvent.JOB_INFO, **told))
+    fields = {
+        **JOB,
+        "rule_name": "all",
+        "rule_msg": None,
+        "input": ["report/index.html"],
+        "output": [],
+        "shellcmd": None,
+    }
+    handler(screen, monkeypatch).emit(record(LogEvent.JOB_INFO, **fields))
     assert screen.getvalue().splitlines()[-2:] == ["Job 3: The target all", "Reason: Missing output files: x"]
 
 

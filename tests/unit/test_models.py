@@ -389,12 +389,12 @@ def test_scoring_a_file_says_what_does_not_fit(project, tmp_path):
     with pytest.raises(TagdistillError, match="scheme"):
         evaluate_file(model, file, Reading(scheme="IOB9"))
     file.write_text("a O\nb B-PERSON\nc B-LOC\n")
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as caught:
         evaluate_file(model, file)
     hint = (
         "Did you mean 'PER'? Known: LOC, PER.\n  Found in this file: LOC, PERSON. Rename it: `--label-map PERSON=...`"
     )
-    assert str(told.value).endswith(
+    assert str(caught.value).endswith(
         f'  {hint}, where spans may also become O, and all others at once with `--label-map "*"=O`.'
     )
     (tmp_path / "x.txt").write_text("a b\n")

@@ -24,8 +24,8 @@ def corpus(tmp_path):
     def make(text: str | bytes, *, labels=FOUR, task="ner", split="train", **language):
         raw, out = tmp_path / "raw", tmp_path / f"{split}.parquet"
         raw.write_bytes(text if isinstance(text, bytes) else text.encode())
-        told = Language.model_validate({"train": "raw", **language})
-        prepare(raw, out, language="x", split=split, settings=told, task=task, labels=labels)
+        options = Language.model_validate({"train": "raw", **language})
+        prepare(raw, out, language="x", split=split, settings=options, task=task, labels=labels)
         return read_corpus(out)
 
     return make
@@ -185,11 +185,11 @@ def test_no_change_to_a_real_looking_file_ends_in_anything_but_a_corpus_or_our_o
     text = list(FILES[kind])
     for place, what in changes:
         text[place % len(text)] = what
-    told = {"format": kind, "task": "pos", "labels": "upos"} if kind == "conllu" else {"format": kind}
+    options = {"format": kind, "task": "pos", "labels": "upos"} if kind == "conllu" else {"format": kind}
     if kind == "semeval_xml":
-        told |= {"task": "aspect", "labels": ("TARGET",)}
+        options |= {"task": "aspect", "labels": ("TARGET",)}
     try:
-        read = corpus("".join(text)[: cut or None].encode(), **told)
+        read = corpus("".join(text)[: cut or None].encode(), **options)
     except TagdistillError as error:
         assert error.what and error.where
     else:

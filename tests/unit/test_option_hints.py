@@ -32,47 +32,47 @@ def test_a_file_that_cannot_be_read_is_told_without_keys(case: str, tmp_path: Pa
     file.write_bytes(content)
     with pytest.raises(DataError) as before:
         list(read(file, Language.model_validate(settings), name="test"))
-    with pytest.raises(DataError) as told, in_options():
+    with pytest.raises(DataError) as caught, in_options():
         list(read(file, Language.model_validate(settings), name="test"))
-    assert told.value.where == before.value.where
-    assert not KEY.search(str(told.value))
-    assert bool(told.value.hint) == bool(before.value.hint)
-    assert not str(told.value).endswith(";")
+    assert caught.value.where == before.value.where
+    assert not KEY.search(str(caught.value))
+    assert bool(caught.value.hint) == bool(before.value.hint)
+    assert not str(caught.value).endswith(";")
 
 
 def test_a_file_in_another_encoding_is_read_as_it_is_told(tmp_path: Path):
     file = tmp_path / "x.conll"
     file.write_bytes("café O\n".encode("latin-1"))
-    with pytest.raises(DataError) as told, in_options():
+    with pytest.raises(DataError) as caught, in_options():
         list(read(file, Reading().language(file)))
-    assert told.value.hint.endswith("such as `--encoding latin-1`.")
+    assert caught.value.hint.endswith("such as `--encoding latin-1`.")
     (sentence,) = read(file, Reading(encoding="latin-1").language(file))
     assert sentence.tokens == ["café"]
 
 
 def test_a_file_that_is_not_there_has_no_root():
     for separator in ("auto", "tab"):
-        with pytest.raises(DataError) as told, in_options():
+        with pytest.raises(DataError) as caught, in_options():
             file = Path("none.conll")
             list(read(file, Reading(separator=separator).language(file), name="test"))
-        assert str(told.value) == "none.conll: no such file"
+        assert str(caught.value) == "none.conll: no such file"
 
 
 def test_keys_of_reading_are_named_as_options():
     hint = "Use `scheme: BIOES` for this file. `skip_lines: 1` and `broken: leave_out` leave it out."
-    with pytest.raises(DataError) as told, in_options():
+    with pytest.raises(DataError) as caught, in_options():
         raise DataError("tag", hint=hint)
     wanted = "Use `--scheme BIOES` for this file. `--skip-lines 1` and `--broken leave_out` leave it out."
-    assert told.value.hint == wanted
+    assert caught.value.hint == wanted
 
 
 def test_keys_become_options_and_with_a_config_the_rest_stays():
     error = DataError("x", hint="Set `columns: {token: 1, tag: -1}`; or rename it: `label_map: {A: ...}`; see `root:`.")
     wanted = "Set `--columns token=1,tag=-1`; or rename it: `--label-map A=...`"
     for config, end in ((False, "."), (True, "; see `root:`.")):
-        with pytest.raises(DataError) as told, in_options(config=config):
+        with pytest.raises(DataError) as caught, in_options(config=config):
             raise error
-        assert told.value.hint == wanted + end
+        assert caught.value.hint == wanted + end
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ def test_keys_become_options_and_with_a_config_the_rest_stays():
 def test_an_option_that_cannot_be_used_is_named(option: str, value: str, message: str, tmp_path: Path):
     file = tmp_path / "x.conll"
     file.write_text("Ada B-PER\n")
-    with pytest.raises(ConfigError) as told, in_options():
+    with pytest.raises(ConfigError) as caught, in_options():
         list(read(file, Reading(**{option: value}).language(file)))
-    assert str(told.value).startswith(message)
+    assert str(caught.value).startswith(message)
 
 
 def test_the_format_is_that_of_the_ending_before_gz(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""What each job is told, and what not: a change in the config reruns the jobs that read it and no others."""
+"""What a job's specification holds, and what not: a change in the config reruns the jobs that read it, no others."""
 
 from __future__ import annotations
 
@@ -143,8 +143,8 @@ def test_how_dev_is_decoded_reaches_models_that_have_one_and_spans_alone():
     assert {name for name in names if name.startswith("teach")} == with_dev
     tags = {"task": "pos", "labels": "upos"}
     assert kinds(different(plan(evaluate__decode="constrained", **tags), plan(**tags))) == {"evaluate"}
-    told = plan(evaluate__decode="constrained").specs.teacher("fr", "crf", 0)
-    assert read_job(TeacherJob, told).decode == "constrained"
+    job = plan(evaluate__decode="constrained").specs.teacher("fr", "crf", 0)
+    assert read_job(TeacherJob, job).decode == "constrained"
 
 
 @pytest.mark.parametrize(("key", "value"), [("comment", "#"), ("broken", "leave_out")])
@@ -193,9 +193,9 @@ def test_an_objective_with_settings_of_its_own_changes_no_other():
 def test_the_job_of_an_objective_holds_its_own_settings_alone():
     objectives = [{"name": "flat", "loss": "top_k", "k": 1, "unlabelled_ratio": 2}, HOT, "baseline"]
     of = plan(distill__objectives=objectives, distill__temperature=7.0)
-    told = read_job(StudentJob, of.specs.student("flat", 0))
-    assert (told.objective, told.distill.names, told.distill.resolve("flat").row.name) == ("flat", ("flat",), "top_k")
-    resolved = told.distill.resolve("flat")
+    job = read_job(StudentJob, of.specs.student("flat", 0))
+    assert (job.objective, job.distill.names, job.distill.resolve("flat").row.name) == ("flat", ("flat",), "top_k")
+    resolved = job.distill.resolve("flat")
     assert (resolved.k, resolved.unlabelled_ratio, resolved.temperature) == (1, 2.0, 1.0)
     hot = read_job(StudentJob, of.specs.student("posterior-T2", 0))
     assert hot.unlabelled_languages == ()
@@ -211,8 +211,8 @@ def test_own_settings_and_those_of_all_are_the_same_job_if_they_are_the_same():
 
 
 def test_a_plain_objective_is_told_what_it_always_was():
-    told = json.loads(plan(distill__unlabelled_ratio=0.5).specs.student("posterior", 1))["distill"]
-    assert told == {
+    job = json.loads(plan(distill__unlabelled_ratio=0.5).specs.student("posterior", 1))["distill"]
+    assert job == {
         "objectives": ["posterior"],
         "k": 10,
         "temperature": 1.0,
@@ -221,24 +221,24 @@ def test_a_plain_objective_is_told_what_it_always_was():
     }
 
 
-def test_with_epochs_all_objectives_are_told_the_same_number_of_updates():
-    def told(**changes: Any) -> list[float]:
+def test_with_epochs_all_objectives_have_the_same_number_of_updates():
+    def ratios(**changes: Any) -> list[float]:
         changes = {"student": {"epochs": 3}, "distill__objectives": ["baseline", "softmax", "posterior"], **changes}
         of = plan(**changes)
         return [read_job(StudentJob, of.specs.student(name, 0)).updates_per_batch for name in of.runs.objectives]
 
-    assert told(distill__unlabelled_ratio=1.5) == [2.5] * 3
-    assert told() == [2.0] * 3 and told(distill__unlabelled_ratio=0) == [1.0] * 3
-    assert told(distill__objectives=["baseline", HOT, {"loss": "top_k", "unlabelled_ratio": 2}]) == [3.0] * 3
-    assert told(distill__objectives=["baseline", HOT]) == [1.0] * 2
-    assert told(distill__objectives=["baseline", "softmax"]) == [1.0] * 2  # no objective reads unlabelled text
-    assert told(languages__en__unlabelled=...) == [1.0] * 3  # and there is none
-    assert told(student={"updates": 8}, distill__unlabelled_ratio=1.5) == [1.0] * 3  # the number is given
+    assert ratios(distill__unlabelled_ratio=1.5) == [2.5] * 3
+    assert ratios() == [2.0] * 3 and ratios(distill__unlabelled_ratio=0) == [1.0] * 3
+    assert ratios(distill__objectives=["baseline", HOT, {"loss": "top_k", "unlabelled_ratio": 2}]) == [3.0] * 3
+    assert ratios(distill__objectives=["baseline", HOT]) == [1.0] * 2
+    assert ratios(distill__objectives=["baseline", "softmax"]) == [1.0] * 2  # no objective reads unlabelled text
+    assert ratios(languages__en__unlabelled=...) == [1.0] * 3  # and there is none
+    assert ratios(student={"updates": 8}, distill__unlabelled_ratio=1.5) == [1.0] * 3  # the number is given
 
 
 def test_a_ratio_of_nothing_leaves_the_unlabelled_text_out():
-    told = read_job(StudentJob, plan(distill__unlabelled_ratio=0).specs.student("posterior", 0))
-    assert told.unlabelled_languages == ()
+    job = read_job(StudentJob, plan(distill__unlabelled_ratio=0).specs.student("posterior", 0))
+    assert job.unlabelled_languages == ()
     assert "unlabelled" not in plan(distill__unlabelled_ratio=0).student_inputs("posterior")
 
 
@@ -265,40 +265,40 @@ def test_test_sets_reach_training_text_where_their_sentences_are_left_out_of_it(
 
 
 def test_a_teacher_knows_of_nothing_but_its_language():
-    told = json.loads(plan(languages__fr__teacher={"hidden": 3}).specs.teacher("fr", "crf", 1))
-    assert (told["language"], told["seed"], told["settings"]["hidden"]) == ("fr", 1, 3)
-    assert told["labels"] == ["O", "B-PER", "I-PER", "E-PER", "S-PER", "B-LOC", "I-LOC", "E-LOC", "S-LOC"]
-    text = everything(told)
+    job = json.loads(plan(languages__fr__teacher={"hidden": 3}).specs.teacher("fr", "crf", 1))
+    assert (job["language"], job["seed"], job["settings"]["hidden"]) == ("fr", 1, 3)
+    assert job["labels"] == ["O", "B-PER", "I-PER", "E-PER", "S-PER", "B-LOC", "I-LOC", "E-LOC", "S-LOC"]
+    text = everything(job)
     for foreign in ('"en"', '"sv"', '"de"', "objective", '"k"', "temperature", "anneal", "zero_shot", "distill"):
         assert foreign not in text
-    assert told["settings"]["seeds"] == [0]  # how many others there are is not its business
+    assert job["settings"]["seeds"] == [0]  # how many others there are is not its business
 
 
 def test_a_prepared_split_knows_of_nothing_but_itself():
-    told = json.loads(plan(languages__fr__teacher={"hidden": 3}).specs.prepare("fr", "dev"))
-    assert told["settings"]["dev"] is not None and told["settings"]["dev"]["path"] is None
-    assert [told["settings"][split] for split in ("train", "test", "unlabelled")] == [None] * 3
-    assert told["settings"]["teacher"] == {} and told["limit"] is None
-    assert '"en"' not in everything(told)
+    job = json.loads(plan(languages__fr__teacher={"hidden": 3}).specs.prepare("fr", "dev"))
+    assert job["settings"]["dev"] is not None and job["settings"]["dev"]["path"] is None
+    assert [job["settings"][split] for split in ("train", "test", "unlabelled")] == [None] * 3
+    assert job["settings"]["teacher"] == {} and job["limit"] is None
+    assert '"en"' not in everything(job)
 
 
 def test_a_download_knows_of_nothing_but_its_file():
     ask = "ud/Swedish-Talbanken/r2.15/train.conllu"
-    told = plan().download(ask)
+    job = plan().download(ask)
     others = {"name": "x", "limit": {"train": 3}, "labels": ["LOC"], "languages__sv__label_map": {"a": "LOC"}}
-    assert plan(**others).download(ask) == told
-    assert plan(languages__sv__sha256={"train": "0" * 64, "dev": "1" * 64}).download(ask) != told
-    assert plan(languages__sv__sha256={"dev": "1" * 64}).download(ask) == told
-    settings = read_job(PrepareJob, told).settings
+    assert plan(**others).download(ask) == job
+    assert plan(languages__sv__sha256={"train": "0" * 64, "dev": "1" * 64}).download(ask) != job
+    assert plan(languages__sv__sha256={"dev": "1" * 64}).download(ask) == job
+    settings = read_job(PrepareJob, job).settings
     assert (settings.source, settings.treebank, settings.release) == ("ud", "Swedish-Talbanken", "r2.15")
 
 
 def test_a_student_holds_its_languages_in_order():
-    told = read_job(StudentJob, plan().specs.student("posterior", 1))
-    assert told.languages == ("en", "fr", "sv")
-    assert told.dev_languages == ("fr", "sv")
-    assert told.unlabelled_languages == ("en",)
-    assert told.distill.objectives == ("posterior",)
+    job = read_job(StudentJob, plan().specs.student("posterior", 1))
+    assert job.languages == ("en", "fr", "sv")
+    assert job.dev_languages == ("fr", "sv")
+    assert job.unlabelled_languages == ("en",)
+    assert job.distill.objectives == ("posterior",)
 
 
 def test_an_evaluation_says_which_languages_were_trained():
@@ -498,6 +498,6 @@ def test_the_content_of_a_given_file_is_known_and_not_its_time(tmp_path: Path):
 
 def test_a_teacher_whose_language_has_no_test_set_is_scored_elsewhere_only():
     own = {"en": {"train": "a.conll"}, "fr": {"train": "b.conll", "test": "c.conll"}}
-    told = plan(languages=own, zero_shot={}, evaluate={"teachers": "own"})
-    assert told.runs.tests_of(told.runs.models["teachers/en/crf/seed-0"]) == ()
-    assert told.runs.tests_of(told.runs.models["teachers/fr/crf/seed-0"]) == ("fr",)
+    planned = plan(languages=own, zero_shot={}, evaluate={"teachers": "own"})
+    assert planned.runs.tests_of(planned.runs.models["teachers/en/crf/seed-0"]) == ()
+    assert planned.runs.tests_of(planned.runs.models["teachers/fr/crf/seed-0"]) == ("fr",)

@@ -12,7 +12,7 @@ from bioes import is_well_formed
 from tagdistill.data import demo
 from tagdistill.data.corpus import read_corpus
 from tagdistill.data.labels import UPOS
-from tagdistill.data.plausibility import doubts
+from tagdistill.data.plausibility import file_warnings
 from tagdistill.data.prepare import prepare
 from tagdistill.data.readers.lines import Sentence
 from tagdistill.data.readers.notes import Notes
@@ -146,8 +146,8 @@ def test_equal_inputs_give_equal_bytes_wherever_they_lie(tmp_path):
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "raw").write_text("Jo B-PER\nI I-LOC\n")
-        story = {"language": "x", "split": "train", "task": "ner", "labels": ["PER", "LOC"]}
-        prepare(tmp_path / folder / "raw", tmp_path / folder / "o", settings=Language(train="raw"), **story)
+        arguments = {"language": "x", "split": "train", "task": "ner", "labels": ["PER", "LOC"]}
+        prepare(tmp_path / folder / "raw", tmp_path / folder / "o", settings=Language(train="raw"), **arguments)
     assert (tmp_path / "one" / "o").read_bytes() == (tmp_path / "two" / "o").read_bytes()
 
 
@@ -181,8 +181,8 @@ def test_the_demo_becomes_a_corpus(tmp_path, language):
 
 def test_the_demo_is_for_ner_alone(tmp_path):
     with pytest.raises(ConfigError, match="task 'ner', not 'pos'"):
-        story = {"language": "en", "split": "train", "task": "pos", "labels": "upos"}
-        prepare(None, tmp_path / "x", settings=Language(source="demo"), **story)
+        arguments = {"language": "en", "split": "train", "task": "pos", "labels": "upos"}
+        prepare(None, tmp_path / "x", settings=Language(source="demo"), **arguments)
 
 
 def test_the_report_counts_what_a_reader_should_know(prepared, tmp_path):
@@ -243,7 +243,7 @@ def test_a_split_that_is_not_given_never_becomes_the_demo(prepared, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "warned"),
     [
         ("1 2 3 4 5 6 7 8 9 10", True),
         ("1-2 1 2 3.1 4 1,000 7 8 9 10", True),
@@ -252,19 +252,19 @@ def test_a_split_that_is_not_given_never_becomes_the_demo(prepared, tmp_path):
         ("\u0661 \u0662 \u0663 \u0664", True),
     ],
 )
-def test_words_that_are_all_numbers_are_doubted(words, told, prepared, tmp_path):
+def test_words_that_are_all_numbers_are_warned_of(words, warned, prepared, tmp_path):
     text = "\n".join(f"{word} O" for word in words.split()) + "\n\n"
-    prepared(f"Ada B-PER\n\n{text * 7}" if not told else f"{text * 7}1 B-PER\n")
+    prepared(f"Ada B-PER\n\n{text * 7}" if not warned else f"{text * 7}1 B-PER\n")
     report({"train": tmp_path / "train.parquet"}, tmp_path / "r.json")
     found = json.loads((tmp_path / "r.json").read_text())["splits"]["train"]["warnings"]
     first = " ".join((words.split() * 7)[:6])
-    assert bool(found) == told
-    assert not told or found[0].startswith(f"data/raw.txt: nearly all words are numbers ({first} ...). If the token")
+    assert bool(found) == warned
+    assert not warned or found[0].startswith(f"data/raw.txt: nearly all words are numbers ({first} ...). If the token")
 
 
-def test_few_numbers_are_no_reason_for_doubt():
+def test_few_numbers_are_no_reason_for_a_warning():
     pair = Sentence(["1", "2"], None, [1, 2])
-    assert doubts([pair] * 9, Notes(), "conll") == [] != doubts([pair] * 10, Notes(), "conll")
+    assert file_warnings([pair] * 9, Notes(), "conll") == [] != file_warnings([pair] * 10, Notes(), "conll")
 
 
 def test_sentences_of_test_sets_are_left_out_of_training_and_unlabelled_text_and_counted(prepared, tmp_path):

@@ -363,15 +363,15 @@ def test_class_numbers_get_the_names_that_the_file_or_the_config_gives(given_fil
         {"feature": {"names": ["O", "B-Y"]}, "_type": "List"},
         [{"names": ["O", "B-Y"], "_type": "ClassLabel"}],
     ):
-        story = json.dumps({"info": {"features": {"tags": feature}}})
-        table = pa.table(numbers).replace_schema_metadata({"huggingface": story})
+        metadata = json.dumps({"info": {"features": {"tags": feature}}})
+        table = pa.table(numbers).replace_schema_metadata({"huggingface": metadata})
         pq.write_table(table, tmp_path / "p")
         assert given_file((tmp_path / "p").read_bytes(), format="parquet", names=["O", "B-X"])[0].tags == ["B-Y", "O"]
 
 
-@pytest.mark.parametrize("story", ["{", "[]", '{"info": {"features": {"tags": {"feature": {"names": [1]}}}}}', "{}"])
-def test_a_spoilt_account_of_features_is_as_good_as_none(given_file, tmp_path, story):
-    table = pa.table({"tokens": [["a"]], "tags": [[1]]}).replace_schema_metadata({"huggingface": story})
+@pytest.mark.parametrize("metadata", ["{", "[]", '{"info": {"features": {"tags": {"feature": {"names": [1]}}}}}', "{}"])
+def test_damaged_metadata_of_features_are_ignored(given_file, tmp_path, metadata):
+    table = pa.table({"tokens": [["a"]], "tags": [[1]]}).replace_schema_metadata({"huggingface": metadata})
     pq.write_table(table, tmp_path / "p")
     with pytest.raises(DataError, match="does not name the classes"):
         given_file((tmp_path / "p").read_bytes(), format="parquet")

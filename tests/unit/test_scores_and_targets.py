@@ -220,8 +220,10 @@ def test_an_objective_reads_the_best_of_the_paths_as_if_the_targets_held_no_more
 
 @pytest.mark.parametrize("objective", ["posterior", "structural"])
 def test_a_student_refuses_targets_of_another_text_or_label_list(objective, tmp_path):
-    story = {"language": "fr", "split": "train", "task": "ner", "labels": LABELS}
-    write_corpus(tmp_path / "c.parquet", ids=["train-000001"], tokens=[["a", "b"]], labels=[["O", "O"]], metadata=story)
+    metadata = {"language": "fr", "split": "train", "task": "ner", "labels": LABELS}
+    write_corpus(
+        tmp_path / "c.parquet", ids=["train-000001"], tokens=[["a", "b"]], labels=[["O", "O"]], metadata=metadata
+    )
     files = CorpusFiles("fr", tmp_path / "c.parquet", None, tmp_path / "targets.parquet", tmp_path / "scores.parquet")
     exported(scores_of([2]), tmp_path)
     with pytest.raises(MismatchError, match="corpus_sha256 is 'c', needed is"):

@@ -340,8 +340,8 @@ def table(rows: int, *, names=("O", "B-PER", "I-PER")) -> bytes:
     data = pa.table({"tokens": [[f"t{n}", "x"] for n in range(rows)], "ner_tags": [[1, 2]] * rows})
     if names:
         feature = {"feature": {"names": list(names), "_type": "ClassLabel"}, "_type": "Sequence"}
-        story = {"info": {"features": {"ner_tags": feature, "tokens": {"feature": {"dtype": "string"}}}}}
-        data = data.replace_schema_metadata({b"huggingface": json.dumps(story).encode()})
+        metadata = {"info": {"features": {"ner_tags": feature, "tokens": {"feature": {"dtype": "string"}}}}}
+        data = data.replace_schema_metadata({b"huggingface": json.dumps(metadata).encode()})
     sink = io.BytesIO()
     pq.write_table(data, sink)
     return sink.getvalue()

@@ -173,7 +173,7 @@ def test_the_loss_of_an_update_is_that_of_its_definition(loss_per, temperature, 
     state = assemble(run).model.tagger.state_dict()
     twin = Twin({name: tensor.double().numpy() for name, tensor in state.items()})
     run_training(run)
-    [told] = log_of(run, "loss")
+    [logged] = log_of(run, "loss")
     text, targets = corpus(taught), read_targets(taught.targets)
     gold, soft = [], []
     for number, (sentence, labels) in enumerate(zip(text.tokens, text.labels, strict=True)):
@@ -183,8 +183,8 @@ def test_the_loss_of_an_update_is_that_of_its_definition(loss_per, temperature, 
         p, q = tempered(rows, temperature), tempered(np.log(twin.marginals(sentence)), temperature)
         soft.append(-(temperature**2) * (p * np.log(q)).sum())
     parts = len(gold) if loss_per == "sentence" else sum(map(len, text.tokens))
-    assert [told[name] * parts for name in ("gold", "teacher")] == pytest.approx([sum(gold), sum(soft)], rel=1e-4)
-    assert told["loss"] * parts == pytest.approx(0.25 * sum(soft) + 0.75 * sum(gold), rel=1e-4)
+    assert [logged[name] * parts for name in ("gold", "teacher")] == pytest.approx([sum(gold), sum(soft)], rel=1e-4)
+    assert logged["loss"] * parts == pytest.approx(0.25 * sum(soft) + 0.75 * sum(gold), rel=1e-4)
 
 
 def tempered(log_prob: Array, temperature: float) -> Array:
@@ -199,9 +199,9 @@ def test_pseudo_labels_teach_on_text_without_labels_and_gold_where_there_is_some
     parts = assemble(run)
     assert [(update.labelled, update.teacher_weight) for update in parts.updates.plan] == [(True, 0.0), (False, 1.0)]
     twin = Twin({name: tensor.double().numpy() for name, tensor in parts.model.tagger.state_dict().items()})
-    told = Twin.saved(teacher)
+    twin_of_teacher = Twin.saved(teacher)
     expected = [
-        -log_prob[found.index(tuple(LABELS.index(label) for label in told.best(sentence)))]
+        -log_prob[found.index(tuple(LABELS.index(label) for label in twin_of_teacher.best(sentence)))]
         for sentence in corpus(more).tokens
         for found, log_prob in [twin.paths(sentence)]
     ]
@@ -226,9 +226,9 @@ def test_dev_scores_are_those_of_the_whole_model_decoded_as_test_is(decode, data
         predicted[files.language] = [twin.best(x, constrained=decode == "constrained") for x in text.tokens]
     each = {language: f1(gold[language], predicted[language]) for language in gold}
     pooled = f1(gold["aa"] + gold["bb"], predicted["aa"] + predicted["bb"])
-    [told] = [line["dev"] for line in log_of(run, "dev")]
-    assert told == pytest.approx({**each, "macro": sum(each.values()) / 2, "pooled": pooled})
-    assert len({round(value, 3) for value in told.values()}) == 4
+    [logged] = [line["dev"] for line in log_of(run, "dev")]
+    assert logged == pytest.approx({**each, "macro": sum(each.values()) / 2, "pooled": pooled})
+    assert len({round(value, 3) for value in logged.values()}) == 4
     ill_formed = sum(not well_formed(labels) for sentences in predicted.values() for labels in sentences)
     assert bool(ill_formed) == (decode == "unconstrained")
 
@@ -305,10 +305,10 @@ def test_the_certainty_of_a_teacher_is_that_of_its_scores_and_of_the_one_pass_ov
     evaluate_model(teacher.outputs.model, "teachers/aa/crf/seed-0", tests, roles, own=own, decode=decode, **places)
     assert sum(seen) == sum(len(corpus(files).tokens) for files in tests)
     twin = Twin.saved(teacher)
-    told = read_json(tmp_path / "m" / "aa.json")["calibration"]
+    calibration = read_json(tmp_path / "m" / "aa.json")["calibration"]
     for text, files in (("train", own), ("test", data["aa/test"])):
-        assert told[text] == pytest.approx(certainty(twin, corpus(files)), rel=1e-4), text
-    assert told["train"]["accuracy"] != pytest.approx(told["test"]["accuracy"])
+        assert calibration[text] == pytest.approx(certainty(twin, corpus(files)), rel=1e-4), text
+    assert calibration["train"]["accuracy"] != pytest.approx(calibration["test"]["accuracy"])
     assert "calibration" not in read_json(tmp_path / "m" / "bb.json")
     _, _, predicted = read_predictions(tmp_path / "p" / "aa.conll")
     constrained = decode == "constrained"

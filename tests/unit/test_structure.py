@@ -1,4 +1,4 @@
-"""The rooms of the package: imports run one way, and the root holds no loose modules."""
+"""The subpackages: imports run one way, and the root holds no loose modules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tagdistill.artifacts.code_key import module_imports
 
 ROOT = Path(tagdistill.__file__).parent
 PROJECT = Path(__file__).parents[2]
-# From the top down: a room imports itself and the layers below it, never a room beside it or above.
+# From the top down: a subpackage imports itself and the layers below it, never one beside it or above.
 LAYERS = (
     ("cli",),
     ("reporting",),
@@ -27,11 +27,11 @@ LAYERS = (
     ("crf", "errors"),
     ("formatting",),
 )
-LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 MAX_LINES = {"file": 450, "function": 40}
 
 
-def room(module: str) -> str:
+def subpackage(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
@@ -45,18 +45,18 @@ def arrows(modules_of: dict[str, frozenset[str]]) -> list[str]:
     """Return the imports that run against the order of the layers."""
     wrong = []
     for module, imports in modules_of.items():
-        if not (own := room(module)) or own == "__main__":
+        if not (own := subpackage(module)) or own == "__main__":
             continue
         for other in sorted(imports):
-            target = room(other)
+            target = subpackage(other)
             if target and target != own and LEVEL[target] <= LEVEL[own]:
                 wrong.append(f"{module} imports {other}")
     return wrong
 
 
-def test_every_room_has_its_place_and_the_root_holds_no_others():
-    rooms = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert rooms == {*LEVEL, "__init__", "__main__"}
+def test_every_subpackage_has_its_layer_and_the_root_holds_no_others():
+    found = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert found == {*LEVEL, "__init__", "__main__"}
 
 
 def test_imports_run_one_way():

@@ -102,11 +102,11 @@ def without_times(run: Run) -> list[dict]:
 def test_a_teacher_learns_and_says_how_it_went(data, tmp_path):
     run = teacher_run(tmp_path, data["aa/train"], data["aa/dev"], updates=80)
     run_training(run)
-    told = [line for line in lines(run) if "loss" in line]
-    assert falls([line["loss"] for line in told])
-    assert told[-1]["gold"] == pytest.approx(told[-1]["loss"], rel=1e-5)
-    assert {line["teacher_weight"] for line in told} == {0.0}
-    assert {line["teacher"] for line in told} == {0.0}
+    logged = [line for line in lines(run) if "loss" in line]
+    assert falls([line["loss"] for line in logged])
+    assert logged[-1]["gold"] == pytest.approx(logged[-1]["loss"], rel=1e-5)
+    assert {line["teacher_weight"] for line in logged} == {0.0}
+    assert {line["teacher"] for line in logged} == {0.0}
     dev = [line for line in lines(run) if "dev" in line]
     assert [line["update"] for line in dev] == [20, 40, 60, 80]
     assert set(dev[0]["dev"]) == {"macro", "pooled", "aa"}
@@ -127,7 +127,7 @@ def falls(losses: list[float]) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("objective", ["posterior", "structural", "scores"])
 def test_a_student_learns_from_its_teacher_alone(objective, data, tmp_path):
-    """Gold weighs nothing here: what the student knows, the teacher told it."""
+    """Gold weighs nothing here: all that the student knows comes from the teacher."""
     teacher = teacher_run(tmp_path / "teacher", data["aa/train"], updates=100)
     run_training(teacher)
     taught = with_targets(teacher.outputs.model, data["aa/train"], tmp_path)
@@ -135,9 +135,9 @@ def test_a_student_learns_from_its_teacher_alone(objective, data, tmp_path):
     run = student_run(tmp_path / "s", [taught], [data["aa/dev"]], objective=objective, distill=alone, updates=100)
     run_training(run)
     assert read_json(run.outputs.summary)["dev"] > 40
-    told = [line for line in lines(run) if "loss" in line]
-    assert falls([line["teacher"] for line in told])
-    assert {line["gold"] for line in told} == {0.0}
+    logged = [line for line in lines(run) if "loss" in line]
+    assert falls([line["teacher"] for line in logged])
+    assert {line["gold"] for line in logged} == {0.0}
 
 
 def test_the_log_tells_the_parts_of_the_updates_that_had_them(data, tmp_path, monkeypatch):
@@ -155,9 +155,11 @@ def test_the_log_tells_the_parts_of_the_updates_that_had_them(data, tmp_path, mo
 
     monkeypatch.setattr(trainer, "mixed_loss", parts)
     run_training(run)
-    told = [line for line in lines(run) if "loss" in line]
-    assert len(told) == 50  # two updates a line, one of each kind
-    assert {(line["loss"], line["gold"], line["teacher"], line["teacher_weight"]) for line in told} == {(2, 8, 4, 0.5)}
+    logged = [line for line in lines(run) if "loss" in line]
+    assert len(logged) == 50  # two updates a line, one of each kind
+    assert {(line["loss"], line["gold"], line["teacher"], line["teacher_weight"]) for line in logged} == {
+        (2, 8, 4, 0.5)
+    }
     assert read_json(run.outputs.model / "config.json")["distill"]["anneal"] == {"from": 0.5, "to": 0.5, "tau": None}
 
 
@@ -179,8 +181,8 @@ def test_the_log_tells_which_updates_were_clipped(data, tmp_path, monkeypatch):
     limit = sum(sorted(norms)[3:5]) / 2
     run = teacher_run(tmp_path / "clipped", data["aa/train"], clip=limit, **slow)
     run_training(run)
-    told = [line["clipped"] for line in lines(run) if "loss" in line]
-    assert told == [float(norm > limit) for norm in norms[:12]]
+    logged = [line["clipped"] for line in lines(run) if "loss" in line]
+    assert logged == [float(norm > limit) for norm in norms[:12]]
     assert read_json(run.outputs.summary)["clipped"] == pytest.approx(8 / 12)
     assert read_json(tmp_path / "free" / "training.json")["clipped"] == 0
 

@@ -60,16 +60,16 @@ def test_text_without_labels_has_the_teacher_alone():
 
 def test_the_teacher_s_weight_is_linear_from_the_first_update_to_the_last():
     assert weights(lay({"updates": 5})) == [1.0, 0.75, 0.5, 0.25, 0.0]
-    told = Anneal.model_validate({"from": 0.2, "to": 0.8})
-    assert weights(lay({"updates": 4}, anneal=told)) == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    anneal = Anneal.model_validate({"from": 0.2, "to": 0.8})
+    assert weights(lay({"updates": 4}, anneal=anneal)) == pytest.approx([0.2, 0.4, 0.6, 0.8])
     assert weights(lay({"updates": 1})) == [1.0]
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1.0])
 def test_tau_is_per_cent_of_each_whole_epoch(ratio):
     """lambda = max(0, 1 - epoch * tau / 100), the same within an epoch, epochs counted on the labelled text."""
-    told = Anneal.model_validate({"tau": 40})
-    laid = lay({"epochs": 4}, PLAIN, anneal=told, unlabelled_ratio=ratio)
+    anneal = Anneal.model_validate({"tau": 40})
+    laid = lay({"epochs": 4}, PLAIN, anneal=anneal, unlabelled_ratio=ratio)
     found = [update.teacher_weight for update in laid if update.labelled]
     assert found == pytest.approx([1.0] * BATCHES + [0.6] * BATCHES + [0.2] * BATCHES + [0.0] * BATCHES)
 
@@ -100,20 +100,20 @@ def test_updates_are_counted_as_asked():
     assert len(lay({"updates": 17}, PLAIN, unlabelled_ratio=2.0)) == 17
 
 
-def told(laid: list[Update]) -> list[tuple]:
+def rows_of(laid: list[Update]) -> list[tuple]:
     return [(update.labelled, update.rows.tolist(), update.teacher_weight) for update in laid]
 
 
 def test_a_plan_is_a_function_of_its_seed():
-    first, again, other = (told(lay({"updates": 60}, PLAIN, unlabelled_ratio=1.0, seed=seed)) for seed in (4, 4, 5))
+    first, again, other = (rows_of(lay({"updates": 60}, PLAIN, unlabelled_ratio=1.0, seed=seed)) for seed in (4, 4, 5))
     assert first == again
     assert first != other
 
 
 def test_text_without_labels_leaves_the_labelled_batches_as_they_are():
     """Objectives with and without it are compared on the same labelled batches, in the same order."""
-    mixed = [rows for labelled, rows, _ in told(lay({"updates": 60}, PLAIN, unlabelled_ratio=1.0)) if labelled]
-    alone = [rows for _, rows, _ in told(lay({"updates": 30}))]
+    mixed = [rows for labelled, rows, _ in rows_of(lay({"updates": 60}, PLAIN, unlabelled_ratio=1.0)) if labelled]
+    alone = [rows for _, rows, _ in rows_of(lay({"updates": 30}))]
     assert mixed == alone
 
 

@@ -271,8 +271,8 @@ def test_one_language_s_vectors_concern_its_teacher_alone(tmp_path):
     assert plan.teacher_inputs("es")["vectors"] == plan.test_inputs("teachers/es/crf/seed-0")["vectors"]
     for model in ("teachers/en/crf/seed-0", "students/posterior/seed-0"):
         assert "vectors" not in plan.test_inputs(model)
-    told = read_job(TeacherJob, plan.specs.teacher("es", "crf", 0))
-    assert told.encoder.vectors.path == "local" and told.settings.vectors is None
+    job = read_job(TeacherJob, plan.specs.teacher("es", "crf", 0))
+    assert job.encoder.vectors.path == "local" and job.settings.vectors is None
     assert plan.specs.teacher("en", "crf", 0) == before.specs.teacher("en", "crf", 0)
     assert plan.specs.student("posterior", 0) == before.specs.student("posterior", 0)
     assert plan.specs.encoders() == before.specs.encoders()  # vectors are looked up, not stored

@@ -63,7 +63,7 @@ class Project:
 
     path: Path
     sources: Path
-    warm: bool = True  # dry runs do not import Snakemake anew
+    warm: bool = True  # dry runs do not import Snakemake again
 
     def environment(self) -> dict[str, str]:
         folder = str(Path(sys.executable).parent)
@@ -125,7 +125,7 @@ class Project:
 
 
 def read_jobs(lines: list[str]) -> list[Job]:
-    """Return the jobs that Snakemake's logger `tagdistill` told, a line each."""
+    """Return the jobs that Snakemake's logger `tagdistill` listed, one line each."""
     names = [each.name for each in fields(Job)]
     return [Job(**{name: job[name] for name in names}) for job in map(json.loads, lines)]
 

@@ -72,11 +72,11 @@ def test_a_target_of_make_is_there(command: Command):
 def test_a_command_of_snakemake_has_known_options_and_files(command: Command):
     from snakemake.cli import get_argument_parser
 
-    told, unknown = get_argument_parser().parse_known_args(command.words[1:])
+    options, unknown = get_argument_parser().parse_known_args(command.words[1:])
     assert [word for word in unknown if word.startswith("-") and not word.startswith(("--slurm", "--storage"))] == []
-    for file in told.configfile or []:
+    for file in options.configfile or []:
         assert Path(file).name == "mine.yaml" or (ROOT / file).is_file() or any(p in str(file) for p in PLACEHOLDERS)
-    for name in (told.workflow_profile, told.profile):
+    for name in (options.workflow_profile, options.profile):
         assert not name or (ROOT / "workflow/profiles" / name / "config.yaml").is_file()
 
 

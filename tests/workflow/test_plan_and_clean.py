@@ -23,7 +23,7 @@ def tagdistill(project: Project, *arguments: str) -> subprocess.CompletedProcess
     )
 
 
-def told(project: Project, *arguments: str) -> str:
+def output(project: Project, *arguments: str) -> str:
     done = tagdistill(project, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -38,7 +38,7 @@ def test_a_plan_says_what_runs_why_how_long_and_how_much(finished: Project):
     values = experiment()
     values["languages"]["hi"] = {"source": "demo"}
     values["languages"]["es"]["teacher"] = {"updates": 7}
-    text = told(finished, "plan", str(finished.write(values)), "--cores", "2")
+    text = output(finished, "plan", str(finished.write(values)), "--cores", "2")
     assert "not there yet (hi dev, hi test, hi train, hi unlabelled)" in row(text, "prepare")
     assert row(text, "prepare").split()[1] == "4"
     assert "settings.updates: 6 → 7 (es crf 0)" in text
@@ -53,19 +53,19 @@ def test_a_plan_says_what_runs_why_how_long_and_how_much(finished: Project):
 def test_a_plan_says_why_targets_are_made_again_and_that_code_changed(finished: Project, tmp_path: Path):
     values = experiment()
     values["distill"]["k"] = 5
-    assert "distill.k: 4 → 5 (en crf train, es crf train, es crf unlabelled)" in told(
+    assert "distill.k: 4 → 5 (en crf train, es crf train, es crf unlabelled)" in output(
         finished, "plan", str(finished.write(values)), "targets"
     )
     edited = finished.copy(tmp_path / "project")
     edited.sources = edited.path / "src"
     with (edited.path / "src/tagdistill/reporting/report.py").open("a", encoding="utf-8") as file:
         file.write("\nEDITED = True\n")
-    assert "tagdistill's code changed" in row(told(edited, "plan", str(edited.write(experiment()))), "report")
+    assert "tagdistill's code changed" in row(output(edited, "plan", str(edited.write(experiment()))), "report")
 
 
 def test_a_plan_without_anything_to_do_or_with_a_mistake_says_so(finished: Project):
     config = str(finished.write(experiment()))
-    assert told(finished, "plan", config) == "Nothing to do: every result is there and up to date.\n"
+    assert output(finished, "plan", config) == "Nothing to do: every result is there and up to date.\n"
     for arguments, says in (
         (("plan", "none.yaml"), "error: none.yaml: cannot be read: No such file or directory"),
         (("plan", config, "techers"), "No rule to produce techers"),
@@ -75,10 +75,10 @@ def test_a_plan_without_anything_to_do_or_with_a_mistake_says_so(finished: Proje
 
 
 def test_times_of_other_experiments_are_marked(finished: Project):
-    text = told(finished, "plan", str(finished.write(experiment() | {"name": "other"})))
+    text = output(finished, "plan", str(finished.write(experiment() | {"name": "other"})))
     assert row(text, "prepare").split()[2:4] == [row(text, "prepare").split()[2], "s*"]
     assert "* from other experiments' benchmarks" in text and "* on the disk" not in text
-    text = told(finished, "plan", str(finished.write(experiment() | {"encoder": {"provider": "wheel"}})))
+    text = output(finished, "plan", str(finished.write(experiment() | {"encoder": {"provider": "wheel"}})))
     assert "B*" in row(text, "convert_encoder") and "B*" in row(text, "encode")  # of the random encoder
     assert "* on the disk: as much as another encoder" in text
 
@@ -115,7 +115,7 @@ def files(project: Project) -> set[str]:
 
 def test_clean_lists_what_no_config_uses_and_removes_it_when_told(cluttered: Project):
     before = files(cluttered)
-    listed = told(cluttered, "clean", "config/tiny.yaml")  # it is looked at once, and study.yaml unnamed
+    listed = output(cluttered, "clean", "config/tiny.yaml")  # it is looked at once, and study.yaml unnamed
     count = len([*(cluttered.path / "config").rglob("*.yaml"), "study.yaml"])
     assert listed.startswith(f"looked at {count} configs in config/ and beside it, and none elsewhere")
     *items, again, _ = listed.splitlines()[1:]
@@ -129,7 +129,7 @@ def test_clean_lists_what_no_config_uses_and_removes_it_when_told(cluttered: Pro
         "results/tiny/.old.99999999.tmp",
     ]
     assert files(cluttered) == before
-    assert "removed: " in told(cluttered, "clean", "--yes")
+    assert "removed: " in output(cluttered, "clean", "--yes")
     gone = before - files(cluttered)
     assert gone == {
         "resources/encoders/wheel-old-1234/tagdistill.json",
@@ -141,7 +141,7 @@ def test_clean_lists_what_no_config_uses_and_removes_it_when_told(cluttered: Pro
     }
     assert (cluttered.path / "data/en/train.conll").exists()  # behind a link
     assert cluttered.plan(experiment()).jobs == []
-    assert "Nothing: every encoder" in told(cluttered, "clean")
+    assert "Nothing: every encoder" in output(cluttered, "clean")
 
 
 def test_clean_removes_nothing_while_a_run_is_going_on_or_a_config_is_broken(cluttered: Project):

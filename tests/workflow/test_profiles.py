@@ -35,8 +35,8 @@ def test_every_key_of_a_profile_is_explained():
     for name in ("default", "slurm"):
         lines = (ROOT / "workflow/profiles" / name / "config.yaml").read_text(encoding="utf-8").splitlines()
         for before, line in zip(["", *lines], lines, strict=False):
-            told = before.lstrip().startswith("#") or "mem_mb" in before  # `runtime` shares the line above both
-            assert told or line.lstrip().startswith("#") or not line.strip(), f"{name}: {line}"
+            explained = before.lstrip().startswith("#") or "mem_mb" in before  # `runtime` shares the line above both
+            assert explained or line.lstrip().startswith("#") or not line.strip(), f"{name}: {line}"
 
 
 def test_a_run_on_a_cluster_asks_for_gpus_only_where_the_settings_say_cuda(fresh: Project):

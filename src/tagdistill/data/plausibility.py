@@ -1,4 +1,4 @@
-"""Doubts about a file that was read without an error, but hardly as it was meant."""
+"""Warnings about a file that was read without an error, but probably not as it was meant."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def note_long(sentences: Sequence[Sentence], notes: Notes) -> None:
             notes.add(LONG, sentence.where(""), f"{len(sentence.tokens):,} words")
 
 
-def doubts(sentences: Sequence[Sentence], notes: Notes, kind: str) -> list[str]:
-    """Return why a file of the format `kind` was hardly read as it was meant, to be written after its name."""
+def file_warnings(sentences: Sequence[Sentence], notes: Notes, kind: str) -> list[str]:
+    """Return signs that a file of the format `kind` was misread, as warnings to be written after its name."""
     first = sentences[:MAX_SENTENCES]
     words = list(islice(chain.from_iterable(sentence.tokens for sentence in first), MAX_WORDS))
     found = [*_length(sentences, notes, kind), *_characters(words, notes)]
@@ -72,7 +72,7 @@ def _characters(words: Sequence[str], notes: Notes) -> Iterator[str]:
 
 
 def _lines_of_text(sentences: Sequence[Sentence]) -> Iterator[str]:
-    """Yield the doubts about lines that may be records, markup, or words with tags."""
+    """Yield the warnings about lines that may be records, markup, or words with tags."""
     for sign, what in (("{", "JSON (`format: jsonl`)"), ("<", "markup")):
         marked = sum(sentence.tokens[0].startswith(sign) for sentence in sentences)
         if marked >= max(1, MIN_MARKUP * len(sentences)):
@@ -83,7 +83,7 @@ def _lines_of_text(sentences: Sequence[Sentence]) -> Iterator[str]:
 
 
 def _heads(sentences: Sequence[Sentence]) -> Iterator[str]:
-    """Yield the doubts about first tokens that may be comments, or the names of columns."""
+    """Yield the warnings about first tokens that may be comments, or the names of columns."""
     comments = sum(sentence.tokens[0] == "#" and len(sentence.tokens) > 1 for sentence in sentences)
     if comments >= max(MIN_COMMENTS, MANY * len(sentences)):
         yield f"{comments:,} sentences begin with `#`. If these are comments, `comment: '#'` leaves them out."
@@ -98,7 +98,7 @@ def _shown(words: Sequence[str]) -> str:
 
 
 def check_spans(labels: Sequence[Sequence[str]], split: str, where: str, notes: Notes) -> list[str]:
-    """Return a doubt about labelled text of some length without one span. Raises DataError where it is to train on."""
+    """Return a warning about labelled text of some length without a span. Raises DataError where it is to train on."""
     words = sum(map(len, labels))
     if words < MIN_WORDS or any(label != "O" for row in labels for label in row):
         return []

@@ -8,7 +8,7 @@ from tagdistill.artifacts.files import sha256_file, sha256_json
 from tagdistill.data.convert_labels import convert, note_tags
 from tagdistill.data.corpus import write_corpus
 from tagdistill.data.labels import label_list
-from tagdistill.data.plausibility import check_spans, doubts, note_long
+from tagdistill.data.plausibility import check_spans, file_warnings, note_long
 from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.lines import Sentence
 from tagdistill.data.readers.notes import IN_TESTS, Notes, note_lines
@@ -65,7 +65,7 @@ def prepare(
             "source_sha256": sha256_file(source) if source else sha256_json(tokens),
             "licence": licence(settings, source),
             "notes": found.notes.record(name),
-            "warnings": [f"{name}: {doubt}" for doubt in found.doubts],
+            "warnings": [f"{name}: {warning}" for warning in found.warnings],
         },
     )
     return found
@@ -74,18 +74,18 @@ def prepare(
 class Read(NamedTuple):
     """What a split holds: its sentences, their labels, and the reader's notes of the rest.
 
-    A doubt says why the file was hardly read as it was meant.
+    A warning says why the file was probably not read as it was meant.
     """
 
     sentences: list[Sentence]
     labels: list[list[str]] | None  # in the label space; None for text without labels
     notes: Notes
-    doubts: list[str]  # to be written after the file's name
+    warnings: list[str]  # to be written after the file's name
 
     def lines(self, name: str) -> list[str]:
         """Return the notes and warnings as lines for people; `name` is the file's."""
         noted = [f"note: {line}" for line in note_lines(self.notes.record(name))]
-        return [*noted, *(f"warning: {name}: {doubt}" for doubt in self.doubts)]
+        return [*noted, *(f"warning: {name}: {warning}" for warning in self.warnings)]
 
 
 def _without(found: Read, tests: Sequence[Path], name: str) -> Read:
@@ -121,15 +121,15 @@ def read_split(
     notes = Notes()
     sentences = _sentences(source, language, split, settings, limit, notes)
     note_long(sentences, notes)
-    doubtful = doubts(sentences, notes, kind)
+    warnings = file_warnings(sentences, notes, kind)
     if split == "unlabelled":
-        return Read(sentences, None, notes, doubtful)
+        return Read(sentences, None, notes, warnings)
     _check_task(source, task, settings, split, f"languages.{language}.{split}")
     converted = convert(sentences, space, settings, _scheme(source, settings), task, place)
     note_tags(sentences, converted, notes)
     if task != "pos":
-        doubtful += check_spans(converted.labels, split, place, notes)
-    return Read(sentences, converted.labels, notes, doubtful)
+        warnings += check_spans(converted.labels, split, place, notes)
+    return Read(sentences, converted.labels, notes, warnings)
 
 
 def _scheme(source: Path | None, settings: Language) -> Scheme:

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Unpack
 
 from tagdistill.data.convert_labels import convert, note_tags
-from tagdistill.data.plausibility import check_spans, doubts, note_long
+from tagdistill.data.plausibility import check_spans, file_warnings, note_long
 from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.notes import Notes, note_lines
 from tagdistill.data.readers.options import AUTO, Reading, as_options, in_options
@@ -72,15 +72,15 @@ def _labelled(file: Path, reading: Reading, loaded: Loaded) -> tuple[list[Senten
     whose = "the model's label list"
     found = convert(sentences, loaded.labels, settings, settings.scheme, task, str(file), whose=whose)
     note_tags(sentences, found, notes)
-    doubtful = check_spans(found.labels, "test", str(file), notes) if task != "pos" else []
-    _log_notes(sentences, notes, settings.format, reading.called or str(file), doubtful)
+    warnings = check_spans(found.labels, "test", str(file), notes) if task != "pos" else []
+    _log_notes(sentences, notes, settings.format, reading.called or str(file), warnings)
     return sentences, found.labels
 
 
-def _log_notes(sentences: Sequence[Sentence], notes: Notes, kind: str, name: str, doubtful: Sequence[str] = ()) -> None:
-    """Log what the reader noted about a file, and why it was hardly read as it was meant."""
+def _log_notes(sentences: Sequence[Sentence], notes: Notes, kind: str, name: str, warnings: Sequence[str] = ()) -> None:
+    """Log what the reader noted about a file, and the warnings about it."""
     note_long(sentences, notes)
     for line in note_lines(notes.record(name)):
         log.info("note: %s", line)
-    for doubt in (*doubts(sentences, notes, kind), *doubtful):
-        log.warning("warning: %s: %s", name, as_options(doubt))
+    for warning in (*file_warnings(sentences, notes, kind), *warnings):
+        log.warning("warning: %s: %s", name, as_options(warning))

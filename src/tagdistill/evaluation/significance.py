@@ -47,7 +47,7 @@ class Score:
 
     @property
     def over_seeds(self) -> Variance:
-        """The variance of the mean over seeds that comes of the seeds."""
+        """The variance of the mean over seeds that is due to the seeds."""
         if self.given or len(self.seeds) < 2:
             return NO_VARIANCE
         value = variance(self.seeds) / len(self.seeds)
@@ -80,7 +80,7 @@ NO_VARIANCE = Variance(0.0, 0.0)
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and its 95 % interval, which covers what `covers` says.
+    """A value and its 95% interval, which covers what `covers` says.
 
     `p` is two-sided, of the value being 0, and None where the spread over seeds is not known; `p_holm` is corrected for
     all comparisons of a page.

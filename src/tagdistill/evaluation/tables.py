@@ -144,7 +144,7 @@ def gap_frame(analysis: Analysis) -> pd.DataFrame:
 
 
 def significance_frame(analysis: Analysis) -> pd.DataFrame:
-    """Return every comparison with its 95 % interval, one row per system and group of languages."""
+    """Return every comparison with its 95% interval, one row per system and group of languages."""
     flat = []
     for comparison in analysis.comparisons:
         found, row = comparison.difference, asdict(comparison)

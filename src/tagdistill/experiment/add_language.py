@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tagdistill.settings.experiment import Experiment
 
 SHOWN_WORDS, MAX_WORD_LENGTH = 12, 20  # of the first sentence; in characters
-DEFAULT = "conll"  # the format of labelled text whose ending tells none
+DEFAULT = "conll"  # the format of labelled text whose ending names none
 TAKE = 'such as `train: {path: FILE, take: "0:900"}`, `test: {path: FILE, take: "900:"}`'
 
 

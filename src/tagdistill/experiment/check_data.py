@@ -25,7 +25,7 @@ MIN_LOGGED_SIZE = 10_000_000  # bytes: reading takes some seconds
 
 
 class Checked(NamedTuple):
-    """One split that was read: what `shared` compares, and what is told of it."""
+    """One split that was read: what `shared` compares, and what is reported of it."""
 
     part: Part
     repaired: int
@@ -64,8 +64,8 @@ def _check(plan: Plan, language: str, split: str, source: Path | None, where: st
     part = Part(f"{language}.{split}", language, split, name, hashes, lines, found.sentences[0].number)
     labels = {label for row in found.labels or [] for label in row} if plan.experiment.task != "pos" else set()
     types = frozenset(kind for _, kind in map(prefix_and_type, labels) if kind)
-    told = [line.replace(": ", f": {part.name}: ", 1) for line in found.lines(name)]
-    return Checked(part, found.notes.count(REPAIRED), types, told)
+    reported = [line.replace(": ", f": {part.name}: ", 1) for line in found.lines(name)]
+    return Checked(part, found.notes.count(REPAIRED), types, reported)
 
 
 def _missing_types(plan: Plan, checked: Sequence[Checked]) -> list[str]:

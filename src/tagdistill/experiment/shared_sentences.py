@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Iterator, Sequence
 
-MIN_SHARE = 0.1  # of the sentences of the smaller split: fewer are a note, and none is told of two languages
+MIN_SHARE = 0.1  # of the sentences of the smaller split: fewer are a note, and are not reported of two languages
 
 
 class Part(NamedTuple):
@@ -51,7 +51,7 @@ def shared(parts: Sequence[Part], *, tests_left_out: bool = False) -> Iterator[s
 
 
 def _line(one: Part, two: Part, number: int) -> str:
-    """Return what to tell of the distinct sentences that two splits share; nothing of a few in two languages."""
+    """Return the line on the distinct sentences that two splits share; nothing for a few in two languages."""
     if one.split == two.split:  # of two languages: nobody is scored on what was trained on
         return ""
     sizes = len(set(one.hashes)), len(set(two.hashes))

@@ -54,7 +54,7 @@ def find_configs(folder: Path) -> list[Path]:
 
 
 def _may_be_config(file: Path) -> bool:
-    """Return whether a YAML file has a key that tells an experiment, or cannot be read: then nobody knows."""
+    """Return whether a YAML file has a key that only an experiment has, or cannot be read: then it may be one."""
     try:
         value = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):

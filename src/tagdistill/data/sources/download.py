@@ -55,7 +55,7 @@ def download(url: str, target: Path, headers: Mapping[str, str] | None = None) -
 
 
 class Part:
-    """The bytes that have arrived so far, and the mark by which the server tells the version of their file."""
+    """The bytes that have arrived so far, and the mark that the server gives the version of their file."""
 
     def __init__(self, url: str, target: Path) -> None:
         self.url, self.target = url, target
