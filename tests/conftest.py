@@ -10,6 +10,8 @@ import pytest
 SLOW = {"workflow", "cluster"}
 FIRST = "test_real_data.py"  # the longest: whoever is done takes the short ones from the end of the others' queues
 
+gc.disable()  # while tests are collected, of which it would be a third of the time
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
@@ -19,5 +21,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave what the imports made out of garbage collection: each run of a trainer asks for one."""
+    """Leave all that was imported out of later garbage collections: each run of a trainer asks for one."""
     gc.freeze()
+    gc.enable()
