@@ -64,6 +64,63 @@ def torch_crf() -> type[Provider]:
     return TorchCrf
 
 
+def linear_crf_torch() -> type[Provider]:
+    linear_crf = importlib.import_module("linear_crf")
+
+    class LinearCrfTorch(AutogradProvider):
+        """Its log Z has no function of its own: only the loss and the best paths can be asked for."""
+
+        name = "linear-crf-torch"
+
+        def build(self) -> None:
+            self.crf = linear_crf.LinearCRF(self.p.L, batch_first=True)
+            for name, value in zip(("transitions", "starts", "ends"), self.leaf[1:], strict=True):
+                setattr(self.crf, name, torch.nn.Parameter(value.detach()))
+            self.leaf[1:] = [self.crf.transitions, self.crf.starts, self.crf.ends]
+
+        def skips(self, operation: str) -> str:
+            return "" if operation in ("nll", "viterbi") else "not offered"
+
+        def nll(self) -> Result:
+            mean = self.crf(self.leaf[0], self.p.tags, self.p.mask)  # over tokens
+            return self.gradients(mean * (self.p.tokens / self.p.B))
+
+        def viterbi(self) -> list[list[int]]:
+            return self.crf.decode(self.leaf[0], self.p.mask)
+
+    return LinearCrfTorch
+
+
+def bi_lstm_crf() -> type[Provider]:
+    library = importlib.import_module("bi_lstm_crf")
+
+    class BiLstmCrf(StartStop):
+        """Its layer from features to scores is left out, as the inputs here are scores."""
+
+        name = "bi-lstm-crf"
+
+        def build(self) -> None:
+            super().build()
+            self.crf = library.CRF(1, self.p.L)
+            self.crf.fc, self.crf.transitions = torch.nn.Identity(), self.matrix
+
+        def log_z(self) -> Tensor:
+            return self.crf._CRF__forward_algorithm(self.scores, self.p.mask.float())
+
+        def score(self, paths: Tensor) -> Tensor:
+            scores, mask = (x.repeat_interleave(paths.shape[1], 0) for x in (self.scores, self.p.mask.float()))
+            return self.crf._CRF__score_sentence(scores, paths.flatten(0, 1), mask).view(paths.shape[:2])
+
+        def nll(self) -> Result:
+            return self.gradients(self.crf.loss(self.scores, self.p.tags, self.p.mask))
+
+        def viterbi(self) -> list[list[int]]:
+            with torch.no_grad():
+                return self.crf(self.scores, self.p.mask)[1]
+
+    return BiLstmCrf
+
+
 def torch_struct() -> type[Provider]:
     library = importlib.import_module("torch_struct")
 
@@ -171,6 +228,8 @@ def flair() -> type[Provider]:
 LIBRARIES: dict[str, Callable[[], type[Provider]]] = {
     "pytorch-crf": pytorch_crf,
     "TorchCRF": torch_crf,
+    "linear-crf-torch": linear_crf_torch,
+    "bi-lstm-crf": bi_lstm_crf,
     "torch-struct": torch_struct,
     "supar": supar,
     "flair": flair,
