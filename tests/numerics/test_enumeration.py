@@ -10,11 +10,12 @@ from chains import Kernel
 from enumeration import Enumeration, Inputs, random_inputs
 from torch import Tensor
 
-from tagdistill.crf import LinearChain, count
+from tagdistill.crf import LinearChain, count, layout
 from tagdistill.crf.kernels import scaled
 from tagdistill.crf.kernels.selection import force_kernel
 
 TIME, LABELS = 5, 3
+LEAVES = ("emissions", "transitions", "start", "end")  # as Inputs.leaves() has them
 INPUTS = random_inputs([5, 1, 3, 2], LABELS, seed=1)
 OTHER = random_inputs([5, 1, 3, 2], LABELS, seed=2)
 LOG_TARGET = Enumeration(OTHER).log_marginals
@@ -128,6 +129,33 @@ def test_results_asked_for_without_a_graph_do_not_lose_later_gradients() -> None
         _ = student.log_partition, student.marginals, student.top_k(2)
     student.log_partition.sum().backward()
     assert all(x.grad is not None for x in leaves)
+
+
+@pytest.mark.parametrize("needing", [("emissions",), ("transitions",), ("start", "end"), ("transitions", "end")])
+def test_only_what_needs_a_gradient_gets_one(needing: tuple[str, ...], kernel: Kernel) -> None:
+    def gradients(names: tuple[str, ...]) -> list[Tensor | None]:
+        leaves = [x.to(kernel.device, copy=True) for x in INPUTS.leaves()]
+        for name, leaf in zip(LEAVES, leaves, strict=True):
+            leaf.requires_grad_(name in names)
+        c = kernel.chain(INPUTS.with_leaves(leaves))
+        (c.log_prob(GOLD).sum() + c.posterior_cross_entropy(LOG_TARGET).sum()).backward()
+        return [x.grad for x in leaves]
+
+    for name, found, wanted in zip(LEAVES, gradients(needing), gradients(LEAVES), strict=True):
+        if name in needing:
+            torch.testing.assert_close(found, wanted)
+        else:
+            assert found is None, name
+
+
+def test_a_chain_of_inference_mode_leaves_nothing_behind_that_refuses_gradients() -> None:
+    """Positions are kept from one chain to the next of its shape."""
+    layout._kept_positions.cache_clear()
+    with torch.inference_mode():
+        _ = chain(INPUTS).argmax
+    kept = layout._kept_positions(*GOLD.shape)
+    assert layout._kept_positions.cache_info().hits
+    assert not any(x.is_inference() for x in kept)
 
 
 def test_missing_start_and_end_are_zero() -> None:

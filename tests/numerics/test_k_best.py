@@ -8,6 +8,8 @@ from chains import Kernel
 from enumeration import Enumeration, Inputs, random_inputs
 
 from tagdistill.crf import LinearChain, TopK
+from tagdistill.crf.kernels import viterbi
+from tagdistill.crf.kernels.dispatch import prepare
 
 
 def chain(inputs: Inputs) -> LinearChain:
@@ -83,6 +85,21 @@ def test_integer_scores_with_many_ties_give_the_same_scores(seed: int, kernel: K
         torch.testing.assert_close(found.log_prob[b, : len(log_prob)], log_prob)
         live = found.labels[b, : len(log_prob)]
         assert len({tuple(p.tolist()) for p in live}) == len(log_prob)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_decoding_is_the_backtrace_in_which_every_token_is_free(seed: int) -> None:
+    inputs = random_inputs([9, 1, 4, 2, 9], 4, seed=seed)
+    rounded = inputs.with_leaves([x.round() for x in inputs.leaves()])  # so that there are ties
+    potentials = prepare(*rounded.arguments()).potentials
+    best, following, mask = (
+        viterbi.best_prefixes(potentials),
+        viterbi.into(potentials.transitions),
+        potentials.layout.mask,
+    )
+    forced = torch.where(mask, -1, 4).t()[..., None].contiguous()
+    slow = viterbi.backtrace(best, following, forced)[..., 0].t()
+    assert torch.equal(viterbi.decode(best, following, potentials.layout).t()[mask], slow[mask])
 
 
 def test_the_batch_gives_each_sentence_what_it_gets_alone() -> None:

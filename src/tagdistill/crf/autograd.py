@@ -1,7 +1,8 @@
 """Autograd functions: every gradient comes from the one forward-backward pass, none from a tape.
 
 First derivatives only: `first_order` refuses a second one. Each function is a class for PyTorch, and below the classes
-a Python function that annotates it; those take a chain's `Graph` and its pass, and return float64.
+a Python function that annotates it; those take a chain's `Graph` and its pass, and return float64 where no dtype is
+asked for: a node that casts would cost a small batch as much as one that computes.
 """
 
 from __future__ import annotations
@@ -63,41 +64,50 @@ class Folding(NamedTuple):
 
     kernel: Kernel
     layout: Layout
-    scores: Tensor  # what the kernel made of the inputs
+    made: Graph  # what the kernel reads, without a graph
 
 
 class _Fold(_Function):
-    """Emissions, start and end scores -> the scores that kernels read, which have been computed already."""
+    """A caller's four tensors -> the scores and transitions that kernels read, which have been computed already."""
 
     @staticmethod
-    def forward(ctx: Any, emissions: Tensor, start: Tensor | None, end: Tensor | None, folding: Folding) -> Tensor:
-        ctx.kernel, ctx.layout, scores = folding
-        ctx.time, ctx.dtypes = emissions.shape[1], [None if x is None else x.dtype for x in (emissions, start, end)]
-        return scores
+    def forward(
+        ctx: Any, emissions: Tensor, start: Tensor | None, end: Tensor | None, transitions: Tensor, folding: Folding
+    ) -> tuple[Tensor, Tensor]:
+        ctx.kernel, ctx.layout, made = folding
+        ctx.time = emissions.shape[1]
+        ctx.dtypes = [None if x is None else x.dtype for x in (emissions, start, end, transitions)]
+        needs = (any(ctx.needs_input_grad[:3]), ctx.needs_input_grad[3])
+        ctx.mark_non_differentiable(*(x for x, needed in zip(made, needs, strict=True) if not needed))
+        ctx.set_materialize_grads(False)
+        return made.scores, made.transitions
 
     @staticmethod
     @first_order
-    def backward(ctx: Any, grad: Tensor) -> Grads:
-        dtypes = zip(ctx.dtypes, ctx.needs_input_grad[:3], strict=True)
-        needed = tuple(dtype if needs else None for dtype, needs in dtypes)
-        return *ctx.kernel.unfold(grad, ctx.layout, ctx.time, needed), None
+    def backward(ctx: Any, scores: Tensor | None, transitions: Tensor | None) -> Grads:
+        needs = zip(ctx.dtypes, ctx.needs_input_grad[:4], strict=True)
+        *unary, edges = (dtype if needed else None for dtype, needed in needs)
+        found: Grads = (None, None, None)
+        if scores is not None and any(unary):
+            found = ctx.kernel.unfold(scores, ctx.layout, ctx.time, tuple(unary))
+        return *found, None if transitions is None else transitions.to(edges), None
 
 
 class _LogPartition(_Function):
     """Its gradient is the marginals and the expected transition counts."""
 
     @staticmethod
-    def forward(ctx: Any, _scores: Tensor, _transitions: Tensor, passed: ForwardBackward) -> Tensor:
+    def forward(ctx: Any, _scores: Tensor, _transitions: Tensor, dtype: torch.dtype, passed: ForwardBackward) -> Tensor:
         ctx.passed = passed
-        return passed.log_partition.clone()
+        return passed.log_partition.to(dtype, copy=True)
 
     @staticmethod
     @first_order
     def backward(ctx: Any, grad: Tensor) -> Grads:
-        passed = ctx.passed
+        passed, grad = ctx.passed, grad.to(torch.float64)
         scores = passed.weighted_marginals(grad) if ctx.needs_input_grad[0] else None
         transitions = passed.edge_sum(grad) if ctx.needs_input_grad[1] else None
-        return scores, transitions, None
+        return scores, transitions, None, None
 
 
 class _LogMarginals(_Function):
@@ -147,21 +157,23 @@ class _TransitionMarginals(_Function):
 
 class _PathLogProb(_Function):
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, transitions: Tensor, path: Paths, passed: ForwardBackward) -> Tensor:
+    def forward(
+        ctx: Any, scores: Tensor, transitions: Tensor, path: Paths, dtype: torch.dtype, passed: ForwardBackward
+    ) -> Tensor:
         ctx.passed, ctx.path = passed, path
-        return path.score(scores, transitions) - passed.log_partition[:, None]
+        return (path.score(scores, transitions) - passed.log_partition[:, None]).to(dtype)
 
     @staticmethod
     @first_order
     def backward(ctx: Any, grad: Tensor) -> Grads:
-        passed, total = ctx.passed, -grad.sum(1)
+        grad = grad.to(torch.float64)
+        passed, path, total = ctx.passed, ctx.path, -grad.sum(1)
         scores = transitions = None
         if ctx.needs_input_grad[0]:
-            scores = ctx.path.add_unary(passed.weighted_marginals(total), grad)
+            scores = path.add_unary(passed.weighted_marginals(total), grad)
         if ctx.needs_input_grad[1]:
-            transitions = ctx.path.edge_sum(grad)
-            transitions += passed.edge_sum(total)
-        return scores, transitions, None, None
+            transitions = path.edge_sum(grad).add_(passed.edge_sum(total))
+        return scores, transitions, None, None, None
 
 
 class _ExpectedLogProb(_Function):
@@ -193,28 +205,35 @@ class _PosteriorCrossEntropy(_Function):
 
     @staticmethod
     def forward(
-        ctx: Any, _scores: Tensor, _transitions: Tensor, log_target: Tensor, temperature: float, passed: ForwardBackward
+        ctx: Any,
+        _scores: Tensor,
+        _transitions: Tensor,
+        log_target: Tensor,
+        temperature: float,
+        dtype: torch.dtype,
+        passed: ForwardBackward,
     ) -> Tensor:
         loss, signed = passed.posterior_cross_entropy(log_target, temperature)
         ctx.passed, ctx.temperature = passed, temperature
         ctx.save_for_backward(signed)
-        return loss
+        return loss.to(dtype)
 
     @staticmethod
     @first_order
     def backward(ctx: Any, grad: Tensor) -> Grads:
         (signed,) = ctx.saved_tensors
-        return *ctx.passed.posterior_adjoint(signed, grad * ctx.temperature), None, None, None
+        weight = grad.to(torch.float64) * ctx.temperature
+        return *ctx.passed.posterior_adjoint(signed, weight), None, None, None, None
 
 
-def fold(unary: UnaryScores, folding: Folding) -> Tensor:
-    """Return `folding.scores` (batch, time, label) in the graph of the unary scores."""
-    return _Fold.of(*unary, folding)
+def fold(unary: UnaryScores, transitions: Tensor, folding: Folding) -> Graph:
+    """Return `folding.made` in the graph of the caller's tensors."""
+    return Graph(*_Fold.apply(*unary, transitions, folding))  # type: ignore[no-untyped-call]
 
 
-def log_partition(graph: Graph, passed: ForwardBackward) -> Tensor:
-    """Return log Z (batch,)."""
-    return _LogPartition.of(*graph, passed)
+def log_partition(graph: Graph, dtype: torch.dtype, passed: ForwardBackward) -> Tensor:
+    """Return log Z (batch,), of this dtype."""
+    return _LogPartition.of(*graph, dtype, passed)
 
 
 def marginals(graph: Graph, passed: ForwardBackward) -> Tensor:
@@ -232,9 +251,9 @@ def transition_marginals(graph: Graph, passed: ForwardBackward) -> Tensor:
     return _TransitionMarginals.of(*graph, passed)
 
 
-def path_log_prob(graph: Graph, path: Paths, passed: ForwardBackward) -> Tensor:
-    """Return the log-probabilities (batch, k) of paths, with one log Z for all of them."""
-    return _PathLogProb.of(*graph, path, passed)
+def path_log_prob(graph: Graph, path: Paths, dtype: torch.dtype, passed: ForwardBackward) -> Tensor:
+    """Return the log-probabilities (batch, k) of paths, of this dtype, with one log Z for all of them."""
+    return _PathLogProb.of(*graph, path, dtype, passed)
 
 
 def expected_log_prob(graph: Graph, unary: Tensor, edges: Tensor, passed: ForwardBackward) -> Tensor:
@@ -245,6 +264,8 @@ def expected_log_prob(graph: Graph, unary: Tensor, edges: Tensor, passed: Forwar
     return _ExpectedLogProb.of(*graph, unary, edges, passed)
 
 
-def posterior_cross_entropy(graph: Graph, log_target: Tensor, temperature: float, passed: ForwardBackward) -> Tensor:
+def posterior_cross_entropy(
+    graph: Graph, log_target: Tensor, temperature: float, dtype: torch.dtype, passed: ForwardBackward
+) -> Tensor:
     """Return `-T^2 sum_t sum_j p_t(j) log q_t(j)` (batch,) as `ForwardBackward.posterior_cross_entropy` defines it."""
-    return _PosteriorCrossEntropy.of(*graph, log_target, temperature, passed)
+    return _PosteriorCrossEntropy.of(*graph, log_target, temperature, dtype, passed)

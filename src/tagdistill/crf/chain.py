@@ -184,7 +184,7 @@ class LinearChain:
             tensor([8., 2.])
         """
         if self._graph.needs_gradient:
-            return autograd.log_partition(self._graph, self._pass).to(self.dtype)
+            return autograd.log_partition(self._graph, self.dtype, self._pass)
         return self._log_partition.to(self.dtype, copy=True)
 
     @cached_property
@@ -260,7 +260,7 @@ class LinearChain:
             >>> chain.log_prob(torch.tensor([[0, 1, 0], [1, -100, -100]])).exp()
             tensor([0.1250, 0.5000])
         """
-        return self.log_prob_of_paths(labels[:, None])[:, 0]
+        return self.log_prob_of_paths(labels[:, None]).squeeze(1)
 
     def log_prob_of_paths(self, labels: Int[Tensor, "batch k time"]) -> Float[Tensor, "batch k"]:
         """Return `log p` (batch, k) of several paths per sentence, for top-k and top-wk: one log Z serves all of them.
@@ -274,7 +274,7 @@ class LinearChain:
         """
         path = self._kernel.paths(self._potentials, labels)
         if self._graph.needs_gradient:
-            return autograd.path_log_prob(self._graph, path, self._pass).to(self.dtype)
+            return autograd.path_log_prob(self._graph, path, self.dtype, self._pass)
         return (path.score(*self._graph) - self._log_partition[:, None]).to(self.dtype)
 
     def expected_log_prob(self, counts: PathCounts) -> Float[Tensor, " batch"]:
@@ -399,7 +399,7 @@ class LinearChain:
         if log_target.shape != shape:
             raise ValueError(f"log_target: expected {shape}, found {tuple(log_target.shape)}")
         log_target = log_target.detach().to(self.lengths.device)
-        return autograd.posterior_cross_entropy(self._graph, log_target, temperature, self._pass).to(self.dtype)
+        return autograd.posterior_cross_entropy(self._graph, log_target, temperature, self.dtype, self._pass)
 
     # -- between the caller's tensors and the kernels'
 

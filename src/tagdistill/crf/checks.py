@@ -31,13 +31,13 @@ def check_shapes(
         raise ValueError(f"lengths: expected integers, found {lengths.dtype}")
 
 
-def check_lengths(lengths: Tensor, time: int) -> int:
-    """Return the longest length; raise ValueError for a length outside 1 to `time`."""
+def check_lengths(lengths: Tensor, time: int) -> tuple[int, int]:
+    """Return the shortest and the longest length; raise ValueError for a length outside 1 to `time`."""
     ends = lengths.aminmax()
     low, high = torch.stack(ends).tolist() if lengths.is_cuda else map(int, ends)  # from a GPU in one transfer
     if low < 1 or high > time:
         raise ValueError(f"lengths: expected 1 to {time} (the time steps of emissions), found {low} to {high}")
-    return int(high)
+    return int(low), int(high)
 
 
 def check_finite(potentials: Potentials) -> None:

@@ -39,8 +39,9 @@ class _PathCells(Paths):
     labels: int
 
     def score(self, scores: Tensor, transitions: Tensor) -> Tensor:
-        cells = _look_up(scores, self.cells, self.weight)
-        return cells + _look_up(transitions, self.edges, self.weight[:, 1:])
+        values = _look_up(scores, self.cells)
+        values[..., 1:] += _look_up(transitions, self.edges)
+        return values.mul_(self.weight.mT).sum(-1)
 
     def add_unary(self, counts: Tensor, weight: Tensor) -> Tensor:
         _add(counts.view(-1), self.cells, weight[..., None] * self.weight.transpose(1, 2))
@@ -108,15 +109,13 @@ def find_cells(labels: Tensor, layout: Layout, num_labels: int) -> _PathCells:
         rows = rows * layout.mask[:, None]
         if not rows.is_cuda:
             check_range(*_ends(rows), num_labels)
-    size = layout.mask.numel() * num_labels
-    start = torch.arange(0, size, num_labels, device=rows.device).view(layout.batch, 1, layout.time)
+    cells = torch.add(rows, layout.positions.cell[:, None], alpha=num_labels)
     edges = torch.add(rows[..., 1:], rows[..., :-1], alpha=num_labels)
-    return _PathCells(rows + start, edges, layout.weight, num_labels)
+    return _PathCells(cells, edges, layout.weight, num_labels)
 
 
-def _look_up(table: Tensor, position: Tensor, weight: Tensor) -> Tensor:
-    values = table.reshape(-1).index_select(0, position.reshape(-1)).view(position.shape)
-    return values.mul_(weight.mT).sum(-1)
+def _look_up(table: Tensor, position: Tensor) -> Tensor:
+    return table.reshape(-1).index_select(0, position.reshape(-1)).view(position.shape)
 
 
 def _add(counts: Tensor, position: Tensor, weight: Tensor) -> Tensor:

@@ -48,6 +48,12 @@ class Potentials:
         scores = torch.index_select(self.scores.view(-1, self.scores.shape[2]), 0, places, out=out)
         return scores.sub_(self.top.view(-1, 1).index_select(0, places))
 
+    def relative_by_step(self, out: Tensor) -> Tensor:
+        """The same of all tokens, in (time * batch, label)."""
+        by_step = out.view(self.layout.time, self.layout.batch, -1)
+        torch.sub(self.scores.transpose(0, 1), self.top.transpose(0, 1), out=by_step)
+        return out
+
 
 def fold(unary: UnaryScores, transitions: Tensor, layout: Layout, *, measure: bool) -> Potentials:
     """Return the potentials of unary scores and (label, label) float64 transitions; `measure`: the spreads too."""
@@ -64,7 +70,7 @@ def _folded(unary: UnaryScores, layout: Layout) -> Tensor:
         scores[:, 0].add_(unary.start.detach())
     if unary.end is not None:
         tails = unary.end.detach().to(torch.float64).expand(layout.batch, -1)
-        scores.view(-1, scores.shape[2]).index_add_(0, layout.first + layout.final, tails)
+        scores.view(-1, scores.shape[2]).index_add_(0, layout.last, tails)
     return scores
 
 
@@ -91,7 +97,7 @@ def unfold(
     if start_dtype:
         start = grad[:, 0].sum(0).to(start_dtype)
     if end_dtype:
-        rows = grad.reshape(-1, grad.shape[2]).index_select(0, layout.first + layout.final)
+        rows = grad.reshape(-1, grad.shape[2]).index_select(0, layout.last)
         end = rows.sum(0).to(end_dtype)
     return emissions, start, end
 

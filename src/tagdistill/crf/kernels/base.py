@@ -13,6 +13,8 @@ from tagdistill.crf.layout import Layout
 from tagdistill.crf.paths import Paths, find_cells
 from tagdistill.crf.potentials import Potentials, UnaryScores, fold, unfold
 
+FEW_LABELS = 16  # PyTorch's softmax of a row that does not fill a vector of the CPU is several times slower
+
 
 class Kernel(ABC):
     """One implementation of everything that is asked of a chain. It has no state.
@@ -136,11 +138,16 @@ class ForwardBackward(ABC):
 
     @staticmethod
     def _softmax(logits: Tensor, temperature: float) -> Tensor:
-        """softmax(logits / temperature), float64. That of half precision is done in float32."""
-        rows = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        """softmax(logits / temperature), float64. With many labels a single or half precision one is float32 first."""
+        if logits.shape[-1] >= FEW_LABELS:
+            rows = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            rows = rows if temperature == 1.0 else rows / temperature
+            return rows.softmax(-1).to(torch.float64)
+        rows = logits.to(torch.float64, copy=True)
         if temperature != 1.0:
-            rows = rows / temperature
-        return rows.softmax(-1).to(torch.float64)
+            rows /= temperature
+        rows.sub_(rows.amax(-1, keepdim=True)).exp_()
+        return rows.div_(rows.sum(-1, keepdim=True))
 
     @abstractmethod
     def pairs(self, first: int, stop: int) -> Tensor:

@@ -41,24 +41,24 @@ def prepare(
     check_shapes(emissions, transitions, lengths, start, end)
     check = not emissions.is_cuda if check is None else check
     layout = _layout(emissions, lengths, check)
-    unary, edges = UnaryScores(emissions, start, end), transitions.to(torch.float64, copy=True).contiguous()
+    unary, edges = UnaryScores(emissions, start, end), transitions.detach().to(torch.float64, copy=True).contiguous()
     kernels = _candidates(selection.kernel(), emissions.device.type, selection.forced())
-    detached = edges.detach() if edges.requires_grad else edges
-    potentials = kernels[0].fold(unary, detached, layout, measure=check)
+    potentials = kernels[0].fold(unary, edges, layout, measure=check)
     if check:
         check_finite(potentials)
-    scores = potentials.scores
-    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in unary):
-        scores = fold(unary, Folding(kernels[0], layout, scores.detach()))
-    return Prepared(_choose(kernels, potentials), potentials, Graph(scores, edges))
+    graph = Graph(potentials.scores, edges)
+    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (*unary, transitions)):
+        made = Graph(graph.scores.detach(), edges.detach())
+        graph = fold(unary, transitions, Folding(kernels[0], layout, made))
+    return Prepared(_choose(kernels, potentials), potentials, graph)
 
 
 def _layout(emissions: Tensor, lengths: Tensor, check: bool) -> Layout:
     time = emissions.shape[1]
     on_gpu = emissions.is_cuda and lengths.is_cuda  # elsewhere a wrong length reads or writes what is not its own
-    longest = time if on_gpu and not check else check_lengths(lengths, time)
+    shortest, longest = (1, time) if on_gpu and not check else check_lengths(lengths, time)
     # A copy: the caller may write into theirs.
-    return Layout(lengths.to(device=emissions.device, dtype=torch.int64, copy=True).contiguous(), longest)
+    return Layout(lengths.to(device=emissions.device, dtype=torch.int64, copy=True).contiguous(), longest, shortest)
 
 
 @cache

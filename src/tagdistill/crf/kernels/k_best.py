@@ -58,14 +58,14 @@ def k_best(potentials: Potentials, k: int) -> tuple[Tensor, Tensor]:
 
 class _Search:
     def __init__(self, potentials: Potentials) -> None:
-        self.lengths = potentials.layout.lengths[:, None]
+        self.layout, self.lengths = potentials.layout, potentials.layout.lengths[:, None]
         self.best = viterbi.best_prefixes(potentials)
         self.following = viterbi.into(potentials.transitions)
         self.position = torch.arange(len(self.best), device=self.best.device)
-        self.free = viterbi.outside(potentials.layout, self.best.shape[2])
 
     def best_path(self) -> _Paths:
-        labels = viterbi.backtrace(self.best, self.following, self.free).permute(1, 2, 0)
+        found = viterbi.decode(self.best, self.following, self.layout).t()
+        labels = torch.where(self.layout.mask, found, self.best.shape[2])[:, None]
         last = (self.lengths - 1)[..., None].expand(-1, 1, self.best.shape[2])
         score = self.best.transpose(0, 1).gather(1, last).amax(2)
         return _Paths(labels, score, self.lengths)

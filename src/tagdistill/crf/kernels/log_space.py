@@ -35,7 +35,7 @@ class _Scan:
 def _log_partition(potentials: Potentials) -> Tensor:
     """Compute log Z by scans from both ends that meet in mid-sentence, at the last row of direction 0."""
     layout = potentials.layout
-    rows = Rows(layout, len(potentials.transitions), layout.lengths // 2 + 1, layout.time // 2 + 1)
+    rows = Rows(layout, len(potentials.transitions), layout.time // 2 + 1, lambda lengths: lengths // 2 + 1)
     scan, left = _Scan(potentials, rows), rows.final // 2
     first = scan.state[0].index_select(0, rows.at(left))
     joint = first + scan.raw[1].index_select(0, rows.at(rows.final - left))
@@ -47,7 +47,7 @@ class _LogSpacePass(ForwardBackward):
 
     def __init__(self, potentials: Potentials) -> None:
         super().__init__(potentials)
-        self.rows = Rows(self.layout, len(potentials.transitions), self.layout.lengths, self.layout.time)
+        self.rows = Rows(self.layout, len(potentials.transitions), self.layout.time)
         self.scan = _Scan(potentials, self.rows)
         state, raw = self.scan.state, self.scan.raw
         self.ending = self.rows.spread(state[1].index_select(0, self.rows.turned))
@@ -82,7 +82,7 @@ class _LogSpacePass(ForwardBackward):
 
     def adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
         rows, turned = self.rows, self.rows.turned
-        flow = torch.stack([rows.gather(before), rows.gather(after).index_select(0, turned)])
+        flow = torch.stack([rows.gather(before), rows.gather(after).index_select(0, turned).mul_(rows.weight)])
         outer = torch.zeros_like(self.scan.edges[:, 0])
         each = [rows.each(x) for x in (flow, self.scan.raw)]
         starts = [rows.before(rows.each(x)) for x in (flow, self.scan.state)]
@@ -91,8 +91,8 @@ class _LogSpacePass(ForwardBackward):
             share = (state[..., None] + self.scan.edges - raw[:, :, None]).exp_().mul_(late[:, :, None])
             early += share.sum(3)
             outer += share.sum(1)
-        scores = flow[1].index_select(0, turned).add_(flow[0]).mul_(rows.weight)
-        return rows.spread(scores).mul_(self.layout.weight).sub_(after), outer[0] + outer[1].t()
+        scores = flow[1].index_select(0, turned).add_(flow[0])
+        return rows.spread_tokens(scores).sub_(after), outer[0] + outer[1].t()
 
 
 class _LogSpaceKernel(Kernel):

@@ -8,6 +8,7 @@ reads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
 
@@ -34,19 +35,21 @@ class Block(NamedTuple):
 
 
 class Rows:
-    """The rows of a scan that runs through `steps` (batch,) tokens of each sentence, `longest` at most."""
+    """The rows of a scan through `longest` tokens of each sentence at most.
 
-    def __init__(self, layout: Layout, labels: int, steps: Tensor, longest: int) -> None:
+    It runs through `steps` of a sentence's length, (batch,) -> (batch,); without it through the whole sentence.
+    """
+
+    def __init__(
+        self, layout: Layout, labels: int, longest: int, steps: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
         self.layout, self.longest = layout, longest
         self.order: Tensor | None = None  # (batch,) the sentence of each place, None for the order as it is
-        cuts = (
-            1
-            if steps.is_cuda
-            else max(1, min(MAX_BLOCKS, layout.batch * longest * labels // MIN_BLOCK_CELLS, layout.batch))
-        )
         self.blocks = [Block(0, longest, layout.batch)]
-        if cuts > 1:  # reads `steps` back, which a GPU would have to wait for
-            ordered, self.order = steps.sort(descending=True, stable=True)
+        cuts = min(MAX_BLOCKS, layout.batch * longest * labels // MIN_BLOCK_CELLS, layout.batch)
+        if cuts > 1 and not layout.lengths.is_cuda:  # reads them back, which a GPU would have to wait for
+            given = steps(layout.lengths) if steps else layout.lengths
+            ordered, self.order = given.sort(descending=True, stable=True)
             self.blocks = _blocks(ordered.tolist(), cuts)
 
     @property
@@ -102,21 +105,18 @@ class Rows:
         """(batch,) from the order of the rows."""
         return values if self.order is None else torch.empty_like(values).index_copy_(0, self.order, values)
 
-    @cached_property
+    @property
     def final(self) -> Tensor:
         """(batch,) the position of the last token of the sentence at each place."""
         return self.by_place(self.layout.final)
 
-    @cached_property
+    @property
     def _place(self) -> Tensor:
-        return self.layout.first_of(1)
+        return self.layout.positions.sentence
 
-    def _first(self, time: int) -> Tensor:
-        return self.layout.first if time == self.layout.time else self.layout.first_of(time)
-
-    @cached_property
+    @property
     def _step(self) -> Tensor:
-        return self.layout.position[: self.longest, None]
+        return self.layout.positions.step[: self.longest, None]
 
     @cached_property
     def _offset(self) -> Tensor:
@@ -141,17 +141,24 @@ class Rows:
 
     def sources(self, time: int) -> Tensor:
         """(rows,) where the tokens of direction 0 are in (batch * time, label); past a sentence's end its last one."""
-        return self._packed(self._step.minimum(self.final) + self.by_place(self._first(time)))
+        source = self.layout.positions_of(time).source[: self.longest]
+        source = source if self.order is None else source.index_select(1, self.order)
+        return self._packed(source.minimum(self.by_place(self.layout.last_of(time))))
 
     def sources_from_end(self, time: int) -> Tensor:
         """The same of direction 1; past a sentence's beginning its first one."""
-        return self._packed((self.final - self._step).clamp_min(0) + self.by_place(self._first(time)))
+        last, first = (self.by_place(x) for x in (self.layout.last_of(time), self.layout.positions_of(time).first))
+        return self._packed((last - self._step).maximum(first))
 
     @cached_property
     def turned(self) -> Tensor:
-        """(rows,) the row of the same token in the other direction. Only of whole sentences, as all that follows."""
-        left = self.final - self._step
-        return self._packed(self.at(torch.where(left < 0, self._step, left)))
+        """(rows,) the row of the same token in the other direction; any row where it is of no token.
+
+        Only of whole sentences, as all that follows.
+        """
+        if self.order is None:
+            return self.layout.turned.view(-1)
+        return self._packed(self.at((self.final - self._step).clamp_min_(0)))
 
     @cached_property
     def weight(self) -> Tensor:
@@ -165,7 +172,8 @@ class Rows:
     @cached_property
     def tokens(self) -> Tensor:
         """(batch * time,) the row of each token in direction 0; in padding that of the last one."""
-        return self._rows(self.layout.reach, self.by_sentence(self._place)[:, None]).view(-1)
+        reach = self.layout.positions.step.minimum(self.layout.final[:, None])
+        return self._rows(reach, self.by_sentence(self._place)[:, None]).view(-1)
 
     def gather(self, values: Tensor) -> Tensor:
         """(batch, time, label) -> (rows, label), 0 in rows that nobody reads."""
@@ -175,6 +183,16 @@ class Rows:
     def spread(self, rows: Tensor) -> Tensor:
         """(rows, label) -> (batch, time, label), in padding as at the last token."""
         return rows.index_select(0, self.tokens).view(self.layout.batch, self.layout.time, -1)
+
+    def spread_tokens(self, rows: Tensor, weight: Tensor | None = None, dtype: torch.dtype = torch.float64) -> Tensor:
+        """(rows, label), times weight (batch,) -> (batch, time, label) of this dtype, 0 in padding."""
+        if self.order is None:
+            share = self.weight if weight is None else self.weighted(weight)
+            steps = (rows * share).view(self.longest, self.layout.batch, -1)
+            return steps.transpose(0, 1).to(dtype, memory_format=torch.contiguous_format, copy=True)
+        layout = self.layout
+        share = layout.weight if weight is None else layout.weight * weight[:, None, None]
+        return self.spread(rows).mul_(share).to(dtype)
 
 
 def _blocks(ordered: list[int], cuts: int) -> list[Block]:

@@ -38,7 +38,7 @@ def rescale_interval(potentials: Potentials) -> int:
 
 
 class _Scan:
-    """The two scans, (2, rows, label). `factors`: the tokens' own factors, where `state` does not take their place."""
+    """The two scans, (2, rows, label). `state` begins as the tokens' own factors; `factors`: a copy, or the same."""
 
     def __init__(self, potentials: Potentials, rows: Rows, every: int, factors: Tensor, state: Tensor) -> None:
         self.rows, self.every, self.factors, self.state = rows, every, factors, state
@@ -50,21 +50,17 @@ class _Scan:
         self._run()
 
     def _run(self) -> None:
-        matrix, kept = torch.stack([self.matrix, self.matrix.t()]), self.state is not self.factors
-        state = self.rows.each(self.state)
-        factors = self.rows.each(self.factors) if kept else state
-        if kept:
-            state[0].copy_(factors[0])
-        scratch = self.rows.scratch(self.state)
-        steps = zip(self.rows.before(state), scratch[1:], factors[1:], state[1:], strict=True)
-        for t, (before, raw, factor, out) in enumerate(steps, 1):
-            torch.bmm(before, matrix, out=raw)
-            torch.mul(factor, raw, out=out)
+        matrix, state, bmm = torch.stack([self.matrix, self.matrix.t()]), self.rows.each(self.state), torch.bmm
+        steps = zip(self.rows.before(state), self.rows.scratch(self.state)[1:], state[1:], strict=True)
+        for t, (before, raw, after) in enumerate(steps, 1):
+            bmm(before, matrix, out=raw)
+            after.mul_(raw)
             if self.scale is not None and t % self.every == 0:
-                scale = self.scale[t // self.every, :, : out.shape[1]]
-                out.div_(torch.sum(out, 2, keepdim=True, out=scale))
-                if kept:
-                    factor.div_(scale)
+                scale = self.scale[t // self.every, :, : after.shape[1]]
+                after.div_(torch.sum(after, 2, keepdim=True, out=scale))
+        if self.scale is not None and self.factors is not self.state:
+            for factor, scale in zip(self.rows.each(self.factors)[:: self.every], self.scale, strict=True):
+                factor.div_(scale[:, : factor.shape[1]])
 
     def log_partition(self, joint: Tensor, steps: tuple[Tensor | None, Tensor], potentials: Potentials) -> Tensor:
         """Return log Z (batch,) from what is left of it after scaling (batch,), by place.
@@ -78,22 +74,37 @@ class _Scan:
                 if step is not None:
                     log += direction.gather(0, (step // self.every)[None])[0]
         shift = potentials.tops().add_(potentials.layout.final, alpha=self.edge_top)
-        return self.rows.by_sentence(log) + shift
+        return self.rows.by_sentence(log).add_(shift)
 
 
 def _log_partition(potentials: Potentials, every: int) -> Tensor:
     """Compute log Z by scans from both ends that meet in mid-sentence, at the last row of direction 0."""
-    layout, labels = potentials.layout, len(potentials.transitions)
-    rows = Rows(layout, labels, (layout.lengths + 1) // 2, (layout.time + 1) // 2)
-    places = torch.cat([rows.sources(layout.time), rows.sources_from_end(layout.time)])
-    factors = potentials.relative(places).exp_().view(2, -1, labels)
+    layout = potentials.layout
+    rows = Rows(layout, len(potentials.transitions), (layout.time + 1) // 2, lambda lengths: (lengths + 1) // 2)
+    factors = _half_factors(potentials, rows)
     scan = _Scan(potentials, rows, every, factors, factors)
-    left = rows.final // 2
-    right = (rows.final - left - 1).clamp_min(0)
+    left = rows.final >> 1
+    right = (rows.final - 1) >> 1  # -1 for one token, which has no other half
+    if layout.shortest == 1:
+        right.clamp_min_(0)
     first, second = (scan.state[d].index_select(0, rows.at(step)) for d, step in enumerate((left, right)))
     joint = torch.linalg.vecdot(first @ scan.matrix, second)
-    joint = torch.where(rows.final > 0, joint, first.sum(-1))  # one token: there is no rest
+    if layout.shortest == 1:
+        joint = torch.where(rows.final > 0, joint, first.sum(-1))
     return scan.log_partition(joint, (left, right), potentials)
+
+
+def _half_factors(potentials: Potentials, rows: Rows) -> Tensor:
+    """(2, rows, label), where the rows of both directions together are those of all tokens."""
+    time, labels = potentials.layout.time, len(potentials.transitions)
+    if rows.order is not None:
+        places = torch.cat([rows.sources(time), rows.sources_from_end(time)])
+        return potentials.relative(places).exp_().view(2, -1, labels)
+    whole = potentials.relative_by_step(potentials.scores.new_empty((time * potentials.layout.batch, labels))).exp_()
+    factors = whole.new_empty((2, rows.count, labels))
+    factors[0].copy_(whole[: rows.count])
+    torch.index_select(whole, 0, potentials.layout.turned.view(-1)[: rows.count], out=factors[1])
+    return factors
 
 
 class _ScaledPass(ForwardBackward):
@@ -101,10 +112,10 @@ class _ScaledPass(ForwardBackward):
 
     def __init__(self, potentials: Potentials, every: int) -> None:
         super().__init__(potentials)
-        layout, labels = self.layout, len(potentials.transitions)
-        self.rows = rows = Rows(layout, labels, layout.lengths, layout.time)
+        layout = self.layout
+        self.rows = rows = Rows(layout, len(potentials.transitions), layout.time)
         factors = self._factors()
-        self.scan = scan = _Scan(potentials, rows, every, factors, torch.empty_like(factors))
+        self.scan = scan = _Scan(potentials, rows, every, factors, factors.clone())
         self.ending = scan.state[1].index_select(0, rows.turned)  # a token's own score and all that follows
         product = (scan.state[0] / factors[0]).mul_(self.ending)
         self.total = product.sum(-1, keepdim=True)
@@ -116,16 +127,26 @@ class _ScaledPass(ForwardBackward):
         potentials, rows = self.potentials, self.rows
         factors = potentials.scores.new_empty((2, rows.count, len(potentials.transitions)))
         forward, backward = factors.unbind(0)
-        potentials.relative(rows.sources(self.layout.time), out=forward).exp_()
+        if rows.order is None:
+            potentials.relative_by_step(forward).exp_()
+        else:
+            potentials.relative(rows.sources(self.layout.time), out=forward).exp_()
         torch.index_select(forward, 0, rows.turned, out=backward)
         return factors
 
     @cached_property
     def marginals(self) -> Tensor:
-        return self.rows.spread(self.row_marginals).mul_(self.layout.weight)
+        return self.marginals_in(torch.float64)
+
+    def marginals_in(self, dtype: torch.dtype) -> Tensor:
+        return self.rows.spread_tokens(self.row_marginals, dtype=dtype)
 
     def weighted_marginals(self, weight: Tensor) -> Tensor:
-        return self.rows.spread(self.row_marginals).mul_(self.layout.weight * weight[:, None, None])
+        return self.rows.spread_tokens(self.row_marginals, weight)
+
+    def _ending_share(self, weight: Tensor) -> Tensor:
+        """The endings over their total, times weight (rows, 1): times beginnings and the matrix, pair marginals."""
+        return self.ending * (weight / self.total)
 
     @cached_property
     def raw_log_marginals(self) -> Tensor:
@@ -135,19 +156,14 @@ class _ScaledPass(ForwardBackward):
         """The same, but the second (rows, label)."""
         places = self.rows.sources(log_target.shape[1])
         target = self._softmax(log_target.reshape(-1, log_target.shape[2]).index_select(0, places), temperature)
-        target *= self.rows.weight
         tempered = self._tempered(self.row_marginals.log(), temperature)
         marginals = self.row_marginals if temperature == 1.0 else tempered.exp()
-        loss = torch.linalg.vecdot(target, tempered)[:, None] * -(temperature * temperature)
-        return self.rows.spread(loss).mul_(self.layout.weight).sum((1, 2)), marginals - target
+        loss = torch.linalg.vecdot(target, tempered)[:, None]
+        return self.rows.spread_tokens(loss).sum((1, 2)) * -(temperature * temperature), marginals - target
 
     def posterior_adjoint(self, signed: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         signed = signed * self.rows.weighted(weight)
         return self._adjoint(signed, signed)
-
-    def _ending_share(self, weight: Tensor) -> Tensor:
-        """The endings over their total, times weight (rows, 1): times beginnings and the matrix, pair marginals."""
-        return self.ending * (weight / self.total)
 
     @cached_property
     def _beginning_and_end(self) -> tuple[Tensor, Tensor]:
@@ -179,19 +195,19 @@ class _ScaledPass(ForwardBackward):
         scan, turned = self.scan, self.rows.turned
         flow = scan.factors / scan.state
         flow[0].mul_(before)
-        flow[1].mul_(after.index_select(0, turned))
+        flow[1].mul_(after.index_select(0, turned).mul_(self.rows.weight))
         self._run_adjoint(flow)
         outer = self.rows.pair_sum(scan.state, flow)
         flow.mul_(scan.state).div_(scan.factors)
         scores = flow[1].index_select(0, turned).add_(flow[0]).sub_(after)
-        return self.rows.spread(scores).mul_(self.layout.weight), (outer[0] + outer[1].t()) * scan.matrix
+        return self.rows.spread_tokens(scores), (outer[0] + outer[1].t()) * scan.matrix
 
     def _run_adjoint(self, flow: Tensor) -> None:
-        rows, matrix = self.rows, torch.stack([self.scan.matrix.t(), self.scan.matrix])
+        rows, matrix, bmm = self.rows, torch.stack([self.scan.matrix.t(), self.scan.matrix]), torch.bmm
         each, factors = rows.each(flow), rows.before(rows.each(self.scan.factors))
         steps = zip(each[1:], rows.scratch(flow)[1:], factors, rows.before(each), strict=True)
         for after, step, factor, before in reversed(list(steps)):
-            torch.bmm(after, matrix, out=step)
+            bmm(after, matrix, out=step)
             before.addcmul_(factor, step)
 
 

@@ -16,14 +16,13 @@ def best_prefixes(potentials: Potentials) -> Tensor:
     """(time, batch, label) score of the best beginning of a sentence that ends in this label at this token."""
     # Sentences innermost, so that every call runs over long rows.
     best = potentials.scores.permute(1, 2, 0).clone(memory_format=torch.contiguous_format)
-    time, labels, batch = best.shape
+    _, labels, batch = best.shape
     edges = potentials.transitions[:, :, None]
     table, top = best.new_empty((labels, labels, batch)), best.new_empty((labels, batch))
-    rows = best.unbind(0)
-    for t in range(1, time):
-        torch.add(rows[t - 1][:, None], edges, out=table)
+    for before, after in zip(best[:-1, :, None].unbind(0), best[1:].unbind(0), strict=True):
+        torch.add(before, edges, out=table)
         torch.amax(table, 0, out=top)
-        rows[t].add_(top)
+        after.add_(top)
     return best.transpose(1, 2).contiguous()
 
 
@@ -51,15 +50,23 @@ def backtrace(best: Tensor, following: Tensor, forced: Tensor) -> Tensor:
     return out
 
 
-def outside(layout: Layout, labels: int) -> Tensor:
-    """The `forced` table of a search in which every token is free, (time, batch, 1)."""
-    return torch.where(layout.mask, -1, labels).t()[..., None].contiguous()
+def decode(best: Tensor, following: Tensor, layout: Layout) -> Tensor:
+    """Return the best labels (time, batch), what `backtrace` finds where every token is free; anything in padding."""
+    time, batch, labels = best.shape
+    # From the last token of each sentence on, whatever its length: a step past its beginning is of a token of padding.
+    turned = layout.turned.view(-1)
+    rows = best.view(-1, labels).index_select(0, turned).view(time, batch, labels).unbind(0)
+    found, table = turned.new_empty((time, batch)), torch.empty_like(rows[0])
+    out = found.unbind(0)
+    torch.argmax(rows[0], -1, out=out[0])
+    for after, row, label in zip(out[:-1], rows[1:], out[1:], strict=True):
+        torch.index_select(following, 0, after, out=table)
+        torch.argmax(table.add_(row), -1, out=label)
+    return found.view(-1).index_select(0, turned).view(time, batch)
 
 
 @torch.no_grad()
 def argmax(potentials: Potentials) -> Tensor:
     """Best labels (batch, time), 0 in padding."""
-    labels = len(potentials.transitions)
-    best = best_prefixes(potentials)
-    rows = backtrace(best, into(potentials.transitions), outside(potentials.layout, labels))
-    return rows[..., 0].t().masked_fill(~potentials.layout.mask, 0)
+    layout = potentials.layout
+    return decode(best_prefixes(potentials), into(potentials.transitions), layout).t() * layout.mask
