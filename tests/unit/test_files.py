@@ -40,6 +40,24 @@ def test_what_a_killed_process_began_is_removed_by_the_next_writer_of_the_same_f
     assert [path.name.split(".")[1] for path in tmp_path.iterdir() if path != target] == ["other"]
 
 
+DIE_WHEN_THE_MODE_IS_KNOWN = """
+import os, sys
+from pathlib import Path
+from tagdistill.artifacts.files import write_text
+os.fstat = lambda number: os._exit(9)
+write_text(Path(sys.argv[1]), "whole")
+"""
+
+
+def test_the_file_that_tells_the_usual_mode_is_removed_too(tmp_path):
+    target = tmp_path / "model"
+    done = subprocess.run([sys.executable, "-c", DIE_WHEN_THE_MODE_IS_KNOWN, str(target)], check=False)
+    assert done.returncode == 9
+    assert any(path.name.endswith(".mode") for path in tmp_path.iterdir())
+    write_text(target, "whole")
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_what_a_process_still_writes_is_left_alone(tmp_path):
     target = tmp_path / "model"
     with atomic_path(target) as temporary:

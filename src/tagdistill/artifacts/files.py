@@ -92,7 +92,7 @@ def is_running(process: int) -> bool:
 
 
 def _replace(temporary: Path, target: Path) -> None:
-    give_usual_modes(temporary)
+    give_usual_modes(temporary, target)
     flush(temporary)
     if not target.is_dir():
         temporary.replace(target)
@@ -108,12 +108,13 @@ def _replace(temporary: Path, target: Path) -> None:
     discard(old)
 
 
-def give_usual_modes(path: Path) -> None:
+def give_usual_modes(path: Path, target: Path | None = None) -> None:
     """Give a file, or all files in a folder, the mode of files that are opened for writing (0666 less the umask).
 
-    Some libraries write for the owner alone, and a copy has the mode of its original.
+    Some libraries write for the owner alone, and a copy has the mode of its original. `target` is the path that a
+    temporary sibling becomes: what is left by a process that was killed here is found by its name.
     """
-    probe = _sibling(path, "mode")
+    probe = _sibling(target or path, "mode")
     with os.fdopen(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)) as handle:
         usual = stat.S_IMODE(os.fstat(handle.fileno()).st_mode)
     probe.unlink()
