@@ -26,7 +26,7 @@ def first_order(backward: Callable[..., Grads]) -> Callable[..., Grads]:
     """Refuse `create_graph=True`. PyTorch's own once_differentiable would return gradients without a graph instead."""
 
     @functools.wraps(backward)
-    def checked(ctx: Any, *grads: Tensor) -> Grads:
+    def checked(ctx: Any, *grads: Tensor | None) -> Grads:
         if torch.is_grad_enabled():
             raise RuntimeError(
                 "LinearChain has no second derivatives (create_graph=True). Use marginals, log_marginals or "
