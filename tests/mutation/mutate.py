@@ -1,0 +1,183 @@
+"""Change the package in one place at a time and see whether a test fails: `make mutation`.
+
+The tests that run a changed place run in a fork of this process, which has imported all libraries, with a copy of the
+sources. Verdicts are kept in build/mutation and not asked for again: a killed mutant's while its function stays as it
+is, a survivor's while its tests do, too. So a run can be ended at any moment, and the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gc
+import importlib
+import json
+import os
+import resource
+import shutil
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+from covering import Covering, content, file_of, record
+from mutants import Mutant, change, drawn, lines_run, mutants_of
+from mutmut.configuration import config
+
+PROJECT = Path(__file__).parents[2]
+FOLDER = PROJECT / "build" / "mutation"
+SOURCE = FOLDER / "src"
+VERDICTS = FOLDER / "verdicts.jsonl"
+SECONDS = 20  # CPU time of a mutant's tests, beside five times what they took; and six times that on the clock
+OPTIONS = ["--quiet", "-p", "no:cacheprovider", "-p", "no:xdist", f"--basetemp={FOLDER / 'tmp'}"]
+
+
+class Chosen:
+    """A plugin of pytest that leaves some tests, quick ones first."""
+
+    def __init__(self, tests: dict[str, float]) -> None:
+        self.tests = tests
+        self.seconds: dict[str, float] = {}
+        for test, seconds in tests.items():
+            self.seconds[file_of(test)] = self.seconds.get(file_of(test), 0) + seconds
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        chosen = [item for item in items if item.nodeid in self.tests]
+        items[:] = sorted(chosen, key=lambda item: (self.seconds[file_of(item.nodeid)], self.tests[item.nodeid]))
+
+
+def forked(work: Callable[[], int], seconds: float) -> str:
+    """Do this in a process of its own; return how it ended: a number, or `timeout`."""
+    if not (process := os.fork()):
+        os.setsid()
+        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 5))
+        with (FOLDER / "log").open("w") as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+        with suppress(BaseException):
+            os._exit(work())
+        os._exit(1)
+    end = time.monotonic() + 6 * seconds
+    while not (ended := os.waitpid(process, os.WNOHANG))[0] and time.monotonic() < end:
+        time.sleep(0.02)
+    with suppress(ProcessLookupError):
+        os.killpg(process, signal.SIGKILL)
+    if not ended[0]:
+        os.waitpid(process, 0)
+    status = os.waitstatus_to_exitcode(ended[1])
+    return "timeout" if not ended[0] or status in (-signal.SIGXCPU, -signal.SIGKILL) else str(status)
+
+
+def verdict(mutant: Mutant, text: str, tests: dict[str, float]) -> str:
+    """Return `killed`, `timeout` or `survived`."""
+    file = SOURCE.parent / mutant.file
+    before = file.stat()
+    file.write_text(text, encoding="utf-8")
+    os.utime(file, (before.st_atime, before.st_mtime + 1))  # the compiled file is of another time, so it is not used
+    try:
+        names = sorted({file_of(test) for test in tests})
+        ended = forked(
+            lambda: int(pytest.main([*OPTIONS, "--exitfirst", *names], plugins=[Chosen(tests)])),
+            SECONDS + 5 * sum(tests.values()),
+        )
+    finally:
+        file.write_text(mutant.original, encoding="utf-8")
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return {"0": "survived", "timeout": "timeout"}.get(ended, "killed")
+
+
+def covering() -> Covering:
+    """Return which tests run what, after running those for which it is not known."""
+    chosen = [PROJECT / name for name in config().pytest_add_cli_args_test_selection]
+    files = sorted(f for path in chosen for f in (path.rglob("test_*.py") if path.is_dir() else [path]))
+    found = Covering(FOLDER / "covering.json", SOURCE, [f.relative_to(PROJECT).as_posix() for f in files])
+    if found.missing:
+        print(f"Running the tests of {len(found.missing)} files under coverage", flush=True)
+        result = FOLDER / "recorded.json"
+        forked(lambda: record(found.missing, SOURCE, result, OPTIONS) or 0, 36000)
+        found.add(result)
+    for each in found.files.values():
+        for test in each["failed"]:
+            print(f"left out, does not pass by itself: {test}")
+    return found
+
+
+def prepare() -> None:
+    """Copy the sources, and let this process and its children find the copy."""
+    os.chdir(PROJECT)
+    shutil.copytree("src", SOURCE, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    sys.path.insert(0, str(SOURCE))
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")])
+    hypothesis.settings.register_profile("mutation", deadline=None, derandomize=True, database=None)
+    hypothesis.settings.load_profile("mutation")
+
+
+def preload(modules: list[str]) -> None:
+    """Import the libraries, so that the forks need not."""
+    for name in modules:
+        with suppress(BaseException):
+            importlib.import_module(name)
+    assert not any(name.partition(".")[0] == "tagdistill" for name in sys.modules)
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    gc.freeze()
+
+
+def stored() -> dict[str, dict[str, Any]]:
+    """Return the last verdict on each mutant that was tried; a line that was being written is left out."""
+    lines = VERDICTS.read_text(encoding="utf-8").splitlines(keepends=True) if VERDICTS.exists() else []
+    return {each["key"]: each for each in (json.loads(line) for line in lines if line.endswith("\n"))}
+
+
+def reasons() -> dict[tuple[str, str, str], str]:
+    """Return why some changes need no test, by file and lines before and after."""
+    with (Path(__file__).parent / "no_matter.tsv").open(encoding="utf-8", newline="") as lines:
+        return {
+            (row["file"], row["before"], row["after"]): row["reason"] for row in csv.DictReader(lines, delimiter="\t")
+        }
+
+
+def main() -> None:
+    """Try the mutants that are drawn and write all verdicts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("json", type=Path, help="file to write")
+    parser.add_argument("--mutants", type=int, default=0, help="how many, drawn at random; 0 for all")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    output = options.json.resolve()
+    prepare()
+    every = mutants_of(PROJECT)
+    known = covering()
+    preload(known.modules)
+    verdicts, why = stored(), reasons()
+    tried = []
+    for number, mutant in enumerate(chosen := drawn(every, options.mutants, options.seed), 1):
+        result = verdicts.get(mutant.key)
+        place = change(mutant.original, text := mutant.text)
+        tests = known.tests(mutant.file.removeprefix("src/"), lines_run(mutant.original, place))
+        state = content(Path(file) for file in sorted(map(file_of, tests)))
+        if not result or (result["verdict"] == "survived" and result["tests"] != state):
+            begin = time.monotonic()
+            how = verdict(mutant, text, tests) if tests else "survived"
+            result = {"key": mutant.key, "verdict": how, "tests": state, "seconds": time.monotonic() - begin}
+            with VERDICTS.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps(result) + "\n")
+            said = f"{place.before} -> {place.after}" if how == "survived" else ""
+            print(f"{number}/{len(chosen)} {mutant.file}:{place.first} {how} {said}", flush=True)
+        reason = why.get((mutant.file, place.before, place.after), "")
+        where = {"file": mutant.file, "line": place.first, "before": place.before, "after": place.after}
+        tried.append({**where, "verdict": result["verdict"], "covered": bool(tests), "reason": reason})
+    output.parent.mkdir(parents=True, exist_ok=True)
+    files = dict(Counter(mutant.file for mutant in every))
+    output.write_text(json.dumps({"mutants": files, "seed": options.seed, "tried": tried}, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
