@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP_TORCH := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
 INSTALLED := $(VENV)/installed$(addprefix -,$(TORCH))
 
-.PHONY: help setup demo test test-quick test-slurm check docs bench bench-gpu scaling aa soak fuzz tiny paper results clean
+.PHONY: help setup demo test test-quick test-slurm check docs bench bench-gpu scaling aa soak fuzz mutation tiny paper results clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -82,6 +82,15 @@ soak: setup  ## Kill runs and let file operations fail, for an hour or two; rewr
 fuzz: setup  ## Give a million damaged inputs to all that reads one; rewrites a part of docs/reliability.md
 	PATH="$$PWD/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py build/reliability/fuzz.json
 	$(BIN)/python bench/reliability.py docs/reliability.md --fuzz build/reliability/fuzz.json
+
+mutation: $(VENV)/mutation  ## Change the code in one place at a time (MUTANTS=600 SEED=0: a sample); rewrites a part of docs/reliability.md
+	PATH="$$PWD/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/mutate.py build/reliability/mutation.json \
+	  --mutants $(or $(MUTANTS),0) --seed $(or $(SEED),0)
+	$(BIN)/python bench/reliability.py docs/reliability.md --mutation build/reliability/mutation.json
+
+$(VENV)/mutation: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[mutation]'
+	touch $@
 
 paper: setup  ## Rewrite docs/paper.md from the finished experiments of the paper's configs and their variants
 	$(BIN)/tagdistill paper $(sort $(wildcard results/*conll* results/*wikiann* results/ud results/*-ud* results/*semeval*)) --out docs/paper.md

@@ -66,7 +66,36 @@ def fuzz_part(run: dict[str, Any]) -> str:
     return "\n".join([head, table(["what reads them", "inputs"], lines)])
 
 
-PARTS = {"kills": kills_part, "faults": faults_part, "fuzz": fuzz_part}
+def mutation_part(run: dict[str, Any]) -> str:
+    """Return what became of the mutants of the code, by package."""
+    every, counts = Counter[str](), Counter[tuple[str, str]]()
+    for file, number in run["mutants"].items():
+        every[_package(file)] += number
+    for each in run["tried"]:
+        verdict = "equivalent" if each["verdict"] == "survived" and each["reason"] else each["verdict"]
+        for name in (_package(each["file"]), "all"):
+            counts[name, verdict] += 1
+    rows = {**{name: every[name] for name in sorted(every)}, "all": every.total()}
+    verdicts = ["killed", "timeout", "equivalent", "survived"]
+    numbers = {
+        name: [rows[name], sum(counts[name, x] for x in verdicts), *(counts[name, x] for x in verdicts)]
+        for name in rows
+    }
+    total, tried, killed, late, equivalent, _ = numbers["all"]
+    drawn = "" if tried == total else f", drawn at random with seed {run['seed']}"
+    head = (
+        f"{tried:,} of {total:,} mutants were tried{drawn}. Mutation score (killed or timed out, of those that are not "
+        f"equivalent): {100 * (killed + late) / max(1, tried - equivalent):.1f} %.\n"
+    )
+    titles = ["package", "mutants", "tried", "killed", "timed out", "equivalent", "survived"]
+    return "\n".join([head, table(titles, [[name, *(f"{n:,}" for n in row)] for name, row in numbers.items()])])
+
+
+def _package(file: str) -> str:
+    return Path(file).parts[2]
+
+
+PARTS = {"kills": kills_part, "faults": faults_part, "fuzz": fuzz_part, "mutation": mutation_part}
 
 
 def with_part(page: str, name: str, text: str) -> str:

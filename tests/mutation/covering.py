@@ -83,9 +83,8 @@ class Covering:
 
     def __init__(self, store: Path, source: Path, tests: list[str]) -> None:
         self.store, self.source = store, source
-        self.rest = content(
-            sorted([*source.rglob("*.py"), *(f for f in Path("tests").rglob("*.py") if str(f) not in tests)])
-        )
+        helpers = [file for file in Path("tests").rglob("*.py") if not file.name.startswith("test_")]
+        self.rest = content(sorted([*source.rglob("*.py"), *helpers]))
         stored = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
         same = stored.get("rest") == self.rest
         self.files = {file: each for file, each in stored.get("files", {}).items() if same and file in tests}

@@ -47,7 +47,7 @@ class Change:
 
 
 def mutants_of(project: Path) -> list[Mutant]:
-    """Return all mutants of the files that pyproject.toml names. Its folder must be the current one: mutmut reads it."""
+    """Return all mutants of the files that pyproject.toml names; its folder must be the current one."""
     files = sorted({file for pattern in config().only_mutate for file in project.glob(pattern) if file.suffix == ".py"})
     return [mutant for file in files for mutant in _of_file(file.relative_to(project).as_posix(), file.read_text())]
 
@@ -87,7 +87,7 @@ def _of_file(name: str, text: str) -> list[Mutant]:
     seen: Counter[str] = Counter()
     for mutation in mutations:
         if isinstance(function := mutation.contained_by_top_level_function, cst.FunctionDef):
-            own = code.setdefault(id(function), module.code_for_node(function))
+            own = code.setdefault(id(function), module.code_for_node(function).strip())
             key = hashlib.sha256(f"{name}\n{seen[own]}\n{own}".encode()).hexdigest()[:16]
             seen[own] += 1
             found.append(Mutant(name, key, text, module, mutation))

@@ -53,6 +53,10 @@ class Chosen:
         items[:] = sorted(chosen, key=lambda item: (self.seconds[file_of(item.nodeid)], self.tests[item.nodeid]))
 
 
+def say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
+
+
 def forked(work: Callable[[], int], seconds: float) -> str:
     """Do this in a process of its own; return how it ended: a number, or `timeout`."""
     if not (process := os.fork()):
@@ -99,13 +103,13 @@ def covering() -> Covering:
     files = sorted(f for path in chosen for f in (path.rglob("test_*.py") if path.is_dir() else [path]))
     found = Covering(FOLDER / "covering.json", SOURCE, [f.relative_to(PROJECT).as_posix() for f in files])
     if found.missing:
-        print(f"Running the tests of {len(found.missing)} files under coverage", flush=True)
+        say(f"Running the tests of {len(found.missing)} files under coverage")
         result = FOLDER / "recorded.json"
         forked(lambda: record(found.missing, SOURCE, result, OPTIONS) or 0, 36000)
         found.add(result)
     for each in found.files.values():
         for test in each["failed"]:
-            print(f"left out, does not pass by itself: {test}")
+            say(f"left out, does not pass by itself: {test}")
     return found
 
 
@@ -137,8 +141,8 @@ def stored() -> dict[str, dict[str, Any]]:
 
 
 def reasons() -> dict[tuple[str, str, str], str]:
-    """Return why some changes need no test, by file and lines before and after."""
-    with (Path(__file__).parent / "no_matter.tsv").open(encoding="utf-8", newline="") as lines:
+    """Return why some mutants are equivalent, by file and lines before and after."""
+    with (Path(__file__).parent / "equivalent.tsv").open(encoding="utf-8", newline="") as lines:
         return {
             (row["file"], row["before"], row["after"]): row["reason"] for row in csv.DictReader(lines, delimiter="\t")
         }
@@ -170,7 +174,7 @@ def main() -> None:
             with VERDICTS.open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(result) + "\n")
             said = f"{place.before} -> {place.after}" if how == "survived" else ""
-            print(f"{number}/{len(chosen)} {mutant.file}:{place.first} {how} {said}", flush=True)
+            say(f"{number}/{len(chosen)} {mutant.file}:{place.first} {how} {said}")
         reason = why.get((mutant.file, place.before, place.after), "")
         where = {"file": mutant.file, "line": place.first, "before": place.before, "after": place.after}
         tried.append({**where, "verdict": result["verdict"], "covered": bool(tests), "reason": reason})

@@ -95,3 +95,20 @@ def test_the_original_k_best_is_right_where_all_sentences_are_equally_long(monke
     even, mixed = (Problem(4, 6, 9, seed=5, lengths=n) for n in ([6, 6, 6, 6], [6, 5, 4, 3]))
     assert error("kbest", Original(even).kbest(5), Reference(even)) < 1e-6
     assert error("kbest", Original(mixed).kbest(5), Reference(mixed)) > 1e-3
+
+
+def test_mutants_are_counted_by_package(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCH))
+    from reliability import mutation_part
+
+    verdicts = [("distill/a", "killed"), ("distill/a", "survived"), ("distill/b", "survived"), ("data/c", "timeout")]
+    tried = [{"file": f"src/tagdistill/{file}.py", "verdict": verdict, "reason": ""} for file, verdict in verdicts]
+    tried[1]["reason"] = "speed only"
+    every = {"src/tagdistill/distill/a.py": 1000, "src/tagdistill/distill/b.py": 20, "src/tagdistill/data/c.py": 3}
+    text = mutation_part({"mutants": every, "seed": 7, "tried": tried})
+    assert "4 of 1,023 mutants were tried, drawn at random with seed 7." in text
+    assert "equivalent): 66.7 %" in text
+    assert (
+        "| data | 3 | 1 | 0 | 1 | 0 | 0 |\n| distill | 1,020 | 3 | 1 | 0 | 1 | 1 |\n| all | 1,023 | 4 | 1 | 1 | 1 | 1 |"
+        in text
+    )
