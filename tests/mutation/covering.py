@@ -83,7 +83,9 @@ class Covering:
 
     def __init__(self, store: Path, source: Path, tests: list[str]) -> None:
         self.store, self.source = store, source
-        helpers = [file for file in Path("tests").rglob("*.py") if not file.name.startswith("test_")]
+        helpers = [
+            file for file in Path("tests").rglob("*.py") if not file.match("test_*") and "mutation" not in file.parts
+        ]
         self.rest = content(sorted([*source.rglob("*.py"), *helpers]))
         stored = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
         same = stored.get("rest") == self.rest

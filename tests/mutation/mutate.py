@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -33,6 +34,7 @@ from mutmut.configuration import config
 PROJECT = Path(__file__).parents[2]
 FOLDER = PROJECT / "build" / "mutation"
 SOURCE = FOLDER / "src"
+LOG = FOLDER / "log"
 VERDICTS = FOLDER / "verdicts.jsonl"
 SECONDS = 20  # CPU time of a mutant's tests, beside five times what they took; and six times that on the clock
 OPTIONS = ["--quiet", "-p", "no:cacheprovider", "-p", "no:xdist", f"--basetemp={FOLDER / 'tmp'}"]
@@ -62,7 +64,7 @@ def forked(work: Callable[[], int], seconds: float) -> str:
     if not (process := os.fork()):
         os.setsid()
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 5))
-        with (FOLDER / "log").open("w") as log:
+        with LOG.open("w") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         with suppress(BaseException):
@@ -95,6 +97,11 @@ def verdict(mutant: Mutant, text: str, tests: dict[str, float]) -> str:
         file.write_text(mutant.original, encoding="utf-8")
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     return {"0": "survived", "timeout": "timeout"}.get(ended, "killed")
+
+
+def failed() -> str:
+    """Return the test that failed last, from what pytest said."""
+    return next(iter(re.findall(r"^(?:FAILED|ERROR) (\S+)", LOG.read_text(errors="replace"), re.MULTILINE)), "")
 
 
 def covering() -> Covering:
@@ -170,10 +177,11 @@ def main() -> None:
         if not result or (result["verdict"] == "survived" and result["tests"] != state):
             begin = time.monotonic()
             how = verdict(mutant, text, tests) if tests else "survived"
-            result = {"key": mutant.key, "verdict": how, "tests": state, "seconds": time.monotonic() - begin}
+            seconds = round(time.monotonic() - begin, 1)
+            result = {"key": mutant.key, "verdict": how, "by": failed(), "tests": state, "seconds": seconds}
             with VERDICTS.open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(result) + "\n")
-            said = f"{place.before} -> {place.after}" if how == "survived" else ""
+            said = f"{place.before} -> {place.after}" if how == "survived" else result["by"]
             say(f"{number}/{len(chosen)} {mutant.file}:{place.first} {how} {said}")
         reason = why.get((mutant.file, place.before, place.after), "")
         where = {"file": mutant.file, "line": place.first, "before": place.before, "after": place.after}
