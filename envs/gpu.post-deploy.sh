@@ -2,4 +2,4 @@
 set -eu
 : "${TAGDISTILL_PROJECT:?is set by the Snakefile}"
 python -m pip install --quiet --extra-index-url https://download.pytorch.org/whl/cu130 torch==2.13.0 \
-    -c "$TAGDISTILL_PROJECT/constraints.txt" -e "$TAGDISTILL_PROJECT"
+    -c "$TAGDISTILL_PROJECT/constraints.txt" -e "$TAGDISTILL_PROJECT[train]"

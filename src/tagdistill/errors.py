@@ -43,6 +43,18 @@ class MismatchError(TagdistillError):
     """Two artefacts that do not belong together, such as a cache and another teacher's label list."""
 
 
+def missing_package(error: ModuleNotFoundError, *, where: str | None = None) -> TagdistillError:
+    """Return the error for a package that only training needs, where tagdistill was installed without them.
+
+    >>> print(missing_package(ModuleNotFoundError(name="torch.nn")))
+    this needs torch, which is not installed
+      `pip install 'tagdistill[train]'` installs all that the workflow needs.
+    """
+    package = (error.name or str(error)).partition(".")[0]
+    hint = "`pip install 'tagdistill[train]'` installs all that the workflow needs."
+    return TagdistillError(f"this needs {package}, which is not installed", where=where, hint=hint)
+
+
 def nearest(name: object, known: Iterable[str]) -> str:
     """Return the hint "Did you mean 'x'? Known: a, b, c." for an unknown name."""
     names = sorted(printable(str(k), keep="") for k in known)

@@ -21,7 +21,7 @@ from tagdistill.artifacts.write_errors import owner, write_failure
 from tagdistill.cli import inference, project, stages
 from tagdistill.cli.help import GroupedCommands
 from tagdistill.crf.errors import KernelError
-from tagdistill.errors import TagdistillError
+from tagdistill.errors import TagdistillError, missing_package
 from tagdistill.formatting import printable
 
 DEFECT = "This is a bug in tagdistill, not a mistake of yours: please report it with all of this text."
@@ -78,6 +78,8 @@ def _message(error: Exception) -> str:
     """Return what to tell the user; a defect of ours is printed with its traceback first."""
     if isinstance(error, (TagdistillError, KernelError)):
         return str(error)
+    if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("tagdistill"):
+        return str(missing_package(error))
     if isinstance(error, PermissionError) and error.filename:
         return f"{error.filename}: permission denied\n  {owner(Path(error.filename))}"
     if reason := write_failure(error):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tagdistill.encoders.pieces import WordPieces
-from tagdistill.errors import ConfigError, DataError, TagdistillError, nearest
+from tagdistill.errors import ConfigError, DataError, TagdistillError, missing_package, nearest
 from tagdistill.tagger.chain import Edges
 from tagdistill.tagger.decoding import Decoder
 from tagdistill.tagger.folder import RECORD, TOKENIZER, Record, graph_file
@@ -117,8 +117,7 @@ def _saved(folder: Path, device: str, threads: int | None, encoder: Path | None)
 
         from tagdistill.tagger.torch_backend import TorchBackend
     except ModuleNotFoundError as error:
-        what = f"a model that was not exported as a graph needs {error.name}, which is not installed"
-        raise TagdistillError(what, where=str(folder), hint="Export it where it was trained.") from error
+        raise missing_package(error, where=f"{folder} (not an exported graph)") from error
 
     if threads:
         torch.set_num_threads(threads)

@@ -1,0 +1,132 @@
+"""What `pip install tagdistill` installs is enough to label text; everything else says what to install."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from tiny_taggers import exported
+
+ROOT = Path(__file__).parents[2]
+
+# Refuses every package of site-packages that is not among those given, as if it were not installed.
+ONLY = """
+import importlib.abc, json, os, runpy, sys
+blocked = set(json.loads(os.environ["BLOCKED"]))
+class Blocked(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in blocked:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocked())
+"""
+LABEL = """
+from tagdistill import Tagger
+print(len(Tagger.from_pretrained(sys.argv[1])("Ada Lovelace came to Oslo.").labels))
+"""
+COMMAND = """
+from tagdistill.cli.main import main
+main()
+"""
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def installed_with(listed: list[str]) -> set[str]:
+    """Return the distributions that these requirements install, with all that they require themselves."""
+    found: set[str] = set()
+    waiting = [(Requirement(text), frozenset({""})) for text in listed]
+    while waiting:
+        requirement, extras = waiting.pop()
+        wanted = any(requirement.marker is None or requirement.marker.evaluate({"extra": extra}) for extra in extras)
+        name = canonical(requirement.name)
+        if not wanted or (name in found and not requirement.extras):
+            continue
+        found.add(name)
+        try:
+            inner = requires(requirement.name) or []
+        except PackageNotFoundError:
+            continue
+        waiting += [(Requirement(text), frozenset({"", *requirement.extras})) for text in inner]
+    return found
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, object]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture(scope="module")
+def run(project):
+    """Run Python where nothing is installed but what `pip install tagdistill` installs."""
+    there = installed_with(project["dependencies"]) | {"tagdistill"}
+    blocked = [
+        module
+        for module, names in packages_distributions().items()
+        if not any(canonical(name) in there for name in names)
+    ]
+    assert {"torch", "transformers", "snakemake"} <= set(blocked)
+    environment = {"BLOCKED": json.dumps(blocked)}
+
+    def run(code: str, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", ONLY + code, *words]
+        return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory) -> Path:
+    return exported(tmp_path_factory.mktemp("student"), "fp32")
+
+
+def test_an_exported_student_labels_text(run, student):
+    done = run(LABEL, str(student))
+    assert (done.stdout, done.stderr) == ("6\n", "")
+
+
+def test_a_saved_model_and_a_training_say_what_to_install(run, student, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    saved = run(LABEL, str(tmp_path))
+    assert "this needs torch, which is not installed" in saved.stderr and "tagdistill[train]" in saved.stderr
+    checked = run(COMMAND, "config", "check", str(ROOT / "config" / "tiny.yaml"))
+    assert checked.returncode == 1 and checked.stdout == ""
+    assert re.fullmatch(r"error: this needs \w+, which is not installed\n  .*tagdistill\[train\].*\n", checked.stderr)
+
+
+def test_help_needs_nothing_else(run):
+    for words in (["--help"], ["predict", "--help"], ["train-teacher", "--help"]):
+        done = run(COMMAND, *words)
+        assert done.returncode == 0 and "Usage" in done.stdout, done.stderr
+
+
+def test_all_that_the_code_imports_is_required_somewhere(project):
+    """A package that only another one happens to bring along is missing one day."""
+    listed = [*project["dependencies"], *project["optional-dependencies"]["train"]]
+    ours = {canonical(Requirement(text).name) for text in listed}
+    ours |= {
+        name
+        for text in requires("snakemake") or []
+        if (name := canonical(Requirement(text).name)) and "-interface-" in name
+    }
+    by_module = {module: {canonical(name) for name in names} for module, names in packages_distributions().items()}
+    brought = {"triton", "pydantic_core"}  # torch for GPUs brings the first, pydantic is built on the second
+    missing = {}
+    for file in sorted((ROOT / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for module in {name.partition(".")[0] for name in names} - sys.stdlib_module_names - brought:
+                if not by_module.get(module, set()) & (ours | {"tagdistill"}):
+                    missing[module] = str(file.relative_to(ROOT))
+    assert missing == {}
