@@ -99,9 +99,10 @@ def test_a_saved_model_and_a_training_say_what_to_install(run, student, tmp_path
     (tmp_path / "config.json").write_text("{}")
     saved = run(LABEL, str(tmp_path))
     assert "this needs torch, which is not installed" in saved.stderr and "tagdistill[train]" in saved.stderr
-    checked = run(COMMAND, "config", "check", str(ROOT / "config" / "tiny.yaml"))
-    assert checked.returncode == 1 and checked.stdout == ""
-    assert re.fullmatch(r"error: this needs \w+, which is not installed\n  .*tagdistill\[train\].*\n", checked.stderr)
+    for words in (["plan"], ["config", "check"], ["compare", ".", "--out", "x"]):
+        done = run(COMMAND, *words, str(ROOT / "config" / "tiny.yaml"))
+        assert done.returncode == 1 and done.stdout == "", words
+        assert re.fullmatch(r"error: this needs \w+, which is not installed\n  .*tagdistill\[train\].*\n", done.stderr)
 
 
 def test_help_needs_nothing_else(run):

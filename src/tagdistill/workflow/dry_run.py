@@ -7,10 +7,11 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tagdistill.errors import TagdistillError
+from tagdistill.errors import TagdistillError, missing_package
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +38,8 @@ class Job:
 
 def dry_run(arguments: Sequence[str]) -> list[Job]:
     """Return the jobs that `snakemake ARGUMENTS` would run. Raises TagdistillError with Snakemake's message."""
+    if find_spec("snakemake") is None:
+        raise missing_package(ModuleNotFoundError(name="snakemake"))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "jobs"
         logger = ("--logger", "tagdistill", "--logger-tagdistill-file", str(file))
