@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import typer
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -248,15 +247,6 @@ def test_a_file_system_that_fails_is_told_in_its_words(error, words, main, monke
     assert "Traceback" not in err
 
 
-def test_a_missing_gpu_is_said_in_words(main, tmp_path):
-    if torch.cuda.is_available():
-        pytest.skip("there is a CUDA device")
-    code, _, err = main(
-        "predict", tmp_path / "x.txt", "--model", tmp_path, "--output", tmp_path / "o", "--device", "cuda"
-    )
-    assert (code, "error: --device: there is no CUDA device" in err) == (1, True)
-
-
 def test_a_file_of_numbers_is_a_warning_in_the_log_of_prepare(tmp_path):
     (tmp_path / "raw.conll").write_text("".join(f"{n} w B-PER\n" for n in range(30)))
     settings = Language(train="raw.conll")
@@ -290,10 +280,10 @@ READ: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("command", "function", "more"),
     [
-        ("predict", "tagdistill.evaluation.predict.predict_file", {}),
+        ("predict", "tagdistill.prediction.predict.predict_file", {}),
         (
             "evaluate",
-            "tagdistill.evaluation.predict.evaluate_file",
+            "tagdistill.evaluation.score_file.evaluate_file",
             {"label_map": "A=B", "scheme": "BIOES", "names": "O,B-A"},
         ),
         ("add-language", "tagdistill.experiment.add_language.add_language", {"label_map": "A=B", "scheme": "BIOES"}),

@@ -11,8 +11,8 @@ import pytest
 from tiny_runs import encoded, files_of, make_corpus, student_run, tiny_encoder
 
 from tagdistill.encoders.folder import EncoderInfo, weights_sha256
-from tagdistill.evaluation.predict import predict_file
 from tagdistill.export.bundle import export_student
+from tagdistill.prediction.predict import predict_file
 from tagdistill.training.run_training import run_training
 
 TEXT = "b-per1 e-per2 o3 s-loc4\no1 s-per2\n"

@@ -95,6 +95,17 @@ def test_an_exported_student_labels_text(run, student):
     assert (done.stdout, done.stderr) == ("6\n", "")
 
 
+def test_text_is_labelled_from_the_command_line(run, student, tmp_path):
+    (tmp_path / "x.txt").write_text("Ada Lovelace came to Oslo.\n")
+    for ending in ("conll", "jsonl", "html"):
+        words = ["predict", str(tmp_path / "x.txt"), "--model", str(student), "--output", str(tmp_path / f"y.{ending}")]
+        done = run(COMMAND, *words)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "") and (tmp_path / f"y.{ending}").stat().st_size
+    done = run(COMMAND, *words[:-1], str(tmp_path / "y.parquet"))
+    assert done.returncode == 1 and "this needs pyarrow, which is not installed" in done.stderr
+    assert not (tmp_path / "y.parquet").exists()
+
+
 def test_a_saved_model_and_a_training_say_what_to_install(run, student, tmp_path):
     (tmp_path / "config.json").write_text("{}")
     saved = run(LABEL, str(tmp_path))

@@ -22,11 +22,12 @@ from tagdistill.distill.score_corpus import score_corpus
 from tagdistill.distill.score_table import read_scores
 from tagdistill.errors import DataError, MismatchError, TagdistillError
 from tagdistill.evaluation.evaluate import evaluate_model
-from tagdistill.evaluation.predict import evaluate_file, predict_file
+from tagdistill.evaluation.score_file import evaluate_file
 from tagdistill.models.inference import emissions, tag
 from tagdistill.models.load import load_tagger
 from tagdistill.models.model import Model, load_model, save_model
 from tagdistill.models.tagger import BiLSTM, LockedDropout, TaggerSpec, constrain
+from tagdistill.prediction.predict import predict_file
 from tagdistill.settings.encoder import EncoderSettings
 from tagdistill.training.run_training import run_training
 
@@ -321,7 +322,7 @@ def test_new_text_is_labelled_as_the_workflow_labels_it(mode, ending, constraine
     }[ending]
     (tmp_path / f"new.{ending}").write_text(text)
     model = model_of(project, mode)
-    predict_file(model, tmp_path / f"new.{ending}", tmp_path / "out.conll", constrained=constrained)
+    predict_file(model, tmp_path / f"new.{ending}", tmp_path / "out.conll", split="blanks", constrained=constrained)
     teacher = mode == "frozen"  # the fine-tuned model is a student
     score_corpus(model, test_files(project, mode), tmp_path / "scores.parquet")
     evaluate_model(
@@ -358,7 +359,7 @@ def test_white_space_in_a_token_is_escaped(project, tmp_path):
 def test_empty_lines_odd_characters_and_long_sentences(mode, project, tmp_path):
     long = " ".join(["word"] * 300)
     (tmp_path / "x.txt").write_text(f"\n\none two\n\n  \n日本語 ​ हिन्दी\n{long}\n")
-    predict_file(model_of(project, mode), tmp_path / "x.txt", tmp_path / "y")
+    predict_file(model_of(project, mode), tmp_path / "x.txt", tmp_path / "y", split="blanks")
     tokens, _, labels = read_predictions(tmp_path / "y")
     assert list(map(len, tokens)) == list(map(len, labels)) == [2, 3, 300]
 
@@ -418,9 +419,9 @@ def test_the_folder_around_a_model_names_the_one_that_is_meant(project, tmp_path
     (tmp_path / "x.txt").write_text("a b\n")
     (tmp_path / "seed-0").mkdir()
     (tmp_path / "seed-0" / "model").symlink_to(model_of(project, "frozen"))
-    with pytest.raises(TagdistillError, match=r"holds no saved model itself\n  Give --model .*/seed-0/model\."):
+    with pytest.raises(TagdistillError, match=r"holds no model: .*\n  Give .*/seed-0/model\."):
         predict_file(tmp_path / "seed-0", tmp_path / "x.txt", tmp_path / "y")
-    with pytest.raises(TagdistillError, match=r"holds no saved model\n"):
+    with pytest.raises(TagdistillError, match=r"holds no model: neither tagger\.json nor config\.json"):
         predict_file(tmp_path, tmp_path / "x.txt", tmp_path / "y")
 
 

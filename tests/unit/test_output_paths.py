@@ -18,8 +18,8 @@ from tagdistill.artifacts import files
 from tagdistill.artifacts.files import atomic_path, write_json, write_text
 from tagdistill.cli import main as cli
 from tagdistill.errors import TagdistillError
-from tagdistill.evaluation.predict import predict_file
 from tagdistill.experiment.jobs import EncodeJob, EvaluateJob, PrepareJob, TeacherJob, VectorsJob, write_job
+from tagdistill.prediction.predict import predict_file
 from tagdistill.settings.encoder import EncoderSettings, Vectors, WordEncoder
 from tagdistill.settings.language import Language
 from tagdistill.settings.training import TeacherSettings

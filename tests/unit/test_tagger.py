@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from test_splitting import SCRIPTS
 from tiny_runs import make_corpus
 from tiny_taggers import exported
@@ -24,7 +25,6 @@ from tagdistill.artifacts.files import read_json, write_json
 from tagdistill.data.corpus import read_corpus
 from tagdistill.data.labels import UPOS, spans
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
-from tagdistill.evaluation.labeller import Labeller
 from tagdistill.tagger import texts
 from tagdistill.tagger.chain import Chain
 from tagdistill.tagger.folder import Record
@@ -61,16 +61,15 @@ def test_spans_are_parts_of_the_text_that_was_given_in_any_script(tagger):
     assert len(found) > 3 and found[0] is found.spans[0] and len(found.labels) == len(found.words)
 
 
-def test_labels_are_those_of_the_workflow_and_of_torch(folder, tagger, words):
-    expected = Labeller.open(folder).label(words)
-    torch = Tagger.from_pretrained(folder, precision="torch")
-    for each in (tagger, torch):
-        assert [list(tagged.labels) for tagged in each(words)] == expected
-    for ours, theirs in zip(tagger(words, marginals=True), torch(words, marginals=True), strict=True):
+def test_labels_and_probabilities_are_those_of_torch(folder, tagger, words):
+    other = Tagger.from_pretrained(folder, precision="torch", device="auto")
+    expected, constrained = other(words), other(words, constrained=True)
+    assert tagger(words) != constrained != expected
+    for ours, theirs in zip(tagger(words) + tagger(words, constrained=True), expected + constrained, strict=True):
+        assert ours.labels == theirs.labels
+    for ours, theirs in zip(tagger(words, marginals=True), other(words, marginals=True), strict=True):
         np.testing.assert_allclose(ours.marginals, theirs.marginals, atol=2e-3)
         assert [round(span.score, 2) for span in ours] == pytest.approx([span.score for span in theirs], abs=0.01)
-    constrained = Labeller.open(folder, constrained=True).label(words)
-    assert [list(tagged.labels) for tagged in tagger(words, constrained=True)] == constrained != expected
 
 
 def test_one_text_a_list_an_iterator_and_words_give_the_same(tagger, words):
@@ -128,7 +127,7 @@ def test_long_sentences_are_read_in_parts_and_decoded_as_a_whole(tagger, words, 
         (tagged,) = tagger([sentence])
         parts = [sentence[at : at + 4] for at in range(0, len(sentence), 4)]
         pieces = tagger.model.pieces(parts)
-        emissions = np.concatenate(tagger.model.backend.emissions(pieces, range(len(parts))))
+        emissions = np.concatenate(tagger.model.backend.emissions(pieces, parts, range(len(parts))))
         expected = Chain.of([emissions], tagger.model.decoder.edges).best[0]
         assert list(tagged.labels) == [tagger.labels[place] for place in expected]
         assert tagged.sentences == ((0, len(sentence)),)
@@ -175,6 +174,9 @@ def test_a_folder_that_is_no_model_or_not_whole_is_refused(folder, tmp_path):
         Tagger.from_pretrained(folder, precision="fp16")
     with pytest.raises(ConfigError, match="device: cannot be 'tpu'"):
         Tagger.from_pretrained(folder, device="tpu")
+    for precision in () if torch.cuda.is_available() else ("torch", "fp32"):
+        with pytest.raises(TagdistillError, match=r"device: .*no (CUDA|cuda)"):
+            Tagger.from_pretrained(folder, device="cuda", precision=precision)
     copy = tmp_path / "copy"
     copy.mkdir()
     for name in ("tagger.json", "tokenizer.json", "fp32.onnx"):

@@ -24,10 +24,10 @@ from tagdistill.distill.score_corpus import score_corpus
 from tagdistill.encoders.convert_vectors import convert_vectors, fetch_vectors
 from tagdistill.encoders.vectors import WordVectors, vectors_key
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
-from tagdistill.evaluation.predict import predict_file
 from tagdistill.experiment.config import check_experiment
 from tagdistill.experiment.jobs import TeacherJob, VectorsJob, read_job, write_job
 from tagdistill.experiment.plan import Plan
+from tagdistill.prediction.predict import predict_file
 from tagdistill.settings.encoder import Vectors, WordEncoder
 from tagdistill.training.run_training import run_training
 
@@ -225,7 +225,7 @@ def test_a_teacher_reads_word_vectors_beside_the_encoder_s(tmp_path, corpora, ca
         with pytest.raises(MismatchError, match=what):
             score_corpus(made, wrong, tmp_path / "x.parquet")
     (tmp_path / "text.txt").write_text("b-per1 e-per2 o0\n")
-    predict_file(model, tmp_path / "text.txt", tmp_path / "out.tsv")
+    predict_file(model, tmp_path / "text.txt", tmp_path / "out.tsv", split="blanks")
     assert read_predictions(tmp_path / "out.tsv")[2] == [["B-PER", "E-PER", "O"]]
     folder.rename(tmp_path / "elsewhere")
     with pytest.raises(TagdistillError, match="the word vectors 'telling-vec"):

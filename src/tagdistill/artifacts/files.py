@@ -12,11 +12,11 @@ import shutil
 import stat
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tagdistill.artifacts.output_path import check_parent, check_target, followed
 from tagdistill.artifacts.stored_file import stored
-from tagdistill.artifacts.streams import is_stream, streaming
+from tagdistill.artifacts.streams import is_stream, streaming, written_through
 from tagdistill.artifacts.write_errors import write_errors
 from tagdistill.errors import DataError, MismatchError
 
@@ -56,6 +56,20 @@ def atomic_path(target: Path) -> Iterator[Path]:
             _replace(temporary, place)
     finally:
         discard(temporary)
+
+
+@contextmanager
+def open_output(target: Path) -> Iterator[BinaryIO]:
+    """Yield a file to write, which takes the place of `target` only if the block succeeds, as in `atomic_path`.
+
+    What is written to stdout (`-`), a device or a FIFO is there at once.
+    """
+    if is_stream(target):
+        with write_errors(target), written_through(target) as sink:
+            yield sink
+        return
+    with atomic_path(target) as temporary, temporary.open("wb") as sink:
+        yield sink
 
 
 def _sibling(target: Path, ending: str) -> Path:

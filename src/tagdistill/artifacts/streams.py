@@ -8,7 +8,7 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from tagdistill.errors import TagdistillError
 
@@ -39,14 +39,20 @@ def streaming(path: Path) -> Iterator[Path]:
         yield temporary
         if temporary.is_dir():
             raise TagdistillError("a folder cannot be written to a stream or a device", where=str(path))
-        with temporary.open("rb") as source:
-            if path in (STANDARD, STDOUT):
-                sys.stdout.flush()
-                shutil.copyfileobj(source, sys.stdout.buffer)
-                sys.stdout.buffer.flush()
-            else:
-                with path.open("ab") as sink:  # `>> FILE` may be behind it
-                    shutil.copyfileobj(source, sink)
+        with temporary.open("rb") as source, written_through(path) as sink:
+            shutil.copyfileobj(source, sink)
+
+
+@contextmanager
+def written_through(path: Path) -> Iterator[BinaryIO]:
+    """Yield stdout (for `-`), a device or a FIFO to write into at once."""
+    if path in (STANDARD, STDOUT):
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    else:
+        with path.open("ab") as sink:  # `>> FILE` may be behind it
+            yield sink
 
 
 @contextmanager

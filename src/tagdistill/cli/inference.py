@@ -21,17 +21,25 @@ from tagdistill.cli.options import (
     Kind,
     LabelMap,
     Names,
+    OutputFormat,
     Scheme,
     Separator,
     SkipLines,
+    Splitting,
     Threads,
-    device_of,
 )
 
 app = typer.Typer()
 
 
-ModelFolder = Annotated[Path, typer.Option("--model", help="folder of a saved model")]
+ModelFolder = Annotated[
+    str, typer.Option("--model", help="folder of an exported or a saved model, or its name on the Hugging Face Hub")
+]
+Precision = Annotated[
+    str | None, typer.Option(help="of an exported model: fp32, fp16, int8, or torch (default: the first that it has)")
+]
+To = Annotated[OutputFormat, typer.Option(help="format to write; auto: by the output's ending, else conll")]
+Split = Annotated[Splitting, typer.Option(help="words of plain text: as the model says, or at blanks only")]
 Constrained = Annotated[bool, typer.Option("--constrained", help="allow well-formed spans only")]
 
 
@@ -71,9 +79,11 @@ def add_language(
 
 @app.command(rich_help_panel=MODELS)
 def predict(
-    file: Annotated[Path, typer.Argument(help="sentences, in any format that the workflow reads; -: stdin")],
     model: ModelFolder,
-    output: Annotated[Path, typer.Option(help="file to write: token, _ and label, separated by TABs; -: stdout")],
+    file: Annotated[Path, typer.Argument(help="text, in any format that the workflow reads; -: stdin")] = STANDARD,
+    output: Annotated[Path, typer.Option(help="file to write; -: stdout")] = STANDARD,
+    to: To = OutputFormat.auto,
+    split: Split = Splitting.model,
     kind: Kind = InputFormat.auto,
     separator: Separator = None,
     columns: Columns = None,
@@ -82,15 +92,16 @@ def predict(
     broken: Broken = None,
     encoding: Encoding = None,
     encoder: Encoder = None,
+    precision: Precision = None,
     constrained: Constrained = False,
     device: Device = "auto",
     threads: Threads = 1,
 ) -> None:
-    """Label new text with a saved model. Plain text is split at white space only."""
+    """Label new text with an exported or a saved model. What arrives at stdin is labelled line by line."""
     from tagdistill.data.readers.options import Reading
-    from tagdistill.evaluation.predict import predict_file
+    from tagdistill.prediction.predict import predict_file
 
-    check_output(output, inputs=[file, model, encoder])
+    check_output(output, inputs=[file, Path(model), encoder])
     called = "stdin" if file == STANDARD else None
     reading = Reading(
         *(kind.value, separator, columns, comment),
@@ -99,9 +110,16 @@ def predict(
         broken=broken,
         called=called,
     )
-    on = device_of(device)
-    with given_file(file) as text:
-        predict_file(model, text, output, reading, encoder=encoder, constrained=constrained, device=on, threads=threads)
+    predict_file(
+        *(model, file, output, reading),
+        to=to.value,
+        split=split.value,
+        constrained=constrained,
+        encoder=encoder,
+        precision=precision,
+        device=device,
+        threads=threads,
+    )
 
 
 @app.command(rich_help_panel=MODELS)
@@ -119,21 +137,26 @@ def evaluate(
     label_map: LabelMap = None,
     names: Names = None,
     encoder: Encoder = None,
+    precision: Precision = None,
     constrained: Constrained = False,
     device: Device = "auto",
     threads: Threads = 1,
 ) -> None:
     """Score a saved model on a labelled file and print the scores."""
     from tagdistill.data.readers.options import Reading
-    from tagdistill.evaluation.predict import evaluate_file
+    from tagdistill.evaluation.score_file import evaluate_file
 
     called = "stdin" if file == STANDARD else None
     reading = Reading(
         *(kind.value, separator, columns, comment, label_map, scheme, encoding, skip_lines, broken, names, called)
     )
-    on = device_of(device)
     with given_file(file) as text:
         scores = evaluate_file(
-            model, text, reading, encoder=encoder, constrained=constrained, device=on, threads=threads
+            *(model, text, reading),
+            constrained=constrained,
+            encoder=encoder,
+            precision=precision,
+            device=device,
+            threads=threads,
         )
     typer.echo(scores)

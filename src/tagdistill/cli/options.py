@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from tagdistill.errors import TagdistillError
-from tagdistill.settings.names import FORMATS, names_in
+from tagdistill.settings.names import FORMATS, WRITERS, names_in
 from tagdistill.settings.names import Scheme as SpanScheme
 
 Out = Annotated[Path, typer.Option("--out", help="file or folder to write; -: stdout")]
@@ -32,6 +32,24 @@ if TYPE_CHECKING:
 
 else:  # type checkers know no enumeration of names that are looked up
     InputFormat = StrEnum("InputFormat", {name: name for name in ("auto", *names_in(FORMATS))})
+
+if TYPE_CHECKING:
+
+    class OutputFormat(StrEnum):
+        """The formats that `predict` writes, or `auto`."""
+
+        auto = "auto"
+
+else:
+    OutputFormat = StrEnum("OutputFormat", {name: name for name in ("auto", *names_in(WRITERS))})
+
+
+class Splitting(StrEnum):
+    """How raw text is split into words."""
+
+    model = "model"
+    blanks = "blanks"
+
 
 Kind = Annotated[InputFormat, typer.Option("--format", help="format of the file; auto: by its ending")]
 Scheme = Annotated[str | None, typer.Option(help=f"how spans are written: {', '.join(get_args(SpanScheme))}")]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from tagdistill.data.readers.notes import LONG, LONG_SENTENCE, LOST, NULS, Notes, note_lines
+from tagdistill.data.readers.options import as_options
 from tagdistill.errors import DataError
 from tagdistill.formatting import printable
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from tagdistill.data.readers.lines import Sentence
 
+log = logging.getLogger(__name__)
 NUMBER = re.compile(r"[+-]?\d+(?:[.,:-]\d+)*\Z")
 TAG = re.compile(r"O|[BIESLUMW]-\S+")
 MIN_WORDS, MAX_WORDS = 20, 10_000  # fewer are too few to judge by, more are not looked at
@@ -46,6 +49,14 @@ def file_warnings(sentences: Sequence[Sentence], notes: Notes, kind: str) -> lis
             "which, counted from 0: `columns: {token: 1, tag: -1}`."
         )
     return found
+
+
+def log_notes(sentences: Sequence[Sentence], notes: Notes, kind: str, name: str, more: Sequence[str] = ()) -> None:
+    """Log what the reader noted about a file that a command was given, and the warnings about it."""
+    for line in note_lines(notes.record(name)):
+        log.info("note: %s", line)
+    for warning in (*file_warnings(sentences, notes, kind), *more):
+        log.warning("warning: %s: %s", name, as_options(warning))
 
 
 def _length(sentences: Sequence[Sentence], notes: Notes, kind: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-NO_GOLD = "_"  # the gold column of text without labels
+NO_GOLD = "_"  # in the place of gold labels that are not known
 UNSAFE = re.compile(r"\s|\\(?=u[0-9a-fA-F]{4})")  # a backslash only where it would read as an escape
 
 
@@ -24,18 +24,22 @@ def escape(token: str) -> str:
     return UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", token)
 
 
+def column_lines(tokens: Sequence[str], gold: Sequence[str], predicted: Sequence[str]) -> str:
+    """Return the lines of a sentence. Raises ValueError for unequal lengths."""
+    rows = zip(tokens, gold, predicted, strict=True)
+    return "".join(f"{escape(token)}\t{true}\t{ours}\n" for token, true, ours in rows)
+
+
 def write_predictions(
     path: Path,
     tokens: Sequence[Sequence[str]],
-    gold: Sequence[Sequence[str]] | None,
+    gold: Sequence[Sequence[str]],
     predicted: Sequence[Sequence[str]],
 ) -> None:
-    """Write predictions, complete or not at all; `gold` is None for text without labels, written as `_`.
+    """Write predictions, complete or not at all.
 
     Raises ValueError for sentences of unequal length.
     """
-    marks = [[NO_GOLD] * len(sentence) for sentence in tokens] if gold is None else gold
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-        for number, sentence in enumerate(zip(tokens, marks, predicted, strict=True)):
-            lines = (f"{escape(token)}\t{true}\t{ours}\n" for token, true, ours in zip(*sentence, strict=True))
-            file.write(("\n" if number else "") + "".join(lines))
+        for number, sentence in enumerate(zip(tokens, gold, predicted, strict=True)):
+            file.write(("\n" if number else "") + column_lines(*sentence))

@@ -54,9 +54,11 @@ def compare(one: Side, other: Side, edges: Edges, sentences: Sequence[Sequence[s
     """Return how far two models with the same chain are from each other, on sentences of words."""
     inputs = [one.pieces(sentences), other.pieces(sentences)]
     words, largest, labels, moved = 0, 0.0, 0, 0.0
-    for rows in batches(inputs[0], BATCH_WORDS):
+    for rows in batches(inputs[0], BATCH_WORDS["cpu"]):
         sides = zip((one, other), inputs, strict=True)
-        left, right = (Chain.of(side.backend.emissions(pieces, rows.tolist()), edges) for side, pieces in sides)
+        left, right = (
+            Chain.of(side.backend.emissions(pieces, sentences, rows.tolist()), edges) for side, pieces in sides
+        )
         words += int(left.lengths.sum())
         largest = max(largest, float(np.abs(left.emissions - right.emissions).max()))
         labels += int((left.best != right.best).sum())

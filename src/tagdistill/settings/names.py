@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1]
 FORMATS = "data/readers/formats"
 SOURCES = "data/sources/catalogue"
 PROVIDERS = "encoders/providers"
+WRITERS = "prediction/writers"
 LOSSES = "distill/losses"
 Scheme = Literal["IOB1", "IOB2", "BIO", "BIOES", "BILOU", "BMES", "IO"]  # of spans
 

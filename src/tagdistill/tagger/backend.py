@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 class Backend(Protocol):
     """A model that is ready to run."""
 
-    def emissions(self, pieces: Pieces, sentences: Sequence[int]) -> list[NDArray[np.float32]]:
-        """Return the emissions (word, label) of some sentences, which have at least one word each."""
+    def emissions(
+        self, pieces: Pieces, words: Sequence[Sequence[str]], sentences: Sequence[int]
+    ) -> list[NDArray[np.float32]]:
+        """Return the emissions (word, label) of some sentences, which have at least one word each.
+
+        `pieces` and `words` are of all sentences, `sentences` are the places of those that are wanted.
+        """
 
 
 def unpadded(emissions: NDArray[np.float32], pieces: Pieces, sentences: Sequence[int]) -> list[NDArray[np.float32]]:

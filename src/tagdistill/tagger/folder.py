@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from tagdistill.settings.base import Task
+
 RECORD, TOKENIZER = "tagger.json", "tokenizer.json"
 KIND, FORMAT = "exported tagger", 1
 AGAIN = "Copy or download the folder again, or export it again (`snakemake export`)."
@@ -28,7 +30,7 @@ AGAIN = "Copy or download the folder again, or export it again (`snakemake expor
 class Record:
     """The contents of `tagger.json`."""
 
-    task: str
+    task: Task
     labels: tuple[str, ...]  # in the order of the emissions
     languages: tuple[str, ...]  # that it was trained on
     start: list[float]

@@ -16,9 +16,10 @@ from tagdistill.tagger.folder import RECORD, TOKENIZER, Record, graph_file
 from tagdistill.tagger.splitting import Splitter
 
 if TYPE_CHECKING:
+    from tagdistill.settings.base import Task
     from tagdistill.tagger.backend import Backend
 
-DEVICES = ("cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda")
 SAVED, TORCH = "config.json", "torch"
 
 
@@ -26,6 +27,8 @@ SAVED, TORCH = "config.json", "torch"
 class OpenModel:
     """A model that is ready to run, with what comes before and after it."""
 
+    task: Task
+    device: str  # cpu or cuda
     splitter: Splitter
     kept_words: dict[str, float]  # by language: the share of words that splitting keeps whole, where it is known
     pieces: WordPieces
@@ -96,13 +99,15 @@ def _inside(folder: Path) -> str | None:
 
 
 def _exported(folder: Path, precision: str | None, device: str, threads: int | None) -> OpenModel:
-    from tagdistill.tagger.onnx_backend import OnnxBackend
+    from tagdistill.tagger.onnx_backend import OnnxBackend, usable
 
     record = Record.read(folder)
     graph = graph_file(record.choose(precision, str(folder)))
     record.check_files(folder, [TOKENIZER, graph])
-    pieces = record.word_pieces(folder)
+    pieces, device = record.word_pieces(folder), usable(device)
     return OpenModel(
+        task=record.task,
+        device=device,
         splitter=_splitter(record, pieces, folder),
         kept_words=record.kept_words,
         pieces=pieces,
@@ -119,6 +124,7 @@ def _saved(folder: Path, device: str, threads: int | None, encoder: Path | None)
     except ModuleNotFoundError as error:
         raise missing_package(error, where=f"{folder} (not an exported graph)") from error
 
+    device = _torch_device(device, available=torch.cuda.is_available())
     if threads:
         torch.set_num_threads(threads)
     backend = TorchBackend(folder, encoder=encoder, device=device)
@@ -128,12 +134,20 @@ def _saved(folder: Path, device: str, threads: int | None, encoder: Path | None)
     edges = Edges(*(values.detach().cpu().numpy().astype(np.float64) for values in chain))
     record = Record.read(folder) if (folder / RECORD).is_file() else None
     return OpenModel(
+        task=backend.loaded.config["task"],
+        device=device,
         splitter=_splitter(record, pieces, folder) if record else Splitter(tokenizer=pieces.tokenizer),
         kept_words=record.kept_words if record else {},
         pieces=pieces,
         backend=backend,
         decoder=Decoder(backend.loaded.labels, edges),
     )
+
+
+def _torch_device(device: str, *, available: bool) -> str:
+    if device == "cuda" and not available:
+        raise TagdistillError("there is no CUDA device, or this torch has no CUDA", where="device", hint="Use cpu.")
+    return "cuda" if available and device != "cpu" else "cpu"
 
 
 def _splitter(record: Record, pieces: WordPieces, folder: Path) -> Splitter:

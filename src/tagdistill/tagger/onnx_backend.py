@@ -21,16 +21,24 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 ERRORS_ONLY = 3  # ONNX Runtime's level of messages
 
 
+def usable(device: str) -> str:
+    """Return cpu or cuda for a device of `load.DEVICES`. Raises TagdistillError if this ONNX Runtime has no cuda."""
+    import onnxruntime
+
+    there = PROVIDERS["cuda"] in onnxruntime.get_available_providers()
+    if device == "cuda" and not there:
+        hint = "Use device='cpu', or install onnxruntime-gpu."
+        raise TagdistillError("this ONNX Runtime has no cuda", where="device", hint=hint)
+    return "cuda" if there and device != "cpu" else "cpu"
+
+
 class OnnxBackend:
     """An open graph, on a device."""
 
     def __init__(self, file: Path, pooling: str, *, device: str = "cpu", threads: int | None = None) -> None:
-        """Open a graph. Raises TagdistillError where it cannot be read, or this ONNX Runtime has no such device."""
+        """Open a graph; `device` is a `usable` one. Raises DataError where it cannot be read."""
         import onnxruntime
 
-        if PROVIDERS[device] not in onnxruntime.get_available_providers():
-            hint = "Use device='cpu', or install onnxruntime-gpu."
-            raise TagdistillError(f"this ONNX Runtime has no {device}", where="device", hint=hint)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = ERRORS_ONLY
@@ -40,7 +48,12 @@ class OnnxBackend:
             raise DataError(f"ONNX Runtime cannot open it: {error}", where=str(file)) from error
         self.pooling = pooling
 
-    def emissions(self, pieces: Pieces, sentences: Sequence[int]) -> list[NDArray[np.float32]]:
+    def emissions(
+        self,
+        pieces: Pieces,
+        words: Sequence[Sequence[str]],  # noqa: ARG002 (graphs read pieces only)
+        sentences: Sequence[int],
+    ) -> list[NDArray[np.float32]]:
         """Return the emissions (word, label) of some sentences."""
         (found,) = self.session.run(None, graph_inputs(pieces, sentences, self.pooling))
         return unpadded(found, pieces, sentences)

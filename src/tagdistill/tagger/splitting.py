@@ -7,6 +7,7 @@ from functools import cache, cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, get_args
 
+from tagdistill.data.readers.lines import lone_surrogate
 from tagdistill.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Splitter:
     `characters`: each character is a word, with the signs on it; `pieces`: each piece of the encoder's tokenizer is.
     """
 
-    words: Words = "punctuation"
+    words: Words = "inner_punctuation"
     unspaced: Unspaced = "characters"
     tokenizer: Tokenizer | None = None  # needed for `pieces`
 
@@ -108,12 +109,9 @@ class Splitter:
 
 def check_characters(text: str) -> None:
     """Refuse a text with a lone surrogate: it is no character, and no encoding has it."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        code = f"U+{ord(text[error.start]):04X}"
+    if (place := lone_surrogate(text)) is not None:
         hint = "Read the text with the right encoding, or with errors='replace'."
-        raise DataError(f"{code} is no character", where=f"character {error.start}", hint=hint) from error
+        raise DataError(f"U+{ord(text[place]):04X} is no character", where=f"character {place}", hint=hint)
 
 
 def choose_splitter(sentences: Iterable[Sequence[str]], tokenizer: Tokenizer) -> tuple[Splitter, float]:

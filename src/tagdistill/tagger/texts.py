@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 # The encoder reads longer sentences in parts, and of longer words the beginning (a window holds no more): memory is
 # bounded, whatever the text.
 PART_WORDS, PART_CHARACTERS, LONGEST_WORD = 1000, 8000, 4000
-Input = str | Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,16 @@ class Text:
             yield list(_parts(words))
 
 
+Input = str | Sequence[str] | Text
+
+
 def as_text(given: object, splitter: Splitter, where: str) -> Text:
-    """Return a string, split, or a list of words as one sentence. Raises DataError for `where` if it is neither."""
+    """Return a string, split, a list of words as one sentence, or a `Text` as it is.
+
+    Raises DataError for `where` if it is none of these.
+    """
+    if isinstance(given, Text):
+        return given
     try:
         if isinstance(given, str):
             return Text(given, tuple(map(tuple, splitter.sentences(given))))

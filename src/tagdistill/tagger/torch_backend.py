@@ -9,8 +9,8 @@ import torch
 
 from tagdistill.encoders.load import Encoder, load_encoder
 from tagdistill.encoders.pooling import pool
-from tagdistill.errors import TagdistillError
 from tagdistill.models.load import Loaded, find_encoder, load_tagger
+from tagdistill.models.word_vectors import find_vectors, open_word_vectors
 from tagdistill.tagger.backend import unpadded
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tagdistill.encoders.pieces import Pieces
+    from tagdistill.encoders.vectors import WordVectors
 
 
 class TorchBackend:
@@ -30,9 +31,10 @@ class TorchBackend:
         self.loaded: Loaded = load_tagger(folder, encoder, device)
         self.place, self.device = find_encoder(folder, self.loaded.config, encoder), device
         self.settings = self.loaded.encoder
+        self.vectors: WordVectors | None = None
         if self.settings.vectors:
-            what = "reads word vectors beside its encoder, which is for teachers"
-            raise TagdistillError(what, where=str(folder), hint="Use `tagdistill predict`.")
+            place = find_vectors(self.place, self.settings.vectors)
+            self.vectors = open_word_vectors(place, self.settings.vectors, str(self.place))
         tuned = self.loaded.model.encoder
         self.encoder: Encoder = tuned.encoder if tuned else load_encoder(self.place, max(self.settings.taps))
         self.encoder.to(device)
@@ -48,13 +50,19 @@ class TorchBackend:
         return self.loaded.model.encoder is None
 
     @torch.inference_mode()
-    def emissions(self, pieces: Pieces, sentences: Sequence[int]) -> list[NDArray[np.float32]]:
+    def emissions(
+        self, pieces: Pieces, words: Sequence[Sequence[str]], sentences: Sequence[int]
+    ) -> list[NDArray[np.float32]]:
         """Return the emissions (word, label) of some sentences."""
         batch = pieces.batch(pieces.windows_of(sentences)).to(self.device)
         lengths = torch.from_numpy(np.diff(pieces.sentences)[list(sentences)])
         if (tuned := self.loaded.model.encoder) is None:
             states = torch.stack(self.encoder.hidden_states(batch.ids, batch.mask, self.taps)).mean(0)
-            rows = torch.split(pool(states, batch, self.settings.pooling).half().float(), lengths.tolist())
+            flat = pool(states, batch, self.settings.pooling).half()
+            if self.vectors is not None:
+                beside = self.vectors(word for sentence in sentences for word in words[sentence])
+                flat = torch.cat([flat, torch.from_numpy(beside).to(self.device)], dim=1)
+            rows = torch.split(flat.float(), lengths.tolist())
             vectors = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
         else:
             vectors = tuned({"pieces": batch, "lengths": lengths})

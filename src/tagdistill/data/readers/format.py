@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from tagdistill.data.readers.lines import Line, Sentence, decoded, plain_line
 from tagdistill.data.readers.notes import BROKEN, BYTE_ORDER_MARKS, NULS, SKIPPED_LINES, Notes
@@ -74,6 +74,15 @@ class RawFile:
         self.note(BROKEN, line, error.what)
 
 
+class Given(NamedTuple):
+    """A text to label, as its file has it: a sentence of words, or raw text."""
+
+    content: list[str] | str
+    lines: list[int]  # of each word, or of the text; empty where the format has no lines
+    source_id: str = ""
+    words: tuple[tuple[int, int], ...] | None = None  # of raw text, where the file says what its words are
+
+
 @dataclass(frozen=True)
 class Format:
     """One way to lay out labelled or plain sentences in a file."""
@@ -83,6 +92,7 @@ class Format:
     archives: tuple[str, ...] = ()  # endings of archives that hold one member per split
     labelled: bool = True  # false: the format holds tokens alone
     text: bool = True  # whether its files are text
+    texts: Callable[[RawFile], Iterator[Given]] | None = None  # what there is to label, if it is not the sentences
     tasks: tuple[str, ...] = ()  # those that its labels are for; none: any
     hint: str = ""  # what to do where the task is another
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+from tagdistill.artifacts.streams import STANDARD
 from tagdistill.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -42,7 +44,10 @@ class Sentence(NamedTuple):
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file, or say in one line why not."""
+    """Open a file, or stdin for `-`, or say in one line why not."""
+    if path == STANDARD:
+        yield sys.stdin.buffer
+        return
     try:
         with path.open("rb") as handle:
             yield handle
@@ -63,14 +68,15 @@ def decoded(handle: BinaryIO, name: str, encoding: str) -> Iterator[tuple[list[s
     except (LookupError, ValueError) as error:
         raise ConfigError(f"no text encoding {encoding!r}", where="encoding", hint="Such as utf-8, latin-1.") from error
     begun: list[str] = []  # parts of a line that has not ended
-    more = True
+    number, size, more = 1, 0, True  # of the line that has begun; bytes that were read
     while more:
         data = handle.read(CHUNK)
+        size += len(data)
         more = bool(data)
         try:
             begun.append(decoder.decode(data, final=not more))
         except UnicodeError as error:
-            raise _undecodable(handle, name, encoding, error) from error
+            raise _undecodable(error, name, encoding, line=number, size=size) from error
         if more and "\n" not in begun[-1]:
             continue
         text = "".join(begun)
@@ -78,6 +84,7 @@ def decoded(handle: BinaryIO, name: str, encoding: str) -> Iterator[tuple[list[s
         if not more and rest:
             lines.append(rest)
         begun = [rest]
+        number += len(lines)
         yield lines, "\r" in text or "\ufeff" in text or "\0" in text
 
 
@@ -93,21 +100,24 @@ def plain_line(number: int, line: str, name: str) -> str:
     return text.lstrip("\ufeff")
 
 
-def _undecodable(handle: BinaryIO, name: str, encoding: str, error: UnicodeError) -> DataError:
-    """Find the line in a second reading, since an error tells its place only within the part that was decoded."""
-    handle.seek(0)
-    data, line = handle.read(), 0
+def _undecodable(error: UnicodeError, name: str, encoding: str, *, line: int, size: int) -> DataError:
+    """Return the error for the last part of `size` bytes, whose first line is `line`: it says which byte is wrong."""
+    what, where = f"not {encoding}: {getattr(error, 'reason', error)}", name
+    if isinstance(error, UnicodeDecodeError):
+        before = error.object[: error.start]
+        what += f" (byte {size - len(error.object) + error.start + 1:,})"
+        where = f"{name}:{line + before.decode(error.encoding, 'replace').count(chr(10))}"
+    hint = "Set `encoding:` of this language to what the file is in, such as `encoding: latin-1`."
+    return DataError(what, where=where, hint=hint)
+
+
+def lone_surrogate(text: str) -> int | None:
+    """Return where a text has a lone surrogate, which is half of a character: no encoding has it."""
     try:
-        data.decode(encoding)
-    except UnicodeDecodeError as found:
-        line = data[: found.start].decode(encoding, "replace").count("\n") + 1
-    except UnicodeError:
-        pass
-    return DataError(
-        f"not {encoding}: {getattr(error, 'reason', error)}",
-        where=f"{name}:{line}" if line else name,
-        hint="Set `encoding:` of this language to what the file is in, such as `encoding: latin-1`.",
-    )
+        text.encode()
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
 
 
 def blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:

@@ -7,14 +7,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from tagdistill.data.readers.first_bytes import refuse_other_content, unpacked
-from tagdistill.data.readers.format import Format, RawFile, load_format
+from tagdistill.data.readers.format import Format, Given, RawFile, load_format
 from tagdistill.data.readers.lines import Sentence, opened
 from tagdistill.data.readers.notes import BROKEN, Notes
 from tagdistill.data.sources.source import load_source
 from tagdistill.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tagdistill.settings.language import Language, Split
@@ -62,6 +62,29 @@ def read(
             yield Sentence(tokens, tags, lines, source_id, multiword, found, scheme)
     if not found:
         raise _nothing(split, where, notes)
+
+
+def read_texts(
+    path: Path, settings: Language, through: Callable[[BinaryIO], BinaryIO], *, where: str, notes: Notes
+) -> Iterator[Given]:
+    """Yield what there is to label in a file, or in stdin (`-`): sentences of words, or raw text.
+
+    Lines are read by way of `through`. Raises DataError as `read` does, also where there is nothing.
+    """
+    form = load_format(settings.format)
+    found = False
+    with _content(path, form, settings.format, where, settings.encoding) as content:
+        handle = through(content) if form.text else content
+        file = RawFile(handle, path, where, settings, "unlabelled", tagged=False, notes=notes)
+        for given in form.texts(file) if form.texts else map(_given, form.read(file)):
+            found = found or bool(given.content.strip() if isinstance(given.content, str) else given.content)
+            yield given
+    if not found:
+        raise _nothing(None, where, notes)
+
+
+def _given(sentence: Sentence) -> Given:
+    return Given(sentence.tokens, sentence.lines, sentence.source_id)
 
 
 @contextmanager

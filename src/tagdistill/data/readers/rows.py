@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tagdistill.data.readers.lines import Sentence
+from tagdistill.data.readers.lines import Sentence, lone_surrogate
 from tagdistill.data.readers.notes import EMPTY_ROWS, NULS
 from tagdistill.errors import DataError
 
@@ -38,17 +38,19 @@ def sentence_of(
         raise DataError("no token, or an empty one", where=where)
     if "\0" in together:
         file.note(NULS, place)
-    if not together.isascii():
-        try:
-            together.encode()
-        except UnicodeEncodeError as error:
-            raise DataError("half of a character (a lone surrogate) in a token", where=where) from error
+    check_characters(together, where)
     if tags is None:
         return Sentence(tokens, None, [], source_id)
     if not isinstance(tags, list) or len(tags) != len(tokens):
         found = len(tags) if isinstance(tags, list) else 0
         raise DataError(f"{found} labels for {len(tokens)} tokens", where=where)
     return Sentence(tokens, tags if _joined(tags) is not None else _named(tags, names, where), [], source_id)
+
+
+def check_characters(text: str, where: str) -> None:
+    """Refuse a text, or tokens joined, with a lone surrogate."""
+    if not text.isascii() and lone_surrogate(text) is not None:
+        raise DataError("half of a character (a lone surrogate) in a token", where=where)
 
 
 def _joined(cells: list[Any]) -> str | None:

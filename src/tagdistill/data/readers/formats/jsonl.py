@@ -9,10 +9,10 @@ import json
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from tagdistill.data.readers.format import Format, RawFile
+from tagdistill.data.readers.format import Format, Given, RawFile
 from tagdistill.data.readers.offsets import tags_of, words_of
 from tagdistill.data.readers.records import Record, record_of
-from tagdistill.data.readers.rows import sentence_of
+from tagdistill.data.readers.rows import check_characters, sentence_of
 from tagdistill.errors import DataError
 
 if TYPE_CHECKING:
@@ -92,6 +92,26 @@ def _sentences(record: Record, file: RawFile, place: Place) -> Iterator[Sentence
         yield sentence._replace(lines=lines * len(sentence.tokens), source_id=record.source_id)
 
 
+def texts(file: RawFile) -> Iterator[Given]:
+    """Yield the text of each record, or its words; a record without words, too."""
+    for place, value in _values(file):
+        lines = [place] if isinstance(place, int) else []
+        try:
+            record = record_of(value, file.settings.columns, file.at(place), place, tagged=False)
+            if not record.accepted:
+                file.note(NOT_ACCEPTED, place)
+            elif record.text is None:
+                sentence = sentence_of(record.tokens, None, (), file, place) if record.tokens else None
+                words = sentence.tokens if sentence else []
+                yield Given(words, lines * len(words), record.source_id)
+            else:
+                check_characters(record.text, file.at(place))
+                words_of_text = None if record.words is None else tuple((w.start, w.end) for w in record.words)
+                yield Given(record.text, lines, record.source_id, words_of_text)
+        except DataError as error:
+            file.leave_out(error, place)
+
+
 def _of_text(text: str, record: Record, file: RawFile, place: Place) -> Iterator[Sentence]:
     """Yield the sentence of each line of a text, with the tags of its words."""
     words = words_of(text) if record.words is None else record.words
@@ -110,4 +130,4 @@ def _of_text(text: str, record: Record, file: RawFile, place: Place) -> Iterator
             begin = end
 
 
-FORMAT = Format(read, endings=(".jsonl", ".json", ".ndjson"))
+FORMAT = Format(read, endings=(".jsonl", ".json", ".ndjson"), texts=texts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tagdistill.data.readers.format import Format, RawFile
+from tagdistill.data.readers.format import Format, Given, RawFile
 from tagdistill.data.readers.lines import Sentence
 
 if TYPE_CHECKING:
@@ -18,4 +18,10 @@ def read(file: RawFile) -> Iterator[Sentence]:
             yield Sentence(tokens, None, [number] * len(tokens))
 
 
-FORMAT = Format(read, endings=(".txt",), labelled=False)
+def texts(file: RawFile) -> Iterator[Given]:
+    """Yield each line as raw text, also an empty one."""
+    for number, line in file.lines():
+        yield Given(line, [number])
+
+
+FORMAT = Format(read, endings=(".txt",), labelled=False, texts=texts)

@@ -1,0 +1,63 @@
+"""Score a model on a labelled file."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Unpack
+
+from tagdistill.data.convert_labels import convert, note_tags
+from tagdistill.data.plausibility import check_spans, log_notes, note_long
+from tagdistill.data.readers.format import load_format
+from tagdistill.data.readers.notes import Notes
+from tagdistill.data.readers.options import AUTO, Reading, in_options
+from tagdistill.data.readers.read import read
+from tagdistill.errors import DataError
+from tagdistill.evaluation.metrics import score
+from tagdistill.tagger.open import ModelOptions, open_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tagdistill.data.readers.lines import Sentence
+    from tagdistill.tagger.tagger import Tagger
+
+LABELLED = (
+    "A labelled file has one token and its tag per line (`--format conll`); `tagdistill predict` labels plain text."
+)
+
+
+def evaluate_file(
+    model: str | Path,
+    file: Path,
+    reading: Reading = AUTO,
+    *,
+    constrained: bool = False,
+    **options: Unpack[ModelOptions],
+) -> str:
+    """Return the scores of a model on a labelled file, as JSON to be read by people.
+
+    Raises TagdistillError for a file or a model that cannot be read, and for labels that the model does not have.
+    """
+    tagger = open_model(model, **options)
+    with in_options():
+        sentences, gold = _labelled(file, reading, tagger)
+    found = tagger([sentence.tokens for sentence in sentences], constrained=constrained)
+    scores = score(tagger.task, gold, [list(tagged.labels) for tagged in found], tagger.labels)
+    return json.dumps({key: value for key, value in scores.items() if key != "sentence_counts"}, indent=2)
+
+
+def _labelled(file: Path, reading: Reading, tagger: Tagger) -> tuple[list[Sentence], list[list[str]]]:
+    """Return the sentences of a file and their labels, in the model's label list."""
+    settings = reading.language(file)
+    form = load_format(settings.format)
+    if not form.labelled:
+        raise DataError("plain text has no labels to compare with", where=str(file), hint=LABELLED)
+    notes = Notes()
+    sentences = list(read(file, settings, name="test", notes=notes))
+    whose = "the model's label list"
+    found = convert(sentences, tagger.labels, settings, settings.scheme, tagger.task, str(file), whose=whose)
+    note_tags(sentences, found, notes)
+    warnings = check_spans(found.labels, "test", str(file), notes) if tagger.task != "pos" else []
+    note_long(sentences, notes)
+    log_notes(sentences, notes, settings.format, reading.called or str(file), warnings)
+    return sentences, found.labels

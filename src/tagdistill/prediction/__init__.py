@@ -1,0 +1,1 @@
+"""Files of text in, labelled files out: `tagdistill predict`."""

@@ -1,0 +1,60 @@
+"""The interface of what writes labelled text. Each format is a module of `writers/`, loaded by its name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, cast
+
+from tagdistill.settings.names import WRITERS, module_of, names_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tagdistill.data.readers.format import Given
+    from tagdistill.prediction.source import Source
+    from tagdistill.tagger.results import Tagged
+
+USUAL = "conll"
+
+
+class Job(NamedTuple):
+    """What a writer knows beforehand."""
+
+    sink: BinaryIO
+    task: str
+    labels: tuple[str, ...]
+    source: Source  # what is read
+    format: str  # of what is read
+    encoding: str  # of what is read
+    title: str
+
+
+class Writer(Protocol):
+    """One file that is being written."""
+
+    def write(self, given: Given, tagged: Tagged) -> None:
+        """Write a labelled text."""
+
+    def end(self) -> None:
+        """Write what follows the last text."""
+
+
+class WriterFormat(NamedTuple):
+    """One way to write labelled text."""
+
+    open: Callable[[Job], Writer]  # raises ConfigError for labels that it cannot write
+    endings: tuple[str, ...]  # of file names, by which the format is known
+    copies: tuple[str, ...] = ()  # formats of which it repeats the lines that it reads
+    streams: bool = True  # whether what is written so far can be read already
+
+
+def load_writer(name: str) -> WriterFormat:
+    """Return a format by its name."""
+    return cast("WriterFormat", import_module(module_of(WRITERS, name)).WRITER)
+
+
+def writer_by_ending(output: Path) -> str:
+    """Return the name of the format that a file's ending stands for; `conll` for any other."""
+    known = {ending: name for name in names_in(WRITERS) for ending in load_writer(name).endings}
+    return known.get(output.suffix.lower(), USUAL)

@@ -1,0 +1,1 @@
+"""The formats that `tagdistill predict` writes, a module each, found by name."""
