@@ -44,7 +44,7 @@ class MismatchError(TagdistillError):
 
 
 def missing_package(error: ModuleNotFoundError, *, where: str | None = None) -> TagdistillError:
-    """Return the error for a package that only training needs, where tagdistill was installed without them.
+    """Return the error for a package of an extra, where tagdistill was installed without it.
 
     >>> print(missing_package(ModuleNotFoundError(name="torch.nn")))
     this needs torch, which is not installed
@@ -52,6 +52,8 @@ def missing_package(error: ModuleNotFoundError, *, where: str | None = None) -> 
     """
     package = (error.name or str(error)).partition(".")[0]
     hint = "`pip install 'tagdistill[train]'` installs all that the workflow needs."
+    if package == "pyarrow":
+        hint = hint.replace(".", ", 'tagdistill[parquet]' this alone.")
     return TagdistillError(f"this needs {package}, which is not installed", where=where, hint=hint)
 
 

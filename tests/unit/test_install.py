@@ -106,6 +106,31 @@ def test_text_is_labelled_from_the_command_line(run, student, tmp_path):
     assert not (tmp_path / "y.parquet").exists()
 
 
+TEXTS = {
+    "a.txt": "Ada Lovelace came to Oslo.\n",
+    "a.conll": "Ada O\n. O\n",
+    "a.conllu": "1\tAda\tada\tPROPN\t_\t_\t0\troot\t_\t_\n\n",
+    "a.jsonl": '{"text": "Ada came."}\n',
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("to", ["conll", "jsonl", "html"])
+def test_files_are_labelled(run, student, tmp_path, name, to):
+    (tmp_path / name).write_text(TEXTS[name])
+    out = tmp_path / "out"
+    done = run(COMMAND, "predict", str(tmp_path / name), "--model", str(student), "--to", to, "--output", str(out))
+    assert done.returncode == 0, done.stderr
+    assert "Ada" in out.read_text()
+
+
+def test_parquet_is_an_extra(run, student, tmp_path):
+    (tmp_path / "a.txt").write_text("Ada")
+    words = ("--model", str(student), "--output", str(tmp_path / "out.parquet"))
+    done = run(COMMAND, "predict", str(tmp_path / "a.txt"), *words)
+    assert done.returncode == 1 and "'tagdistill[parquet]' this alone" in done.stderr
+
+
 def test_a_saved_model_and_a_training_say_what_to_install(run, student, tmp_path):
     (tmp_path / "config.json").write_text("{}")
     saved = run(LABEL, str(tmp_path))
@@ -124,7 +149,10 @@ def test_help_needs_nothing_else(run):
 
 def test_all_that_the_code_imports_is_required_somewhere(project):
     """A package that only another one happens to bring along is missing one day."""
-    listed = [*project["dependencies"], *project["optional-dependencies"]["train"]]
+    listed = [
+        *project["dependencies"],
+        *(text for name in ("parquet", "train") for text in project["optional-dependencies"][name]),
+    ]
     ours = {canonical(Requirement(text).name) for text in listed}
     ours |= {
         name
