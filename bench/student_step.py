@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,6 @@ from machine import machine
 from peer_files import flair_module
 from student_data import Shape, batches_of, make_pool
 from torch import Tensor, nn
-from transformers import TrainerCallback
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from tagdistill.distill.dataset import Pool
 from tagdistill.distill.losses import load_loss
@@ -36,8 +35,10 @@ from tagdistill.models.inference import tag
 from tagdistill.models.model import Model
 from tagdistill.models.tagger import TaggerSpec
 from tagdistill.settings.training import Training
-from tagdistill.training.trainer import Learner, TaggerTrainer, training_arguments
-from tagdistill.training.updates import Update, Updates
+from tagdistill.training.checkpoints import Checkpoints
+from tagdistill.training.learner import Learner
+from tagdistill.training.trainer import Trainer
+from tagdistill.training.updates import Update, UpdateBatch, Updates
 
 OBJECTIVE = "posterior+top_wk"  # with the gold loss all terms there are: NLL, posterior and top-wk
 TURN = 3  # batches that a row trains on before the next row's turn
@@ -54,14 +55,22 @@ class SoftmaxLearner(Learner):
         return {"loss": loss, "teacher": loss.new_zeros(()), "gold": loss}
 
 
-class Clock(TrainerCallback):
-    """Notes when each update ends; what lies between two ends is one update with all that goes with it."""
+class Enough(Exception):
+    """All batches of a round are trained on."""
 
-    def __init__(self) -> None:
-        self.ends: list[tuple[float, float]] = []
 
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        self.ends.append(now())
+class TimedUpdates(Updates):
+    """Notes when each update begins; what lies between two beginnings is one update with all that goes with it."""
+
+    def __init__(self, pool: Pool, plan: list[Update], last: int) -> None:
+        super().__init__(pool, None, plan)
+        self.last, self.begun = last, list[tuple[float, float]]()
+
+    def __getitem__(self, number: int) -> UpdateBatch:
+        self.begun.append(now())
+        if number > self.last:
+            raise Enough
+        return super().__getitem__(number)
 
 
 def now() -> tuple[float, float]:
@@ -87,17 +96,14 @@ class Student:
     def train(self, batches: list[np.ndarray]) -> list[tuple[float, float]]:
         """Return wall and processor seconds of an update on each batch; the first batch is run once before."""
         weight = 0.5 if self.loss else 0.0
-        plan = [Update(True, rows, weight) for rows in (batches[0], *batches)]
-        clock, updates = Clock(), Updates(self.pool, None, plan)
-        with tempfile.TemporaryDirectory() as folder:
-            arguments = training_arguments(self.settings, UPDATES, Path(folder), 0, "cpu", scored=False)
-            arguments.max_steps = len(plan)
+        plan = [
+            Update(True, rows, weight) for rows in itertools.islice(itertools.cycle([batches[0], *batches]), UPDATES)
+        ]
+        updates = TimedUpdates(self.pool, plan, len(batches))
+        with tempfile.TemporaryDirectory() as folder, suppress(Enough):
             learner = self.learner(self.model, self.loss, 1.0, self.settings.loss_per)
-            trainer = TaggerTrainer(learner, updates, self.settings, None, args=arguments, callbacks=[clock])
-            trainer.remove_callback(PrinterCallback)
-            trainer.remove_callback(ProgressCallback)
-            trainer.train()
-        return seconds_between(clock.ends)
+            Trainer(learner, updates, self.settings, Checkpoints(Path(folder), updates.processes)).run()
+        return seconds_between(updates.begun)[1:]
 
     def predict(self) -> list[tuple[float, float]]:
         ends = [now()]

@@ -21,6 +21,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave all that was imported out of later garbage collections: each run of a trainer asks for one."""
+    """Leave all that was imported out of later garbage collections."""
     gc.freeze()
     gc.enable()

@@ -26,9 +26,10 @@ from tagdistill.errors import ConfigError
 from tagdistill.settings.base import LossPer
 from tagdistill.training.assemble import assemble
 from tagdistill.training.checkpoints import BEST
+from tagdistill.training.learner import Learner
 from tagdistill.training.processes import Processes, launch
 from tagdistill.training.run_training import run_training
-from tagdistill.training.trainer import Learner, train
+from tagdistill.training.trainer import train
 from tagdistill.training.updates import Update, Updates
 
 

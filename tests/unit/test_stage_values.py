@@ -32,9 +32,9 @@ from tagdistill.models.model import Model
 from tagdistill.models.tagger import Tagger, TaggerSpec
 from tagdistill.settings.training import TeacherSettings
 from tagdistill.training.assemble import assemble
+from tagdistill.training.optimizer import make_optimizer
 from tagdistill.training.run import Run
 from tagdistill.training.run_training import run_training
-from tagdistill.training.trainer import make_optimizer
 
 LINEAR = {"head": "linear", "dropout": 0.0}
 Array = NDArray[np.float64]

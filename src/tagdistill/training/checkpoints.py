@@ -8,12 +8,10 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from transformers import TrainerCallback
 
 from tagdistill.artifacts import environment
 from tagdistill.artifacts.files import (
@@ -32,7 +30,8 @@ from tagdistill.artifacts.write_errors import write_errors
 from tagdistill.errors import TagdistillError
 
 if TYPE_CHECKING:
-    from transformers import TrainerControl, TrainerState, TrainingArguments
+    from collections.abc import Callable
+    from pathlib import Path
 
     from tagdistill.models.model import Model
     from tagdistill.training.processes import Processes
@@ -45,6 +44,7 @@ COMPLETE = "complete.json"
 RECORD = "fingerprint.json"  # says whose the folder is
 NAME = re.compile(r"checkpoint-(\d+)\Z")
 HALF = re.compile(r"\.tmp\w{6}\Z")  # what safetensors had begun to write when it was killed
+KEPT_CHECKPOINTS = 2  # one more than is needed: the disk may damage the newest
 SAVE_EVERY = 120.0  # seconds of training between checkpoints: the most that a kill can cost
 
 
@@ -78,12 +78,12 @@ def load_best(model: Model, folder: Path) -> Best:
     return best_of(folder)
 
 
-class Checkpoints(TrainerCallback):
+class Checkpoints:
     """Saves every two minutes of training, and marks a checkpoint as complete only after all of it is on the disk."""
 
-    def __init__(self, spent: float, processes: Processes, fingerprint: str) -> None:
+    def __init__(self, folder: Path, processes: Processes, fingerprint: str = "", spent: float = 0.0) -> None:
         """Start the clock of the run of a fingerprint that has trained for `spent` seconds before."""
-        self.processes, self.fingerprint = processes, fingerprint
+        self.folder, self.processes, self.fingerprint = folder, processes, fingerprint
         self.every = environment.number("TAGDISTILL_CHECKPOINT_SECONDS", SAVE_EVERY)
         self.began = time.monotonic() - spent
         self.saved = time.monotonic()
@@ -93,31 +93,32 @@ class Checkpoints(TrainerCallback):
         """Seconds of training so far, those before a kill included."""
         return time.monotonic() - self.began
 
-    def on_step_end(  # type: ignore[override]  # the Trainer passes these by position
-        self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Save if the last checkpoint is old enough."""
+    def due(self, update: int, updates: int) -> bool:
+        """Return whether to save after an update: if the last checkpoint is old enough, but not at the end."""
         # The first process's clock decides: all save, or none.
-        due = self.processes.from_first(time.monotonic() - self.saved >= self.every)
-        if due and state.global_step < state.max_steps:
-            control.should_save = True
+        return self.processes.from_first(time.monotonic() - self.saved >= self.every) and update < updates
 
-    def on_save(  # type: ignore[override]  # the Trainer passes these by position
-        self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any
-    ) -> None:
-        """Mark a checkpoint as complete."""
+    def save(self, update: int, write: Callable[[Path], None]) -> None:
+        """Make a checkpoint of what `write` writes into a folder, in each process; the oldest ones are removed."""
+        folder = self.folder / f"checkpoint-{update}"
+        with write_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)  # another process may be first
+            write(folder)
         self.saved = time.monotonic()
-        self.processes.wait()  # each has written the state of its own random numbers
-        if not self.processes.first:
-            return
-        folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+        self.processes.wait()
+        if self.processes.first:
+            self._complete(folder, update)
+            for path in sorted(_checkpoints(self.folder), key=update_of)[:-KEPT_CHECKPOINTS]:
+                discard(path)
+
+    def _complete(self, folder: Path, update: int) -> None:
         with write_errors(folder):
             if (best := folder.with_name(BEST)).exists():  # with it a checkpoint needs nothing beside itself
                 link_or_copy(best, folder / BEST)
             give_usual_modes(folder)
             flush(folder)
         files = {file.name: sha256_file(file) for file in sorted(folder.iterdir())}
-        made_by = {"fingerprint": self.fingerprint, "update": state.global_step, "seconds": self.seconds}
+        made_by = {"fingerprint": self.fingerprint, "update": update, "seconds": self.seconds}
         write_json(folder / COMPLETE, {**made_by, "files": files})
 
 

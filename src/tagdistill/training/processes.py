@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from tagdistill.artifacts import environment
 from tagdistill.errors import ConfigError
@@ -70,10 +71,21 @@ class Processes:
 
     def join(self, device: str) -> None:
         """Wait until all processes are here, and take a GPU each."""
-        if self.number > 1:
-            from accelerate import PartialState
+        if self.number == 1:
+            return
+        if device == "cuda":
+            torch.cuda.set_device(environment.count("LOCAL_RANK", self.rank))
+        dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=MAX_WAIT)
 
-            PartialState(cpu=device == "cpu", timeout=MAX_WAIT)
+    def together(self, module: nn.Module) -> nn.Module:
+        """Return a module whose gradients are the means over all processes."""
+        if self.number == 1:
+            return module
+        from torch.nn.parallel import DistributedDataParallel
+
+        # Not every update reaches every weight (a softmax head's transitions). No device is named: the batches are on
+        # theirs, and their lengths stay on the host.
+        return DistributedDataParallel(module, find_unused_parameters=True, broadcast_buffers=False)
 
     def leave(self) -> None:
         """Leave the group of processes."""

@@ -1,0 +1,38 @@
+"""What one update differentiates: a model and its loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+import torch
+from torch import nn
+
+from tagdistill.distill.teacher_values import TeacherValues
+from tagdistill.training.loss import mixed_loss
+
+if TYPE_CHECKING:
+    from tagdistill.distill.losses import Loss
+    from tagdistill.models.model import Model
+    from tagdistill.settings.base import LossPer
+    from tagdistill.training.loss import LossParts
+    from tagdistill.training.updates import UpdateBatch
+
+
+class Learner(nn.Module):
+    """A model and its loss; with `half`, the model computes in bfloat16 where torch holds that to be safe."""
+
+    def __init__(
+        self, model: Model, loss: Loss | None, temperature: float, loss_per: LossPer, *, half: bool = False
+    ) -> None:
+        super().__init__()
+        self.model, self.loss, self.temperature, self.loss_per = model, loss, temperature, loss_per
+        self.half_precision = half  # nn.Module has a method of the shorter name
+
+    def forward(self, **batch: Unpack[UpdateBatch]) -> LossParts:
+        """Return the loss of a batch."""
+        device = self.model.tagger.mean.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.half_precision):
+            chain = self.model(batch)
+            teacher = TeacherValues(**batch["teacher"]) if self.loss is not None else None
+            weight, how = batch["teacher_weight"], (self.temperature, self.loss_per)
+            return mixed_loss(chain, batch.get("labels"), teacher, self.loss, weight, *how)
