@@ -31,10 +31,9 @@ MODELS = (
     "pandas",
     "pyarrow.parquet",
     "pydantic",
-    "torch",
-    "transformers.trainer",
-    "transformers.masking_utils",
-    "transformers.models.bert.modeling_bert",
+    "torch.utils.data",
+    "safetensors.torch",
+    "tokenizers",
 )
 
 

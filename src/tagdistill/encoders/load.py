@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
+from tagdistill.encoders.bert import Bert, BertConfig, attention_mask, load_bert
 from tagdistill.encoders.folder import EncoderInfo
 from tagdistill.encoders.pretrained import load_model
 from tagdistill.errors import ConfigError, TagdistillError
@@ -35,6 +36,8 @@ def load_encoder(folder: Path, layers: int | None = None) -> Encoder:
     if layers is not None:
         check_layers(info, layers)
     info.check_weights(folder)
+    if config := BertConfig.read(folder):
+        return Encoder(load_bert(folder, config, layers), info)
     return Encoder(load_model(folder, layers=layers, dtype=torch.float32), info)
 
 
@@ -115,6 +118,9 @@ class Encoder(nn.Module):
 
     def _layer_arguments(self, states: Tensor, mask: Tensor) -> Callable[[nn.Module], dict[str, Any]]:
         """Return a function from a block to its keyword arguments: attention masks as transformers makes them."""
+        if isinstance(self.model, Bert):
+            whole = attention_mask(mask)
+            return lambda _layer: {"attention_mask": whole}
         from transformers.masking_utils import create_bidirectional_mask, create_bidirectional_sliding_window_mask
 
         config = self.model.config

@@ -11,8 +11,8 @@ from safetensors import safe_open
 from tagdistill.artifacts.files import atomic_path
 from tagdistill.artifacts.stored_file import stored
 from tagdistill.encoders.folder import EncoderInfo, weights_sha256
-from tagdistill.encoders.load import load_encoder
-from tagdistill.encoders.pretrained import quiet_transformers
+from tagdistill.encoders.load import check_layers
+from tagdistill.encoders.pretrained import load_model, quiet_transformers
 from tagdistill.models.model import read_config
 from tagdistill.settings.encoder import EncoderSettings
 from tagdistill.settings.export import Export
@@ -74,9 +74,11 @@ def write_torch(model: Path, encoder: Path, folder: Path) -> None:
 def write_first_layers(encoder: Path, layers: int, out: Path) -> None:
     """Write the first layers of a converted encoder as a folder of a converted encoder."""
     info = EncoderInfo.read(encoder)
-    shortened = load_encoder(encoder, layers)
+    check_layers(info, layers)
+    info.check_weights(encoder)
+    shortened = load_model(encoder, layers=layers, dtype=dtype_of(encoder))
     with quiet_transformers():
-        shortened.model.to(dtype_of(encoder)).save_pretrained(out, safe_serialization=True)
+        shortened.save_pretrained(out, safe_serialization=True)
     for file in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", NOTICE):
         if (encoder / file).exists():
             shutil.copyfile(encoder / file, out / file)
