@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gzip
 import io
 import json
+import os
 import re
 import subprocess
 import sys
+import threading
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -222,6 +226,41 @@ def test_a_line_at_stdin_is_labelled_before_the_next_one_is_there(ner):
         assert json.loads(running.stdout.read())["text"] == "last"
         assert running.stderr.read() == b""  # no progress where there is no terminal
     assert running.returncode == 0
+
+
+@pytest.fixture
+def fifo(tmp_path):
+    """Write into a FIFO from a thread: a part, and after some time the rest."""
+    path, threads = tmp_path / "x.conll", []
+    os.mkfifo(path)
+
+    def write(*parts: bytes) -> Path:
+        def run() -> None:
+            with contextlib.suppress(BrokenPipeError), path.open("wb", buffering=0) as sink:
+                for part in parts:
+                    sink.write(part)
+                    time.sleep(0.2)
+
+        threads.append(threading.Thread(target=run))
+        threads[0].start()
+        return path
+
+    yield write
+    threads[0].join()
+
+
+def test_a_fifo_is_read_by_its_ending(ner, fifo, tmp_path):
+    predict_file(ner, fifo(b"a x\nb y\n", b"\nc z\n"), tmp_path / "y.jsonl")
+    assert [record["tokens"] for record in records(tmp_path / "y.jsonl")] == [["a", "b"], ["c"]]
+
+
+def test_what_cannot_be_written_while_more_is_waited_for_is_no_error_of_the_input(ner, fifo, monkeypatch):
+    def closed(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(Labelling, "flush", closed)
+    with pytest.raises(BrokenPipeError):  # of `predict x.conll | head`, which ends without a message
+        predict_file(ner, fifo(b"a x\n\n" * 200, b"b x\n"), Path("-"))
 
 
 @pytest.fixture

@@ -406,6 +406,14 @@ def test_model_card_of_a_span_tagger():
     assert "seqeval strict, IOBES" in card and "Spans are labelled in BIOES" in card
 
 
+def test_the_front_matter_of_a_card_holds_codes_of_languages_only():
+    config = {"task": "ner", "decoder": "crf", "seed": 0, "labels": ["O", "S-PER"]}
+    for keys, codes in ((["de_news", "de-x", "nl", "zho", "dutch"], ["de", "nl", "zho"]), (["dutch"], None)):
+        card = model_card(config | {"languages": keys})
+        assert yaml.safe_load(card.split("---\n")[1]).get("language") == codes
+        assert "dutch" in card.split("---\n")[2]
+
+
 def test_many_languages_become_rows_with_the_averages_first():
     columns = [*(Head(f"l{n}") for n in range(40)), Head("average", tone="average")]
     row = (Head("posterior"), [Field(str(n)) for n in range(41)])

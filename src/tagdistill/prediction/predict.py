@@ -18,7 +18,7 @@ from tagdistill.data.readers.lines import Sentence, opened
 from tagdistill.data.readers.notes import Notes
 from tagdistill.data.readers.options import AUTO, Reading, in_options
 from tagdistill.data.readers.read import read_texts
-from tagdistill.prediction.source import Source
+from tagdistill.prediction.source import Source, UnwrittenError
 from tagdistill.prediction.writer import Job, Writer, load_writer, writer_by_ending
 from tagdistill.tagger.open import ModelOptions, open_model
 from tagdistill.tagger.texts import Text
@@ -70,7 +70,7 @@ def predict_file(
         source.wait = labelling.flush
         size = file.stat().st_size if file.is_file() else None
         bar = stack.enter_context(tqdm(total=size, unit="B", unit_scale=True, leave=False, disable=None))
-        for given in read_texts(file, settings, source.of, where=called, notes=notes):
+        for given in _read(read_texts(file, settings, source.of, where=called, notes=notes)):
             labelling.add(given)
             bar.update(source.size - bar.n)
         labelling.end()
@@ -78,10 +78,25 @@ def predict_file(
         log_notes(labelling.first, notes, settings.format, called)
 
 
+def _read(texts: Iterator[Given]) -> Iterator[Given]:
+    """Yield the texts; what cannot be written meanwhile is an error of its own, not one of the input."""
+    failed = None
+    try:
+        yield from texts
+    except UnwrittenError as error:
+        failed = error.__cause__
+    if failed is not None:  # not raised above: then each would be the reason for the other
+        raise failed
+
+
 def _settings(file: Path, reading: Reading) -> Language:
-    """Return how a file is read. Raises DataError if it cannot be opened: a model takes longer to load."""
+    """Return how a file is read: a stream without an ending as plain text.
+
+    Raises DataError if it cannot be opened, before a model is loaded, which takes longer.
+    """
     stream = is_stream(file)
-    settings = (replace(reading, kind="text") if stream and reading.kind == "auto" else reading).language(file)
+    plain = stream and not file.suffix and reading.kind == "auto"
+    settings = (replace(reading, kind="text") if plain else reading).language(file)
     if not stream:
         with opened(file):
             pass
@@ -105,7 +120,7 @@ class Labelling:
         self.constrained, self.blanks = constrained, blanks
         self.waiting: list[Given] = []
         self.room = self.most = FIRST_WORDS
-        self.words = 0  # that are labelled
+        self.sentences = 0  # that are labelled
         self.first: list[Sentence] = []  # sentences that are judged by
 
     def add(self, given: Given) -> None:
@@ -132,11 +147,11 @@ class Labelling:
 
     def _look_at(self, given: Given, tagged: Tagged) -> None:
         """Note sentences that are too long, and keep the first ones."""
-        self.words += len(tagged.words)
         for first, end in tagged.sentences:
             tokens = [tagged.text[start:stop] for start, stop in tagged.words[first:end]]
             lines = given.lines if len(given.lines) == len(tokens) else given.lines[:1] * len(tokens)
-            sentence = Sentence(tokens, None, lines, number=len(self.first) + 1)
+            self.sentences += 1
+            sentence = Sentence(tokens, None, lines, number=self.sentences)
             note_long([sentence], self.notes)
             if len(self.first) < MAX_SENTENCES:
                 self.first.append(sentence)

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+class UnwrittenError(Exception):
+    """What is known cannot be written: its cause is an error of the output, not of the file that is read."""
+
+
 class Source:
     """An open file, FIFO or terminal.
 
@@ -34,12 +38,18 @@ class Source:
     def read(self, size: int = -1) -> bytes:
         """Return some of the bytes that are there, at most `size`; none at the end."""
         if self.waiting and not select.select([self.handle], [], [], 0)[0]:
-            self.wait()
+            self._write_what_is_known()
         data: bytes = getattr(self.handle, "read1", self.handle.read)(size)
         self.size += len(data)
         if self.keep:
             self.kept += data
         return data
+
+    def _write_what_is_known(self) -> None:
+        try:
+            self.wait()
+        except OSError as error:
+            raise UnwrittenError from error
 
     def lines(self, last: int | None = None) -> list[bytes]:
         """Take the kept lines, with their ends, up to the one of the number `last`; None: all."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 UNKNOWN = "not known"
+CODE = re.compile(r"([a-z]{2,3})(?![a-z])")
 MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
 WHEEL = (
     "multilingual-e5-small (Wang et al. 2024, arXiv:2402.05672, MIT), dequantised from a 4-bit copy: these are not the "
@@ -66,13 +67,19 @@ def plain(text: object) -> str:
 
 
 def _front_matter(config: Mapping[str, Any]) -> str:
+    codes = _codes(config["languages"])
     facts = {
-        "language": [str(x) for x in config["languages"]],
+        **({"language": codes} if codes else {}),
         "library_name": "tagdistill",
         "pipeline_tag": "token-classification",
         "tags": ["tagdistill", "knowledge-distillation", str(config["task"])],
     }
     return yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
+
+
+def _codes(keys: Sequence[str]) -> list[str]:
+    """Return the ISO 639 codes that keys of a config begin with, such as `de` of `de_news`: the Hub knows no others."""
+    return list(dict.fromkeys(found[1] for key in keys if (found := CODE.match(str(key)))))
 
 
 def _scores(record: Mapping[str, Any]) -> dict[str, Any]:
