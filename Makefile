@@ -55,12 +55,14 @@ check: setup  ## Lint and type-check the code and the workflow
 tiny: setup  ## Run the whole workflow on a few sentences and a random encoder
 	PATH="$$PWD/$(BIN):$$PATH" snakemake --cores $(CORES) --configfile config/tiny.yaml
 
-bench: build/peers/installed  ## Measure kernels, student and targets file beside others; rewrites docs/benchmarks.md
+bench: build/peers/installed demo  ## Measure kernels, students and targets file beside others; rewrites docs/benchmarks.md
 	OMP_NUM_THREADS=1 $(BIN)/python bench/crf_peers.py --path build/peers --json build/bench/kernels.json
 	OMP_NUM_THREADS=1 $(BIN)/python bench/student_step.py --path build/peers --json build/bench/student.json
 	OMP_NUM_THREADS=1 $(BIN)/python bench/cache.py --json build/bench/cache.json
+	$(BIN)/python bench/tagger.py --student results/demo/students/posterior/seed-0/model --data results/demo/data \
+	  --path build/peers --json build/bench/tagger.json
 	$(BIN)/python bench/write_page.py --kernels build/bench/kernels.json --student build/bench/student.json \
-	  --cache build/bench/cache.json docs/benchmarks.md
+	  --cache build/bench/cache.json --tagger build/bench/tagger.json docs/benchmarks.md
 
 build/peers/installed: bench/peers.txt | setup
 	rm -rf build/peers

@@ -1,4 +1,7 @@
-"""Write docs/benchmarks.md: `python bench/write_page.py --kernels K.json --student S.json --cache C.json PAGE.md`."""
+"""Write docs/benchmarks.md from the figures of a run.
+
+python bench/write_page.py --kernels K.json --student S.json --cache C.json --tagger T.json PAGE.md
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,17 @@ chain; flair is its `SequenceTagger` (BiLSTM-CRF, no reprojection) on the same v
 trainer. One thread; the median of {rounds} rounds in turns.
 """
 
+TAGGER = """\
+## Labelling raw text
+
+The demo's student, `posterior`, on {sentences} sentences ({words} words) of its {languages} languages, from raw text to
+labels, each row in a process of its own on one thread; the median of {rounds} rounds in turns. "graph" is a graph of
+the exported student, with the vocabulary of the demo (`vocabulary: used`), run by `tagdistill.Tagger`, "torch" the same
+student in torch. "pipeline" is Hugging Face's `pipeline("token-classification")` with the same layers of the same
+encoder and a linear layer, at the best of some batch sizes; flair is its tagger (BiLSTM-CRF) on the word vectors that
+the student reads. Both are not trained, and have no score. "First label" is processor time from the start of Python.
+{missing}"""
+
 CACHE = """\
 ## A teacher's targets on disk
 
@@ -42,12 +56,12 @@ data frame of lists. Batches are padded and of at most 2,000 words, sentences in
 """
 
 
-def page(kernels: dict[str, Any], student: dict[str, Any], cache: dict[str, Any]) -> str:
+def page(kernels: dict[str, Any], student: dict[str, Any], cache: dict[str, Any], tagger: dict[str, Any]) -> str:
     """Return the page."""
     missing = "".join(f"- Not measured: {name} ({why}).\n" for name, why in kernels["missing"].items())
     peers = ", ".join(f"{name} {version}" for name, version in kernels["versions"].items()) or "none"
     head = HEAD.format(**{**kernels, "missing": missing, "peers": peers})
-    return "\n".join([head, student_part(student), cache_part(cache), *kernel_parts(kernels)])
+    return "\n".join([head, tagger_part(tagger), student_part(student), cache_part(cache), *kernel_parts(kernels)])
 
 
 def student_part(run: dict[str, Any]) -> str:
@@ -70,7 +84,7 @@ def student_part(run: dict[str, Any]) -> str:
     )
 
 
-def ratio(rows: dict[str, Any], what: str, mine: str, theirs: str, target: float) -> tuple[str, str]:
+def ratio(rows: dict[str, Any], what: str, mine: str, theirs: str, target: float | None) -> tuple[str, str]:
     """Return the ratio of two rows' speeds by wall clock, judged, and by processor time."""
     if mine not in rows or theirs not in rows:
         return "–", "–"
@@ -96,13 +110,46 @@ def cache_part(run: dict[str, Any]) -> str:
     return CACHE.format(**run) + "\n" + table(["", "targets file (target)", "nested lists"], lines)
 
 
+def tagger_part(run: dict[str, Any]) -> str:
+    rows = run["rows"]
+    bounds = {"first": 1.0, "memory_mb": 300.0, "disk_mb": 40.0}  # of int8, the graph that is run if none is named
+    lines = []
+    for name, row in rows.items():
+        limits = bounds if name == "graph, int8" else {}
+        first, memory, disk = (
+            judged(row[what], limits.get(what), most=True, form=form) if what in row else "–"
+            for what, form in (("first", ".2f"), ("memory_mb", ".0f"), ("disk_mb", ".0f"))
+        )
+        score = f"{row['score']:.2f}" if "score" in row else "–"
+        lines.append([name, f"{row['words_per_second']:.0f}", first, memory, disk, score])
+    ratios = [
+        [f"{mine} / {other}", *ratio({name: {"": row} for name, row in rows.items()}, "", mine, other, target)]
+        for mine, other, target in (
+            ("graph, int8", "pipeline", 5.0),
+            ("graph, fp32", "pipeline", 2.0),
+            ("graph, int8", "flair", None),
+            ("graph, int8", "torch", None),
+        )
+    ]
+    missing = "".join(f"\nNot measured: {name} ({why}).\n" for name, why in run["missing"].items())
+    head = ["row", "words/s", "first label, s (target)", "memory, MB (target)", "on disk, MB (target)", "score"]
+    return "\n".join(
+        [
+            TAGGER.format(**{**run, "missing": missing}),
+            table(head, lines),
+            table(["ratio of speeds", "wall clock (target)", "processor time"], ratios),
+        ]
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("kernels", "student", "cache"):
+    for name in ("kernels", "student", "cache", "tagger"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
-    runs = (json.loads(path.read_text()) for path in (options.kernels, options.student, options.cache))
+    files = (options.kernels, options.student, options.cache, options.tagger)
+    runs = (json.loads(path.read_text()) for path in files)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(page(*runs), encoding="utf-8")
 

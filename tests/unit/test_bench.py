@@ -3,9 +3,12 @@
 import json
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from tiny_runs import make_corpus
+from tiny_taggers import saved_tagger
 
 BENCH = Path(__file__).parents[2] / "bench"
 
@@ -27,8 +30,12 @@ def test_figures_and_page(tmp_path):
     kernels = figures_of("crf_peers.py", tmp_path, "--sizes", "3x5x12,32x30x9", "--ops", "nll,kbest", "--seconds", "0")
     student = figures_of("student_step.py", tmp_path, "--words=400", "--width=8", "--hidden=4", "--rounds=1")
     cache = figures_of("cache.py", tmp_path, "--words=2000", "--rounds=1")
+    make_corpus(tmp_path / "data", "en", "test", 20)
+    options = ("--student", saved_tagger(tmp_path), "--data", tmp_path / "data", "--rows", "graph, int8", "flair")
+    tagger = figures_of("tagger.py", tmp_path, *options, "--rounds", "1")
     page = tmp_path / "page.md"
-    done = script("write_page.py", "--kernels", kernels, "--student", student, "--cache", cache, page)
+    files = {"--kernels": kernels, "--student": student, "--cache": cache, "--tagger": tagger}
+    done = script("write_page.py", *chain.from_iterable(files.items()), page)
     assert done.returncode == 0, done.stderr
     text, run = page.read_text(), json.loads(kernels.read_text())
 
@@ -42,6 +49,10 @@ def test_figures_and_page(tmp_path):
     speeds = json.loads(student.read_text())["rows"]
     assert {"student", "student, distilled", "softmax"} <= speeds.keys()
     assert f"| student | {speeds['student']['train']['words_per_second']:.0f} |" in text
+
+    labelled = json.loads(tagger.read_text())
+    assert labelled["rows"]["graph, int8"]["words_per_second"] > 0 and "score" in labelled["rows"]["graph, int8"]
+    assert "| graph, int8 |" in text and ("flair" in labelled["rows"] or "Not measured: flair (" in text)
 
     stored = json.loads(cache.read_text())
     assert stored["identical"] and 0 < stored["kl_mean"] < 1e-6
