@@ -26,6 +26,7 @@ WAYS = {
     "power": "SIGKILL to all processes at once, as in a power failure",
     "job": "SIGKILL to one job, as when memory is short",
     "terminate": "SIGTERM to Snakemake",
+    "hung": "SIGTERM to Snakemake at a moment when it waits for itself; SIGKILL after a minute",
     "scancel": "SIGTERM to all processes, SIGKILL after two seconds, as a cluster's scheduler does",
 }
 

@@ -24,6 +24,7 @@ from projects import Project, experiment, new_project, write_data
 WAYS = ("power", "job", "terminate", "scancel")
 PER_ROUND = 8
 SECONDS = 600
+PATIENCE = 60  # seconds until a user kills what does not end after SIGTERM
 
 
 def config(project: Project) -> Path:
@@ -62,8 +63,12 @@ def send(processes: list[psutil.Process], number: signal.Signals) -> None:
             each.send_signal(number)
 
 
-def end(process: subprocess.Popen[str], way: str, chance: random.Random) -> None:
-    """End a run: as a power failure does, as the kernel does that is out of memory, as a user and as a cluster does."""
+def end(process: subprocess.Popen[str], way: str, chance: random.Random) -> str:
+    """End a run: as a power failure does, as the kernel does that is out of memory, as a user and as a cluster does.
+
+    Returns how it ended: `hung` where Snakemake did not react to SIGTERM. (The handler of Snakemake 9 takes a lock that
+    the very thread it interrupts may hold, namely while it records that a job has ended.)
+    """
     processes = family(process)
     jobs = [each for each in processes[1:] if each.is_running() and "tagdistill" in " ".join(command_line(each))]
     if way == "job" and jobs:
@@ -76,8 +81,16 @@ def end(process: subprocess.Popen[str], way: str, chance: random.Random) -> None
         send(family(process) + processes, signal.SIGKILL)
     else:
         send(processes, signal.SIGKILL)
-    process.wait(SECONDS)
+    try:
+        process.wait(PATIENCE if way == "terminate" else SECONDS)
+    except subprocess.TimeoutExpired:
+        if way != "terminate" or family(process)[1:]:
+            raise
+        way = "hung"
+        send(processes, signal.SIGKILL)
+        process.wait(SECONDS)
     psutil.wait_procs(processes, timeout=SECONDS)
+    return way
 
 
 def command_line(process: psutil.Process) -> list[str]:
@@ -112,9 +125,7 @@ def disturbed(project: Project, settings: Path, kills: int, duration: float, cha
             if process.returncode:
                 raise AssertionError((project.path / "said").read_text(encoding="utf-8")[-4000:])
             break  # the run was over before
-        way = chance.choice(WAYS)
-        end(process, way, chance)
-        ways[way] += 1
+        ways[end(process, chance.choice(WAYS), chance)] += 1
     return ways
 
 
