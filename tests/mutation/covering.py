@@ -102,13 +102,21 @@ class Covering:
         self.store.write_text(json.dumps(whole), encoding="utf-8")
         self.missing = []
 
-    def tests(self, file: str, lines: Iterable[int]) -> dict[str, float]:
-        """Return the tests that run one of these lines, with their seconds; tests that fail by themselves left out."""
-        found: dict[str, float] = {}
-        for each in self.files.values():
+    def tests(self, file: str, lines: Iterable[int], seconds: float) -> dict[str, float]:
+        """Return tests that run one of these lines, with their seconds: so many seconds of them.
+
+        First come quick tests of files most of whose tests run them. Tests that fail by themselves are left out.
+        """
+        found: list[tuple[float, str, float, str]] = []
+        for name, each in self.files.items():
             own = each["lines"].get(file, {})
             hits = {test for line in lines for test in own.get(str(line), [])}
             if any("::" not in test for test in hits):
                 hits = set(each["seconds"])
-            found |= {test: each["seconds"][test] for test in hits - set(each["failed"])}
-        return found
+            hits -= set(each["failed"])
+            found += [(-len(hits) / len(each["seconds"]), name, each["seconds"][test], test) for test in hits]
+        chosen: dict[str, float] = {}
+        for *_, own_seconds, test in sorted(found):
+            if not chosen or sum(chosen.values()) + own_seconds <= seconds:
+                chosen[test] = own_seconds
+        return chosen

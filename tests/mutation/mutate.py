@@ -36,23 +36,20 @@ FOLDER = PROJECT / "build" / "mutation"
 SOURCE = FOLDER / "src"
 LOG = FOLDER / "log"
 VERDICTS = FOLDER / "verdicts.jsonl"
-SECONDS = 20  # CPU time of a mutant's tests, beside five times what they took; and six times that on the clock
+SECONDS = 20  # of a mutant's tests; they are stopped after that and five times what they took, CPU time
 OPTIONS = ["--quiet", "-p", "no:cacheprovider", "-p", "no:xdist", f"--basetemp={FOLDER / 'tmp'}"]
 
 
 class Chosen:
-    """A plugin of pytest that leaves some tests, quick ones first."""
+    """A plugin of pytest that leaves some tests, in their order."""
 
     def __init__(self, tests: dict[str, float]) -> None:
-        self.tests = tests
-        self.seconds: dict[str, float] = {}
-        for test, seconds in tests.items():
-            self.seconds[file_of(test)] = self.seconds.get(file_of(test), 0) + seconds
+        self.order = {test: place for place, test in enumerate(tests)}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        chosen = [item for item in items if item.nodeid in self.tests]
-        items[:] = sorted(chosen, key=lambda item: (self.seconds[file_of(item.nodeid)], self.tests[item.nodeid]))
+        chosen = [item for item in items if item.nodeid in self.order]
+        items[:] = sorted(chosen, key=lambda item: self.order[item.nodeid])
 
 
 def say(text: str) -> None:
@@ -90,7 +87,9 @@ def verdict(mutant: Mutant, text: str, tests: dict[str, float]) -> str:
     try:
         names = sorted({file_of(test) for test in tests})
         ended = forked(
-            lambda: int(pytest.main([*OPTIONS, "--exitfirst", *names], plugins=[Chosen(tests)])),
+            lambda: int(
+                pytest.main([*OPTIONS, *config().pytest_add_cli_args, "--exitfirst", *names], plugins=[Chosen(tests)])
+            ),
             SECONDS + 5 * sum(tests.values()),
         )
     finally:
@@ -112,7 +111,7 @@ def covering() -> Covering:
     if found.missing:
         say(f"Running the tests of {len(found.missing)} files under coverage")
         result = FOLDER / "recorded.json"
-        forked(lambda: record(found.missing, SOURCE, result, OPTIONS) or 0, 36000)
+        forked(lambda: record(found.missing, SOURCE, result, [*OPTIONS, *config().pytest_add_cli_args]) or 0, 36000)
         found.add(result)
     for each in found.files.values():
         for test in each["failed"]:
@@ -172,9 +171,10 @@ def main() -> None:
     for number, mutant in enumerate(chosen := drawn(every, options.mutants, options.seed), 1):
         result = verdicts.get(mutant.key)
         place = change(mutant.original, text := mutant.text)
-        tests = known.tests(mutant.file.removeprefix("src/"), lines_run(mutant.original, place))
-        state = content(Path(file) for file in sorted(map(file_of, tests)))
-        if not result or (result["verdict"] == "survived" and result["tests"] != state):
+        tests = known.tests(mutant.file.removeprefix("src/"), lines_run(mutant.original, place), SECONDS)
+        state = content(Path(file) for file in sorted(set(map(file_of, tests))))
+        reason = why.get((mutant.file, place.before, place.after), "")
+        if not result or (result["verdict"] == "survived" and result["tests"] != state and not reason):
             begin = time.monotonic()
             how = verdict(mutant, text, tests) if tests else "survived"
             seconds = round(time.monotonic() - begin, 1)
@@ -183,7 +183,6 @@ def main() -> None:
                 lines.write(json.dumps(result) + "\n")
             said = f"{place.before} -> {place.after}" if how == "survived" else result["by"]
             say(f"{number}/{len(chosen)} {mutant.file}:{place.first} {how} {said}")
-        reason = why.get((mutant.file, place.before, place.after), "")
         where = {"file": mutant.file, "line": place.first, "before": place.before, "after": place.after}
         tried.append({**where, "verdict": result["verdict"], "covered": bool(tests), "reason": reason})
     output.parent.mkdir(parents=True, exist_ok=True)

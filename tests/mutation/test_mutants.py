@@ -60,10 +60,11 @@ def test_what_a_fixture_runs_counts_for_all_tests_of_its_file(tmp_path: Path, mo
     assert covering.missing == ["tests/test_a.py"]
     (tmp_path / "new").write_text(json.dumps({"files": {"tests/test_a.py": record}, "modules": []}))
     covering.add(tmp_path / "new")
-    assert covering.tests("a.py", range(3, 5)) == {"tests/test_a.py::one": 1.0}
-    assert covering.tests("a.py", range(9, 10)) == {"tests/test_a.py::one": 1.0, "tests/test_a.py::two": 2.0}
-    assert covering.tests("a.py", range(5, 9)) == covering.tests("b.py", range(9)) == {}
+    assert covering.tests("a.py", range(3, 5), 20) == {"tests/test_a.py::one": 1.0}
+    assert covering.tests("a.py", range(9, 10), 20) == {"tests/test_a.py::one": 1.0, "tests/test_a.py::two": 2.0}
+    assert covering.tests("a.py", range(9, 10), 2.5) == {"tests/test_a.py::one": 1.0}
+    assert covering.tests("a.py", range(5, 9), 20) == covering.tests("b.py", range(9), 20) == {}
     again = Covering(tmp_path / "store", tmp_path / "src", ["tests/test_a.py"])
-    assert again.missing == [] and again.tests("a.py", [4]) == {"tests/test_a.py::one": 1.0}
+    assert again.missing == [] and again.tests("a.py", [4], 20) == {"tests/test_a.py::one": 1.0}
     (tmp_path / "src/a.py").write_text("changed")
     assert Covering(tmp_path / "store", tmp_path / "src", ["tests/test_a.py"]).missing == ["tests/test_a.py"]

@@ -298,6 +298,17 @@ def test_brackets_and_braces_are_words(reading):
     assert reading('{"a"} b\n', format="text", split="unlabelled").sentences[0].tokens == ['{"a"}', "b"]
 
 
+def test_plain_text_is_json_where_every_whole_line_is(reading, refused):
+    text: dict[str, Any] = {"format": "text", "split": "unlabelled"}
+    line = '{"text": "Ada"}\n'
+    assert refused(f"{line}\n{line}", **text) == "x.conll: this file is JSON\n  Set `format: jsonl`."
+    assert len(reading(f"{line}and a word\n", **text).sentences) == 2
+    # Of 4096 bytes the last line may be cut off; of a shorter file it is a line as all others are.
+    assert "is JSON" in refused(line * 300, **text)
+    assert len(reading(f'{line}{{"text": ', **text).sentences) == 2
+    assert len(reading('{"a": ' + "x" * 5000, **text).sentences) == 1
+
+
 def test_the_separator_is_found_in_each_file(reading):
     for sign in "\t ":
         found = reading(f"Ada{sign}NNP{sign}B-PER\nsang{sign}VB{sign}O\n\n", split="unlabelled")

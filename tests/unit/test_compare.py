@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,21 @@ def test_other_test_sets_are_refused_and_said(old: Path, new: Path, tmp_path: Pa
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     section = page[page.index('id="refused"') : page.index('id="settings"')]
     assert "other test sentences or labels" in section and ">de<" in section
+
+
+def test_each_language_that_cannot_be_compared_has_its_reason(old: Path):
+    side = read_side(old)
+    frame = side.scores
+    without = replace(side, name="without", scores=frame[frame["language"] != "fr"])
+    assert (
+        Pair(side, without, draws=DRAWS).refused == Pair(without, side, draws=DRAWS).refused == {"fr": "not in without"}
+    )
+    other = frame.assign(score=frame["score"].where(frame["language"] != "en", "f1"))
+    pair = Pair(side, replace(side, scores=other), draws=DRAWS)
+    assert pair.refused == {"en": "other scores (F1 against accuracy)"} and "fr" in pair.languages
+    with pytest.raises(MismatchError) as caught:
+        Pair(side, replace(side, scores=frame.assign(system="another")), draws=DRAWS)
+    assert caught.value.hint == "Systems: teachers (crf), baseline, posterior against another."
 
 
 @pytest.mark.slow

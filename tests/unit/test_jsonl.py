@@ -152,6 +152,8 @@ def test_class_numbers_and_columns_have_names(reading):
     assert found(read) == ["Ada Lovelace/PER", "Oslo/LOC"]
     with pytest.raises(DataError, match="class 3, but 3 are named"):
         reading(value, columns={"token": "toks", "tag": "y"}, names=["O", "B-PER", "I-PER"])
+    with pytest.raises(DataError, match=r"x\.jsonl:1: labels are class numbers, and nothing names the classes"):
+        reading(value, columns={"token": "toks", "tag": "y"})
 
 
 @pytest.mark.parametrize(

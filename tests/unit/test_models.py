@@ -346,6 +346,7 @@ def test_new_text_is_labelled_as_the_workflow_labels_it(mode, ending, constraine
     if ending == "conll":
         scores = json.loads(evaluate_file(model, tmp_path / "new.conll", constrained=constrained))
         assert scores["f1"] == pytest.approx(record["f1"])
+        assert "per_label" in scores and "sentence_counts" not in scores  # for people
 
 
 def test_white_space_in_a_token_is_escaped(project, tmp_path):

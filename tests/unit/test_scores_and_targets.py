@@ -235,6 +235,11 @@ def test_a_student_refuses_targets_of_another_text_or_label_list(objective, tmp_
     exported(scores_of([2], corpus_sha256=sha256, decoder="softmax"), tmp_path)
     with pytest.raises(MismatchError, match="scores of a softmax teacher, needed are those of a crf one"):
         taught(files, objective)
+    exported(scores_of([2], corpus_sha256=sha256), tmp_path)
+    assert taught(files, objective).teacher == "t"
+    resolved = Distill.model_validate({"objectives": [objective]}).resolve(objective)
+    with pytest.raises(MismatchError, match=r"of another teacher than its targets: t, not another-0123\.?$"):
+        with_teacher(replace(read_source(files, LABELS), teacher="another-01234"), files, LABELS, resolved)
     exported(scores_of([2], language="nl"), tmp_path)
     with pytest.raises(MismatchError, match="language is 'nl', needed is 'fr'"):
         taught(files, objective)

@@ -192,6 +192,13 @@ def test_no_share_of_a_gap_that_is_not_clear():
     assert closed(bottom, bottom, given(drawn(3, 79.0, 0.1).draws)) is None
 
 
+def test_no_interval_where_the_gap_might_be_none_by_the_seeds_of_the_student():
+    """The gap is clear, but the student has two seeds that differ much: for the ratio t is four times as large."""
+    ours, bottom, top = steady(78.0, 84.0), steady(79.6, 80.1, 80.6), steady(81.5, 82.0, 82.5)
+    assert difference(top, bottom).above_zero
+    assert closed(ours, bottom, top) is None
+
+
 def test_equal_objectives_are_called_different_in_at_most_seven_per_cent(monkeypatch: pytest.MonkeyPatch):
     """An A/A test: three seeds against three others of the same objective, with the variances that were measured."""
     monkeypatch.syspath_prepend(BENCH)

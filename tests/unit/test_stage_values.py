@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from prediction_files import read_predictions
 from safetensors.numpy import load_file
-from tiny_runs import LABELS, TYPES, WORDS, files_of, student_run, teacher_run, vector_of, with_targets
+from tiny_runs import LABELS, TYPES, WORDS, files_of, make_corpus, student_run, teacher_run, vector_of, with_targets
 
 from tagdistill.artifacts.files import read_json
 from tagdistill.data.corpus import Corpus, read_corpus, write_corpus
@@ -334,3 +334,13 @@ def test_scores_of_another_teacher_or_text_are_refused(teacher, own, data, tmp_p
     with pytest.raises(DataError, match=r"train\.parquet: labels and scores of a teacher's training text"):
         evaluate_model(*model, *tests, own=replace(own, scores=None), **places)
     assert not (tmp_path / "m").exists()
+
+
+def test_a_test_set_without_labels_is_refused(teacher, tmp_path):
+    files = files_of(make_corpus(tmp_path, "aa", "test", 3, labelled=False))
+    with pytest.raises(DataError, match="the test set has no labels") as caught:
+        evaluate_model(
+            teacher.outputs.model, "t", [files], {"aa": "trained"}, predictions=tmp_path / "p", metrics=tmp_path / "m"
+        )
+    assert caught.value.where == str(files.corpus)
+    assert not (tmp_path / "p").exists() and not (tmp_path / "m").exists()

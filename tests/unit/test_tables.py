@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from synthetic_results import TRAINED, WRONG, build, settings
 
-from tagdistill.artifacts.files import write_json
+from tagdistill.artifacts.files import read_json, write_json
 from tagdistill.errors import DataError, MismatchError
 from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.scores import metrics_path, read_scores
@@ -66,6 +66,23 @@ def test_the_tidy_table_holds_every_score(analysis):
     assert set(frame["label"]) > {"", "NOUN"}
     nouns = frame.query("label == 'NOUN' and model == 'students/posterior/seed-1' and language == 'ar'").iloc[0]
     assert 0 < nouns["support"] < 1000 and not nouns["main"]
+
+
+def test_rows_of_a_further_metric_have_its_name_and_are_not_the_main_score(tmp_path):
+    results, _ = build(tmp_path)
+    path = results / "metrics/students/posterior/seed-1/ar.json"
+    values = {"zeta": 4.0, "f1": 3.0, "recall": 2.0, "alpha": 5.0, "precision": 1.0, "support": 7}
+    further = {"spans": {"score": "f1", **values, "per_label": {"LOC": {"f1": 9.0, "support": 2}}}}
+    write_json(path, read_json(path) | {"further": further})
+    frame = read_scores(results, settings()).frame
+    rows = frame[frame["score"].str.startswith("spans:")]
+    assert set(rows["model"]) == {"students/posterior/seed-1"} and set(rows["language"]) == {"ar"}
+    order = ["spans:precision", "spans:recall", "spans:f1", "spans:alpha", "spans:zeta"]
+    assert list(zip(rows["label"], rows["score"], rows["value"], rows["support"], strict=True)) == [
+        *(("", name, values[name.partition(":")[2]], 7) for name in order),
+        ("LOC", "spans:f1", 9.0, 2),
+    ]
+    assert not rows["main"].any()
 
 
 def test_in_language_table(analysis):
@@ -271,3 +288,28 @@ def test_a_teacher_that_ties_with_the_best_student_is_not_bold(tmp_path):
     grid = in_language(Analysis(read_scores(results, settings()), draws=50))
     assert cell(grid, "Teachers", "en").text == "92.40" and not cell(grid, "Teachers", "en").best
     assert cell(grid, "posterior", "en").best
+
+
+def test_the_columns_of_every_table(analysis, tmp_path):
+    interval = "difference low high covers p p_holm verdict"
+    bounds = "gap gap_low gap_high closed closed_low closed_high covers verdict"
+    expected = {
+        "in_language": "system en fr nl average",
+        "zero_shot": "system de ar xx average average, out of domain",
+        "teachers": "teacher decoder en fr nl de ar xx",
+        "gap": f"objective reference decoder language languages teachers baseline student {bounds}",
+        "significance": f"system reference group {interval} languages up runs reference_runs left_out draws",
+        "variants": "kind system role language main other left_out of",
+        "missing": "file",
+        "scores": "model kind objective teacher decoder seed language role out_of_domain leave_out label score value "
+        "support main sentences words corpus_sha256",
+    }
+    files = {path.stem: path for path in write_tables(analysis, tmp_path)}
+    heads = {name: path.read_text(encoding="utf-8").splitlines()[0] for name, path in files.items()}
+    assert {name: head.replace("\t", " ") for name, head in heads.items()} == expected
+    gap = pd.read_csv(files["gap"], sep="\t", keep_default_na=False).iloc[0]
+    assert (gap["objective"], gap["reference"], gap["decoder"], gap["languages"]) == ("posterior", "baseline", "crf", 3)
+    rows = pd.read_csv(files["significance"], sep="\t", keep_default_na=False).set_index(["system", "group"])
+    row = rows.loc["posterior", "in_language"]
+    assert (row["languages"], row["up"], row["runs"], row["reference_runs"], row["draws"]) == (3, 3, 2, 2, 300)
+    assert rows.loc["teachers (crf)", "in_language"]["runs"] == 1

@@ -12,6 +12,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ from tiny_runs import (
     wait_for_a_checkpoint,
     with_targets,
 )
+from transformers import TrainerControl, TrainerState
 
 from tagdistill.artifacts.files import read_json, sha256_file
 from tagdistill.distill.dataset import CorpusFiles, Source
@@ -40,7 +42,7 @@ from tagdistill.settings.training import TeacherSettings
 from tagdistill.settings.validation import validate
 from tagdistill.training import assemble, learner, resume, trainer
 from tagdistill.training.assemble import one_teacher_each
-from tagdistill.training.checkpoints import COMPLETE, last_checkpoint
+from tagdistill.training.checkpoints import COMPLETE, Checkpoints, last_checkpoint, seconds_of
 from tagdistill.training.processes import Processes
 from tagdistill.training.resume import fingerprint_of
 from tagdistill.training.run import Machine, Run
@@ -701,7 +703,7 @@ def plain_weights(data, tmp_path_factory) -> str:
 
 def test_a_run_that_diverges_says_so(data, tmp_path):
     run = teacher_run(tmp_path, data["aa/train"], optimizer="sgd", learning_rate=1e38, clip=1e9, updates=10)
-    with pytest.raises(TagdistillError, match="the loss is not finite at update") as raised:
+    with pytest.raises(TagdistillError, match=r"the loss is not finite at update 2\n") as raised:
         run_training(run)
     assert "Lower `learning_rate`" in str(raised.value)
     assert not run.outputs.model.exists()
@@ -711,6 +713,31 @@ def test_a_dev_set_without_labels_is_refused(data, tmp_path):
     dev = files_of(make_corpus(tmp_path, "aa", "dev", 5, labelled=False))
     with pytest.raises(DataError, match="the dev set has no labels"):
         run_training(teacher_run(tmp_path / "run", data["aa/train"], dev))
+
+
+@pytest.mark.parametrize(("seconds", "update", "saves"), [(0, 5, True), (0, 10, False), (1000, 5, False)])
+def test_a_checkpoint_is_due_after_some_time_and_not_after_the_last_update(seconds, update, saves, monkeypatch):
+    monkeypatch.setenv("TAGDISTILL_CHECKPOINT_SECONDS", str(seconds))
+    control = TrainerControl()
+    state = TrainerState(global_step=update, max_steps=10)
+    Checkpoints(0.0, Processes(), "").on_step_end(None, state, control)
+    assert control.should_save is saves
+
+
+def test_seconds_of_training_include_those_before_a_kill_and_one_process_writes_them(tmp_path, monkeypatch):
+    first, other = Checkpoints(100.0, Processes(), "f"), Checkpoints(0.0, Processes(1, 2), "f")
+    assert 100 <= first.seconds < 110 and other.seconds < 10
+    monkeypatch.setattr(Processes, "wait", lambda self: None)
+    arguments, state = SimpleNamespace(output_dir=tmp_path), TrainerState(global_step=7)
+    folder = tmp_path / "checkpoint-7"
+    folder.mkdir()
+    (folder / "weights").write_bytes(b"w")
+    other.on_save(arguments, state, None)
+    assert [path.name for path in folder.iterdir()] == ["weights"]
+    first.on_save(arguments, state, None)
+    written = read_json(folder / "complete.json")
+    assert (written["fingerprint"], written["update"], set(written["files"])) == ("f", 7, {"weights"})
+    assert 100 <= written["seconds"] < 110 and seconds_of(folder) == written["seconds"]
 
 
 # ---- fine-tuning

@@ -1,0 +1,170 @@
+"""What a training run is made of, what the Trainer is told, and what is written of it: every value."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tiny_runs import LABELS, TINY, make_corpus, outputs_in, student_run, teacher_run
+
+from tagdistill.artifacts.provenance import versions
+from tagdistill.crf import kernel
+from tagdistill.data.corpus import read_corpus
+from tagdistill.distill.dataset import CorpusFiles
+from tagdistill.errors import ConfigError
+from tagdistill.settings.distill import Distill
+from tagdistill.settings.training import StudentSettings, TeacherSettings
+from tagdistill.training.checkpoints import Best
+from tagdistill.training.outputs import model_config, summary
+from tagdistill.training.processes import Processes
+from tagdistill.training.run import Machine, Run
+from tagdistill.training.trainer import TrainingOutcome, history, training_arguments
+
+LINES = [
+    {"update": 2, "loss": 3.0, "words_per_second": 40.0, "clipped": 1.0},
+    {"update": 2, "dev": {"macro": 50.0}},
+    {"update": 4, "loss": 2.0, "words_per_second": 10.0, "clipped": 0.5},
+    {"update": 6, "loss": 1.0, "words_per_second": 30.0, "clipped": 0.0},
+]
+
+
+def corpora(folder: Path) -> list[CorpusFiles]:
+    return [CorpusFiles(name, make_corpus(folder, name, "train", 2)) for name in ("aa", "bb")]
+
+
+@pytest.mark.parametrize("best", [Best(61.5, 4), None])
+def test_the_summary_tells_how_a_training_went(best, tmp_path):
+    run = student_run(tmp_path, corpora(tmp_path), objective="posterior", seed=3, processes=Processes(0, 2))
+    model = torch.nn.Linear(2, 3)
+    model.bias.requires_grad = False
+    parts = SimpleNamespace(model=model, updates=[None] * 7, words_without_vector=None)
+    outcome = TrainingOutcome(LINES, best, 12.345)
+    expected = {
+        "updates": 7,
+        "seconds": 12.3,
+        "words_per_second": 30.0,
+        "clipped": 0.5,
+        "best_update": 4 if best else 7,
+        "dev": 61.5 if best else None,
+        "parameters": 6,
+        "device": "cpu",
+        "threads": 1,
+        "kernel": kernel(),
+        "processes": 2,
+        "seed": 3,
+        "objective": "posterior",
+        "fingerprint": "f",
+        "versions": versions(),
+    }
+    assert summary(run, parts, outcome, "f") == expected
+    nothing = summary(run, parts, TrainingOutcome([], best, 12.345), "f")
+    assert nothing == expected | {"words_per_second": None, "clipped": None}
+    parts.words_without_vector = 5
+    assert summary(run, parts, outcome, "f") == expected | {"words_without_vector": 5}
+
+
+def test_the_config_of_a_model_tells_what_it_was_trained_on(tmp_path):
+    files = corpora(tmp_path)
+    run = student_run(tmp_path, files, objective="posterior", seed=3)
+    assert model_config(run, {"aa": "teacher"}) == {
+        "task": "ner",
+        "labels": list(LABELS),
+        "decoder": "crf",
+        "objective": "posterior",
+        "languages": ["aa", "bb"],
+        "licences": {"aa": "CC0-1.0", "bb": "CC0-1.0"},
+        "corpora": {each.language: read_corpus(each.corpus).metadata["corpus_sha256"] for each in files},
+        "encoder": TINY.model_dump(mode="json"),
+        "mode": "frozen",
+        "training": run.settings.model_dump(mode="json"),
+        "distill": run.distill.model_dump(mode="json"),
+        "seed": 3,
+        "kernel": kernel(),
+        "versions": versions(),
+        "teachers": {"aa": "teacher"},
+    }
+    baseline = student_run(tmp_path, files, objective="baseline")
+    assert model_config(baseline, {})["distill"] is None
+    assert model_config(teacher_run(tmp_path, files[0]), {})["objective"] is None
+
+
+@pytest.mark.parametrize("kind", ["teacher", "student"])
+def test_a_run_holds_what_it_is_made_of(kind, tmp_path):
+    train, dev, text = (CorpusFiles("aa", tmp_path / name) for name in ("train", "dev", "text"))
+    common = {
+        "task": "ner",
+        "labels": LABELS,
+        "decoder": "softmax",
+        "encoder": TINY,
+        "seed": 5,
+        "outputs": outputs_in(tmp_path),
+        "encoder_folder": tmp_path / "encoder",
+        "machine": Machine("cuda", 3),
+        "decode": "constrained",
+    }
+    if kind == "teacher":
+        settings = TeacherSettings(updates=3)
+        run = Run.for_teacher(settings, train, dev, **common)
+        own = {"unlabelled": (), "objective": None, "distill": None, "updates_per_batch": 1.0}
+        assert Run.for_teacher(settings, train, None, **common).dev == []
+    else:
+        settings, distill = StudentSettings(updates=3), Distill(objectives=["token"])
+        student = {"objective": "token", "distill": distill}
+        run = Run.for_student(settings, [train], [dev], [text], updates_per_batch=2.5, **student, **common)
+        own = {"unlabelled": [text], "updates_per_batch": 2.5, **student}
+        assert Run.for_student(settings, [train], [dev], [], **student, **common).updates_per_batch == 1.0
+    assert vars(run) == {"settings": settings, "train": [train], "dev": [dev], **own, **common}
+
+
+def test_the_trainer_is_told_the_settings(tmp_path):
+    settings = TeacherSettings(updates=250, warmup=0.1, clip=2.5, evaluations=4, schedule="constant")
+    arguments = training_arguments(settings, 250, tmp_path / "checkpoints", 3, "cpu", scored=True)
+    expected = {
+        "output_dir": str(tmp_path / "checkpoints"),
+        "max_steps": 250,
+        "per_device_train_batch_size": 1,
+        "max_grad_norm": 2.5,
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": 25,
+        "eval_strategy": "steps",
+        "eval_steps": 63,  # of 62 the last evaluation would come before the last update
+        "metric_for_best_model": "score",
+        "greater_is_better": True,
+        "save_strategy": "no",
+        "save_total_limit": 2,
+        "logging_steps": 5,
+        "logging_nan_inf_filter": False,
+        "report_to": [],
+        "remove_unused_columns": False,
+        "use_cpu": True,
+        "ddp_find_unused_parameters": True,
+        "ddp_broadcast_buffers": False,
+        "bf16": False,
+        "seed": 3,
+    }
+    assert {name: getattr(arguments, name) for name in expected} == expected
+    alone = training_arguments(settings, 30, tmp_path, 3, "cpu", scored=False)
+    assert (alone.eval_strategy, alone.logging_steps) == ("no", 1)
+    falling = TeacherSettings(updates=9, schedule="plateau")
+    plateau = training_arguments(falling, 9, tmp_path, 3, "cpu", scored=True)
+    assert plateau.lr_scheduler_type == "reduce_lr_on_plateau"
+    assert plateau.lr_scheduler_kwargs == {"factor": 0.5, "patience": 10, "mode": "max"}
+    with pytest.raises(ConfigError, match="schedule: 'plateau' follows the dev score, and there is no dev set"):
+        training_arguments(falling, 9, tmp_path, 3, "cpu", scored=False)
+
+
+def test_the_log_of_the_trainer_becomes_ours():
+    parts = {"gold": 2.0, "teacher": 1.0, "teacher_weight": 0.5, "clipped": 0.0, "words_per_second": 9.0}
+    lines = [
+        {"step": 5, "loss": 3.0, "grad_norm": 7.0, "learning_rate": 0.1, "epoch": 0.2, **parts},
+        {"step": 10, "dev_macro": 50.0, "dev_aa": 40.0, "epoch": 0.4},
+        {"step": 10, "train_runtime": 3.0},
+    ]
+    assert history(lines) == [
+        {"update": 5, "loss": 3.0, "learning_rate": 0.1, **parts},
+        {"update": 10, "dev": {"macro": 50.0, "aa": 40.0}},
+    ]
+    assert asdict(Best(1.0, 2)) == {"score": 1.0, "update": 2}  # as in the metadata of the kept weights
