@@ -146,6 +146,24 @@ def test_what_was_not_accepted_and_what_is_empty_is_left_out(reading):
     }
 
 
+def test_of_label_studio_the_first_annotation_that_was_not_cancelled_is_read(reading):
+    record = dict(LAYOUTS["label studio"])
+    empty = {"result": [], "was_cancelled": False}
+    cancelled = {"result": LABEL_STUDIO[:1], "was_cancelled": True}
+    whole = {"result": LABEL_STUDIO}
+    for annotations, spans_found in (
+        ([cancelled, whole, empty], ["Ada Lovelace/PER", "Oslo/LOC"]),
+        ([cancelled, empty, whole], []),
+        ([cancelled], []),
+        (5, []),
+        ([{"result": 5}], []),
+        ([{"result": [5, {"value": {"choices": ["a"]}}, *LABEL_STUDIO[1:]]}], ["Oslo/LOC"]),
+    ):
+        assert found(reading({**record, "annotations": annotations})) == spans_found
+    del record["annotations"]
+    assert found(reading({**record, "completions": [whole]})) == ["Ada Lovelace/PER", "Oslo/LOC"]
+
+
 def test_class_numbers_and_columns_have_names(reading):
     value = {"toks": TOKENS, "y": [1, 2, 0, 3, 0]}
     read = reading(value, columns={"token": "toks", "tag": "y"}, names=["O", "B-PER", "I-PER", "B-LOC"])

@@ -23,6 +23,7 @@ from tagdistill.distill.score_table import read_scores
 from tagdistill.errors import DataError, MismatchError, TagdistillError
 from tagdistill.evaluation.evaluate import evaluate_model
 from tagdistill.evaluation.score_file import evaluate_file
+from tagdistill.models.finetuned import load_tuned
 from tagdistill.models.inference import emissions, tag
 from tagdistill.models.load import load_tagger
 from tagdistill.models.model import Model, load_model, save_model
@@ -138,6 +139,16 @@ def test_vectors_are_standardised():
     batch = batch_of([3, 2])
     expected = plain({**batch, "vectors": (batch["vectors"] - mean) / std})
     torch.testing.assert_close(model(batch).emissions, expected.emissions)
+
+
+def test_the_frozen_layers_go_where_the_tuned_ones_go(tmp_path):
+    layers, _ = load_tuned(tiny_encoder(tmp_path), TINY, 1)
+    layers.double()
+    encoder = layers.encoder.model
+    assert {p.dtype for p in (*layers.parameters(), *encoder.parameters())} == {torch.float64}
+    assert len(list(encoder.parameters())) > len(list(layers.parameters())) > 0
+    assert not layers.eval().training and not encoder.training
+    assert layers.train().training and encoder.training
 
 
 def test_a_folder_without_a_model_is_named(project, tmp_path):

@@ -709,6 +709,12 @@ def test_a_run_that_diverges_says_so(data, tmp_path):
     assert not run.outputs.model.exists()
 
 
+def test_features_of_another_layer_are_refused(data, tmp_path):
+    run = teacher_run(tmp_path, data["aa/train"], encoder=TINY.model_copy(update={"tap": 1}))
+    with pytest.raises(MismatchError, match=r"taps is \[2\], needed is \[1\]"):
+        run_training(run)
+
+
 def test_a_dev_set_without_labels_is_refused(data, tmp_path):
     dev = files_of(make_corpus(tmp_path, "aa", "dev", 5, labelled=False))
     with pytest.raises(DataError, match="the dev set has no labels"):
