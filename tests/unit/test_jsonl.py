@@ -146,12 +146,23 @@ def test_what_was_not_accepted_and_what_is_empty_is_left_out(reading):
     }
 
 
+def test_the_key_of_tags_that_is_asked_for_is_read_beside_a_text_with_spans(reading):
+    value = {
+        "text": TEXT,
+        "tokens": TOKENS,
+        "y": ["O", "O", "O", "B-LOC", "O"],
+        "label": [list(span) for span in SPANS],
+    }
+    assert found(reading(value, columns={"tag": "y"})) == ["Oslo/LOC"]
+    assert found(reading(value)) == ["Ada Lovelace/PER", "Oslo/LOC"]
+
+
 def test_of_label_studio_the_first_annotation_that_was_not_cancelled_is_read(reading):
     record = dict(LAYOUTS["label studio"])
     empty = {"result": [], "was_cancelled": False}
     cancelled = {"result": LABEL_STUDIO[:1], "was_cancelled": True}
     whole = {"result": LABEL_STUDIO}
-    for annotations, spans_found in (
+    for done, expected in (
         ([cancelled, whole, empty], ["Ada Lovelace/PER", "Oslo/LOC"]),
         ([cancelled, empty, whole], []),
         ([cancelled], []),
@@ -159,7 +170,7 @@ def test_of_label_studio_the_first_annotation_that_was_not_cancelled_is_read(rea
         ([{"result": 5}], []),
         ([{"result": [5, {"value": {"choices": ["a"]}}, *LABEL_STUDIO[1:]]}], ["Oslo/LOC"]),
     ):
-        assert found(reading({**record, "annotations": annotations})) == spans_found
+        assert found(reading({**record, "annotations": done})) == expected
     del record["annotations"]
     assert found(reading({**record, "completions": [whole]})) == ["Ada Lovelace/PER", "Oslo/LOC"]
 
