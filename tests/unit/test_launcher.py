@@ -15,8 +15,6 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from tagdistill.errors import ConfigError
 from tagdistill.models.inference import on_device
 from tagdistill.training import launcher, processes
-from tagdistill.training.processes import Processes
-from tagdistill.training.trainer import SeedOfProcess
 
 TORCHRUN = ["-m", "tagdistill.training.launcher", "--standalone", "--nproc-per-node=3", "-m", "--", "tagdistill"]
 
@@ -66,13 +64,6 @@ def test_the_command_is_started_once_for_each_gpu(monkeypatch):
     with pytest.raises(ConfigError, match="1 GPUs are asked for, 0 are visible with device cpu"):
         processes.launch(1, "cpu")
     assert len(started) == 1
-
-
-@pytest.mark.parametrize(("rank", "number", "seed"), [(0, 1, 99), (0, 2, 7), (1, 2, 8)])
-def test_of_several_processes_each_has_random_numbers_of_its_own(rank: int, number: int, seed: int):
-    torch.manual_seed(99)
-    SeedOfProcess(7, Processes(rank, number)).on_train_begin(*[None] * 3)
-    assert torch.initial_seed() == seed
 
 
 def test_a_batch_goes_to_the_device_but_for_its_lengths(monkeypatch):

@@ -1,8 +1,7 @@
-"""What a training run is made of, what the Trainer is told, and what is written of it: every value."""
+"""What a training run is made of, and what is written of it: every value."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,14 +13,13 @@ from tagdistill.artifacts.provenance import versions
 from tagdistill.crf import kernel
 from tagdistill.data.corpus import read_corpus
 from tagdistill.distill.dataset import CorpusFiles
-from tagdistill.errors import ConfigError
 from tagdistill.settings.distill import Distill
 from tagdistill.settings.training import StudentSettings, TeacherSettings
 from tagdistill.training.checkpoints import Best
 from tagdistill.training.outputs import model_config, summary
 from tagdistill.training.processes import Processes
 from tagdistill.training.run import Machine, Run
-from tagdistill.training.trainer import TrainingOutcome, history, training_arguments
+from tagdistill.training.trainer import TrainingOutcome
 
 LINES = [
     {"update": 2, "loss": 3.0, "words_per_second": 40.0, "clipped": 1.0},
@@ -117,54 +115,3 @@ def test_a_run_holds_what_it_is_made_of(kind, tmp_path):
         own = {"unlabelled": [text], "updates_per_batch": 2.5, **student}
         assert Run.for_student(settings, [train], [dev], [], **student, **common).updates_per_batch == 1.0
     assert vars(run) == {"settings": settings, "train": [train], "dev": [dev], **own, **common}
-
-
-def test_the_trainer_is_told_the_settings(tmp_path):
-    settings = TeacherSettings(updates=250, warmup=0.1, clip=2.5, evaluations=4, schedule="constant")
-    arguments = training_arguments(settings, 250, tmp_path / "checkpoints", 3, "cpu", scored=True)
-    expected = {
-        "output_dir": str(tmp_path / "checkpoints"),
-        "max_steps": 250,
-        "per_device_train_batch_size": 1,
-        "max_grad_norm": 2.5,
-        "lr_scheduler_type": "constant_with_warmup",
-        "warmup_steps": 25,
-        "eval_strategy": "steps",
-        "eval_steps": 63,  # of 62 the last evaluation would come before the last update
-        "metric_for_best_model": "score",
-        "greater_is_better": True,
-        "save_strategy": "no",
-        "save_total_limit": 2,
-        "logging_steps": 5,
-        "logging_nan_inf_filter": False,
-        "report_to": [],
-        "remove_unused_columns": False,
-        "use_cpu": True,
-        "ddp_find_unused_parameters": True,
-        "ddp_broadcast_buffers": False,
-        "bf16": False,
-        "seed": 3,
-    }
-    assert {name: getattr(arguments, name) for name in expected} == expected
-    alone = training_arguments(settings, 30, tmp_path, 3, "cpu", scored=False)
-    assert (alone.eval_strategy, alone.logging_steps) == ("no", 1)
-    falling = TeacherSettings(updates=9, schedule="plateau")
-    plateau = training_arguments(falling, 9, tmp_path, 3, "cpu", scored=True)
-    assert plateau.lr_scheduler_type == "reduce_lr_on_plateau"
-    assert plateau.lr_scheduler_kwargs == {"factor": 0.5, "patience": 10, "mode": "max"}
-    with pytest.raises(ConfigError, match="schedule: 'plateau' follows the dev score, and there is no dev set"):
-        training_arguments(falling, 9, tmp_path, 3, "cpu", scored=False)
-
-
-def test_the_log_of_the_trainer_becomes_ours():
-    parts = {"gold": 2.0, "teacher": 1.0, "teacher_weight": 0.5, "clipped": 0.0, "words_per_second": 9.0}
-    lines = [
-        {"step": 5, "loss": 3.0, "grad_norm": 7.0, "learning_rate": 0.1, "epoch": 0.2, **parts},
-        {"step": 10, "dev_macro": 50.0, "dev_aa": 40.0, "epoch": 0.4},
-        {"step": 10, "train_runtime": 3.0},
-    ]
-    assert history(lines) == [
-        {"update": 5, "loss": 3.0, "learning_rate": 0.1, **parts},
-        {"update": 10, "dev": {"macro": 50.0, "aa": 40.0}},
-    ]
-    assert asdict(Best(1.0, 2)) == {"score": 1.0, "update": 2}  # as in the metadata of the kept weights

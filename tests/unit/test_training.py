@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import logging
 import re
@@ -32,7 +33,6 @@ from tiny_runs import (
     wait_for_a_checkpoint,
     with_targets,
 )
-from transformers import TrainerControl, TrainerState
 
 from tagdistill.artifacts.files import read_json, sha256_file
 from tagdistill.distill.dataset import CorpusFiles, Source
@@ -42,7 +42,7 @@ from tagdistill.settings.training import TeacherSettings
 from tagdistill.settings.validation import validate
 from tagdistill.training import assemble, learner, resume, trainer
 from tagdistill.training.assemble import one_teacher_each
-from tagdistill.training.checkpoints import COMPLETE, Checkpoints, last_checkpoint, seconds_of
+from tagdistill.training.checkpoints import BEST, COMPLETE, Checkpoints, last_checkpoint, seconds_of
 from tagdistill.training.processes import Processes
 from tagdistill.training.resume import fingerprint_of
 from tagdistill.training.run import Machine, Run
@@ -721,29 +721,37 @@ def test_a_dev_set_without_labels_is_refused(data, tmp_path):
         run_training(teacher_run(tmp_path / "run", data["aa/train"], dev))
 
 
-@pytest.mark.parametrize(("seconds", "update", "saves"), [(0, 5, True), (0, 10, False), (1000, 5, False)])
-def test_a_checkpoint_is_due_after_some_time_and_not_after_the_last_update(seconds, update, saves, monkeypatch):
+@pytest.mark.parametrize(("seconds", "update", "due"), [(0, 5, True), (0, 10, False), (1000, 5, False)])
+def test_a_checkpoint_is_due_after_some_time_and_not_after_the_last_update(seconds, update, due, tmp_path, monkeypatch):
     monkeypatch.setenv("TAGDISTILL_CHECKPOINT_SECONDS", str(seconds))
-    control = TrainerControl()
-    state = TrainerState(global_step=update, max_steps=10)
-    Checkpoints(0.0, Processes(), "").on_step_end(None, state, control)
-    assert control.should_save is saves
+    assert Checkpoints(tmp_path, Processes()).due(update, 10) is due
 
 
-def test_seconds_of_training_include_those_before_a_kill_and_one_process_writes_them(tmp_path, monkeypatch):
-    first, other = Checkpoints(100.0, Processes(), "f"), Checkpoints(0.0, Processes(1, 2), "f")
+@pytest.mark.parametrize(("updates", "scored"), [(250, [63, 126, 189, 250]), (8, [2, 4, 6, 8]), (3, [1, 2, 3])])
+def test_dev_is_scored_as_often_as_asked_and_after_the_last_update(updates, scored):
+    def now(update: int) -> bool:
+        made = SimpleNamespace(updates=[None] * updates, settings=SimpleNamespace(evaluations=4), update=update)
+        return trainer.Trainer._scores_now(made)
+
+    assert [update for update in range(1, updates + 1) if now(update)] == scored
+
+
+def test_one_process_completes_a_checkpoint_with_the_seconds_before_a_kill(tmp_path, monkeypatch):
+    first, other = Checkpoints(tmp_path, Processes(), "f", 100.0), Checkpoints(tmp_path, Processes(1, 2), "f")
     assert 100 <= first.seconds < 110 and other.seconds < 10
     monkeypatch.setattr(Processes, "wait", lambda self: None)
-    arguments, state = SimpleNamespace(output_dir=tmp_path), TrainerState(global_step=7)
-    folder = tmp_path / "checkpoint-7"
-    folder.mkdir()
-    (folder / "weights").write_bytes(b"w")
-    other.on_save(arguments, state, None)
-    assert [path.name for path in folder.iterdir()] == ["weights"]
-    first.on_save(arguments, state, None)
-    written = read_json(folder / "complete.json")
-    assert (written["fingerprint"], written["update"], set(written["files"])) == ("f", 7, {"weights"})
-    assert 100 <= written["seconds"] < 110 and seconds_of(folder) == written["seconds"]
+    (tmp_path / BEST).write_bytes(b"best")
+    other.save(7, lambda folder: (folder / "second").write_bytes(b"2"))
+    assert [path.name for path in (tmp_path / "checkpoint-7").iterdir()] == ["second"]
+    for update in (7, 8, 10):
+        first.save(update, lambda folder: (folder / "weights").write_bytes(b"w"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [BEST, "checkpoint-10", "checkpoint-8"]
+    written = read_json(tmp_path / "checkpoint-10" / COMPLETE)
+    files = {"weights": b"w", BEST: b"best"}
+    assert written["files"] == {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    assert (written["fingerprint"], written["update"]) == ("f", 10)
+    assert 100 <= written["seconds"] == seconds_of(tmp_path / "checkpoint-10") < 110
+    assert last_checkpoint(tmp_path, "f") == tmp_path / "checkpoint-10"
 
 
 # ---- fine-tuning
