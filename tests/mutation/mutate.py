@@ -95,7 +95,7 @@ def verdict(mutant: Mutant, text: str, tests: dict[str, float]) -> str:
     finally:
         file.write_text(mutant.original, encoding="utf-8")
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-    return {"0": "survived", "timeout": "timeout"}.get(ended, "killed")
+    return {"0": "survived", "5": "survived", "timeout": "timeout"}.get(ended, "killed")
 
 
 def failed() -> str:
