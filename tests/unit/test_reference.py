@@ -42,6 +42,8 @@ def test_every_requirement_is_pinned_within_its_range():
     extras = [text for group in project["optional-dependencies"].values() for text in group]
     for text in [*project["dependencies"], *extras]:
         requirement = Requirement(text)
+        if requirement.name == "tagdistill":  # another extra of its own
+            continue
         assert requirement.name.lower() in {name.lower() for name in pins}, requirement.name
         pin = next(version for name, version in pins.items() if name.lower() == requirement.name.lower())
         assert requirement.specifier.contains(pin), requirement
