@@ -51,9 +51,12 @@ def missing_package(error: ModuleNotFoundError, *, where: str | None = None) -> 
       `pip install 'tagdistill[train]'` installs all that the workflow needs.
     """
     package = (error.name or str(error)).partition(".")[0]
-    hint = "`pip install 'tagdistill[train]'` installs all that the workflow needs."
-    if package == "pyarrow":
-        hint = hint.replace(".", ", 'tagdistill[parquet]' this alone.")
+    everything = "`pip install 'tagdistill[train]'` installs all that the workflow needs"
+    hints = {
+        "boto3": "`pip install 'tagdistill[s3]'` installs it",
+        "pyarrow": f"{everything}, 'tagdistill[parquet]' this alone",
+    }
+    hint = f"{hints.get(package, everything)}."
     return TagdistillError(f"this needs {package}, which is not installed", where=where, hint=hint)
 
 

@@ -151,7 +151,7 @@ def test_all_that_the_code_imports_is_required_somewhere(project):
     """A package that only another one happens to bring along is missing one day."""
     listed = [
         *project["dependencies"],
-        *(text for name in ("parquet", "train") for text in project["optional-dependencies"][name]),
+        *(text for name in ("parquet", "train", "s3") for text in project["optional-dependencies"][name]),
     ]
     ours = {canonical(Requirement(text).name) for text in listed}
     ours |= {
@@ -160,7 +160,7 @@ def test_all_that_the_code_imports_is_required_somewhere(project):
         if (name := canonical(Requirement(text).name)) and "-interface-" in name
     }
     by_module = {module: {canonical(name) for name in names} for module, names in packages_distributions().items()}
-    brought = {"triton", "pydantic_core"}  # torch for GPUs brings the first, pydantic is built on the second
+    brought = {"triton", "pydantic_core", "botocore"}  # by torch for GPUs, pydantic and boto3, which are built on them
     missing = {}
     for file in sorted((ROOT / "src").rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

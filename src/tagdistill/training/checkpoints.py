@@ -81,9 +81,19 @@ def load_best(model: Model, folder: Path) -> Best:
 class Checkpoints:
     """Saves every two minutes of training, and marks a checkpoint as complete only after all of it is on the disk."""
 
-    def __init__(self, folder: Path, processes: Processes, fingerprint: str = "", spent: float = 0.0) -> None:
-        """Start the clock of the run of a fingerprint that has trained for `spent` seconds before."""
-        self.folder, self.processes, self.fingerprint = folder, processes, fingerprint
+    def __init__(
+        self,
+        folder: Path,
+        processes: Processes,
+        fingerprint: str = "",
+        spent: float = 0.0,
+        copy: Callable[[Path], None] | None = None,
+    ) -> None:
+        """Start the clock of the run of a fingerprint that has trained for `spent` seconds before.
+
+        `copy` is called with each checkpoint that is complete.
+        """
+        self.folder, self.processes, self.fingerprint, self.copy = folder, processes, fingerprint, copy
         self.every = environment.number("TAGDISTILL_CHECKPOINT_SECONDS", SAVE_EVERY)
         self.began = time.monotonic() - spent
         self.saved = time.monotonic()
@@ -110,6 +120,8 @@ class Checkpoints:
             self._complete(folder, update)
             for path in sorted(_checkpoints(self.folder), key=update_of)[:-KEPT_CHECKPOINTS]:
                 discard(path)
+            if self.copy:
+                self.copy(folder)
 
     def _complete(self, folder: Path, update: int) -> None:
         with write_errors(folder):

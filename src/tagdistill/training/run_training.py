@@ -13,6 +13,7 @@ from tagdistill.training.assemble import assemble
 from tagdistill.training.checkpoints import open_checkpoints, remove_checkpoints
 from tagdistill.training.outputs import write_outputs
 from tagdistill.training.processes import MAX_WAIT
+from tagdistill.training.remote_checkpoints import RemoteCheckpoints
 from tagdistill.training.resume import fingerprint_of, is_finished
 from tagdistill.training.trainer import train
 
@@ -32,19 +33,22 @@ def run_training(run: Run) -> None:
     processes, checkpoints = run.machine.processes, run.outputs.checkpoints
     fingerprint = fingerprint_of(run)
     lock = checkpoints.with_name("training.lock")
+    remote = RemoteCheckpoints.of(fingerprint) if processes.first else None
     with locked(lock, "training this model", PATIENCE) if processes.first else nullcontext(False) as waited:
         finished = waited and is_finished(run.outputs, fingerprint)
         if processes.first and not finished:
             open_checkpoints(checkpoints, fingerprint)
+            if remote:
+                remote.fetch(checkpoints)
         processes.join(run.machine.device)
         if processes.from_first(finished):
             log.info("the other process has trained this very model: nothing is left to do")
         else:
-            _train_and_write(run, fingerprint)
+            _train_and_write(run, fingerprint, remote)
         processes.leave()  # not after an error: it might wait for the others, who wait for this one
 
 
-def _train_and_write(run: Run, fingerprint: str) -> None:
+def _train_and_write(run: Run, fingerprint: str, remote: RemoteCheckpoints | None) -> None:
     torch.set_num_threads(run.machine.threads)
     torch.manual_seed(run.seed)
     parts = assemble(run)
@@ -59,7 +63,10 @@ def _train_and_write(run: Run, fingerprint: str) -> None:
         temperature=parts.temperature,
         score=parts.dev_score,
         device=run.machine.device,
+        copy=remote.put if remote else None,
     )
     if run.machine.processes.first:
         write_outputs(run, parts, outcome, fingerprint)
         remove_checkpoints(run.outputs.checkpoints)
+        if remote:
+            remote.remove()

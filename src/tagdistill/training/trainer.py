@@ -183,11 +183,13 @@ def train(
     temperature: float = 1.0,
     score: Score | None = None,
     device: str = "cpu",
+    copy: Callable[[Path], None] | None = None,
 ) -> TrainingOutcome:
     """Train a model in place, resuming from the newest whole checkpoint of the run's `fingerprint` in `checkpoints`.
 
-    `loss` and `temperature` are the objective's, `score` returns the dev scores of a model. Raises TagdistillError if
-    the loss becomes infinite or NaN, ConfigError for a schedule that needs a dev set if there is none.
+    `loss` and `temperature` are the objective's, `score` returns the dev scores of a model, `copy` is called with each
+    complete checkpoint. Raises TagdistillError if the loss becomes infinite or NaN, ConfigError for a schedule that
+    needs a dev set if there is none.
     """
     if settings.schedule == "plateau" and score is None:
         raise ConfigError(
@@ -197,7 +199,7 @@ def train(
         )
     processes = updates.processes
     resumed = processes.from_first(last_checkpoint(checkpoints, fingerprint) if processes.first else None)
-    saving = Checkpoints(checkpoints, processes, fingerprint, seconds_of(resumed) if resumed else 0.0)
+    saving = Checkpoints(checkpoints, processes, fingerprint, seconds_of(resumed) if resumed else 0.0, copy)
     if resumed:
         log.info("resuming from %s", resumed.name)
     torch.manual_seed(seed + processes.rank)  # so that dropout differs between processes
