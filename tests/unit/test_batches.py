@@ -10,7 +10,7 @@ import torch
 
 from tagdistill.distill.dataset import NO_LABEL, Pool, Source
 from tagdistill.distill.teacher_values import TeacherValues
-from tagdistill.models.batches import bucketed, endless, gather
+from tagdistill.models.batches import batches_in, bucketed, endless, gather
 from tagdistill.training.assemble import mean_and_std
 
 
@@ -41,6 +41,33 @@ def test_batches_are_not_smaller_than_they_need_be():
         assert lengths[right[0]] * (len(left) + 1) > 200
     padding = sum(lengths[rows].max() * len(rows) for rows in batches) / lengths.sum()
     assert padding < 1.1
+
+
+def one_by_one(lengths: np.ndarray, budget: int, rng: np.random.Generator | None) -> list[list[int]]:
+    """Return what `bucketed` returns, from a walk over all sentences."""
+    ties = rng.random(len(lengths)) if rng is not None else np.arange(len(lengths))
+    order = np.lexsort((ties, lengths))
+    batches: list[list[int]] = []
+    for row in order.tolist():
+        if not batches or lengths[row] * (len(batches[-1]) + 1) > budget:
+            batches.append([])
+        batches[-1].append(row)
+    if rng is not None:
+        rng.shuffle(batches)
+    return batches
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_batches_are_those_of_a_walk_over_all_sentences(shuffled):
+    choices = np.random.default_rng(0)
+    for case in range(300):
+        lengths = lengths_of(int(choices.integers(60)), case, int(choices.integers(1, 40)))
+        budget = int(choices.integers(1, 120))
+        found, expected = (
+            make(lengths, budget, np.random.default_rng(case) if shuffled else None) for make in (bucketed, one_by_one)
+        )
+        assert [rows.tolist() for rows in found] == expected
+        assert batches_in(lengths, budget) == len(expected)
 
 
 def test_one_sentence_and_none():

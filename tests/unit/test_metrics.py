@@ -213,3 +213,23 @@ def test_counts_of_tags_and_spans():
     assert sentence_counts("pos", [["A", "B"]], [["A", "A"]]).tolist() == [[1, 2, 2]]
     assert sentence_counts("ner", [["S-X", "O"]], [["S-X", "S-X"]]).tolist() == [[1, 2, 1]]
     assert sentence_counts("ner", [], []).shape == (0, 3)
+
+
+def test_values_of_each_type_are_those_of_seqeval_to_the_last_digit():
+    from seqeval.metrics.v1 import precision_recall_fscore_support
+    from seqeval.scheme import IOBES
+
+    rng = np.random.default_rng(0)
+    labels = ["O", *(f"{prefix}-{kind}" for kind in ("PER", "LOC", "ORG") for prefix in "BIES")]
+    for _ in range(20):
+        lengths = rng.integers(1, 12, 30)
+        gold, ours = ([rng.choice(labels, length).tolist() for length in lengths] for _ in range(2))
+        ours = [
+            [g if rng.random() < 0.6 else o for g, o in zip(*pair, strict=True)]
+            for pair in zip(gold, ours, strict=True)
+        ]
+        *values, support = precision_recall_fscore_support(gold, ours, average=None, scheme=IOBES, zero_division=0)
+        expected = [[round(100.0 * value, span_f1.DECIMALS) for value in row] for row in zip(*values, strict=True)]
+        found = span_f1._seqeval(gold, ours)
+        assert [[row["precision"], row["recall"], row["f1"]] for row in found.values()] == expected
+        assert [row["support"] for row in found.values()] == support.tolist()

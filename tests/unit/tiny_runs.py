@@ -144,8 +144,8 @@ def with_targets(model: Path, files: CorpusFiles, folder: Path, k: int = 4) -> C
     return CorpusFiles(files.language, files.corpus, files.features, targets, scores)
 
 
-def start(run: Run, *arguments: str, processes: int = 1, **environment: str) -> subprocess.Popen[bytes]:
-    """Start the command that trains a teacher, in a group of its own."""
+def train_command(run: Run) -> list[str]:
+    """Return the arguments of tagdistill that train a teacher."""
     job = TeacherJob(
         language=run.train[0].language,
         task=run.task,
@@ -157,12 +157,18 @@ def start(run: Run, *arguments: str, processes: int = 1, **environment: str) -> 
     )
     lists = {}
     for split, files in (("train", run.train), ("dev", run.dev)):
-        lists |= {split: [str(file.corpus) for file in files], f"{split}_features": [str(f.features) for f in files]}
-    tagdistill = torchrun(processes) if processes > 1 else [sys.executable, "-m", "tagdistill"]
-    command = [*tagdistill, "train-teacher", "--job", write_job(job), "--files", json.dumps(lists), "--device", "cpu"]
+        lists[split] = [str(file.corpus) for file in files]
+        lists[f"{split}_features"] = [str(file.features) for file in files if file.features]
+    command = ["train-teacher", "--job", write_job(job), "--files", json.dumps(lists), "--device", "cpu"]
     for name in ("model", "log", "summary", "checkpoints"):
         command += [f"--{name}", str(getattr(run.outputs, name))]
-    command += arguments
+    return [*command, *(["--encoder", str(run.encoder_folder)] if run.encoder_folder else [])]
+
+
+def start(run: Run, *arguments: str, processes: int = 1, **environment: str) -> subprocess.Popen[bytes]:
+    """Start the command that trains a teacher, in a group of its own."""
+    tagdistill = torchrun(processes) if processes > 1 else [sys.executable, "-m", "tagdistill"]
+    command = [*tagdistill, *train_command(run), *arguments]
     run.outputs.model.parent.mkdir(exist_ok=True)
     with (run.outputs.model.parent / "log.txt").open("w") as log:
         return subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log, start_new_session=True)

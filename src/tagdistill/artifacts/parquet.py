@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -12,12 +13,50 @@ from tagdistill.artifacts.files import atomic_path, check_kind
 from tagdistill.artifacts.stored_file import stored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 FORMAT = 1
 KEY = b"tagdistill"
 ROW_GROUP = 4096
+
+
+# pyarrow.array and to_numpy import pandas, which takes longer than a short job's own work. So columns are made of
+# buffers, and read as such.
+
+
+def number_array(values: NDArray[Any]) -> pa.Array:
+    """Return one-dimensional numbers as a column."""
+    flat = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(flat.dtype), len(flat), [None, pa.py_buffer(flat)])
+
+
+def text_array(values: Sequence[str]) -> pa.Array:
+    """Return texts as a column."""
+    encoded = [value.encode() for value in values]
+    ends = np.concatenate([[0], np.cumsum([len(value) for value in encoded])]).astype(np.int32)
+    return pa.Array.from_buffers(pa.string(), len(encoded), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))])
+
+
+def numbers_of(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Return a column of numbers, or the values of all lists in one of lists. Raises ValueError where some are null."""
+    return np.concatenate([_numbers(chunk) for chunk in column.chunks] or [np.zeros(0, _dtype(column.type))])
+
+
+def _numbers(chunk: pa.Array) -> NDArray[Any]:
+    if not pa.types.is_primitive(chunk.type):
+        return _numbers(chunk.flatten())
+    if chunk.null_count:
+        raise ValueError(f"{chunk.null_count} values are null")
+    data = chunk.buffers()[1]
+    return np.frombuffer(data, _dtype(chunk.type), len(chunk), chunk.offset * chunk.type.bit_width // 8)
+
+
+def _dtype(kind: pa.DataType) -> np.dtype[Any]:
+    dtype: np.dtype[Any] = np.dtype((kind if pa.types.is_primitive(kind) else kind.value_type).to_pandas_dtype())
+    return dtype
 
 
 def write_table(

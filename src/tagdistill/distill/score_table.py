@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from tagdistill.artifacts.parquet import read_table, write_table
+from tagdistill.artifacts.parquet import number_array, numbers_of, read_table, text_array, write_table
 from tagdistill.artifacts.stored_file import stored
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def write_scores(path: Path, scores: Scores) -> None:
     """Write scores.parquet: one row per sentence in corpus order, the chain's other scores in the metadata."""
     chain = {name: getattr(scores, name).tolist() for name in ("transitions", "start", "end")}
     columns = {
-        "id": pa.array(scores.ids, pa.string()),
-        "length": pa.array(np.diff(scores.offsets), pa.int32()),
+        "id": text_array(scores.ids),
+        "length": number_array(np.diff(scores.offsets).astype(np.int32)),
         "emissions": flat_list(scores.emissions, scores.offsets),
     }
     write_table(path, columns, {**scores.metadata, **chain, "kind": "scores"}, split=["emissions.list.element"])
@@ -59,7 +59,7 @@ def read_scores(path: Path) -> Scores:
         shapes = {"transitions": (labels, labels), "start": (labels,), "end": (labels,)}
         chain = {name: np.asarray(metadata.pop(name), np.float32).reshape(shape) for name, shape in shapes.items()}
         offsets = offsets_of(table)
-        emissions = flat_values(table["emissions"]).reshape(int(offsets[-1]), labels)
+        emissions = numbers_of(table["emissions"]).reshape(int(offsets[-1]), labels)
         return Scores(table["id"].to_pylist(), offsets, emissions, metadata=metadata, **chain)
 
 
@@ -69,18 +69,12 @@ def flat_list(values: NDArray[Any], offsets: NDArray[np.int64]) -> pa.ListArray 
     A large list, with offsets of 64 bits, where the values are too many for those of 32 bits.
     """
     width = values.shape[1]
-    flat = pa.array(values.reshape(-1))
+    flat = number_array(values.reshape(-1))
     if len(flat) > MAX_OFFSET:
-        return pa.LargeListArray.from_arrays(pa.array(offsets * width, pa.int64()), flat)
-    return pa.ListArray.from_arrays(pa.array(offsets * width, pa.int32()), flat)
-
-
-def flat_values(column: pa.ChunkedArray) -> NDArray[Any]:
-    """Return all values of a list column as one array."""
-    chunks = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    return np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
+        return pa.LargeListArray.from_arrays(number_array(offsets * width), flat)
+    return pa.ListArray.from_arrays(number_array((offsets * width).astype(np.int32)), flat)
 
 
 def offsets_of(table: pa.Table) -> NDArray[np.int64]:
     """Return where each sentence starts, and the end of the last."""
-    return np.concatenate([[0], np.cumsum(table["length"].to_numpy(), dtype=np.int64)])
+    return np.concatenate([[0], np.cumsum(numbers_of(table["length"]), dtype=np.int64)])

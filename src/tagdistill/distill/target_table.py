@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from tagdistill.artifacts.parquet import read_table, write_table
+from tagdistill.artifacts.parquet import number_array, numbers_of, read_table, text_array, write_table
 from tagdistill.artifacts.stored_file import stored
 from tagdistill.distill import score_table
-from tagdistill.distill.score_table import flat_list, flat_values, offsets_of
+from tagdistill.distill.score_table import flat_list, offsets_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,11 +40,11 @@ def write_targets(path: Path, targets: Targets) -> None:
     """Write the targets Parquet: one row per sentence in corpus order."""
     k = targets.paths.shape[1]
     columns = {
-        "id": pa.array(targets.ids, pa.string()),
-        "length": pa.array(np.diff(targets.offsets), pa.int32()),
+        "id": text_array(targets.ids),
+        "length": number_array(np.diff(targets.offsets).astype(np.int32)),
         "log_posterior": flat_list(targets.log_posterior, targets.offsets),
         "top_k": _binary(targets.paths, targets.offsets),
-        "top_k_log_prob": pa.FixedSizeListArray.from_arrays(pa.array(targets.path_log_prob.reshape(-1)), k),
+        "top_k_log_prob": pa.FixedSizeListArray.from_arrays(number_array(targets.path_log_prob.reshape(-1)), k),
     }
     write_table(path, columns, targets.metadata, split=["log_posterior.list.element", "top_k_log_prob.list.element"])
 
@@ -70,9 +70,9 @@ def read_targets(path: Path) -> Targets:
         return Targets(
             ids=table["id"].to_pylist(),
             offsets=offsets,
-            log_posterior=flat_values(table["log_posterior"]).reshape(words, labels),
+            log_posterior=numbers_of(table["log_posterior"]).reshape(words, labels),
             paths=_bytes(table["top_k"]).reshape(words, k),
-            path_log_prob=flat_values(table["top_k_log_prob"]).reshape(len(table), k),
+            path_log_prob=numbers_of(table["top_k_log_prob"]).reshape(len(table), k),
             metadata=metadata,
         )
 

@@ -16,18 +16,36 @@ def bucketed(lengths: NDArray[np.int64], budget: int, rng: np.random.Generator |
     A sentence longer than the budget is a batch of its own. With `rng`, sentences of equal length are shuffled before
     the split and batches after it, so that batches differ from pass to pass; without, the order is fixed.
     """
-    ties = rng.random(len(lengths)) if rng is not None else np.arange(len(lengths))
-    order = np.lexsort((ties, lengths))
-    batches: list[NDArray[np.intp]] = []
-    begin = 0
-    for stop in range(1, len(order) + 1):
-        # Sorted: the sentence at `stop` is the longest of the batch begin..stop.
-        if stop == len(order) or lengths[order[stop]] * (stop - begin + 1) > budget:
-            batches.append(order[begin:stop])
-            begin = stop
+    if not len(lengths):
+        return []
+    order = np.arange(len(lengths)) if rng is None else np.argsort(rng.random(len(lengths)), kind="stable")
+    short = lengths.astype(np.min_scalar_type(int(lengths.max())))  # small numbers are sorted several times as fast
+    order = order[np.argsort(short[order], kind="stable")]
+    batches = np.split(order, _bounds(lengths[order], budget))
     if rng is not None:
         rng.shuffle(batches)
     return batches
+
+
+def batches_in(lengths: NDArray[np.int64], budget: int) -> int:
+    """Return how many batches `bucketed` makes of sentences."""
+    return len(_bounds(np.sort(lengths), budget)) + 1 if len(lengths) else 0
+
+
+def _bounds(lengths: NDArray[np.int64], budget: int) -> NDArray[np.intp]:
+    """Return where batches end, but for the last, of sentences in the order of their lengths.
+
+    All sentences of one length are divided at once: a batch whose longest sentence has it has as many as fit.
+    """
+    starts: list[int] = np.flatnonzero(np.diff(lengths, prepend=-1)).tolist()
+    bounds, begin = [np.zeros(0, np.intp)], 0
+    for first, end in zip(starts, [*starts[1:], len(lengths)], strict=True):
+        most = max(1, budget // max(1, int(lengths[first])))
+        inside = np.arange(max(first, begin + most), end, most)
+        if len(inside):
+            begin = int(inside[-1])
+        bounds.append(inside)
+    return np.concatenate(bounds)
 
 
 def endless(lengths: NDArray[np.int64], budget: int, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:

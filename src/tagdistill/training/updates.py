@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from tagdistill.distill.dataset import Batch
 from tagdistill.errors import DataError
-from tagdistill.models.batches import bucketed, endless
+from tagdistill.models.batches import batches_in, endless
 from tagdistill.settings.distill import Anneal
 from tagdistill.training.processes import Processes
 
@@ -88,7 +88,7 @@ def plan(
     if not len(labelled):
         raise DataError("there is no labelled sentence to train on")
     ratio = unlabelled_ratio if distils and len(unlabelled) else 0.0
-    in_epoch = len(bucketed(labelled, settings.batch_words))
+    in_epoch = batches_in(labelled, settings.batch_words)
     updates = settings.updates or math.ceil((settings.epochs or 1) * in_epoch * max(updates_per_batch, 1 + ratio))
     anneal = anneal or Anneal.model_validate({})
     children = np.random.SeedSequence(seed).spawn(2)

@@ -67,16 +67,22 @@ def _known_types(true: SpanSets, ours: SpanSets) -> dict[str, Any]:
 
 
 def _seqeval(gold: Sentences, predicted: Sentences) -> dict[str, dict[str, float]]:
-    """Return seqeval's precision, recall, F1 and support for each span type."""
-    from seqeval.metrics.v1 import precision_recall_fscore_support
+    """Return precision, recall, F1 and support for each span type, of seqeval's spans and by its formulas.
+
+    Of seqeval this is `seqeval.metrics.v1.precision_recall_fscore_support`, whose module imports scikit-learn for the
+    sake of a warning.
+    """
     from seqeval.scheme import IOBES, Entities
 
-    true, ours = [list(sentence) for sentence in gold], [list(sentence) for sentence in predicted]
-    entities = {"entities_true": Entities(true, IOBES), "entities_pred": Entities(ours, IOBES)}
-    names = sorted(entities["entities_true"].unique_tags | entities["entities_pred"].unique_tags)
-    columns = precision_recall_fscore_support(true, ours, average=None, scheme=IOBES, zero_division=0, **entities)
-    rows = zip(names, *(column.tolist() for column in columns), strict=True)
-    return {name: {**_per_cent(row[:3]), "support": int(row[3])} for name, *row in rows}
+    true, ours = (Entities([list(sentence) for sentence in sentences], IOBES) for sentences in (gold, predicted))
+    found = {}
+    for name in sorted(true.unique_tags | ours.unique_tags):
+        spans_true, spans_ours = true.filter(name), ours.filter(name)
+        correct = len(spans_true & spans_ours)
+        precision, recall = (correct / len(all_of) if all_of else 0.0 for all_of in (spans_ours, spans_true))
+        f1 = 2 * precision * recall / (precision + recall) if correct else 0.0
+        found[name] = {**_per_cent((precision, recall, f1)), "support": len(spans_true)}
+    return found
 
 
 def _per_cent(shares: Sequence[float]) -> dict[str, float]:
