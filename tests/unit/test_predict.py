@@ -35,6 +35,7 @@ from tagdistill.evaluation.metrics import score
 from tagdistill.prediction import predict as module
 from tagdistill.prediction.predict import Labelling, predict_file
 from tagdistill.prediction.source import Source
+from tagdistill.settings.names import WRITERS, names_in
 
 TEXT = 'Angela Merkel <war> in "Paris" & Köln.\n\nשלום עולם.\n' + "\n".join(SCRIPTS.values()) + "\n"
 
@@ -179,6 +180,16 @@ def test_other_text_becomes_conllu_that_is_read_again(pos, tmp_path):
     assert (tmp_path / "z.conllu").read_bytes() == (tmp_path / "y.conllu").read_bytes()
 
 
+@pytest.mark.parametrize("to", names_in(WRITERS))
+def test_an_input_that_is_broken_leaves_the_output_and_says_one_thing(pos, tmp_path, to):
+    (tmp_path / "x.conllu").write_text(("1\ta" + "\t_" * 8 + "\n\n") * 200 + "2\tb\n\n")
+    (tmp_path / "out").write_text("old")
+    command = [sys.executable, "-m", "tagdistill", "predict", "x.conllu", "--model", pos, "--output", "out", "--to", to]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "") and done.stderr.startswith("error: x.conllu:401: 2 columns")
+    assert "Traceback" not in done.stderr and (tmp_path / "out").read_text() == "old"
+
+
 def test_what_conllu_cannot_hold_is_refused_and_the_output_stays(ner, pos, text, tmp_path):
     (tmp_path / "y.conllu").write_text("old")
     with pytest.raises(ConfigError, match=r"(?s)--to: CoNLL-U has a column for parts of speech.*--to jsonl"):
@@ -305,7 +316,7 @@ def test_a_full_disk_is_told_and_the_old_output_stays(main, ner, tmp_path, monke
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Labelling, "end", full)
+    monkeypatch.setattr(Labelling, "flush", full)
     code, _, err = main(b"a\n", "predict", "--model", ner, "--output", output)
     assert code == 1 and "y.jsonl: cannot write: No space left on device" in err
     assert output.read_text() == "old" and [path.name for path in tmp_path.iterdir()] == ["y.jsonl"]
@@ -344,9 +355,6 @@ class Counting:
     def write(self, given, tagged) -> None:
         self.written += 1
 
-    def end(self) -> None:
-        pass
-
 
 def test_no_more_than_a_part_of_a_long_file_is_held():
     counting = Counting()
@@ -354,7 +362,7 @@ def test_no_more_than_a_part_of_a_long_file_is_held():
     labelling = Labelling(counting, counting, job, Notes(), constrained=False, blanks=False)  # type: ignore[arg-type]
     for number in range(30_000):
         labelling.add(Given(["w"] * (number % 5), []))
-    labelling.end()
+    labelling.flush()
     assert counting.written == 30_000
     assert counting.sizes[0] <= module.FIRST_WORDS and max(counting.sizes) <= module.MOST_WORDS
     source = Source(keep=True)

@@ -66,14 +66,15 @@ def predict_file(
         source = Source(keep=settings.format in form.copies)
         sink = stack.enter_context(open_output(output) if form.streams else _whole(output))
         job = Job(sink, tagger.task, tagger.labels, source, settings.format, settings.encoding, called)
-        labelling = Labelling(tagger, form.open(job), job, notes, constrained=constrained, blanks=split == "blanks")
+        writer = stack.enter_context(form.open(job))
+        labelling = Labelling(tagger, writer, job, notes, constrained=constrained, blanks=split == "blanks")
         source.wait = labelling.flush
         size = file.stat().st_size if file.is_file() else None
         bar = stack.enter_context(tqdm(total=size, unit="B", unit_scale=True, leave=False, disable=None))
         for given in _read(read_texts(file, settings, source.of, where=called, notes=notes)):
             labelling.add(given)
             bar.update(source.size - bar.n)
-        labelling.end()
+        labelling.flush()
     if labelling.first:
         log_notes(labelling.first, notes, settings.format, called)
 
@@ -139,11 +140,6 @@ class Labelling:
         self.sink.flush()
         self.waiting = []
         self.room = self.most = min(2 * self.most, MOST_WORDS)
-
-    def end(self) -> None:
-        """Label and write what is left."""
-        self.flush()
-        self.writer.end()
 
     def _look_at(self, given: Given, tagged: Tagged) -> None:
         """Note sentences that are too long, and keep the first ones."""

@@ -9,6 +9,7 @@ from tagdistill.settings.names import WRITERS, module_of, names_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from tagdistill.data.readers.format import Given
@@ -31,19 +32,17 @@ class Job(NamedTuple):
 
 
 class Writer(Protocol):
-    """One file that is being written."""
+    """A file that is being written."""
 
     def write(self, given: Given, tagged: Tagged) -> None:
         """Write a labelled text."""
-
-    def end(self) -> None:
-        """Write what follows the last text."""
 
 
 class WriterFormat(NamedTuple):
     """One way to write labelled text."""
 
-    open: Callable[[Job], Writer]  # raises ConfigError for labels that it cannot write
+    # Writes what follows the last text where no error ended the block; raises ConfigError for labels it cannot write.
+    open: Callable[[Job], AbstractContextManager[Writer]]
     endings: tuple[str, ...]  # of file names, by which the format is known
     copies: tuple[str, ...] = ()  # formats of which it repeats the lines that it reads
     streams: bool = True  # whether what is written so far can be read already

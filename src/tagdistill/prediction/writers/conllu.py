@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tagdistill.errors import ConfigError
 from tagdistill.prediction.writer import Job, Writer, WriterFormat
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tagdistill.data.readers.format import Given
     from tagdistill.tagger.results import Tagged
 
@@ -16,16 +19,19 @@ SIGNS = "\t\n"  # by which lines and columns are told apart in bytes
 COPIED = ("conllu",)
 
 
-def _writer(job: Job) -> Writer:
+@contextmanager
+def _writer(job: Job) -> Iterator[Writer]:
     if job.task != "pos":
         what = "CoNLL-U has a column for parts of speech, and this model labels spans"
         raise ConfigError(what, where="--to", hint="Use `--to conll` or `--to jsonl`.")
     if job.format not in COPIED:
-        return ConlluWriter(job)
+        yield ConlluWriter(job)
+        return
     if SIGNS.encode(job.encoding) != SIGNS.encode():
         what = f"the lines of a file in {job.encoding} cannot be repeated"
         raise ConfigError(what, where="--encoding", hint="Convert it to utf-8.")
-    return FillingWriter(job)
+    yield FillingWriter(job)
+    job.sink.write(b"".join(job.source.lines()))  # what follows the last sentence
 
 
 class FillingWriter:
@@ -40,10 +46,6 @@ class FillingWriter:
         first = self.source.number + 1
         for number, line in enumerate(self.source.lines(given.lines[-1]), first):
             self.sink.write(_filled(line, labels[number]) if number in labels else line)
-
-    def end(self) -> None:
-        """Write what follows the last sentence."""
-        self.sink.write(b"".join(self.source.lines()))
 
 
 def _filled(line: bytes, label: str) -> bytes:
@@ -70,9 +72,6 @@ class ConlluWriter:
                 form, misc = _one_line(text[start:stop]) or "_", "SpaceAfter=No" if joined else "_"
                 lines.append("\t".join([str(number), form, "_", tagged.labels[place], *"_____", misc]))
             self.sink.write(("\n".join(lines) + "\n\n").encode())
-
-    def end(self) -> None:
-        """Nothing follows."""
 
 
 def _one_line(text: str) -> str:

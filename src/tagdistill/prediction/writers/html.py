@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from markupsafe import escape
@@ -47,10 +48,6 @@ class HtmlWriter:
         """Write a text; the browser finds out in which direction it is read."""
         self.sink.write(f'<p dir="auto">{"".join(self._parts(tagged.text, tagged))}</p>\n'.encode())
 
-    def end(self) -> None:
-        """Close the page."""
-        self.sink.write(b"</body>\n</html>\n")
-
     def _parts(self, text: str, spans: Sequence[Span]) -> Iterator[str]:
         place = 0
         for span in spans:
@@ -76,4 +73,10 @@ def _safe(text: str) -> str:
     return str(escape(text.translate(UNPRINTABLE)))
 
 
-WRITER = WriterFormat(HtmlWriter, endings=(".html", ".htm"))
+@contextmanager
+def _page(job: Job) -> Iterator[HtmlWriter]:
+    yield HtmlWriter(job)
+    job.sink.write(b"</body>\n</html>\n")
+
+
+WRITER = WriterFormat(_page, endings=(".html", ".htm"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.prediction.writer import Job, WriterFormat
@@ -22,9 +23,6 @@ class JsonWriter:
         """Write a text."""
         self.sink.write((json.dumps(record(given, tagged), ensure_ascii=False) + "\n").encode())
 
-    def end(self) -> None:
-        """Nothing follows."""
-
 
 def record(given: Given, tagged: Tagged) -> dict[str, Any]:
     """Return a labelled text as values of JSON; `sentences` are [first word, word after the last]."""
@@ -42,4 +40,4 @@ def record(given: Given, tagged: Tagged) -> dict[str, Any]:
     }
 
 
-WRITER = WriterFormat(JsonWriter, endings=(".jsonl", ".json", ".ndjson"))
+WRITER = WriterFormat(lambda job: nullcontext(JsonWriter(job)), endings=(".jsonl", ".json", ".ndjson"))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.prediction.writer import Job, WriterFormat
 from tagdistill.prediction.writers.jsonl import record
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     from tagdistill.data.readers.format import Given
     from tagdistill.tagger.results import Tagged
@@ -28,32 +32,39 @@ def schema() -> pa.Schema:
     return pa.schema([*text, ("sentences", bounds), ("spans", spans)])
 
 
-class ParquetWriter:
+class RowWriter:
     """Writes one row for each text."""
 
-    def __init__(self, job: Job) -> None:
-        import pyarrow.parquet as pq
-
-        self.schema = schema()
-        self.writer = pq.ParquetWriter(job.sink, self.schema)
+    def __init__(self, table: pq.ParquetWriter) -> None:
+        self.table = table
         self.rows: list[dict[str, Any]] = []
 
     def write(self, given: Given, tagged: Tagged) -> None:
         """Write a text."""
         self.rows.append(record(given, tagged))
         if len(self.rows) == ROWS:
-            self._write_rows()
+            self.write_rows()
 
-    def end(self) -> None:
-        """Write the rows that are left, and the footer."""
-        self._write_rows()
-        self.writer.close()
-
-    def _write_rows(self) -> None:
+    def write_rows(self) -> None:
+        """Write the rows that are waiting."""
         import pyarrow as pa
 
-        self.writer.write_table(pa.Table.from_pylist(self.rows, self.schema))
+        self.table.write_table(pa.Table.from_pylist(self.rows, self.table.schema))
         self.rows = []
 
 
-WRITER = WriterFormat(ParquetWriter, endings=(".parquet",), streams=False)
+@contextmanager
+def _table(job: Job) -> Iterator[RowWriter]:
+    import pyarrow.parquet as pq
+
+    table = pq.ParquetWriter(job.sink, schema())
+    try:
+        with table:
+            rows = RowWriter(table)
+            yield rows
+            rows.write_rows()
+    finally:
+        table.is_open = False  # a table that could not be closed would try again when it is forgotten, and say so
+
+
+WRITER = WriterFormat(_table, endings=(".parquet",), streams=False)
