@@ -35,7 +35,10 @@ from tagdistill.evaluation.metrics import score
 from tagdistill.prediction import predict as module
 from tagdistill.prediction.predict import Labelling, predict_file
 from tagdistill.prediction.source import Source
+from tagdistill.prediction.writer import Job
+from tagdistill.prediction.writers.html import HtmlWriter
 from tagdistill.settings.names import WRITERS, names_in
+from tagdistill.tagger.results import Span, Tagged
 
 TEXT = 'Angela Merkel <war> in "Paris" & Köln.\n\nשלום עולם.\n' + "\n".join(SCRIPTS.values()) + "\n"
 
@@ -123,13 +126,20 @@ class Page(HTMLParser):
 
 
 def test_a_page_shows_the_text_as_it_is_and_runs_nothing_of_it(ner, text, tmp_path):
-    evil = "<script>alert('Paris')</script> \"><img src=x onerror=alert(1)> \x00\x1b &amp;"
+    evil = "Ada kam, <b>nicht</b> & <script>alert('Paris')</script> \"><img src=x onerror=alert(1)> \x00\x1b &amp;"
     text.write_text(TEXT + evil + "\n", encoding="utf-8")
     predict_file(ner, text, tmp_path / "y.html", Reading(called="<b>"), constrained=True)
     page = Page()
     page.feed((tmp_path / "y.html").read_text(encoding="utf-8"))
     shown = evil.replace("\x00", "\ufffd").replace("\x1b", "\ufffd")
     assert page.paragraphs == [*TEXT.split("\n")[:-1], shown]
+    written = io.BytesIO()
+    writer = HtmlWriter(Job(written, "ner", ("O", "S-<i>"), Source(), "text", "utf-8", "x"))
+    (start, span), text_of = (written.tell(), Span("<i>", "<b>", 1, 4, 0.5, (1, 2))), "<<b>>"
+    writer.write(Given(text_of, []), Tagged(text_of, (), (), (), (span,)))
+    assert written.getvalue()[start:].decode() == (
+        '<p dir="auto">&lt;<mark class="c0" title="&lt;i&gt; 0.500">&lt;b&gt;<small>&lt;i&gt;</small></mark>&gt;</p>\n'
+    )
     assert {"mark", "small"} <= set(page.tags) and not {"script", "img", "b"} & set(page.tags)
     assert "<title>&lt;b&gt;</title>" in (tmp_path / "y.html").read_text(encoding="utf-8")
 
@@ -206,15 +216,15 @@ def test_records_of_json_are_texts_or_words_and_an_empty_one_keeps_its_line(ner,
         {"text": ""},
         {"tokens": []},
         {"id": 7, "tokens": ["New York", "is"]},
-        {"text": "a-b c", "tokens": [{"text": "a-b", "start": 0, "end": 3}, {"text": "c", "start": 4, "end": 5}]},
+        {"text": "a-b\nc", "tokens": [{"text": "a-b", "start": 0, "end": 3}, {"text": "c", "start": 4, "end": 5}]},
     ]
     (tmp_path / "x.jsonl").write_text("".join(json.dumps(record) + "\n" for record in given))
     predict_file(ner, tmp_path / "x.jsonl", tmp_path / "y.jsonl")
     found = records(tmp_path / "y.jsonl")
     assert [record.get("id") for record in found] == ["a", None, None, "7", None]
-    assert [record["text"] for record in found] == ["Angela Merkel.\nIn Paris.", "", "", "New York is", "a-b c"]
+    assert [record["text"] for record in found] == ["Angela Merkel.\nIn Paris.", "", "", "New York is", "a-b\nc"]
     assert [record["tokens"] for record in found[1:]] == [[], [], ["New York", "is"], ["a-b", "c"]]
-    assert len(found[0]["sentences"]) == 2
+    assert len(found[0]["sentences"]) == 2 and found[4]["sentences"] == [[0, 1], [1, 2]]
     (tmp_path / "x.jsonl").write_text('{"text": "a"}\n{"text": "\\ud800"}\n')
     with pytest.raises(DataError, match=r"x\.jsonl:2: half of a character"):
         predict_file(ner, tmp_path / "x.jsonl", tmp_path / "y.jsonl")
@@ -263,6 +273,13 @@ def fifo(tmp_path):
 def test_a_fifo_is_read_by_its_ending(ner, fifo, tmp_path):
     predict_file(ner, fifo(b"a x\nb y\n", b"\nc z\n"), tmp_path / "y.jsonl")
     assert [record["tokens"] for record in records(tmp_path / "y.jsonl")] == [["a", "b"], ["c"]]
+
+
+def test_a_fifo_of_parquet_is_read_as_a_file_is(ner, text, fifo, tmp_path):
+    predict_file(ner, text, tmp_path / "y.parquet")
+    predict_file(ner, tmp_path / "y.parquet", tmp_path / "y.jsonl")
+    predict_file(ner, fifo((tmp_path / "y.parquet").read_bytes()), tmp_path / "z.jsonl", Reading("parquet"))
+    assert (tmp_path / "z.jsonl").read_bytes() == (tmp_path / "y.jsonl").read_bytes()
 
 
 def test_what_cannot_be_written_while_more_is_waited_for_is_no_error_of_the_input(ner, fifo, monkeypatch):
