@@ -316,6 +316,7 @@ def main(monkeypatch, capsysbinary):
         (b"ab\n" * 100_000 + b"\xe4\xbd\n", r"stdin:100001: not utf-8: .* \(byte 300,001\)"),
         (b"", "stdin: no sentence in this file"),
         (b"\n \n\t\n", "stdin: no sentence in this file"),
+        (b"\0" * 100_000, "stdin: no word in this file"),
     ],
 )
 def test_what_stdin_cannot_hold_is_told_with_its_place(main, ner, monkeypatch, data, said):

@@ -118,7 +118,8 @@ def test_sentences_are_the_same_wherever_a_block_ends(monkeypatch):
 
 
 def test_a_text_without_words_has_no_sentence():
-    assert split("") == split(" \n\t ") == []
+    assert split("") == split(" \n\t ") == split("\0" * 1000 + "\x1f\x7f") == []
+    assert split("a\0b \0") == split("a\0b \0", WAYS[2]) == [["a", "b"]]
 
 
 def test_a_lone_surrogate_is_refused_with_its_place():

@@ -18,6 +18,7 @@ from tagdistill.data.readers.lines import Sentence, opened
 from tagdistill.data.readers.notes import Notes
 from tagdistill.data.readers.options import AUTO, Reading, in_options
 from tagdistill.data.readers.read import read_texts
+from tagdistill.errors import DataError
 from tagdistill.prediction.source import Source, UnwrittenError
 from tagdistill.prediction.writer import Job, Writer, load_writer, writer_by_ending
 from tagdistill.tagger.open import ModelOptions, open_model
@@ -75,8 +76,9 @@ def predict_file(
             labelling.add(given)
             bar.update(source.size - bar.n)
         labelling.flush()
-    if labelling.first:
-        log_notes(labelling.first, notes, settings.format, called)
+        if not labelling.sentences:
+            raise DataError("no word in this file", where=called, hint="It holds blanks or control characters only.")
+    log_notes(labelling.first, notes, settings.format, called)
 
 
 def _read(texts: Iterator[Given]) -> Iterator[Given]:

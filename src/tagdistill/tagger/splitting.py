@@ -100,11 +100,12 @@ class Splitter:
         from tokenizers.pre_tokenizers import BertPreTokenizer, Sequence, Split, WhitespaceSplit
 
         repeated = "+" if self.unspaced == "pieces" else r"\p{M}*"
+        controls = Split(Regex(r"\p{Cc}+"), "removed")  # NUL and its like: as blanks are
         unspaced = Split(Regex(rf"[{UNSPACED}]{repeated}"), "isolated")
         if self.words == "punctuation":
-            return Sequence([unspaced, BertPreTokenizer()])
+            return Sequence([controls, unspaced, BertPreTokenizer()])
         marks = Split(Regex(rf"(?!{INNER_MARK}){MARK}"), "isolated")
-        return Sequence([unspaced, WhitespaceSplit(), marks])
+        return Sequence([controls, unspaced, WhitespaceSplit(), marks])
 
 
 def check_characters(text: str) -> None:
