@@ -80,6 +80,13 @@ def test_one_text_a_list_an_iterator_and_words_give_the_same(tagger, words):
     assert tagger(joined) == one_by_one == [tagger(text) for text in joined]
 
 
+def test_a_text_with_offsets_keeps_them(tagger):
+    text = texts.Text("Angela  Merkel, Paris", (((0, 6), (8, 14)), ((16, 21),)))
+    (tagged,) = tagger([text])
+    assert (tagged.text, tagged.words, tagged.sentences) == (text.text, text.words, ((0, 2), (2, 3)))
+    assert list(tagged.labels) == [x for found in tagger([["Angela", "Merkel"], ["Paris"]]) for x in found.labels]
+
+
 def test_an_iterator_is_read_as_far_as_needed(tagger):
     read = []
 

@@ -42,8 +42,8 @@ class Tagger:
     """A student that labels text.
 
     Called with one text, it returns a `Tagged`, a sequence of spans; with a list of texts, a list of them; with any
-    other iterable, an iterator, which reads a few thousand words ahead. A text is a string, or a list of words, which
-    is taken as one sentence (a single one goes into a list of its own: `tagger([["Hello", "Paris"]])`).
+    other iterable, an iterator, which reads a few thousand words ahead. A text is a string, a list of words, which
+    is taken as one sentence (a single one goes into a list of its own: `tagger([["Hello", "Paris"]])`), or a `Text`.
     """
 
     def __init__(self, model: OpenModel) -> None:
