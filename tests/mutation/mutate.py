@@ -22,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,12 @@ def forked(work: Callable[[], int], seconds: float) -> str:
             os._exit(work())
         os._exit(1)
     end = time.monotonic() + 6 * seconds
-    while not (ended := os.waitpid(process, os.WNOHANG))[0] and time.monotonic() < end:
-        time.sleep(0.02)
-    with suppress(ProcessLookupError):
-        os.killpg(process, signal.SIGKILL)
+    try:
+        while not (ended := os.waitpid(process, os.WNOHANG))[0] and time.monotonic() < end:
+            time.sleep(0.02)
+    finally:  # with all that it started
+        with suppress(ProcessLookupError):
+            os.killpg(process, signal.SIGKILL)
     if not ended[0]:
         os.waitpid(process, 0)
     status = os.waitstatus_to_exitcode(ended[1])
@@ -140,12 +143,14 @@ def preload(modules: list[str]) -> None:
     gc.freeze()
 
 
+@cache
 def stored() -> dict[str, dict[str, Any]]:
     """Return the last verdict on each mutant that was tried; a line that was being written is left out."""
     lines = VERDICTS.read_text(encoding="utf-8").splitlines(keepends=True) if VERDICTS.exists() else []
     return {each["key"]: each for each in (json.loads(line) for line in lines if line.endswith("\n"))}
 
 
+@cache
 def reasons() -> dict[tuple[str, str, str], str]:
     """Return why some mutants are equivalent, by file and lines before and after."""
     with (Path(__file__).parent / "equivalent.tsv").open(encoding="utf-8", newline="") as lines:
@@ -154,10 +159,30 @@ def reasons() -> dict[tuple[str, str, str], str]:
         }
 
 
+def tried_out(mutant: Mutant, known: Covering) -> dict[str, Any]:
+    """Return the verdict on a mutant, the stored one where it still holds, with its change and why it is equivalent."""
+    place = change(mutant.original, text := mutant.text)
+    reason = reasons().get((mutant.file, place.before, place.after), "")
+    tests = known.tests(mutant.file.removeprefix("src/"), lines_run(mutant.original, place), SECONDS)
+    state = content(Path(file) for file in sorted(set(map(file_of, tests))))
+    result = stored().get(mutant.key)
+    if not result or (result["verdict"] == "survived" and result["tests"] != state and not reason):
+        begin = time.monotonic()
+        how, by = (verdict(mutant, text, tests), failed()) if tests else ("survived", "no test runs it")
+        seconds = round(time.monotonic() - begin, 1)
+        result = {"key": mutant.key, "verdict": how, "by": by, "tests": state, "seconds": seconds}
+        with VERDICTS.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(result) + "\n")
+        said = f"{place.before} -> {place.after}" if how == "survived" else by
+        say(f"{mutant.file}:{place.first} {how} {said}")
+    where = {"file": mutant.file, "line": place.first, "before": place.before, "after": place.after}
+    return {**where, "verdict": result["verdict"], "reason": reason}
+
+
 def main() -> None:
     """Try the mutants that are drawn and write all verdicts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("json", type=Path, help="file to write")
+    parser.add_argument("json", type=Path, help="file to write, with all that was tried when it ends or is interrupted")
     parser.add_argument("--mutants", type=int, default=0, help="how many, drawn at random; 0 for all")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -166,28 +191,16 @@ def main() -> None:
     every = mutants_of(PROJECT)
     known = covering()
     preload(known.modules)
-    verdicts, why = stored(), reasons()
-    tried = []
-    for number, mutant in enumerate(chosen := drawn(every, options.mutants, options.seed), 1):
-        result = verdicts.get(mutant.key)
-        place = change(mutant.original, text := mutant.text)
-        tests = known.tests(mutant.file.removeprefix("src/"), lines_run(mutant.original, place), SECONDS)
-        state = content(Path(file) for file in sorted(set(map(file_of, tests))))
-        reason = why.get((mutant.file, place.before, place.after), "")
-        if not result or (result["verdict"] == "survived" and result["tests"] != state and not reason):
-            begin = time.monotonic()
-            how = verdict(mutant, text, tests) if tests else "survived"
-            seconds = round(time.monotonic() - begin, 1)
-            result = {"key": mutant.key, "verdict": how, "by": failed(), "tests": state, "seconds": seconds}
-            with VERDICTS.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(result) + "\n")
-            said = f"{place.before} -> {place.after}" if how == "survived" else result["by"]
-            say(f"{number}/{len(chosen)} {mutant.file}:{place.first} {how} {said}")
-        where = {"file": mutant.file, "line": place.first, "before": place.before, "after": place.after}
-        tried.append({**where, "verdict": result["verdict"], "covered": bool(tests), "reason": reason})
-    output.parent.mkdir(parents=True, exist_ok=True)
-    files = dict(Counter(mutant.file for mutant in every))
-    output.write_text(json.dumps({"mutants": files, "seed": options.seed, "tried": tried}, indent=1), encoding="utf-8")
+    tried: list[dict[str, Any]] = []
+    try:
+        for mutant in drawn(every, options.mutants, options.seed):
+            tried.append(tried_out(mutant, known))
+    finally:  # also of a run that is interrupted
+        files = dict(Counter(mutant.file for mutant in every))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(
+            json.dumps({"mutants": files, "seed": options.seed, "tried": tried}, indent=1), encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

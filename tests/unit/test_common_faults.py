@@ -122,6 +122,14 @@ def test_a_header_is_named_and_can_be_skipped(reading, refused):
     assert reading("word O\nAda B-PER\nword O\n").warnings == []
 
 
+def test_no_other_label_that_is_not_known_is_called_a_header(refused):
+    tags: dict[str, Any] = {"task": "pos", "labels": "upos"}
+    assert "`skip_lines: 1` leaves it out" in refused("word x\nAda NOUN\n", **tags)
+    assert "`skip_lines: 1` leaves it out" in refused("a tag\nAda NOUN\n", **tags)
+    for text in ("Ada x\nword NOUN\n", "Ada NOUN\nword tag\n", "Ada NOUN\n\nword tag\n"):
+        assert "is not in the label space" in refused(text, **tags) and "skip_lines" not in refused(text, **tags)
+
+
 def test_a_header_before_columns_of_another_number_is_named(refused):
     said = refused("Sentence,Word,Tag\nSentence: 1,Ada,B-PER\n,sang,O\n")
     assert "Columns between commas are not read" in said and "`skip_lines: 1` leaves it out" in said
