@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -68,3 +69,26 @@ def test_what_a_fixture_runs_counts_for_all_tests_of_its_file(tmp_path: Path, mo
     assert again.missing == [] and again.tests("a.py", [4], 20) == {"tests/test_a.py::one": 1.0}
     (tmp_path / "src/a.py").write_text("changed")
     assert Covering(tmp_path / "store", tmp_path / "src", ["tests/test_a.py"]).missing == ["tests/test_a.py"]
+
+
+def test_a_mutant_is_tried_again_only_if_it_survived_and_its_tests_are_others(tmp_path: Path, monkeypatch):
+    import mutate
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("LOG", "VERDICTS"):
+        monkeypatch.setattr(mutate, name, tmp_path / name)
+    (tmp_path / "LOG").write_text("....\nFAILED test_a.py::one - assert 1 == 2\n")
+    verdicts = iter(["survived", "killed"])
+    monkeypatch.setattr(mutate, "verdict", lambda *_: next(verdicts))
+    known = SimpleNamespace(tests=lambda *_: {"test_a.py::one": 1.0})
+    mutant, other, *_ = _of_file("a.py", TEXT)
+    found = []
+    for content_of_tests in ("first", "first", "second", "third"):
+        (tmp_path / "test_a.py").write_text(content_of_tests)
+        mutate.stored.cache_clear()
+        found.append(mutate.tried_out(mutant, known)["verdict"])
+    mutate.stored.cache_clear()
+    assert found == ["survived", "survived", "killed", "killed"] and next(verdicts, None) is None
+    assert [json.loads(line)["by"] for line in (tmp_path / "VERDICTS").read_text().splitlines()][1] == "test_a.py::one"
+    unknown = SimpleNamespace(tests=lambda *_: {})
+    assert mutate.tried_out(other, unknown)["verdict"] == "survived"
