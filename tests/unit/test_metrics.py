@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from prediction_files import read_predictions, unescape
 
 from tagdistill.artifacts.files import write_json
-from tagdistill.data.labels import spans
+from tagdistill.data.labels import from_spans, runs, spans, well_formed
 from tagdistill.data.span_counts import f1, sentence_counts
 from tagdistill.errors import DataError, MismatchError
 from tagdistill.evaluation.metric import MetricResult
@@ -53,6 +53,42 @@ def test_spans_equal_seqeval_on_every_sequence_up_to_five_labels():
         for sequence in itertools.product(labels, repeat=length):
             theirs = [(e.tag, e.start, e.end) for e in Tokens(list(sequence), IOBES).entities]
             assert spans(sequence) == theirs, sequence
+
+
+def test_the_lenient_reading_equals_conllevals_on_every_sequence_up_to_five_labels():
+    from seqeval.metrics.sequence_labeling import get_entities  # a translation of conlleval.pl
+
+    labels = ("O", "B-X", "I-X", "E-X", "S-X", "B-Y", "I-Y", "E-Y")
+    for length in range(1, 6):
+        for sequence in itertools.product(labels, repeat=length):
+            theirs = [(kind, start, last + 1) for kind, start, last in get_entities(list(sequence))]
+            assert list(runs(sequence)) == theirs, sequence
+            assert not well_formed(sequence) or spans(sequence) == theirs, sequence
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_decoding_is_scored_and_the_lenient_reading_is_of_the_unconstrained_one(seed):
+    from seqeval.metrics import f1_score, precision_score, recall_score
+    from seqeval.scheme import IOBES
+
+    gold = [from_spans(spans(labels), len(labels)) for labels in random_sentences(seed, 200)]
+    free = noisy(gold, seed + 100)
+    bound = [from_spans(spans(labels), len(labels)) for labels in noisy(gold, seed + 200)]
+    strict = {"mode": "strict", "scheme": IOBES}
+    main = score("ner", gold, bound, NER, beside={"unconstrained": free})
+    assert main["f1"] == pytest.approx(100 * f1_score(gold, bound, **strict), abs=1e-5)
+    assert set(main["further"]) == {"unconstrained", "conlleval"}
+    assert main["further"]["unconstrained"]["f1"] == pytest.approx(100 * f1_score(gold, free, **strict), abs=1e-5)
+    lenient = main["further"]["conlleval"]
+    for name, theirs in (("f1", f1_score), ("precision", precision_score), ("recall", recall_score)):
+        assert lenient[name] == pytest.approx(100 * theirs(gold, free), abs=1e-5)  # its default: conlleval's reading
+    assert (lenient["scorer"], lenient["scheme"]) == ("conlleval", "lenient")
+    assert lenient["ill_formed"] == sum(from_spans(spans(x), len(x)) != x for x in free) > 0
+    turned = score("ner", gold, free, NER, beside={"constrained": bound})
+    assert turned["f1"] == main["further"]["unconstrained"]["f1"]
+    assert turned["further"]["constrained"]["f1"] == main["f1"]
+    assert turned["further"]["conlleval"] == lenient
+    assert len({main["f1"], turned["f1"], lenient["f1"]}) == 3
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -284,7 +284,7 @@ def test_constrained_decoding_is_always_well_formed(decoder):
     def make(rows: np.ndarray) -> dict:
         return {"vectors": vectors[rows], "lengths": torch.from_numpy(lengths[rows])}
 
-    free, bound = (tag(model, lengths, make, constrained=flag) for flag in (False, True))
+    free, bound = (tag(model, lengths, make, decode=way) for way in ("unconstrained", "constrained"))
     names = [[[LABELS[label] for label in sentence] for sentence in found] for found in (free, bound)]
     assert [len(sentence) for sentence in names[1]] == lengths.tolist()
     assert all(map(is_well_formed, names[1]))

@@ -111,7 +111,8 @@ def test_the_same_settings_plan_the_same_jobs():
         ({"languages__fr__encoding": "latin-1"}, {"prepare", "tokens"}),
         ({"languages__fr__columns": {"token": 1, "tag": -1}}, {"prepare", "tokens"}),
         ({"languages__fr__columns": {"token": 0, "tag": 2}}, {"prepare"}),
-        ({"evaluate__decode": "constrained"}, {"evaluate", "teach", "student"}),  # dev is decoded as test is
+        ({"evaluate__decode": "unconstrained"}, {"evaluate", "teach", "student"}),  # dev is decoded as test is
+        ({"evaluate__decode": "constrained"}, set()),  # the default of spans
         ({"name": "other"}, set()),
         ({"root": "/elsewhere"}, set()),
         ({"languages__fr__out_of_domain": True}, set()),
@@ -138,13 +139,25 @@ def test_a_setting_of_one_language_reaches_its_jobs_alone():
 
 
 def test_how_dev_is_decoded_reaches_models_that_have_one_and_spans_alone():
-    names = different(plan(evaluate__decode="constrained"))
+    names = different(plan(evaluate__decode="unconstrained"))
     with_dev = {f"teach {language} crf {seed}" for language in ("fr", "sv") for seed in (0, 1)}
     assert {name for name in names if name.startswith("teach")} == with_dev
     tags = {"task": "pos", "labels": "upos"}
-    assert kinds(different(plan(evaluate__decode="constrained", **tags), plan(**tags))) == {"evaluate"}
-    job = plan(evaluate__decode="constrained").specs.teacher("fr", "crf", 0)
-    assert read_job(TeacherJob, job).decode == "constrained"
+    assert not different(plan(evaluate__decode="constrained", **tags), plan(**tags))
+    assert not different(plan(evaluate__decode="unconstrained", **tags), plan(**tags))
+
+
+@pytest.mark.parametrize("task", ["ner", "aspect", "pos"])
+@pytest.mark.parametrize("written", [None, "constrained", "unconstrained"])
+def test_spans_are_well_formed_unless_the_config_says_otherwise_and_tags_are_free(task: str, written: str | None):
+    values = {"task": task, "labels": "upos" if task == "pos" else ["PER"], "evaluate__decode": written}
+    specs = plan(**values).specs
+    expected = "unconstrained" if task == "pos" or written == "unconstrained" else "constrained"
+    assert read_job(TeacherJob, specs.teacher("fr", "crf", 0)).decode == expected
+    assert read_job(TeacherJob, specs.teacher("en", "crf", 0)).decode == "unconstrained"  # it has no dev set
+    assert read_job(StudentJob, specs.student("baseline", 0)).decode == expected
+    for model in ("teachers/en/crf/seed-0", "students/baseline/seed-0"):
+        assert read_job(EvaluateJob, specs.evaluate(model)).decode == expected
 
 
 @pytest.mark.parametrize(("key", "value"), [("comment", "#"), ("broken", "leave_out")])
@@ -159,7 +172,9 @@ def test_the_column_of_tags_decides_tokens_where_it_decides_what_is_left_out(key
 
 def test_a_dev_set_reaches_the_students_that_it_selects():
     names = different(plan(languages__en__dev="en/dev.conll"))
-    assert kinds(names) == {"student"}
+    assert kinds(names) == {"student", "teach"} and {name for name in names if name.startswith("teach")} == {
+        f"teach en crf {seed}" for seed in (0, 1)
+    }
 
 
 def test_temperature_anneal_and_unlabelled_text_reach_the_objectives_that_use_them():

@@ -414,6 +414,16 @@ def test_the_front_matter_of_a_card_holds_codes_of_languages_only():
         assert "dutch" in card.split("---\n")[2]
 
 
+def test_a_model_card_names_each_decoding_and_reading():
+    gold, labels = [["B-PER", "E-PER", "O"]], ("O", "B-PER", "I-PER", "E-PER", "S-PER")
+    scores = score("ner", gold, gold, labels, beside={"unconstrained": [["B-PER", "I-PER", "O"]]})
+    record = {**scores, "language": "en", "role": "trained", "decode": "constrained"}
+    card = model_card({**config(), "task": "ner", "labels": list(labels)}, [record])
+    head = "| language | F1 | precision | recall | F1, unconstrained | F1, conlleval | sentences |"
+    assert f"{head}\n|---|---|---|---|---|---|---|\n| en | 100.00 | 100.00 | 100.00 | 0.00 | 100.00 | 1 |" in card
+    assert "F1 is of constrained decoding and of whole spans\nonly" in card and "conlleval's lenient reading" in card
+
+
 def test_many_languages_become_rows_with_the_averages_first():
     columns = [*(Head(f"l{n}") for n in range(40)), Head("average", tone="average")]
     row = (Head("posterior"), [Field(str(n)) for n in range(41)])

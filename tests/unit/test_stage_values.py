@@ -36,6 +36,7 @@ from tagdistill.training.optimizer import make_optimizer
 from tagdistill.training.run import Run
 from tagdistill.training.run_training import run_training
 
+DECODINGS = ("unconstrained", "constrained")
 LINEAR = {"head": "linear", "dropout": 0.0}
 Array = NDArray[np.float64]
 
@@ -213,7 +214,7 @@ def test_pseudo_labels_teach_on_text_without_labels_and_gold_where_there_is_some
 # ---- dev
 
 
-@pytest.mark.parametrize("decode", ["unconstrained", "constrained"])
+@pytest.mark.parametrize("decode", DECODINGS)
 def test_dev_scores_are_those_of_the_whole_model_decoded_as_test_is(decode, data, tmp_path):
     dev = [data["aa/dev"], data["bb/dev"]]
     settings = {"head": "linear", "dropout": 0.6, "updates": 8, "evaluations": 1, "select": "last", "decode": decode}
@@ -288,7 +289,7 @@ def own(teacher, data, tmp_path) -> CorpusFiles:
     return CorpusFiles("aa", data["aa/train"].corpus, scores=tmp_path / "own.parquet")
 
 
-@pytest.mark.parametrize("decode", ["unconstrained", "constrained"])
+@pytest.mark.parametrize("decode", DECODINGS)
 def test_the_certainty_of_a_teacher_is_that_of_its_scores_and_of_the_one_pass_over_test(
     decode, teacher, own, data, tmp_path, monkeypatch
 ):
@@ -311,8 +312,15 @@ def test_the_certainty_of_a_teacher_is_that_of_its_scores_and_of_the_one_pass_ov
     assert calibration["train"]["accuracy"] != pytest.approx(calibration["test"]["accuracy"])
     assert "calibration" not in read_json(tmp_path / "m" / "bb.json")
     _, _, predicted = read_predictions(tmp_path / "p" / "aa.conll")
-    constrained = decode == "constrained"
-    assert predicted == [twin.best(x, constrained=constrained) for x in corpus(data["aa/test"]).tokens]
+    text = corpus(data["aa/test"])
+    found = {way: [twin.best(x, constrained=way == "constrained") for x in text.tokens] for way in DECODINGS}
+    assert predicted == found.pop(decode)
+    record = read_json(tmp_path / "m" / "aa.json")
+    assert (record["decode"], record["f1"]) == (decode, pytest.approx(f1(text.labels, predicted), abs=1e-5))
+    [(other, labels)] = found.items()
+    assert record["further"][other]["f1"] == pytest.approx(f1(text.labels, labels), abs=1e-5)
+    free = predicted if decode == "unconstrained" else labels
+    assert record["further"]["conlleval"]["ill_formed"] == sum(not well_formed(x) for x in free) > 0
 
 
 def test_a_teacher_without_scores_of_its_text_has_its_certainty_on_test(teacher, data, tmp_path):

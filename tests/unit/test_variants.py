@@ -15,6 +15,7 @@ from tagdistill.reporting.data_figure import data_figure
 from tagdistill.reporting.data_sections import character_table, label_table, repeat_table, variant_table
 from tagdistill.reporting.facts import read_data_reports, read_repeats
 from tagdistill.reporting.figures import svg
+from tagdistill.reporting.report import build_report
 
 LABELS = ["O", *(f"{p}-{t}" for t in ("PER", "LOC", "MISC") for p in "BIES")]
 GOLD = [["S-PER", "O", "S-LOC"], ["O", "O", "S-PER"]]
@@ -62,7 +63,7 @@ def test_repeated_test_sentences_are_left_out(made):
     posterior = next(v for v in found if v.system == "posterior")
     by_hand = [f1(analysis.results.counts["en"][f"students/posterior/seed-{seed}"][2:].sum(axis=0)) for seed in (0, 1)]
     assert posterior.other == pytest.approx(sum(by_hand) / 2) and posterior.main == pytest.approx(92.4)
-    assert (posterior.left_out, posterior.of) == (2, SENTENCES)
+    assert (posterior.affected, posterior.of) == (2, SENTENCES)
 
 
 def test_a_report_of_another_test_set_changes_nothing(made):
@@ -77,13 +78,72 @@ def test_known_types_are_means_over_seeds(made):
         known = {"f1": value, "left_out": 10 + seed, "predicted": 100}
         write_json(path, read_json(path) | {"known_types": known})
     found = [v for v in variants(analysis_of(made), {}) if v.kind == "known_types"]
-    assert [(v.system, v.role, v.language, v.other, v.left_out, v.of) for v in found] == [
+    assert [(v.system, v.role, v.language, v.other, v.affected, v.of) for v in found] == [
         ("posterior", "zero_shot", "de", 92.0, 10.5, 100)
     ]
     wrong = [WRONG[f"students/posterior/seed-{seed}"]["de"] for seed in (0, 1)]
     assert found[0].main == pytest.approx(100 - sum(wrong) / 2 / 10)
     table = variant_table(found, "known_types")
-    assert table.columns[0].note == "without 10 spans" and table.rows[0][1][0].note == f"all: {found[0].main:.2f}"
+    assert table.columns[0].note == "without 10 spans" and table.rows[0][1][0].note == f"above: {found[0].main:.2f}"
+
+
+SPANS = ("students/posterior/seed-0", "students/posterior/seed-1")
+FREE = {"unconstrained": [["B-PER", "I-PER", "O"], ["O", "S-LOC", "O"]]}
+BOUND = [["B-PER", "E-PER", "O"], ["O", "S-LOC", "O"]]
+TRUE = [["B-PER", "E-PER", "O"], ["O", "S-LOC", "S-PER"]]
+
+
+def of_spans(results, decode="constrained"):
+    """Give two students scores of spans in one language, and return the analysis of these alone."""
+    beside = FREE if decode == "constrained" else {"constrained": BOUND}
+    predicted = BOUND if decode == "constrained" else FREE["unconstrained"]
+    for name in SPANS:
+        path = results / "metrics" / name / "en.json"
+        write_json(path, read_json(path) | score("ner", TRUE, predicted, LABELS, beside=beside) | {"decode": decode})
+    experiment = settings(
+        task="ner",
+        labels=["PER", "LOC", "MISC"],
+        languages={"en": {"train": "train.conllu", "test": "test.conllu", "format": "conll"}},
+        zero_shot={},
+        distill={"objectives": ["posterior"]},
+        evaluate={"decode": decode, "teachers": "own"},
+    )
+    for path in (results / "metrics").rglob("*.json"):
+        if path.parent.relative_to(results / "metrics").as_posix() not in SPANS:
+            path.unlink()
+    return experiment
+
+
+def test_the_other_decoding_and_the_lenient_reading_stand_beside_the_main_scores(made):
+    experiment = of_spans(made)
+    found = variants(Analysis(read_scores(made, experiment), draws=50), {})
+    assert [(v.kind, v.system, v.language, round(v.main, 3), round(v.other, 3)) for v in found] == [
+        ("unconstrained", "posterior", "en", 80.0, 50.0),
+        ("conlleval", "posterior", "en", 80.0, 80.0),
+    ]
+    assert [(v.affected, v.of) for v in found] == [(1.0, 2)] * 2  # one of two sentences is ill-formed
+    table = variant_table(found, "unconstrained")
+    assert table.columns[0].note == "ill-formed: 1 of 2 sentences" and table.rows[0][1][0].note == "above: 80.00"
+
+
+@pytest.mark.parametrize("decode", ["constrained", "unconstrained"])
+def test_the_report_names_each_decoding_and_reading(decode, made):
+    build_report(made, of_spans(made, decode), draws=50)
+    page = (made / "report" / "index.html").read_text(encoding="utf-8")
+    text = " ".join(page.split())
+    assert f"Scores are F1 in per cent, of {decode} decoding and whole spans only (strict)." in text
+    assert f"The scores above are of {decode} decoding" in text and "Unconstrained, lenient:" in text
+    assert ("Unconstrained, strict:" in text, "Constrained, strict:" in text) == (
+        decode == "constrained",
+        decode != "constrained",
+    )
+    rows = (made / "tables" / "scores.tsv").read_text(encoding="utf-8")
+    other = "unconstrained" if decode == "constrained" else "constrained"
+    assert f"\t{other}:f1\t" in rows and "\tconlleval:f1\t" in rows
+
+
+def test_tags_have_neither(made):
+    assert not {v.kind for v in variants(analysis_of(made), {})} & {"unconstrained", "constrained", "conlleval"}
 
 
 def test_a_split_without_one_span_has_no_tags_for_types():

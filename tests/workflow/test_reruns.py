@@ -190,7 +190,7 @@ def test_another_cap_on_one_split_prepares_that_split_alone(finished: Project):
 
 def test_other_decoding_trains_the_models_that_dev_chooses_and_reads_no_data_again(finished: Project):
     values = experiment()
-    values["evaluate"] = {"decode": "constrained"}
+    values["evaluate"] = {"decode": "unconstrained"}
     jobs = finished.plan(values)
     assert {"train_teacher", "train_student", "evaluate_teacher", "evaluate_student", "report"} <= set(jobs.count)
     assert not {"prepare", "encode", "data_report"} & set(jobs.count)

@@ -94,6 +94,15 @@ def runs(tags: Sequence[str]) -> Iterator[Span]:
         previous = (prefix, kind)
 
 
+def well_formed(labels: Sequence[str]) -> bool:
+    """Return whether a sentence of BIOES labels holds whole spans alone.
+
+    >>> well_formed(["B-PER", "E-PER", "O"]), well_formed(["B-PER", "O", "O"])
+    (True, False)
+    """
+    return from_spans(spans(labels), len(labels)) == list(labels)
+
+
 def from_spans(found: Sequence[Span], length: int) -> list[str]:
     """Write spans that do not overlap as `length` BIOES labels."""
     labels = [OUTSIDE] * length

@@ -10,16 +10,18 @@ import torch
 from tagdistill.artifacts.files import sha256_file, write_json
 from tagdistill.crf import kernel
 from tagdistill.data.corpus import read_corpus
+from tagdistill.data.labels import has_spans
 from tagdistill.distill.dataset import CorpusFiles, make_pool, read_source
 from tagdistill.errors import DataError
 from tagdistill.evaluation.calibration import Certainty, certainty_of_scores
 from tagdistill.evaluation.metrics import score
 from tagdistill.evaluation.metrics_file import Role, metrics_record
 from tagdistill.evaluation.predictions import write_predictions
-from tagdistill.models.inference import tag
+from tagdistill.models.inference import tag_by
 from tagdistill.models.load import Loaded, load_tagger
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tagdistill.crf import LinearChain
@@ -45,6 +47,7 @@ def evaluate_model(
 ) -> None:
     """Write `LANG.conll` and `LANG.json` of every test set into two folders.
 
+    `decode` is that of the main score and of the predictions; the other decoding of spans is scored beside it.
     `own` is a teacher's training text with its scores: its certainty there is written beside that on its own test set,
     which is of the same pass as the predictions. Raises DataError for a test set without labels.
     """
@@ -58,8 +61,9 @@ def evaluate_model(
         if corpus.labels is None:
             raise DataError("the test set has no labels", where=str(files.corpus))
         certainty = Certainty() if files.language == teacher else None
-        found = predict_labels(loaded, files, device, constrained=decode == "constrained", certainty=certainty)
-        scores = score(loaded.config["task"], corpus.labels, found, loaded.labels)
+        beside = predict_labels(loaded, files, device, decodings(loaded.labels, decode), certainty=certainty)
+        found = beside.pop(decode)
+        scores = score(loaded.config["task"], corpus.labels, found, loaded.labels, beside=beside)
         record = metrics_record(
             model=name,
             language=files.language,
@@ -78,10 +82,24 @@ def evaluate_model(
         log.info("%s on %s: %.2f", name, files.language, record[record["score"]])
 
 
+def decodings(labels: Sequence[str], decode: Decode) -> list[Decode]:
+    """Return how a text is decoded: as asked for and, for spans, the other way too, to show both scores."""
+    both: list[Decode] = ["unconstrained", "constrained"]
+    return both if has_spans(labels) else [decode]
+
+
 def predict_labels(
-    loaded: Loaded, files: CorpusFiles, device: str, *, constrained: bool, certainty: Certainty | None = None
-) -> list[list[str]]:
-    """Return the best labels of every sentence of a corpus; `certainty` gets the sums of the same pass."""
+    loaded: Loaded,
+    files: CorpusFiles,
+    device: str,
+    wanted: Sequence[Decode],
+    *,
+    certainty: Certainty | None = None,
+) -> dict[Decode, list[list[str]]]:
+    """Return the best labels of every sentence of a corpus, by each decoding that is wanted.
+
+    `certainty` gets the sums of the same pass.
+    """
     source = read_source(files, loaded.labels, encoder=loaded.encoder)
     pool = make_pool([source], loaded.model, loaded.words)
 
@@ -89,5 +107,8 @@ def predict_labels(
         if certainty is not None:
             certainty.add(chain, batch["labels"])
 
-    found = tag(loaded.model, pool.lengths, pool.batch, device=device, constrained=constrained, look=look)
-    return [[loaded.labels[label] for label in sentence] for sentence in found]
+    found = tag_by(loaded.model, pool.lengths, pool.batch, wanted, device=device, look=look)
+    return {
+        decode: [[loaded.labels[label] for label in sentence] for sentence in sentences]
+        for decode, sentences in found.items()
+    }

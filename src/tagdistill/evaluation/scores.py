@@ -38,6 +38,7 @@ class Results:
     calibration: dict[str, dict[str, dict[str, float]]]  # [model][text]: accuracy, confidence, entropy
     missing: list[str]  # metrics that the settings call for and that are not there
     known_types: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)  # [model, language], see variants
+    further: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)  # [model, language][metric]
 
     @property
     def main(self) -> pd.DataFrame:
@@ -60,6 +61,7 @@ def read_scores(results: Path, experiment: Experiment) -> Results:
     calibration: dict[str, dict[str, dict[str, float]]] = {}
     missing: list[str] = []
     known_types: dict[tuple[str, str], dict[str, Any]] = {}
+    further: dict[tuple[str, str], dict[str, Any]] = {}
     for model, target, needed in Runs(experiment).tests():
         path = metrics_path(results, model, target.language)
         if not path.exists():
@@ -68,12 +70,13 @@ def read_scores(results: Path, experiment: Experiment) -> Results:
         record = read_record(path, model.name, target.language)
         rows += _rows(record, model, target)
         counts.setdefault(target.language, {})[model.name] = read_counts(record, where=str(path))
+        further[model.name, target.language] = record.get("further", {})
         if "known_types" in record:
             known_types[model.name, target.language] = record["known_types"]
         if "calibration" in record and model.teacher == target.language:
             calibration[model.name] = record["calibration"]
     frame = pd.DataFrame(rows, columns=COLUMNS).astype({"main": bool, "out_of_domain": bool, "value": float})
-    return Results(experiment, frame, counts, calibration, missing, known_types)
+    return Results(experiment, frame, counts, calibration, missing, known_types, further)
 
 
 def _rows(record: dict[str, Any], model: Model, target: TestLanguage) -> Iterator[dict[str, Any]]:

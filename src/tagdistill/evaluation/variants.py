@@ -1,5 +1,7 @@
-"""Other readings of the same predictions, beside the main scores: with some spans or sentences left out.
+"""Other scores of the same models and texts, beside the main ones.
 
+`unconstrained`, `constrained`: the best labels of the other decoding. `conlleval`: those of unconstrained decoding, as
+conlleval reads them: ill-formed labels hold spans, too.
 `known_types`: predicted spans of types that the gold labels of the test set do not have (MISC on WikiAnn, say) are left
 out; the main score counts them as errors, as Wang et al. 2020 do. `unrepeated`: test sentences that occur, word for
 word, in text that students were trained on are left out: labelled or unlabelled, of any language.
@@ -20,12 +22,17 @@ if TYPE_CHECKING:
 
     from tagdistill.evaluation.analysis import Analysis, System
 
-KINDS = ("known_types", "unrepeated")
+READINGS = ("unconstrained", "constrained", "conlleval")  # of the spans of a task
+KINDS = (*READINGS, "known_types", "unrepeated")
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A main score beside its other reading, means over seeds; `left_out` counts spans or sentences, on average."""
+    """A main score beside another one, means over seeds.
+
+    `affected` counts, on average, the spans or sentences that are left out, or the sentences whose labels are
+    ill-formed without constraints.
+    """
 
     kind: str
     system: str
@@ -33,13 +40,19 @@ class Variant:
     language: str
     main: float
     other: float
-    left_out: float
+    affected: float
     of: int
 
 
 def variants(analysis: Analysis, repeats: Mapping[str, Mapping[str, Any]]) -> list[Variant]:
     """Return all variants, in the order of the tables; `repeats` is of each language's test set, see `data.repeats`."""
     found = [
+        reading
+        for role, system, language in _cells(analysis)
+        for kind in READINGS
+        if (reading := _reading(analysis, kind, role, system, language))
+    ]
+    found += [
         known for role, system, language in _cells(analysis) if (known := _known(analysis, role, system, language))
     ]
     for role, system, language in _cells(analysis):
@@ -62,6 +75,19 @@ def _cells(analysis: Analysis) -> Iterator[tuple[str, System, str]]:
                     yield role, system, language
 
 
+def _reading(analysis: Analysis, kind: str, role: str, system: System, language: str) -> Variant | None:
+    models = system.names(language)
+    records = [analysis.results.further[name, language] for name in models]
+    if not all(record.keys() >= {kind, "conlleval"} for record in records):
+        return None
+    main = mean_and_sd([analysis.score(name, language) for name in models])[0]
+    other = mean_and_sd([record[kind]["f1"] for record in records])[0]
+    ill_formed = float(np.mean([record["conlleval"]["ill_formed"] for record in records]))
+    return Variant(
+        kind, system.title, role, language, main, other, ill_formed, len(analysis.results.counts[language][models[0]])
+    )
+
+
 def _known(analysis: Analysis, role: str, system: System, language: str) -> Variant | None:
     records = analysis.results.known_types
     models = [name for name in system.names(language) if (name, language) in records]
@@ -70,9 +96,9 @@ def _known(analysis: Analysis, role: str, system: System, language: str) -> Vari
     known = [records[name, language] for name in models]
     main = mean_and_sd([analysis.score(name, language) for name in models])[0]
     other = mean_and_sd([record["f1"] for record in known])[0]
-    left_out = float(np.mean([record["left_out"] for record in known]))
+    affected = float(np.mean([record["left_out"] for record in known]))
     predicted = round(float(np.mean([record["predicted"] for record in known])))
-    return Variant("known_types", system.title, role, language, main, other, left_out, predicted)
+    return Variant("known_types", system.title, role, language, main, other, affected, predicted)
 
 
 def _unrepeated(analysis: Analysis, role: str, system: System, language: str, places: Sequence[int]) -> Variant | None:

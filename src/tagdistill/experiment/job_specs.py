@@ -160,8 +160,8 @@ class JobSpecs:
 
     def _decode_dev(self, languages: Iterable[str]) -> Decode:
         """Return how dev is decoded to choose a model: as the test sets are, where that makes a difference."""
-        scored = self.experiment.task != "pos" and set(self.runs.with_split("dev")) & set(languages)
-        return self.experiment.evaluate.decode if scored else "unconstrained"
+        scored = set(self.runs.with_split("dev")) & set(languages)
+        return self.experiment.decode if scored else "unconstrained"
 
     def student(self, objective: str, seed: int) -> str:
         """Return the job that trains a student."""
@@ -196,7 +196,7 @@ class JobSpecs:
                 languages=languages,
                 zero_shot=tuple(name for name in languages if name not in self.runs.trained),
                 own=self.runs.own_text(planned),
-                decode=self.experiment.evaluate.decode,
+                decode=self.experiment.decode,
                 kernel=self.experiment.kernel,
             )
         )

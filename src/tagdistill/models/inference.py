@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -13,6 +13,7 @@ from tagdistill.crf import LinearChain
 from tagdistill.models.batches import bucketed
 from tagdistill.models.inputs import MakeBatch, ModelInputs
 from tagdistill.models.model import Model
+from tagdistill.settings.base import Decode
 
 BATCH_WORDS = 8000  # padding included
 Inputs = TypeVar("Inputs", bound=ModelInputs)
@@ -63,18 +64,31 @@ def tag(
     make: Callable[[NDArray[np.intp]], Inputs],
     *,
     device: str = "cpu",
-    constrained: bool = False,
-    look: Callable[[LinearChain, Inputs], None] | None = None,
+    decode: Decode = "unconstrained",
 ) -> list[list[int]]:
-    """Return the best labels of every sentence, as indices into the model's label list, in the sentences' order.
+    """Return the best labels of every sentence, as indices into the model's label list, in the sentences' order."""
+    return tag_by(model, lengths, make, [decode], device=device)[decode]
+
+
+def tag_by(
+    model: Model,
+    lengths: NDArray[np.int64],
+    make: Callable[[NDArray[np.intp]], Inputs],
+    decodings: Sequence[Decode],
+    *,
+    device: str = "cpu",
+    look: Callable[[LinearChain, Inputs], None] | None = None,
+) -> dict[Decode, list[list[int]]]:
+    """Return the best labels of every sentence by each decoding, from one pass over the text; see `tag`.
 
     `look` is called with the model's distribution over each batch, and the batch.
     """
-    predicted: list[list[int]] = [[] for _ in lengths]
+    predicted: dict[Decode, list[list[int]]] = {decode: [[] for _ in lengths] for decode in decodings}
     for rows, batch, chain in distributions(model, lengths, make, device):
-        best = model.best_labels(chain, constrained=constrained).tolist()
-        for row, labels in zip(rows, best, strict=True):
-            predicted[row] = labels[: lengths[row]]
+        for decode, found in predicted.items():
+            best = model.best_labels(chain, constrained=decode == "constrained").tolist()
+            for row, labels in zip(rows, best, strict=True):
+                found[row] = labels[: lengths[row]]
         if look is not None:
             look(chain, batch)
     return predicted

@@ -57,6 +57,8 @@ def model_card(
         unknown=[plain(x) for x, text in licences.items() if not text],
         encoder=_encoder(config.get("encoder") or {}, encoder or {}),
         spans=config["task"] != "pos",
+        decode=next((record["decode"] for record in metrics if "decode" in record), "unconstrained"),
+        further=any(record.get("further") for record in metrics),
         versions=config.get("versions", {}),
     )
 
@@ -85,6 +87,9 @@ def _codes(keys: Sequence[str]) -> list[str]:
 def _scores(record: Mapping[str, Any]) -> dict[str, Any]:
     names = ("accuracy",) if record["score"] == "accuracy" else ("f1", "precision", "recall")
     values = {SCORES.get(name, name): f"{record[name]:.2f}" for name in names}
+    values |= {
+        f"F1, {name}": f"{found['f1']:.2f}" for name, found in record.get("further", {}).items() if "f1" in found
+    }
     scorer = f"{record['scorer']}, {record['scheme']}"
     return {"language": plain(record["language"]), "values": values, "sentences": record["sentences"], "scorer": scorer}
 

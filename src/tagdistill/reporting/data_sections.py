@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tagdistill.evaluation.tables import MISSING
+from tagdistill.evaluation.variants import READINGS
 from tagdistill.reporting.facts import splits
 from tagdistill.reporting.html import Field, Head, Table, plain_table
 
@@ -75,21 +76,23 @@ def variant_table(variants: Iterable[Variant], kind: str) -> Table | None:
     languages = list(dict.fromkeys(language for _, language in cells))
     systems = list(dict.fromkeys(system for system, _ in cells))
     rows = [(Head(system), [_variant(cells.get((system, x))) for x in languages]) for system in systems]
-    heads = [Head(x, _left_out(kind, [v for (_, y), v in cells.items() if y == x])) for x in languages]
+    heads = [Head(x, _affected(kind, [v for (_, y), v in cells.items() if y == x])) for x in languages]
     return Table(heads, rows, "system").narrow() if rows else None
 
 
 def _variant(variant: Variant | None) -> Field:
     if variant is None:
         return Field(MISSING, tone="missing")
-    return Field(f"{variant.other:.2f}", note=f"all: {variant.main:.2f}")
+    return Field(f"{variant.other:.2f}", note=f"above: {variant.main:.2f}")
 
 
-def _left_out(kind: str, variants: Sequence[Variant]) -> str:
-    """Say how much the variants of one language leave out."""
+def _affected(kind: str, variants: Sequence[Variant]) -> str:
+    """Say how much the variants of one language leave out, or how many sentences have ill-formed labels."""
     if kind == "unrepeated":
-        return f"without {variants[0].left_out:.0f} of {variants[0].of:,} sentences"
-    least = min(variant.left_out for variant in variants)
-    most = max(variant.left_out for variant in variants)
+        return f"without {variants[0].affected:.0f} of {variants[0].of:,} sentences"
+    least = min(variant.affected for variant in variants)
+    most = max(variant.affected for variant in variants)
     numbers = f"{least:.0f} to {most:.0f}" if round(most) > round(least) else f"{least:.0f}"
+    if kind in READINGS:
+        return f"ill-formed: {numbers} of {variants[0].of:,} sentences"
     return f"without {numbers} spans"

@@ -154,6 +154,8 @@ def _scores(content: Content) -> dict[str, Any]:
         "findings": headline.findings(analysis),
         "notes": headline.notes(analysis, content.runs),
         "metric": headline.score_name(analysis),
+        "spans": content.experiment.task != "pos",
+        "decode": content.experiment.decode,
         **headline.captions([comparison.difference for comparison in analysis.comparisons], analysis.draws),
         "in_language": grid_table(in_language(analysis)),
         "zero_shot": grid_table(zero_shot(analysis)),

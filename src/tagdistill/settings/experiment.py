@@ -29,8 +29,10 @@ class Evaluate(Settings):
     """What is scored, and how."""
 
     teachers: Literal["all", "own", "auto"] = Field("auto", description="auto: all up to 20 languages, else own")
-    decode: Decode = Field(
-        "unconstrained", description="constrained: well-formed BIOES only, for the dev scores that choose a model, too"
+    decode: Decode | None = Field(
+        None,
+        description="which label sequences a model may predict, on dev too; constrained (the default): well-formed "
+        "spans only; unconstrained: any. Tags are never constrained",
     )
 
 
@@ -82,3 +84,8 @@ class Experiment(Settings):
         "torch",
         description="CRFs on a CPU; compiled: faster, needs a C++ compiler, results differ in the last digits",
     )
+
+    @property
+    def decode(self) -> Decode:
+        """How dev and test sets are decoded: tags without constraints, spans as `evaluate` says, or constrained."""
+        return "unconstrained" if self.task == "pos" else self.evaluate.decode or "constrained"

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 FOLDER = "evaluation/metrics"
 _TAGS = ("accuracy",)
-_SPANS = ("span_f1",)
-# The first is the main metric of the task: it fills the report's tables. Any others stand beside it.
+_SPANS = ("span_f1", "conlleval")
+# The first is the main metric of the task: it fills the report's tables. Any others stand beside it, and score the
+# labels of unconstrained decoding.
 METRICS: dict[Task, tuple[str, ...]] = {"pos": _TAGS, "ner": _SPANS, "aspect": _SPANS}
 
 

@@ -175,12 +175,10 @@ def dev_score(run: Run, model: Model, words: WordPieces | None) -> Score:
             raise DataError("the dev set has no labels", where=str(files.corpus))
         sets.append((files.language, make_pool([source], model, words, cache=True), corpus.labels))
 
-    constrained = run.decode == "constrained"
-
     def score(model: Model) -> dict[str, float]:
         counts = {}
         for language, pool, gold in sets:
-            rows = tag(model, pool.lengths, pool.batch, device=run.machine.device, constrained=constrained)
+            rows = tag(model, pool.lengths, pool.batch, device=run.machine.device, decode=run.decode)
             predicted = [[run.labels[label] for label in sentence] for sentence in rows]
             counts[language] = sentence_counts(run.task, gold, predicted).sum(0)
         each = {language: float(f1(count)) for language, count in counts.items()}

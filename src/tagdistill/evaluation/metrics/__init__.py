@@ -16,11 +16,11 @@ from tagdistill.settings.metrics import FOLDER, METRICS
 from tagdistill.settings.names import module_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from tagdistill.data.span_counts import Sentences
     from tagdistill.evaluation.metric import MetricResult
-    from tagdistill.settings.base import Task
+    from tagdistill.settings.base import Decode, Task
 
     Metric = Callable[[Sentences, Sentences], MetricResult]
 
@@ -30,15 +30,27 @@ def load_metric(name: str) -> Metric:
     return cast("Metric", import_module(module_of(FOLDER, name)).score)
 
 
-def score(task: Task, gold: Sentences, predicted: Sentences, labels: Iterable[str]) -> dict[str, Any]:
+def score(
+    task: Task,
+    gold: Sentences,
+    predicted: Sentences,
+    labels: Iterable[str],
+    *,
+    beside: Mapping[Decode, Sentences] | None = None,
+) -> dict[str, Any]:
     """Return the scores of a test set, as they are written to the metrics JSON.
 
-    The main metric of the task fills the record; further metrics are in `further`, by name. `sentence_counts` holds
-    what `read_counts` reads. Raises DataError for sequences of unequal length and for labels outside `labels`.
+    The main metric of the task fills the record. `further` holds, by name, the main metric of each other decoding that
+    is given `beside`, and further metrics: those are of unconstrained decoding, if it is among them. `sentence_counts`
+    holds what `read_counts` reads. Raises DataError for sequences of unequal length and for labels outside `labels`.
     """
-    _check(gold, predicted, set(labels))
+    beside, known = beside or {}, set(labels)
+    for found in (predicted, *beside.values()):
+        _check(gold, found, known)
     main, *others = METRICS[task]
-    further = {name: load_metric(name)(gold, predicted).record() for name in others}
+    further: dict[str, Any] = {decode: load_metric(main)(gold, found).record() for decode, found in beside.items()}
+    free = beside.get("unconstrained", predicted)
+    further |= {name: load_metric(name)(gold, free).record() for name in others}
     return {
         "task": task,
         **load_metric(main)(gold, predicted).record(),

@@ -5,20 +5,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.data.labels import spans
 from tagdistill.errors import MismatchError
-from tagdistill.evaluation.metric import DECIMALS, MetricResult, precision_recall_f1
+from tagdistill.evaluation.metric import DECIMALS, MetricResult
+from tagdistill.evaluation.span_sets import by_type, size, span_sets, totals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tagdistill.data.span_counts import Sentences
+    from tagdistill.evaluation.span_sets import SpanSets
 
-Span = tuple[str, int, int]  # type, start, end (exclusive)
-SpanSets = list[set[Span]]  # one set per sentence
 TOLERANCE = 10 * 10**-DECIMALS  # per cent
 
 
@@ -27,41 +26,28 @@ def score(gold: Sentences, predicted: Sentences) -> MetricResult:
 
     Raises MismatchError where seqeval and our own count of spans disagree.
     """
-    true, ours = _span_sets(gold), _span_sets(predicted)
+    true, ours = span_sets(gold, spans), span_sets(predicted, spans)
     per_label = _seqeval(gold, predicted)
-    _check_agreement(per_label, _by_type(true, ours))
-    correct, support = _shared(true, ours), _size(true)
+    _check_agreement(per_label, by_type(true, ours))
     return MetricResult(
         score="f1",
         scorer="seqeval strict",
         scheme="IOBES",
-        values=precision_recall_f1(correct, _size(ours), support),
-        support=support,
+        values=totals(true, ours),
+        support=size(true),
         per_label=per_label,
         extra=_known_types(true, ours),
     )
-
-
-def _span_sets(sentences: Sentences) -> SpanSets:
-    return [set(spans(sentence)) for sentence in sentences]
-
-
-def _size(sentences: SpanSets) -> int:
-    return sum(map(len, sentences))
-
-
-def _shared(true: SpanSets, ours: SpanSets) -> int:
-    return sum(len(left & right) for left, right in zip(true, ours, strict=True))
 
 
 def _known_types(true: SpanSets, ours: SpanSets) -> dict[str, Any]:
     """Return the scores without predicted spans of types that the gold labels lack; nothing where there are none."""
     types = {kind for sentence in true for kind, *_ in sentence}
     kept = [{span for span in sentence if span[0] in types} for sentence in ours]
-    predictions, known = _size(ours), _size(kept)
+    predictions, known = size(ours), size(kept)
     if not types or known == predictions:
         return {}
-    values = precision_recall_f1(_shared(true, kept), known, _size(true))
+    values = totals(true, kept)
     counts = {"types": sorted(types), "predicted": predictions, "left_out": predictions - known}
     return {"known_types": {**values, **counts}}
 
@@ -88,17 +74,6 @@ def _seqeval(gold: Sentences, predicted: Sentences) -> dict[str, dict[str, float
 def _per_cent(shares: Sequence[float]) -> dict[str, float]:
     names = ("precision", "recall", "f1")
     return {name: round(100.0 * share, DECIMALS) for name, share in zip(names, shares, strict=True)}
-
-
-def _by_type(true: SpanSets, ours: SpanSets) -> dict[str, dict[str, float]]:
-    """Return our own precision, recall, F1 and support for each span type."""
-    gold = Counter(kind for sentence in true for kind, *_ in sentence)
-    predicted = Counter(kind for sentence in ours for kind, *_ in sentence)
-    correct = Counter(kind for left, right in zip(true, ours, strict=True) for kind, *_ in left & right)
-    return {
-        kind: {**precision_recall_f1(correct[kind], predicted[kind], gold[kind]), "support": gold[kind]}
-        for kind in gold | predicted
-    }
 
 
 def _check_agreement(seqeval: dict[str, dict[str, float]], own: dict[str, dict[str, float]]) -> None:
