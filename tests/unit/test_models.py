@@ -356,7 +356,9 @@ def test_new_text_is_labelled_as_the_workflow_labels_it(mode, ending, constraine
         assert record["calibration"]["test"] == pytest.approx(record["calibration"]["train"], rel=1e-4)
     if ending == "conll":
         scores = json.loads(evaluate_file(model, tmp_path / "new.conll", constrained=constrained))
-        assert scores["f1"] == pytest.approx(record["f1"])
+        assert scores["f1"] == pytest.approx(record["f1"]) and scores["decode"] == record["decode"]
+        for name, found in record["further"].items():
+            assert scores["further"][name]["f1"] == pytest.approx(found["f1"]), name
         assert "per_label" in scores and "sentence_counts" not in scores  # for people
 
 

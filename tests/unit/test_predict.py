@@ -32,6 +32,7 @@ from tagdistill.data.readers.notes import Notes
 from tagdistill.data.readers.options import Reading
 from tagdistill.errors import ConfigError, DataError
 from tagdistill.evaluation.metrics import score
+from tagdistill.evaluation.score_file import evaluate_file
 from tagdistill.prediction import predict as module
 from tagdistill.prediction.predict import Labelling, predict_file
 from tagdistill.prediction.source import Source
@@ -63,6 +64,32 @@ def text(tmp_path) -> Path:
 
 def records(file: Path) -> list[dict]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n")[:-1]]
+
+
+@pytest.mark.parametrize(("decode", "expected"), [(None, True), ("unconstrained", False)])
+def test_labels_are_decoded_as_the_models_dev_sets_were_unless_an_option_says_otherwise(
+    decode, expected, text, tmp_path
+):
+    model = exported(tmp_path, "fp32", "torch", head="linear", decode=decode)
+    (tmp_path / "gold.conll").write_text("Angela O\nMerkel O\n\n")
+    for precision in ("fp32", "torch"):
+        tagger = Tagger.from_pretrained(model, precision=precision)
+        assert tagger.decode == ("constrained" if expected else "unconstrained")
+        for option in (None, True, False):
+            wanted = expected if option is None else option
+            out = tmp_path / "y.jsonl"
+            predict_file(model, text, out, precision=precision, constrained=option)
+            labels = [each["labels"] for each in records(out)]
+            assert labels == [list(each.labels) for each in tagger(TEXT.splitlines(), constrained=wanted)]
+            record = json.loads(evaluate_file(model, tmp_path / "gold.conll", precision=precision, constrained=option))
+            assert record["decode"] == ("constrained" if wanted else "unconstrained")
+            assert set(record["further"]) == {"conlleval", "unconstrained" if wanted else "constrained"}
+    lines = TEXT.splitlines()
+    assert tagger(lines, constrained=True) != tagger(lines, constrained=False)
+    words = [["Angela", "Merkel"], ["in", "Paris"]]
+    both = tagger.label(words, ["unconstrained", "constrained"])
+    for way, found in both.items():
+        assert found == [list(each.labels) for each in tagger(words, constrained=way == "constrained")]
 
 
 def test_every_line_of_a_text_is_a_line_of_json_with_spans_of_its_characters(ner, text, tmp_path):

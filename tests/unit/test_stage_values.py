@@ -232,6 +232,7 @@ def test_dev_scores_are_those_of_the_whole_model_decoded_as_test_is(decode, data
     assert len({round(value, 3) for value in logged.values()}) == 4
     ill_formed = sum(not well_formed(labels) for sentences in predicted.values() for labels in sentences)
     assert bool(ill_formed) == (decode == "unconstrained")
+    assert read_json(run.outputs.model / "config.json")["decode"] == decode
 
 
 # ---- dropout and weight decay
@@ -327,6 +328,7 @@ def test_a_teacher_without_scores_of_its_text_has_its_certainty_on_test(teacher,
     places = {"predictions": tmp_path / "p", "metrics": tmp_path / "m"}
     evaluate_model(teacher.outputs.model, "teachers/aa/crf/seed-1", [data["aa/test"]], {"aa": "trained"}, **places)
     assert set(read_json(tmp_path / "m" / "aa.json")["calibration"]) == {"test"}
+    assert "decode" not in read_json(teacher.outputs.model / "config.json")  # it has no dev set
 
 
 def test_scores_of_another_teacher_or_text_are_refused(teacher, own, data, tmp_path):

@@ -18,7 +18,9 @@ from tagdistill.settings.export import Export
 HIDDEN = 32  # of the tiny encoder
 
 
-def saved_tagger(folder: Path, *, labels=LABELS, task="ner", head="bilstm", mode="frozen", seed=0, **encoder) -> Path:
+def saved_tagger(
+    folder: Path, *, labels=LABELS, task="ner", head="bilstm", mode="frozen", seed=0, decode=None, **encoder
+) -> Path:
     """Write a tagger whose weights are random, its chain included, and return its folder."""
     torch.manual_seed(seed)
     settings = EncoderSettings.model_validate({**TINY.model_dump(), **encoder})
@@ -39,7 +41,7 @@ def saved_tagger(folder: Path, *, labels=LABELS, task="ner", head="bilstm", mode
         "seed": seed,
         "objective": "baseline",
     }
-    save_model(folder / "model", model, {**config, **rest})
+    save_model(folder / "model", model, {**config, **rest, **({"decode": decode} if decode else {})})
     return folder / "model"
 
 

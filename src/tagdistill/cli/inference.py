@@ -40,7 +40,12 @@ Precision = Annotated[
 ]
 To = Annotated[OutputFormat, typer.Option(help="format to write; auto: by the output's ending, else conll")]
 Split = Annotated[Splitting, typer.Option(help="words of plain text: as the model says, or at blanks only")]
-Constrained = Annotated[bool, typer.Option("--constrained", help="allow well-formed spans only")]
+Constrained = Annotated[
+    bool | None,
+    typer.Option(
+        "--constrained/--unconstrained", help="allow well-formed spans only, or any (default: as in its tests)"
+    ),
+]
 
 
 @app.command(rich_help_panel=DATA)
@@ -93,7 +98,7 @@ def predict(
     encoding: Encoding = None,
     encoder: Encoder = None,
     precision: Precision = None,
-    constrained: Constrained = False,
+    constrained: Constrained = None,
     device: Device = "auto",
     threads: Threads = 1,
 ) -> None:
@@ -138,7 +143,7 @@ def evaluate(
     names: Names = None,
     encoder: Encoder = None,
     precision: Precision = None,
-    constrained: Constrained = False,
+    constrained: Constrained = None,
     device: Device = "auto",
     threads: Threads = 1,
 ) -> None:

@@ -10,11 +10,10 @@ import torch
 from tagdistill.artifacts.files import sha256_file, write_json
 from tagdistill.crf import kernel
 from tagdistill.data.corpus import read_corpus
-from tagdistill.data.labels import has_spans
 from tagdistill.distill.dataset import CorpusFiles, make_pool, read_source
 from tagdistill.errors import DataError
 from tagdistill.evaluation.calibration import Certainty, certainty_of_scores
-from tagdistill.evaluation.metrics import score
+from tagdistill.evaluation.metrics import decodings, score
 from tagdistill.evaluation.metrics_file import Role, metrics_record
 from tagdistill.evaluation.predictions import write_predictions
 from tagdistill.models.inference import tag_by
@@ -80,12 +79,6 @@ def evaluate_model(
         write_predictions(predictions / f"{files.language}.conll", corpus.tokens, corpus.labels, found)
         write_json(metrics / f"{files.language}.json", record)
         log.info("%s on %s: %.2f", name, files.language, record[record["score"]])
-
-
-def decodings(labels: Sequence[str], decode: Decode) -> list[Decode]:
-    """Return how a text is decoded: as asked for and, for spans, the other way too, to show both scores."""
-    both: list[Decode] = ["unconstrained", "constrained"]
-    return both if has_spans(labels) else [decode]
 
 
 def predict_labels(

@@ -12,8 +12,8 @@ from tagdistill.data.readers.notes import Notes
 from tagdistill.data.readers.options import AUTO, Reading, in_options
 from tagdistill.data.readers.read import read
 from tagdistill.errors import DataError
-from tagdistill.evaluation.metrics import score
-from tagdistill.tagger.open import ModelOptions, open_model
+from tagdistill.evaluation.metrics import decodings, score
+from tagdistill.tagger.open import ModelOptions, decode_of, open_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,18 +31,21 @@ def evaluate_file(
     file: Path,
     reading: Reading = AUTO,
     *,
-    constrained: bool = False,
+    constrained: bool | None = None,
     **options: Unpack[ModelOptions],
 ) -> str:
     """Return the scores of a model on a labelled file, as JSON to be read by people.
 
+    `constrained`: well-formed spans only; None: as the model says. The other decoding is scored beside it.
     Raises TagdistillError for a file or a model that cannot be read, and for labels that the model does not have.
     """
     tagger = open_model(model, **options)
     with in_options():
         sentences, gold = _labelled(file, reading, tagger)
-    found = tagger([sentence.tokens for sentence in sentences], constrained=constrained)
-    scores = score(tagger.task, gold, [list(tagged.labels) for tagged in found], tagger.labels)
+    decode = decode_of(tagger, constrained)
+    beside = tagger.label([sentence.tokens for sentence in sentences], decodings(tagger.labels, decode))
+    found = beside.pop(decode)
+    scores = score(tagger.task, gold, found, tagger.labels, beside=beside) | {"decode": decode}
     return json.dumps({key: value for key, value in scores.items() if key != "sentence_counts"}, indent=2)
 
 

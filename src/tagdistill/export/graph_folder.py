@@ -131,4 +131,5 @@ def _record(
         vocabulary=vocabulary,
         pieces=0,
         versions=versions() | {name: version(name) for name in ("onnx", "onnxruntime")},
+        decode=torch.loaded.decode,
     )

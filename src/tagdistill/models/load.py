@@ -13,6 +13,7 @@ from tagdistill.encoders.pieces import WordPieces
 from tagdistill.errors import MismatchError, TagdistillError
 from tagdistill.models.finetuned import load_tuned
 from tagdistill.models.model import AGAIN, Model, load_model, read_config
+from tagdistill.settings.base import Decode
 from tagdistill.settings.encoder import EncoderSettings, WordEncoder
 
 
@@ -28,6 +29,11 @@ class Loaded:
     def encoder(self) -> WordEncoder:
         """The settings of the encoder that the model was trained on."""
         return WordEncoder.model_validate(self.config["encoder"])
+
+    @property
+    def decode(self) -> Decode:
+        """How its dev sets were decoded; of a model without one: constrained, which changes spans alone."""
+        return "unconstrained" if self.config.get("decode") == "unconstrained" else "constrained"
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from tagdistill.data.readers.read import read_texts
 from tagdistill.errors import DataError
 from tagdistill.prediction.source import Source, UnwrittenError
 from tagdistill.prediction.writer import Job, Writer, load_writer, writer_by_ending
-from tagdistill.tagger.open import ModelOptions, open_model
+from tagdistill.tagger.open import ModelOptions, decode_of, open_model
 from tagdistill.tagger.texts import Text
 
 if TYPE_CHECKING:
@@ -47,14 +47,15 @@ def predict_file(
     *,
     to: str = "auto",
     split: Split = "model",
-    constrained: bool = False,
+    constrained: bool | None = None,
     **options: Unpack[ModelOptions],
 ) -> None:
     """Write the labels of a file, or of stdin (`-`), in a format of `writers/` (auto: by the output's ending).
 
     Text is read and written in parts: results are written as soon as reading would wait for more, and memory does not
-    grow with the file. Raw text is split as the model says, or at blanks only. Raises TagdistillError for a file or a
-    model that cannot be read; then the output is what it was before.
+    grow with the file. Raw text is split as the model says, or at blanks only. `constrained`: well-formed spans only;
+    None: as the model says. Raises TagdistillError for a file or a model that cannot be read; then the output is what
+    it was before.
     """
     notes = Notes()
     with in_options(), ExitStack() as stack:
@@ -67,8 +68,8 @@ def predict_file(
         source = Source(keep=settings.format in form.copies)
         sink = stack.enter_context(open_output(output) if form.streams else _whole(output))
         job = Job(sink, tagger.task, tagger.labels, source, settings.format, settings.encoding, called)
-        writer = stack.enter_context(form.open(job))
-        labelling = Labelling(tagger, writer, job, notes, constrained=constrained, blanks=split == "blanks")
+        writer, well_formed = stack.enter_context(form.open(job)), decode_of(tagger, constrained) == "constrained"
+        labelling = Labelling(tagger, writer, job, notes, constrained=well_formed, blanks=split == "blanks")
         source.wait = labelling.flush
         size = file.stat().st_size if file.is_file() else None
         bar = stack.enter_context(tqdm(total=size, unit="B", unit_scale=True, leave=False, disable=None))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tagdistill.settings.base import Task
+    from tagdistill.settings.base import Decode, Task
 
 RECORD, TOKENIZER = "tagger.json", "tokenizer.json"
 KIND, FORMAT = "exported tagger", 1
@@ -48,6 +48,7 @@ class Record:
     pieces: int
     versions: dict[str, str]
     sha256: dict[str, str] = field(default_factory=dict)  # of the files, and of this record
+    decode: Decode = "constrained"  # as its dev sets were decoded, if there were any
 
     @classmethod
     def read(cls, folder: Path) -> Record:

@@ -16,7 +16,7 @@ from tagdistill.tagger.folder import RECORD, TOKENIZER, Record, graph_file
 from tagdistill.tagger.splitting import Splitter
 
 if TYPE_CHECKING:
-    from tagdistill.settings.base import Task
+    from tagdistill.settings.base import Decode, Task
     from tagdistill.tagger.backend import Backend
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -34,6 +34,7 @@ class OpenModel:
     pieces: WordPieces
     backend: Backend
     decoder: Decoder
+    decode: Decode  # as its dev sets were decoded
 
 
 def load(
@@ -113,6 +114,7 @@ def _exported(folder: Path, precision: str | None, device: str, threads: int | N
         pieces=pieces,
         backend=OnnxBackend(folder / graph, record.pooling, device=device, threads=threads),
         decoder=Decoder(record.labels, record.edges),
+        decode=record.decode,
     )
 
 
@@ -141,6 +143,7 @@ def _saved(folder: Path, device: str, threads: int | None, encoder: Path | None)
         pieces=pieces,
         backend=backend,
         decoder=Decoder(backend.loaded.labels, edges),
+        decode=backend.loaded.decode,
     )
 
 

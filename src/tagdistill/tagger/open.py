@@ -10,6 +10,8 @@ from tagdistill.tagger.tagger import Tagger
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tagdistill.settings.base import Decode
+
 OPTIONS = ("device", "precision")
 
 
@@ -20,6 +22,13 @@ class ModelOptions(TypedDict, total=False):
     device: str
     threads: int | None
     encoder: Path | None
+
+
+def decode_of(tagger: Tagger, constrained: bool | None) -> Decode:
+    """Return how a model decodes, as an option says; None: as its dev sets were decoded."""
+    if constrained is None:
+        return tagger.decode
+    return "constrained" if constrained else "unconstrained"
 
 
 def open_model(model: str | Path, **options: Unpack[ModelOptions]) -> Tagger:

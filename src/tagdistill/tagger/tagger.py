@@ -19,7 +19,7 @@ from tagdistill.tagger.texts import Input, Text, as_text
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tagdistill.settings.base import Task
+    from tagdistill.settings.base import Decode, Task
     from tagdistill.tagger.decoding import Decoded
     from tagdistill.tagger.results import Tagged
 
@@ -58,6 +58,11 @@ class Tagger:
     def task(self) -> Task:
         """What is labelled: spans (`ner`, `aspect`) or words (`pos`)."""
         return self.model.task
+
+    @property
+    def decode(self) -> Decode:
+        """How the model's dev sets were decoded, and its test sets; without any: constrained."""
+        return self.model.decode
 
     @classmethod
     def from_pretrained(
@@ -113,6 +118,18 @@ class Tagger:
         found = self._stream(texts, wanted, batch_words)
         return list(found) if isinstance(texts, Sequence) else found
 
+    def label(self, sentences: Iterable[Sequence[str]], decodings: Sequence[Decode]) -> dict[Decode, list[list[str]]]:
+        """Return the best labels of sentences of words by each decoding, from one pass over them; none is empty."""
+        found: dict[Decode, list[list[str]]] = {decode: [] for decode in decodings}
+        words = BATCH_WORDS[self.model.device]
+        split = (self._split(sentence, number) for number, sentence in enumerate(sentences))
+        while portion := list(_portion(split, BATCHES_AT_ONCE * words)):
+            emissions = self._emissions([parts for text in portion for parts in text.parts()], words)
+            for decode, labels in found.items():
+                wanted = Wanted(constrained=decode == "constrained")
+                labels += [list(each.best.labels) for each in self._decode(emissions, wanted, words)]
+        return found
+
     def _stream(self, texts: Iterable[object], wanted: Wanted, batch_words: int) -> Iterator[Tagged]:
         split = (self._split(text, number) for number, text in enumerate(texts))
         words = batch_words  # few at first: the first result is there early
@@ -130,15 +147,19 @@ class Tagger:
 
     def _tag(self, texts: Sequence[Text], wanted: Wanted, batch_words: int) -> Iterator[Tagged]:
         emissions = self._emissions([parts for text in texts for parts in text.parts()], batch_words)
+        results = self._decode(emissions, wanted, batch_words)
+        for text in texts:
+            yield tagged(text, list(islice(results, len(text.sentences))), wanted, len(self.labels))
+
+    def _decode(self, emissions: Sequence[NDArray[np.float32]], wanted: Wanted, batch_words: int) -> Iterator[Decoded]:
+        """Return what is decoded of each sentence, given as its emissions (word, label)."""
         lengths = np.array([len(sentence) for sentence in emissions], np.int64)
         decoded: list[Decoded | None] = [None] * len(emissions)
         for rows in grouped(lengths, lengths, batch_words):
             batch = [emissions[row] for row in rows]
             for row, found in zip(rows, self.model.decoder.decode(batch, wanted), strict=True):
                 decoded[row] = found
-        results = iter(filter(None, decoded))
-        for text in texts:
-            yield tagged(text, list(islice(results, len(text.sentences))), wanted, len(self.labels))
+        return filter(None, decoded)
 
     def _emissions(self, sentences: Sequence[list[list[str]]], batch_words: int) -> list[NDArray[np.float32]]:
         """Return the emissions (word, label) of sentences that are given in parts."""

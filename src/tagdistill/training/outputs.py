@@ -66,6 +66,7 @@ def model_config(run: Run, teachers: dict[str, str]) -> dict[str, Any]:
         "training": run.settings.model_dump(mode="json"),
         "distill": run.distill.model_dump(mode="json") if run.distill and run.distillation else None,
         "seed": run.seed,
+        **({"decode": run.decode} if run.dev else {}),
         "kernel": kernel(),
         "versions": versions(),
         "teachers": teachers,

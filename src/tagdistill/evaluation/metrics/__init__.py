@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
+from tagdistill.data.labels import has_spans
 from tagdistill.data.span_counts import sentence_counts
 from tagdistill.errors import DataError
 from tagdistill.evaluation.metrics_file import counts_as_text
@@ -16,7 +17,7 @@ from tagdistill.settings.metrics import FOLDER, METRICS
 from tagdistill.settings.names import module_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tagdistill.data.span_counts import Sentences
     from tagdistill.evaluation.metric import MetricResult
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
 def load_metric(name: str) -> Metric:
     """Return the `score` function of a metric. Raises ModuleNotFoundError for a name that no module has."""
     return cast("Metric", import_module(module_of(FOLDER, name)).score)
+
+
+def decodings(labels: Sequence[str], decode: Decode) -> list[Decode]:
+    """Return how a text is decoded: as asked for and, for spans, the other way too, to show both scores."""
+    both: list[Decode] = ["unconstrained", "constrained"]
+    return both if has_spans(labels) else [decode]
 
 
 def score(
