@@ -381,8 +381,10 @@ def test_an_exported_student_is_scored_as_it_labels(ner, tmp_path):
     done = CliRunner().invoke(cli.app, ["evaluate", str(tmp_path / "x.conll"), "--model", str(ner)])
     assert done.exit_code == 0, done.output
     tagger = Tagger.from_pretrained(ner)
-    labels = [list(tagged.labels) for tagged in tagger([["a", "b"], ["c"]])]
-    scores = score("ner", [["O", "S-PER"], ["O"]], labels, tagger.labels)
+    words = [["a", "b"], ["c"]]
+    free, bound = ([list(x.labels) for x in tagger(words, constrained=way)] for way in (False, True))
+    scores = score("ner", [["O", "S-PER"], ["O"]], bound, tagger.labels, beside={"unconstrained": free})
+    scores["decode"] = "constrained"
     assert json.loads(done.output) == {key: value for key, value in scores.items() if key != "sentence_counts"}
 
 
