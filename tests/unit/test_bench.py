@@ -123,3 +123,17 @@ def test_mutants_are_counted_by_package(monkeypatch):
         "| data | 3 | 1 | 0 | 1 | 0 | 0 |\n| distill | 1,020 | 3 | 1 | 0 | 1 | 1 |\n| all | 1,023 | 4 | 1 | 1 | 1 | 1 |"
         in text
     )
+
+
+def test_the_page_of_starts_judges_each_stage_and_shows_what_was_before(tmp_path):
+    stages = ("prepare", "encode", "train-teacher", "score", "targets", "train-student", "evaluate-model", "report")
+    now = dict.fromkeys(stages, 1.25) | {"report": 1.75}
+    machine = {"processor": "a processor", "cores": 2, "load": 0.1, "system": "Linux", "python": "3.11", "torch": "2.6"}
+    found = {"rounds": 3, "torch_alone": 0.9, "seconds": {"now": now, "before": dict.fromkeys(stages, 2.5)}, **machine}
+    (tmp_path / "starts.json").write_text(json.dumps(found))
+    done = script("starts.py", "--page-only", "--json", tmp_path / "starts.json", "--page", tmp_path / "page.md")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "page.md").read_text()
+    assert "| `train-student` | 1.25 (≤ 2.6) | 2.50 | 0.50 |" in page
+    assert "| `report` | 1.75 (≤ 1.5, missed) | 2.50 | 0.70 |" in page
+    assert "a processor, 2 cores" in page and "0.90 CPU seconds" in page

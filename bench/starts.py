@@ -1,0 +1,156 @@
+"""Measure what a job of each stage takes before it has much to do, and write docs/starts.md.
+
+    python bench/starts.py
+
+The workflow runs once on a few sentences; then one command of each stage is run again and again, all in turns.
+`--before FOLDER` runs the same commands with the package of another source tree beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from machine import machine
+from markdown import judged, table
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("Snakefile", "workflow", "config", "envs", "profiles")
+EXPERIMENT = {
+    "name": "starts",
+    "task": "ner",
+    "labels": ["PER", "LOC", "ORG"],
+    "limit": {"train": 24, "dev": 8, "test": 8},
+    "languages": {"en": {"source": "demo"}},
+    "encoder": {"provider": "tiny", "layers": 3, "tap": 2},
+    "teacher": {"head": "bilstm", "hidden": 8, "updates": 2, "batch_words": 200},
+    "student": {"head": "bilstm", "hidden": 8, "updates": 2, "batch_words": 200},
+    "distill": {"objectives": ["baseline", "posterior"], "k": 4},
+    "device": "cpu",
+}
+# Stages and the most CPU seconds that one may take from its start to its first useful work.
+BARS = {
+    "prepare": None,
+    "encode": 3.5,
+    "train-teacher": 2.6,
+    "score": 2.6,
+    "targets": 2.3,
+    "train-student": 2.6,
+    "evaluate-model": 2.3,
+    "report": 1.5,
+}
+RECORDER = """\
+#!{python}
+import json, os, sys
+with open({log!r}, "a") as log:
+    log.write(json.dumps(sys.argv[1:]) + "\\n")
+os.execv(sys.executable, [sys.executable, "-m", "tagdistill", *sys.argv[1:]])
+"""
+PAGE = """\
+# Starts
+
+<!-- Written by `make starts`; do not edit. -->
+
+Most jobs of a small experiment are short, and what they import is a large part of their time. These are the CPU seconds
+(user and system) of whole jobs on a few sentences, from the start of the process to its end, so an upper bound of what
+passes before the first useful work; the bars are for that. A report draws its figures in this time. Medians of {rounds}
+rounds in turns, one thread.
+
+- Machine: {processor}, {cores} cores; load average {load} as the run ended. {system}, Python {python}, torch {torch}.
+- A process that imports torch and nothing else takes {torch_alone:.2f} CPU seconds here.
+{before}
+{table}
+A test holds the list of the large packages that each stage imports (`tests/unit/test_starts.py`).
+"""
+
+
+def recorded(project: Path) -> dict[str, list[str]]:
+    """Run the workflow in a folder, and return the first command of each stage."""
+    for part in PARTS:
+        (shutil.copytree if (ROOT / part).is_dir() else shutil.copy)(ROOT / part, project / part)
+    (project / "bin").mkdir()
+    recorder, log = project / "bin/tagdistill", project / "commands"
+    recorder.write_text(RECORDER.format(python=sys.executable, log=str(log)), encoding="utf-8")
+    recorder.chmod(0o755)
+    (project / "starts.yaml").write_text(yaml.safe_dump(EXPERIMENT), encoding="utf-8")
+    environment = environment_of(ROOT / "src") | {"PATH": f"{recorder.parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", "starts.yaml", "--quiet", "all"]
+    subprocess.run(command, cwd=project, env=environment, check=True)
+    commands = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    return {stage: next(command for command in commands if command[0] == stage) for stage in BARS}
+
+
+def environment_of(sources: Path) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(sources), "OMP_NUM_THREADS": "1"}
+
+
+def seconds_of(arguments: list[str], folder: Path, sources: Path) -> float:
+    """Return the CPU seconds of a process of Python with some arguments."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment_of(sources), check=True, capture_output=True
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def measure(rounds: int, sources: dict[str, Path]) -> dict[str, Any]:
+    """Return the median CPU seconds of each stage with each source tree, and of an import of torch."""
+    times: dict[str, dict[str, list[float]]] = {name: {stage: [] for stage in BARS} for name in sources}
+    torch_alone = []
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        commands = recorded(folder)
+        stores = json.loads(commands["encode"][commands["encode"].index("--files") + 1])["features"]
+        for _ in range(rounds):
+            torch_alone.append(seconds_of(["-c", "import torch"], folder, ROOT / "src"))
+            for stage, command in commands.items():
+                for name, source in sources.items():
+                    if stage == "encode":  # what is there already would be kept
+                        for store in stores:
+                            (folder / store).unlink(missing_ok=True)
+                    times[name][stage].append(seconds_of(["-m", "tagdistill", *command], folder, source))
+    medians = {name: {stage: statistics.median(each) for stage, each in rows.items()} for name, rows in times.items()}
+    return {"rounds": rounds, "torch_alone": statistics.median(torch_alone), "seconds": medians, **machine()}
+
+
+def page(found: dict[str, Any]) -> str:
+    """Return the page."""
+    now, before = found["seconds"]["now"], found["seconds"].get("before")
+    head = ["job", "CPU s (bar)", *(["before", "now / before"] if before else [])]
+    rows = []
+    for stage, bar in BARS.items():
+        row = [f"`{stage}`", judged(now[stage], bar, most=True, form=".2f")]
+        rows.append([*row, f"{before[stage]:.2f}", f"{now[stage] / before[stage]:.2f}"] if before else row)
+    said = "- Before: the package with `transformers.Trainer`, in turns with today's (`--before`).\n" if before else ""
+    return PAGE.format(**{**found, "before": said, "table": table(head, rows)})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--before", type=Path, help="the folder src of another source tree to compare with")
+    parser.add_argument("--json", type=Path, default=Path("build/bench/starts.json"))
+    parser.add_argument("--page", type=Path, default=Path("docs/starts.md"))
+    parser.add_argument("--page-only", action="store_true", help="write the page from the measurements that are there")
+    options = parser.parse_args()
+    if not options.page_only:
+        sources = {"now": ROOT / "src"} | ({"before": options.before.resolve()} if options.before else {})
+        found = measure(options.rounds, sources)
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    options.page.write_text(page(json.loads(options.json.read_text(encoding="utf-8"))), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
