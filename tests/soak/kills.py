@@ -19,7 +19,9 @@ from pathlib import Path
 
 import psutil
 from faults import hashes, is_temporary
-from projects import Project, experiment, new_project, write_data
+from projects import ROOT, Project, experiment, new_project, write_data
+
+from tagdistill.artifacts.files import sha256_file, sha256_json, write_text
 
 WAYS = ("power", "job", "terminate", "scancel")
 PER_ROUND = 8
@@ -57,6 +59,13 @@ def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return []
 
 
+def works(process: psutil.Process) -> bool:
+    """Return whether a process still does something: one that ended stays until its parent takes note."""
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
 def send(processes: list[psutil.Process], number: signal.Signals) -> None:
     for each in processes:
         with suppress(psutil.NoSuchProcess):
@@ -84,7 +93,7 @@ def end(process: subprocess.Popen[str], way: str, chance: random.Random) -> str:
     try:
         process.wait(PATIENCE if way == "terminate" else SECONDS)
     except subprocess.TimeoutExpired:
-        if way != "terminate" or family(process)[1:]:
+        if way != "terminate" or any(map(works, family(process)[1:])):
             raise
         way = "hung"
         send(processes, signal.SIGKILL)
@@ -166,12 +175,14 @@ def one_round(folder: Path, kills: int, number: int, reference: dict[str, str], 
 
 
 def main() -> None:
-    """Kill until it is enough and write what was seen."""
+    """Kill until it is enough and write what was seen; rounds of the same code are not run again."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("json", type=Path, help="file to write")
     parser.add_argument("--kills", type=int, default=200)
     options = parser.parse_args()
-    rounds: list[dict[str, object]] = []
+    code = sha256_json([sha256_file(file) for file in sorted((ROOT / "src").rglob("*.py"))])
+    before = json.loads(options.json.read_text()) if options.json.exists() else {}
+    rounds: list[dict[str, object]] = before["rounds"] if before.get("code") == code else []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         calm = new_project(folder / "calm")
@@ -181,10 +192,10 @@ def main() -> None:
         duration = time.monotonic() - begin
         reference = results(calm)
         while (done := sum(int(str(each["kills"])) for each in rounds)) < options.kills:
-            rounds.append(one_round(folder, min(PER_ROUND, options.kills - done), len(rounds), reference, duration))
+            number = min(set(range(len(rounds) + 1)) - {each["round"] for each in rounds})
+            rounds.append(one_round(folder, min(PER_ROUND, options.kills - done), number, reference, duration))
             print(json.dumps(rounds[-1]), flush=True)  # noqa: T201
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({"seconds": duration, "rounds": rounds}, indent=2) + "\n", encoding="utf-8")
+            write_text(options.json, json.dumps({"code": code, "seconds": duration, "rounds": rounds}, indent=2) + "\n")
     bad = [each for each in rounds if each["problem"]]
     print(f"{options.kills} kills in {len(rounds)} rounds, {len(bad)} with a problem")  # noqa: T201
 
