@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,28 @@ def of(tool: str, *, whole: bool | None = None) -> list[Command]:
 
 def test_the_pages_hold_commands_and_no_others_than_these_tools():
     assert len(of("tagdistill", whole=True)) >= 4 and len(of("snakemake")) >= 5 and len(of("make")) >= 3
-    strange = [str(c) for c in COMMANDS if c.whole and c.tool not in TOOLS and c.text.partition(" #")[0] not in OTHERS]
+    strange = [
+        str(c)
+        for c in COMMANDS
+        if c.whole and c.tool not in (*TOOLS, "pip", "export") and c.text.partition(" #")[0] not in OTHERS
+    ]
     assert strange == []
+
+
+@pytest.mark.parametrize("command", of("pip"), ids=str)
+def test_what_is_installed_has_these_extras(command: Command):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert command.words[1] == "install"
+    for word in command.words[2:]:
+        found = re.fullmatch(r"(?:\./)?tagdistill(?:\[(\w+)\])?", word)
+        assert found and (found[1] is None or found[1] in extras), word
+
+
+@pytest.mark.parametrize("command", of("export"), ids=str)
+def test_a_variable_that_is_set_is_one_that_is_read(command: Command):
+    sources = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "src").rglob("*.py"))
+    for name in (word.partition("=")[0] for word in command.words[1:]):
+        assert name.startswith("AWS_") or name in sources, name
 
 
 # -- tagdistill
