@@ -19,6 +19,7 @@ from tagdistill.data.corpus import read_corpus
 from tagdistill.data.labels import spans
 from tagdistill.data.prepare import Read, prepare, read_split
 from tagdistill.data.readers.notes import LONG
+from tagdistill.data.readers.read import read
 from tagdistill.errors import DataError
 from tagdistill.formatting import printable
 from tagdistill.settings.language import Language
@@ -120,6 +121,14 @@ def test_a_header_is_named_and_can_be_skipped(reading, refused):
         "its first token is 'Token'. If the line names the columns, `skip_lines: 1` leaves it out."
     ]
     assert reading("word O\nAda B-PER\nword O\n").warnings == []
+
+
+def test_labels_are_read_where_they_are_wanted(tmp_path: Path):
+    (tmp_path / "x.txt").write_text("Ada sang\n")
+    settings = Language.model_validate({"format": "text"})
+    assert [x.tokens for x in read(tmp_path / "x.txt", settings, tagged=False)] == [["Ada", "sang"]]
+    with pytest.raises(DataError, match="`format: text` has no labels, but the split 'train' needs them"):
+        next(read(tmp_path / "x.txt", settings))
 
 
 def test_no_other_label_that_is_not_known_is_called_a_header(refused):

@@ -24,10 +24,12 @@ from tiny_runs import (
 from tagdistill.artifacts.files import read_json
 from tagdistill.errors import ConfigError
 from tagdistill.settings.base import LossPer
+from tagdistill.training import run_training as stage
 from tagdistill.training.assemble import assemble
 from tagdistill.training.checkpoints import BEST
 from tagdistill.training.learner import Learner
 from tagdistill.training.processes import Processes, launch
+from tagdistill.training.resume import fingerprint_of
 from tagdistill.training.run_training import run_training
 from tagdistill.training.trainer import train
 from tagdistill.training.updates import Update, Updates
@@ -128,6 +130,18 @@ def test_only_the_first_process_reads_what_it_removes_when_it_is_done(tmp_path):
     parts = assemble(run)
     outcome = train(parts.model, parts.updates, run.settings, checkpoints=run.outputs.checkpoints, seed=0)
     assert outcome.best is None
+
+
+def test_of_several_processes_the_first_alone_locks_and_opens_the_folder(tmp_path, monkeypatch):
+    files = files_of(make_corpus(tmp_path, "aa", "train", 4))
+    run = teacher_run(tmp_path / "run", files, processes=Processes(rank=1, number=2))
+    for name, done in (("join", None), ("from_first", False), ("leave", None)):
+        monkeypatch.setattr(Processes, name, lambda self, *_, done=done: done)
+    monkeypatch.setattr(stage, "locked", lambda *_: pytest.fail("it would wait for the first"))
+    trained = []
+    monkeypatch.setattr(stage, "_train_and_write", lambda run, fingerprint, *_: trained.append(fingerprint))
+    run_training(run)
+    assert trained == [fingerprint_of(run)] and not run.outputs.checkpoints.exists()
 
 
 def ended_within(process: subprocess.Popen[bytes], seconds: float) -> int | None:
