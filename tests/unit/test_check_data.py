@@ -30,8 +30,8 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     def run(*options: str, status: int = 0, **language: Any) -> str:
         values: dict[str, Any] = {"name": "study", "task": "ner", "labels": language.pop("labels", ["PER", "ORG"])}
         values["exclude_test_repeats"] = language.pop("exclude_test_repeats", False)
+        values |= {"teacher": {"updates": language.pop("updates", 500)}, "student": {"updates": 1500}}
         values["languages"] = {**language.pop("others", {}), "fr": {**FRENCH, **language}}
-        values |= {"teacher": {"updates": 1}, "student": {"updates": 1}}
         Path("study.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
         monkeypatch.setattr(sys, "argv", ["tagdistill", "config", "check", "study.yaml", *options])
         try:
@@ -125,6 +125,16 @@ def test_words_and_labels_cannot_move_the_cursor(check, tmp_path: Path):
     (tmp_path / "fr.conll").write_text("1\tAna\tX\tB-\x1b[31mX\n", encoding="utf-8")
     said += check(status=1) + check(status=1, columns={"token": 1, "tag": 2}, label_map={"X": "\x07"})
     assert not [c for c in said if c != "\n" and not c.isprintable()]
+
+
+def test_few_updates_are_a_warning(check):
+    warning = "students lose by what such a teacher teaches. Set `teacher.updates: 500` or more"
+    assert (
+        check(updates=12).splitlines()[-1]
+        == f"warning: the teacher of fr gets 12 updates for 3 labelled words: {warning}"
+    )
+    assert check("--no-data", updates=12).splitlines()[-1] == f"warning: the teacher of fr gets 12 updates: {warning}"
+    assert "updates" not in check()
 
 
 def test_two_members_of_an_archive_are_two_files(check, tmp_path: Path):

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from synthetic_results import TRAINED, WRONG, build, settings
 
-from tagdistill.artifacts.files import write_json, write_text
+from tagdistill.artifacts.files import read_json, write_json, write_text
 from tagdistill.artifacts.parquet import write_table
 from tagdistill.errors import DataError
 from tagdistill.evaluation.analysis import Analysis
@@ -32,6 +32,7 @@ from tagdistill.reporting.html import Field, Head, Table, grid_table
 from tagdistill.reporting.objective_settings import objective_table
 from tagdistill.reporting.report import build_report, read_metrics
 from tagdistill.reporting.sections import data_table, training_table
+from tagdistill.reporting.weak_teachers import weak_teachers
 
 ATTACK = "<script>alert(1)</script><img src=http://evil.example/x onerror=alert(1)>\"'&"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -143,6 +144,35 @@ def test_the_page_is_whole_and_loads_nothing(page):
     anchors = set(re.findall(r'\bid="([^"]+)"', page))
     assert {reference[1:] for reference in parsed.references} <= anchors
     assert len(re.findall(r'\bid="', page)) == len(anchors), "an id occurs twice"
+
+
+def dev_scores(results: Path, model: str, **scores: float) -> None:
+    path = results / model / "training.json"
+    write_json(path, read_json(path) | {"dev_scores": scores})
+
+
+def test_teachers_below_the_baseline_on_dev_are_first_on_the_page_and_in_the_log(tmp_path, caplog):
+    results, _ = build(tmp_path)
+    for language, dev in (("en", 79.0), ("fr", 90.2), ("nl", 88.5)):
+        dev_scores(results, f"teachers/{language}/crf/seed-0", **{language: dev, "macro": dev})
+    for seed, english in ((0, 88.0), (1, 89.6)):
+        dev_scores(results, f"students/baseline/seed-{seed}", en=english, fr=90.2, nl=89.0, macro=89.0)
+    build_report(results, settings(), draws=50)
+    text = " ".join((results / "report" / "index.html").read_text(encoding="utf-8").split())
+    warning = (
+        "The teachers of en (9.8 points), nl (0.5 points) are below baseline on dev: students that learn from them"
+    )
+    assert warning in text and "fr (" not in text
+    assert text.index(warning) < text.index('<div class="numbers">')
+    assert [record.getMessage().startswith(f"warning: {warning}") for record in caplog.records] == [True]
+
+
+def test_where_there_is_no_dev_score_teachers_are_compared_on_test(made):
+    runs = read_runs(made, Runs(settings()).models.values())
+    [text] = weak_teachers(Analysis(read_scores(made, settings()), draws=10), runs)
+    assert text.startswith("The teacher of nl (0.1 points) is below baseline on test: students that learn from it may")
+    alone = settings(distill={"objectives": ["posterior"]})
+    assert weak_teachers(Analysis(read_scores(made, alone), draws=10), runs) == []
 
 
 def test_the_numbers_of_the_page(page):

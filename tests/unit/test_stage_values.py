@@ -229,6 +229,7 @@ def test_dev_scores_are_those_of_the_whole_model_decoded_as_test_is(decode, data
     pooled = f1(gold["aa"] + gold["bb"], predicted["aa"] + predicted["bb"])
     [logged] = [line["dev"] for line in log_of(run, "dev")]
     assert logged == pytest.approx({**each, "macro": sum(each.values()) / 2, "pooled": pooled})
+    assert read_json(run.outputs.summary)["dev_scores"] == logged
     assert len({round(value, 3) for value in logged.values()}) == 4
     ill_formed = sum(not well_formed(labels) for sentences in predicted.values() for labels in sentences)
     assert bool(ill_formed) == (decode == "unconstrained")

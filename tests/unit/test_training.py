@@ -585,7 +585,7 @@ def test_the_dev_score_that_was_asked_for_selects(select, data, tmp_path, monkey
         def score(model):
             number = len(seen)
             seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
-            return {name: values[number] for name, values in scripted.items()}
+            return {**{name: values[number] for name, values in scripted.items()}, "aa": float(number)}
 
         return score
 
@@ -598,13 +598,14 @@ def test_the_dev_score_that_was_asked_for_selects(select, data, tmp_path, monkey
     summary = read_json(run.outputs.summary)
     assert summary["best_update"] == 3 * (best + 1)
     assert summary["dev"] == {"last": None, "macro": 40.0, "pooled": 9.0}[select]
+    assert summary["dev_scores"] == {**{name: scores[best] for name, scores in scripted.items()}, "aa": float(best)}
 
 
 def test_without_a_dev_set_the_last_update_stays(data, tmp_path):
     run = teacher_run(tmp_path, data["aa/train"], select="macro")
     run_training(run)
     summary = read_json(run.outputs.summary)
-    assert (summary["best_update"], summary["dev"]) == (12, None)
+    assert (summary["best_update"], summary["dev"], summary["dev_scores"]) == (12, None, None)
     assert not [line for line in lines(run) if "dev" in line]
 
 

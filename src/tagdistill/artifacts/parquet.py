@@ -92,5 +92,11 @@ def read_table(path: Path, kind: str) -> tuple[pa.Table, dict[str, Any]]:
         return file.read(), metadata
 
 
+def read_header(path: Path, kind: str) -> dict[str, Any]:
+    """Read the header of one of our Parquet files alone; raises what `read_table` raises."""
+    with stored(path, "Parquet"):
+        return _header(pq.read_schema(path, memory_map=True).metadata, kind, path)
+
+
 def _header(metadata: Mapping[bytes, bytes] | None, kind: str, path: Path) -> dict[str, Any]:
     return check_kind(json.loads((metadata or {}).get(KEY, b"null")), kind, FORMAT, path)

@@ -37,6 +37,10 @@ def config_check(
         from tagdistill.experiment.check_data import check_data
 
         lines += check_data(plan, str(file))
+    else:
+        from tagdistill.experiment.few_updates import few_updates
+
+        lines += few_updates(plan, {})
     typer.echo("\n".join(lines))
 
 
@@ -86,17 +90,22 @@ def plan(
     Run it in the folder of the Snakefile.
     """
     from tagdistill.experiment.config import read_experiment
+    from tagdistill.experiment.few_updates import few_updates, training_words
     from tagdistill.experiment.plan import Plan
     from tagdistill.workflow.dry_run import dry_run
     from tagdistill.workflow.forecast import forecast
 
-    arguments = list(targets or [])
+    arguments, planned = list(targets or []), None
     if config:
         experiment = read_experiment(config, **({"root": root} if root else {}))
-        Plan(experiment, Path.cwd()).check_files(str(config))
+        planned = Plan(experiment, Path.cwd())
+        planned.check_files(str(config))
         arguments += ["--configfile", str(config)]
     arguments += ["--config", f"root={root}"] if root else []
-    typer.echo(forecast(dry_run(arguments), cores))
+    jobs = dry_run(arguments)
+    trains = any(job.rule in ("train_teacher", "train_student") for job in jobs)
+    warnings = few_updates(planned, training_words(planned)) if planned and trains else []
+    typer.echo("\n".join([forecast(jobs, cores), *warnings]))
 
 
 @app.command(rich_help_panel=RUN)

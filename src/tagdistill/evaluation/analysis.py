@@ -125,6 +125,10 @@ class Analysis:
         """Return the students without teachers that those of an objective are compared with, or None."""
         return self._first_of(self.distill.resolve(objective).row.reference)
 
+    def reference_of_teachers(self, decoder: str) -> System | None:
+        """Return the students without teachers that the teachers are compared with, or None."""
+        return self._first_of("softmax" if decoder == "softmax" else "baseline")
+
     def _first_of(self, loss: str) -> System | None:
         """Return the students of the first objective with a loss: those of its own name, if there are any."""
         there = [s for s in self.students if self.distill.resolve(s.key).row.name == loss]
@@ -258,7 +262,7 @@ class Analysis:
         """Return every objective and the teachers against their reference, for each group of languages."""
         references = {s.key: self._reference(s.key) for s in self.students}
         pairs = [(s, references[s.key]) for s in self.students if s is not references[s.key]]
-        own = [(self.teachers(d), self._first_of("softmax" if d == "softmax" else "baseline")) for d in self.decoders]
+        own = [(self.teachers(decoder), self.reference_of_teachers(decoder)) for decoder in self.decoders]
         found = []
         for group in self.groups:
             for system, reference in [*(own if group.role == "trained" else []), *pairs]:

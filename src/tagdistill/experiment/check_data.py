@@ -12,6 +12,7 @@ from tagdistill.data.prepare import Read, read_split
 from tagdistill.data.readers.notes import REPAIRED
 from tagdistill.data.sources.source import source_name
 from tagdistill.errors import ConfigError, TagdistillError
+from tagdistill.experiment.few_updates import few_updates
 from tagdistill.experiment.shared_sentences import Part, shared
 from tagdistill.formatting import count, printable
 
@@ -30,6 +31,7 @@ class Checked(NamedTuple):
     part: Part
     repaired: int
     types: frozenset[str]  # of its spans; none of tags
+    words: int
     lines: list[str]  # notes and warnings
 
 
@@ -52,6 +54,7 @@ def check_data(plan: Plan, where: str) -> list[str]:
     lines += _missing_types(plan, checked) if not not_fetched else []
     labelled = [split.part for split in checked if split.part.split != "unlabelled"]
     lines += shared(labelled, tests_left_out=plan.experiment.exclude_test_repeats)
+    lines += few_updates(plan, {split.part.language: split.words for split in checked if split.part.split == "train"})
     return [_summary(checked, len(not_fetched)), *(printable(line, keep="") for line in lines)]
 
 
@@ -65,7 +68,8 @@ def _check(plan: Plan, language: str, split: str, source: Path | None, where: st
     labels = {label for row in found.labels or [] for label in row} if plan.experiment.task != "pos" else set()
     types = frozenset(kind for _, kind in map(prefix_and_type, labels) if kind)
     reported = [line.replace(": ", f": {part.name}: ", 1) for line in found.lines(name)]
-    return Checked(part, found.notes.count(REPAIRED), types, reported)
+    words = sum(len(sentence.tokens) for sentence in found.sentences)
+    return Checked(part, found.notes.count(REPAIRED), types, words, reported)
 
 
 def _missing_types(plan: Plan, checked: Sequence[Checked]) -> list[str]:

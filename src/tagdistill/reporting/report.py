@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from tagdistill.reporting.facts import (
 from tagdistill.reporting.figures import draw_figures
 from tagdistill.reporting.html import grid_table, plain_table, render
 from tagdistill.reporting.objective_settings import objective_table
+from tagdistill.reporting.weak_teachers import weak_teachers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from tagdistill.reporting.facts import Repeats, Reports, Run, Stage
     from tagdistill.settings.experiment import Experiment
 
+log = logging.getLogger(__name__)
 NOT_SHOWN = ("format", "whole")  # of an encoder's record
 
 
@@ -83,7 +86,10 @@ def build_report(
     figures = draw_figures(
         content.analysis, content.runs, content.stages, (content.data, content.repeats), results / "figures"
     )
-    values = {**_scores(content), **_data(content), **_provenance(content)}
+    warnings = weak_teachers(content.analysis, content.runs)
+    for warning in warnings:
+        log.warning("warning: %s", warning)
+    values = {**_scores(content), **_data(content), **_provenance(content), "weak_teachers": warnings}
     write_text(results / "report" / "index.html", render("report.html.j2", **values, figures=_inline(figures)))
     write_cards(results, experiment, results / "report" / "cards", encoder=content.encoder)
 

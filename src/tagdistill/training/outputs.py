@@ -35,6 +35,7 @@ def summary(run: Run, parts: Parts, outcome: TrainingOutcome, fingerprint: str) 
         "clipped": sum(clipped) / len(clipped) if clipped else None,  # share of the updates
         "best_update": outcome.best.update if outcome.best else len(parts.updates),
         "dev": outcome.best.score if outcome.best else None,
+        "dev_scores": dev_scores(outcome),
         "parameters": sum(p.numel() for p in parts.model.parameters() if p.requires_grad),
         "device": run.machine.device,
         "threads": run.machine.threads,
@@ -48,6 +49,13 @@ def summary(run: Run, parts: Parts, outcome: TrainingOutcome, fingerprint: str) 
     if parts.words_without_vector is not None:
         record["words_without_vector"] = parts.words_without_vector
     return record
+
+
+def dev_scores(outcome: TrainingOutcome) -> dict[str, float] | None:
+    """Return the dev scores of the weights that are kept: of each language, macro and pooled; None without dev sets."""
+    scored = [line for line in outcome.history if "dev" in line]
+    kept = [line["dev"] for line in scored if outcome.best and line["update"] == outcome.best.update]
+    return kept[0] if kept else scored[-1]["dev"] if scored else None
 
 
 def model_config(run: Run, teachers: dict[str, str]) -> dict[str, Any]:
