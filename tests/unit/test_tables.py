@@ -299,7 +299,7 @@ def test_the_columns_of_every_table(analysis, tmp_path):
         "teachers": "teacher decoder en fr nl de ar xx",
         "gap": f"objective reference decoder language languages teachers baseline student {bounds}",
         "significance": f"system reference group {interval} languages up runs reference_runs left_out draws",
-        "variants": "kind system role language main other left_out of",
+        "variants": "kind system role language main other affected of",
         "missing": "file",
         "scores": "model kind objective teacher decoder seed language role out_of_domain leave_out label score value "
         "support main sentences words corpus_sha256",
