@@ -239,6 +239,25 @@ def test_without_gold_the_teacher_has_all_the_weight_and_without_a_teacher_the_g
     assert_close(mixed_loss(student, gold, teacher_values, None, weight)["loss"], nll)
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("per", ["sentence", "word"])
+def test_what_a_teacher_weighs_less_its_sentences_learn_from_gold(weight, per):
+    gate = torch.tensor([1.0, 0.0, 0.25, 0.5], dtype=torch.float64)
+    student, teacher_values = chain(student_of()), targets(teacher_of())
+    gold = torch.tensor([[0, 1, 2, 0], [2, -100, -100, -100], [1, 1, 0, -100], [0, 2, -100, -100]])
+    kd, nll = posterior(student_of(), teacher_of(), 2.0), -Enumeration(student_of()).log_prob(gold.clamp_min(0))
+    divisor = len(LENGTHS) if per == "sentence" else sum(LENGTHS)
+    parts = mixed_loss(student, gold, teacher_values, load_loss("posterior"), weight, 2.0, per, gate)
+    expected = sum(weight * g * k + (1 - weight * g) * n for g, k, n in zip(gate, kd, nll, strict=True)) / divisor
+    assert_close(parts["loss"], expected, rtol=1e-10, atol=1e-10)
+    assert_close(parts["teacher"], kd.sum() / divisor if weight else torch.zeros_like(kd[0]), rtol=1e-10, atol=1e-10)
+    assert_close(parts["gold"], nll.sum() / divisor if weight < 1 else torch.zeros_like(kd[0]))
+    alone = mixed_loss(student, None, teacher_values, load_loss("posterior"), weight, 2.0, per, gate)
+    assert_close(alone["loss"], (gate * kd).sum() / divisor, rtol=1e-10, atol=1e-10)
+    terms = (student, gold, teacher_values, load_loss("posterior"), weight, 2.0, per)
+    assert_close(mixed_loss(*terms, torch.ones_like(gate))["loss"], mixed_loss(*terms)["loss"])
+
+
 # ---- targets from files
 
 

@@ -43,7 +43,7 @@ def test_commands_of_170_languages_with_four_splits_can_be_started(tmp_path, mon
     training = {"mode": "frozen", "head": "linear", "updates": 1}
     values = {"name": "many", "task": "ner", "labels": ["PER"], "languages": languages, "encoder": {"provider": "tiny"}}
     plan = Plan(check_experiment({**values, "teacher": training, "student": training}, "many.yaml"), tmp_path)
-    student = [plan.specs.student("posterior", 0), files_json(plan.student_inputs("posterior"))]
+    student = [plan.specs.student("posterior", 0), files_json(plan.student_inputs("posterior", 0))]
     model = "students/posterior/seed-0"
     evaluation = [plan.specs.evaluate(model), files_json(plan.test_inputs(model))]
     assert len(plan.specs.report()) > SHELL

@@ -216,7 +216,7 @@ def test_the_job_of_an_objective_holds_its_own_settings_alone():
     assert hot.unlabelled_languages == ()
     assert hot.distill.resolve("posterior-T2").temperature == 2.25
     assert "flat" not in everything(of.specs.student("posterior-T2", 0))
-    assert "unlabelled" not in of.student_inputs("posterior-T2") and "unlabelled" in of.student_inputs("flat")
+    assert "unlabelled" not in of.student_inputs("posterior-T2", 0) and "unlabelled" in of.student_inputs("flat", 0)
     assert of.modules.student("flat")[1] == "tagdistill.distill.losses.top_k"
 
 
@@ -254,7 +254,7 @@ def test_with_epochs_all_objectives_have_the_same_number_of_updates():
 def test_a_ratio_of_nothing_leaves_the_unlabelled_text_out():
     job = read_job(StudentJob, plan(distill__unlabelled_ratio=0).specs.student("posterior", 0))
     assert job.unlabelled_languages == ()
-    assert "unlabelled" not in plan(distill__unlabelled_ratio=0).student_inputs("posterior")
+    assert "unlabelled" not in plan(distill__unlabelled_ratio=0).student_inputs("posterior", 0)
 
 
 # -- what a job holds
@@ -341,7 +341,7 @@ def test_a_teacher_with_an_encoder_of_its_own_reads_its_features():
     assert len(other.specs.encoders()) == 2
     (features,) = other.teacher_inputs("fr")["train_features"]
     assert "tap1" in features and features.endswith("/fr/train.safetensors")
-    assert "tap2" in other.student_inputs("baseline")["train_features"][1]
+    assert "tap2" in other.student_inputs("baseline", 0)["train_features"][1]
     assert all("tap1" in file for file in other.test_inputs("teachers/fr/crf/seed-0")["test_features"])
 
 
@@ -454,10 +454,12 @@ def test_the_objectives_decide_which_teachers_there_are():
 
 def test_an_objective_reads_targets_or_scores_or_neither():
     of = plan(distill__objectives=["baseline", "posterior", "structural"])
-    assert set(of.student_inputs("baseline")) == {"train", "train_features", "dev", "dev_features"}
-    assert of.student_inputs("posterior")["unlabelled_targets"] == ["results/study/targets/en/crf/unlabelled.parquet"]
-    assert len(of.student_inputs("structural")["train_scores"]) == 3
-    assert "train_targets" not in of.student_inputs("structural")
+    assert set(of.student_inputs("baseline", 0)) == {"train", "train_features", "dev", "dev_features"}
+    assert of.student_inputs("posterior", 0)["unlabelled_targets"] == [
+        "results/study/targets/en/crf/unlabelled.parquet"
+    ]
+    assert len(of.student_inputs("structural", 0)["train_scores"]) == 3
+    assert "train_targets" not in of.student_inputs("structural", 0)
 
 
 @pytest.mark.parametrize(

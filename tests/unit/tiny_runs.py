@@ -108,9 +108,11 @@ def student_run(folder: Path, train: list[CorpusFiles], dev: list[CorpusFiles] |
     """Return a run of a small student; `rest` as in `teacher_run`, and `distill` as a dict."""
     unlabelled, objective = rest.pop("unlabelled", ()), rest.pop("objective", "posterior")
     distill = Distill.model_validate({"objectives": [objective], **rest.pop("distill", {})})
+    gate = rest.pop("gate", None)
     common, settings = _common(folder, {"decoder": distill.resolve(objective).row.decoder, **rest})
     settings = StudentSettings.model_validate(settings)
-    return Run.for_student(settings, train, dev or [], unlabelled, objective=objective, distill=distill, **common)
+    student = {"objective": objective, "distill": distill, "gate": gate}
+    return Run.for_student(settings, train, dev or [], unlabelled, **student, **common)
 
 
 def _common(folder: Path, rest: dict) -> tuple[dict, dict]:

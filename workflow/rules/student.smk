@@ -8,7 +8,7 @@ rule train_student:
     input:
         unpack(
             lambda w: needed(
-                PLAN.student_inputs(w.objective),
+                PLAN.student_inputs(w.objective, int(w.seed)),
                 trained(FILES.student(w.objective, w.seed)),
                 PLAN.keys.student(w.objective, int(w.seed)),
             )

@@ -52,6 +52,20 @@ def corpus_files(languages: Sequence[str], files: Files, split: str) -> list[Cor
     ]
 
 
+def gate_files(languages: Sequence[str], files: Files) -> tuple[dict[str, Path], Path]:
+    """Return the training.json of each language's teacher and that of the student without teachers.
+
+    Raises TagdistillError where one is missing.
+    """
+    teachers, baseline = _one_each(languages, files, "gate_teachers"), files.get("gate_baseline", ())
+    if not teachers or len(baseline) != 1:
+        what = (
+            "`gate: soft` needs the training.json of each teacher (gate_teachers) and of one baseline (gate_baseline)"
+        )
+        raise TagdistillError(what, where="--files")
+    return teachers, baseline[0]
+
+
 def _one_each(languages: Sequence[str], files: Files, name: str) -> dict[str, Path]:
     """Return the file of each language from one of the lists; none where the list is absent or empty."""
     paths = files.get(name, ())

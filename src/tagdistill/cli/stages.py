@@ -11,7 +11,7 @@ import typer
 
 from tagdistill.artifacts.output_path import check_folder, check_output
 from tagdistill.cli.help import STAGES
-from tagdistill.cli.job_files import corpus_files, read_files
+from tagdistill.cli.job_files import corpus_files, gate_files, read_files
 from tagdistill.cli.options import Device, Encoder, Out, Threads, device_of, use_kernel, use_threads
 from tagdistill.errors import TagdistillError
 
@@ -205,6 +205,11 @@ def train_student(
     spec, inputs = read_job(StudentJob, job), read_files(files)
     outputs = _outputs(model, log, summary, checkpoints)
     machine = _machine(device, gpus, threads)
+    gate: dict[str, float] | None = None
+    if spec.distill.resolve(spec.objective).gate != "off":
+        from tagdistill.training.gate import read_gate
+
+        gate = read_gate(*gate_files(spec.languages, inputs))
     run = Run.for_student(
         spec.settings,
         corpus_files(spec.languages, inputs, "train"),
@@ -222,6 +227,7 @@ def train_student(
         encoder_folder=encoder,
         machine=machine,
         decode=spec.decode,
+        gate=gate,
     )
     with use_kernel(spec.kernel, machine.device):
         run_training(run)

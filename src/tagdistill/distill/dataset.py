@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tagdistill.models.model import Model
 
 log = logging.getLogger(__name__)
+GATE = "gate"  # of the values of a sentence's teacher: what it weighs, 0 to 1
 NO_LABEL = -100  # padding of label tensors; never read
 
 
@@ -122,7 +123,7 @@ class Batch(ModelInputs, total=False):
     """Padded tensors of some sentences."""
 
     labels: Tensor  # (batch, time) int64; absent if some of the sentences have none
-    teacher: dict[str, Tensor]  # fields of TeacherValues; empty without teachers
+    teacher: dict[str, Tensor]  # fields of TeacherValues, and GATE; empty without teachers
 
 
 class Pool:

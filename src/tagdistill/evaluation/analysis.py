@@ -131,8 +131,8 @@ class Analysis:
 
     def _first_of(self, loss: str) -> System | None:
         """Return the students of the first objective with a loss: those of its own name, if there are any."""
-        there = [s for s in self.students if self.distill.resolve(s.key).row.name == loss]
-        return self.student(loss) or next(iter(there), None)
+        name = self.distill.first_with(loss)
+        return None if name is None else self.student(name)
 
     def teachers(self, decoder: str) -> System:
         """Return each language's own teacher."""

@@ -74,6 +74,7 @@ def check_experiment(values: dict[str, Any], where: str) -> Experiment:
     _check_encoders(experiment, where)
     _check_training(experiment, where)
     _check_objectives(experiment, where)
+    _check_gates(experiment, where)
     return experiment
 
 
@@ -204,6 +205,31 @@ def _check_objectives(experiment: Experiment, where: str) -> None:
                 f"{name!r} learns from its teachers on unlabelled text alone, and there is none",
                 where=place,
                 hint="Give a language an `unlabelled` split and an `unlabelled_ratio` above 0, or leave it out.",
+            )
+
+
+def _check_gates(experiment: Experiment, where: str) -> None:
+    """Refuse `gate: soft` where there are no dev scores to compare."""
+    distill, languages = experiment.distill, experiment.languages
+    for number, name in enumerate(distill.names):
+        resolved = distill.resolve(name)
+        if resolved.gate == "off":
+            continue
+        entry = distill.objectives[number]
+        own = not isinstance(entry, str) and entry.gate is not None
+        place = f"{where}: distill.{f'objectives.{number}.' if own else ''}gate"
+        if distill.first_with(resolved.row.reference) is None:
+            raise ConfigError(
+                f"compares the teachers of {name!r} with the students of {resolved.row.reference!r}, which is missing",
+                where=place,
+                hint=f"Add {resolved.row.reference} to `distill.objectives`, or set `gate: off`.",
+            )
+        without = [x for x in languages if "dev" not in available_splits(x, languages[x], trained=True)]
+        if without:
+            raise ConfigError(
+                f"compares dev scores, and there is no dev set of {', '.join(without[:5])}",
+                where=place,
+                hint="Give a `dev` split, or set `gate: off`.",
             )
 
 

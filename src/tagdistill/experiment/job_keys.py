@@ -120,7 +120,11 @@ class JobKeys:
         seeds = self.runs.teaching_seed
         scores = [self.scores(x, str(decoder), seeds(x), split) for x, split in taught if "scores" in row.needs]
         spec, code = self.specs.student(objective, seed), code_key(*self.modules.student(objective))
-        return _key(spec, code, self._read_by_student(pairs), targets, scores)
+        baseline = self.runs.gated_by(objective, seed)
+        gate = (
+            [self.student(str(baseline.objective), seed)] if baseline else []
+        )  # and the teachers, by what they taught
+        return _key(spec, code, self._read_by_student(pairs), targets, scores, *gate)
 
     def evaluation(self, name: str) -> str:
         """Return the key of the scores of a model, given by its name."""

@@ -243,5 +243,6 @@ def _as_distilled(objective: ResolvedObjective, *, unlabelled: bool) -> Distill:
             "temperature": objective.temperature if row.tempered else plain.temperature,
             "anneal": objective.anneal if row.needs else plain.anneal,
             "unlabelled_ratio": objective.unlabelled_ratio if unlabelled else plain.unlabelled_ratio,
+            "gate": objective.gate,
         }
     )

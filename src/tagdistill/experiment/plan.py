@@ -140,7 +140,7 @@ class Plan:
             files["features"] = [self.layout.features(encoder, language, corpus)]
         return self._given(files, teacher, encoder, vectors_of=language)
 
-    def student_inputs(self, objective: str) -> Files:
+    def student_inputs(self, objective: str, seed: int) -> Files:
         """Return the inputs of the training of a student."""
         resolved, student = self.runs.objective(objective), self.experiment.student
         row = resolved.row
@@ -156,6 +156,10 @@ class Plan:
                 files[f"{split}_targets"] = [self.layout.targets(language, decoder, split) for language in languages]
             if split in CORPORA and "scores" in row.needs:
                 files[f"{split}_scores"] = [self.scores(language, decoder, split) for language in languages]
+        if baseline := self.runs.gated_by(objective, seed):
+            teachers = [self.layout.teacher(x, decoder, self.runs.teaching_seed(x)) for x in self.runs.trained]
+            files["gate_teachers"] = [f"{teacher}/training.json" for teacher in teachers]
+            files["gate_baseline"] = [f"{self.layout.results}/{baseline.name}/training.json"]
         return self._given(files, student, self.experiment.encoder)
 
     def test_inputs(self, model: str) -> Files:

@@ -123,6 +123,14 @@ class Runs:
         """Return an objective with all of its settings."""
         return self.experiment.distill.resolve(name)
 
+    def gated_by(self, name: str, seed: int) -> Model | None:
+        """Return the student whose dev scores weigh the teachers of an objective's student; None: all weigh 1."""
+        resolved = self.objective(name)
+        if resolved.gate == "off":
+            return None
+        reference = self.experiment.distill.first_with(resolved.row.reference)
+        return next(student for student in self.students if (student.objective, student.seed) == (reference, seed))
+
     def teacher(self, language: str) -> TeacherSettings:
         """Return the settings of the teacher of a language: the experiment's with the language's own on top."""
         return self._teachers[language]

@@ -23,6 +23,7 @@ CONVERT_ENCODER = "tagdistill.encoders.convert"
 CONVERT_VECTORS = "tagdistill.encoders.convert_vectors"
 ENCODE = "tagdistill.encoders.features"
 TRAIN = "tagdistill.training.run_training"
+GATE = "tagdistill.training.gate"
 SCORE = "tagdistill.distill.score_corpus"
 TARGETS = "tagdistill.distill.export_targets"
 EVALUATE = "tagdistill.evaluation.evaluate"
@@ -71,7 +72,8 @@ class StageModules:
 
     def student(self, objective: str) -> Modules:
         """Return the modules for training the student of an objective: its loss is loaded by name."""
-        loss = self.runs.objective(objective).row.modules
+        resolved = self.runs.objective(objective)
+        loss = (*resolved.row.modules, *([GATE] if resolved.gate != "off" else []))
         return TRAIN, *loss, _provider(self.runs.experiment.encoder), *self._kernels
 
     def score(self, language: str) -> Modules:

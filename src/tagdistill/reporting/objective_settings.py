@@ -44,7 +44,7 @@ def _settings(objective: ResolvedObjective) -> dict[str, Any]:
     """Return those settings that the loss of an objective depends on, by what they are called."""
     found: dict[str, Any] = {}
     if objective.row.needs:
-        found["teacher weight"] = _weight(objective.anneal)
+        found["teacher weight"] = _weight(objective.anneal) + (", gated" if objective.gate != "off" else "")
     if objective.row.tempered:
         found["temperature"] = f"{objective.temperature:g}"
     if objective.k is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -12,6 +12,7 @@ from tagdistill.settings.objectives import OBJECTIVES, Objective, ObjectiveName
 
 Paths = Annotated[int, Field(gt=0, le=255)]  # a path has one byte per label
 Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Gate = Literal["off", "soft"]
 Ratio = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 MAX_NAME = 60  # characters: names are folders, and parts of the names of files
 
@@ -48,6 +49,7 @@ class ObjectiveSettings(Settings):
         None, description="unlabelled batches per labelled batch; 0: labelled text only"
     )
     k: Paths | None = Field(None, description="paths that it reads, of the `distill.k` in the targets")
+    gate: Gate | None = Field(None, description="soft: a teacher that is worse than the baseline on dev weighs less")
 
     @model_validator(mode="before")
     @classmethod
@@ -73,6 +75,7 @@ class ObjectiveSettings(Settings):
             "anneal": bool(row.needs) and not row.gold_only,
             "unlabelled_ratio": bool(row.needs),
             "k": row.reads_paths,
+            "gate": bool(row.needs),
         }
         for key, effect in has.items():
             if getattr(self, key) is not None and not effect:
@@ -90,6 +93,7 @@ class ResolvedObjective:
     anneal: Anneal
     unlabelled_ratio: float
     k: int | None  # paths that it reads; None: all that the targets hold
+    gate: Gate
 
     @property
     def uses_unlabelled(self) -> bool:
@@ -119,6 +123,11 @@ class Distill(Settings):
         default_factory=lambda: Anneal.model_validate({}), description="weight of the teacher over the updates"
     )
     unlabelled_ratio: Ratio = Field(1.0, description="unlabelled batches per labelled batch")
+    gate: Gate = Field(
+        "off",
+        description="soft: a teacher with more errors on dev than the baseline weighs less, from 1 for as many errors "
+        "to 0 for twice as many, on labelled and unlabelled text",
+    )
 
     @model_validator(mode="after")
     def _differently_named(self) -> Distill:
@@ -133,6 +142,11 @@ class Distill(Settings):
         """The names of the objectives, in their order."""
         return tuple(entry if isinstance(entry, str) else entry.name for entry in self.objectives)
 
+    def first_with(self, loss: str) -> str | None:
+        """Return the first objective with a loss: the one of its own name, if there is one; None without any."""
+        found = [name for name in self.names if self.resolve(name).row.name == loss]
+        return loss if loss in found else next(iter(found), None)
+
     def resolve(self, name: str) -> ResolvedObjective:
         """Return an objective of these, by its name, with all of its settings."""
         entry = self.objectives[self.names.index(name)]
@@ -146,4 +160,5 @@ class Distill(Settings):
             anneal=anneal,
             unlabelled_ratio=self.unlabelled_ratio if own.unlabelled_ratio is None else own.unlabelled_ratio,
             k=own.k,
+            gate=(self.gate if own.gate is None else own.gate) if row.needs else "off",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +11,7 @@ import torch
 from tagdistill.data.corpus import read_corpus
 from tagdistill.data.span_counts import f1, sentence_counts
 from tagdistill.distill.by_name import load_with_teacher
-from tagdistill.distill.dataset import CorpusFiles, Source, make_pool, read_source
+from tagdistill.distill.dataset import GATE, CorpusFiles, Source, make_pool, read_source
 from tagdistill.distill.losses import load_loss
 from tagdistill.errors import ConfigError, DataError, MismatchError
 from tagdistill.models.finetuned import load_tuned
@@ -75,7 +75,13 @@ def _read(run: Run, files: CorpusFiles) -> Source:
     source = read_source(files, run.labels, run.encoder)
     if run.distillation is None:
         return source
-    return load_with_teacher()(source, files, run.labels, run.distillation)
+    source = load_with_teacher()(source, files, run.labels, run.distillation)
+    return source if run.gate is None else gated(source, run.gate[source.language])
+
+
+def gated(source: Source, weight: float) -> Source:
+    """Return a corpus whose teacher has a weight, 0 to 1."""
+    return replace(source, per_sentence={**source.per_sentence, GATE: torch.full((len(source.lengths),), weight)})
 
 
 def one_teacher_each(sources: Sequence[Source]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 import torch
 from torch import nn
 
+from tagdistill.distill.dataset import GATE
 from tagdistill.distill.teacher_values import TeacherValues
 from tagdistill.training.loss import mixed_loss
 
@@ -33,6 +34,8 @@ class Learner(nn.Module):
         device = self.model.tagger.mean.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.half_precision):
             chain = self.model(batch)
-            teacher = TeacherValues(**batch["teacher"]) if self.loss is not None else None
-            weight, how = batch["teacher_weight"], (self.temperature, self.loss_per)
+            values = dict(batch["teacher"])
+            gate = values.pop(GATE, None)
+            teacher = TeacherValues(**values) if self.loss is not None else None
+            weight, how = batch["teacher_weight"], (self.temperature, self.loss_per, gate)
             return mixed_loss(chain, batch.get("labels"), teacher, self.loss, weight, *how)

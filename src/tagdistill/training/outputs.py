@@ -73,6 +73,7 @@ def model_config(run: Run, teachers: dict[str, str]) -> dict[str, Any]:
         "mode": run.settings.mode,
         "training": run.settings.model_dump(mode="json"),
         "distill": run.distill.model_dump(mode="json") if run.distill and run.distillation else None,
+        "gate": dict(run.gate) if run.gate else None,
         "seed": run.seed,
         **({"decode": run.decode} if run.dev else {}),
         "kernel": kernel(),

@@ -31,6 +31,7 @@ def fingerprint_of(run: Run) -> str:
             "settings": run.settings.model_dump(mode="json"),
             "distill": run.distill.model_dump(mode="json") if run.distill else None,
             "shape": [run.task, run.labels, run.decoder, run.objective, run.seed, run.updates_per_batch, run.decode],
+            "gate": dict(run.gate) if run.gate else None,
             "machine": [run.machine.device, run.machine.threads, kernel(), run.machine.processes.number],
             "encoder": [run.encoder.model_dump(mode="json"), encoder],
             "files": [sha256_file(path) for path in files],

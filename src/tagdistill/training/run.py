@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from tagdistill.training.processes import Processes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from tagdistill.distill.dataset import CorpusFiles
@@ -57,6 +57,7 @@ class Run:
     objective: str | None = None  # a student's
     distill: Distill | None = None  # a student's
     updates_per_batch: float = 1.0  # in an epoch, for each labelled batch
+    gate: Mapping[str, float] | None = None  # the weight of each language's teacher; None: all weigh 1
 
     @classmethod
     def for_teacher(
@@ -101,11 +102,12 @@ class Run:
         machine: Machine,
         decode: Decode = "unconstrained",
         updates_per_batch: float = 1.0,
+        gate: Mapping[str, float] | None = None,
     ) -> Self:
         """Return the run that trains a student of all languages with one objective."""
         return cls(
             task, labels, decoder, settings, encoder, seed, train, dev, outputs, encoder_folder, machine, decode,
-            unlabelled, objective, distill, updates_per_batch,
+            unlabelled, objective, distill, updates_per_batch, gate,
         )  # fmt: skip
 
     @property

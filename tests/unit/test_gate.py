@@ -1,0 +1,159 @@
+"""`distill.gate: soft`: a teacher that is worse than the baseline on dev weighs less."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from test_plan import different, plan
+from tiny_runs import files_of, make_corpus, student_run, teacher_run, with_targets
+
+from tagdistill.artifacts.files import read_json, write_json
+from tagdistill.cli.job_files import gate_files
+from tagdistill.errors import ConfigError, DataError, TagdistillError
+from tagdistill.experiment.jobs import StudentJob, read_job
+from tagdistill.training.gate import gate, read_gate
+from tagdistill.training.resume import fingerprint_of
+from tagdistill.training.run_training import run_training
+
+DEV = {"languages__en__dev": "en/dev.conll"}
+SOFT = {**DEV, "distill__gate": "soft"}
+
+
+@pytest.mark.parametrize(
+    ("teacher", "baseline", "weight"),
+    [
+        (90.0, 90.0, 1.0),
+        (99.0, 90.0, 1.0),
+        (87.5, 90.0, 0.75),
+        (80.0, 90.0, 0.0),
+        (10.0, 90.0, 0.0),
+        (100.0, 100.0, 1.0),
+        (99.9, 100.0, 0.0),
+        (0.0, 0.0, 1.0),
+        (0.0, 10.0, 2 - 100 / 90),
+    ],
+)
+def test_the_weight_falls_with_the_errors_that_a_teacher_makes_more(teacher, baseline, weight):
+    assert gate(teacher, baseline) == pytest.approx(weight)
+
+
+def summary(path, scores):
+    write_json(path, {"dev": None, "dev_scores": scores})
+    return path
+
+
+def test_weights_are_those_of_the_dev_scores_of_each_language(tmp_path, caplog):
+    teachers = {"fi": summary(tmp_path / "fi", {"fi": 84.7, "macro": 1}), "et": summary(tmp_path / "et", {"et": 95.0})}
+    baseline = summary(tmp_path / "b", {"fi": 89.8, "et": 90.0, "macro": 89.9})
+    with caplog.at_level(logging.INFO):
+        assert read_gate(teachers, baseline) == pytest.approx({"fi": 2 - 15.3 / 10.2, "et": 1.0})
+    assert "the teacher of fi weighs 0.50: 84.70 on dev, the baseline 89.80" in caplog.text
+    for lacking in ({"macro": 1.0}, None):
+        summary(tmp_path / "b", lacking)
+        with pytest.raises(DataError, match="no dev score of 'fi'"):
+            read_gate(teachers, baseline)
+
+
+def test_the_baseline_of_the_same_seed_is_an_input_and_part_of_the_key():
+    of, off = plan(**SOFT), plan(**DEV)
+    assert different(of, off) == {"student posterior 0", "student posterior 1"}
+    inputs = of.student_inputs("posterior", 1)
+    assert inputs["gate_baseline"] == ["results/study/students/baseline/seed-1/training.json"]
+    assert inputs["gate_teachers"] == [
+        f"results/study/teachers/{language}/crf/seed-0/training.json" for language in ("en", "fr", "sv")
+    ]
+    for other in (of.student_inputs("baseline", 1), off.student_inputs("posterior", 1)):
+        assert not {"gate_baseline", "gate_teachers"} & set(other)
+    assert "tagdistill.training.gate" in of.modules.student("posterior")
+    assert "tagdistill.training.gate" not in {*of.modules.student("baseline"), *off.modules.student("posterior")}
+    assert of.keys.student("baseline", 1) == off.keys.student("baseline", 1)
+
+
+def test_the_key_of_a_gated_student_holds_that_of_its_baseline(monkeypatch):
+    asked = []
+    for of in (plan(**SOFT), plan(**DEV)):
+        whole = of.keys.student
+        monkeypatch.setattr(of.keys, "student", lambda *model, whole=whole: (asked.append(model), whole(*model))[1])
+        whole("posterior", 1)
+    assert asked == [("baseline", 1)]
+
+
+def test_one_objective_alone_may_be_gated():
+    gated = {"name": "gated", "loss": "posterior", "gate": "soft"}
+    of = plan(**DEV, distill__objectives=["baseline", "posterior", gated])
+    jobs = {name: read_job(StudentJob, of.specs.student(name, 0)) for name in of.runs.objectives}
+    found = {name: job.distill.resolve(name).gate for name, job in jobs.items()}
+    assert found == {"baseline": "off", "posterior": "off", "gated": "soft"}
+    assert of.runs.gated_by("gated", 0).name == "students/baseline/seed-0"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"distill__gate": "soft"}, "distill.gate: compares dev scores, and there is no dev set of en"),
+        (
+            {**SOFT, "distill__objectives": ["posterior"]},
+            "distill.gate: compares the teachers of 'posterior' with the students of 'baseline', which is missing",
+        ),
+        (
+            {**SOFT, "distill__objectives": ["baseline", "token"]},
+            "distill.gate: compares the teachers of 'token' with the students of 'softmax', which is missing",
+        ),
+        (
+            {"distill__objectives": ["baseline", {"loss": "top_k", "gate": "soft"}]},
+            "distill.objectives.1.gate: compares dev scores",
+        ),
+        ({"distill__objectives": [{"loss": "baseline", "gate": "soft"}]}, "`gate` changes nothing in `baseline`"),
+    ],
+)
+def test_what_cannot_be_gated_is_refused(changes, message):
+    with pytest.raises(ConfigError) as refused:
+        plan(**changes)
+    assert message in str(refused.value)
+
+
+def test_files_that_are_missing_are_said():
+    with pytest.raises(TagdistillError, match="gate_teachers"):
+        gate_files(["fr"], {})
+    with pytest.raises(TagdistillError, match="2 files for 1 languages"):
+        gate_files(["fr"], {"gate_teachers": ["a", "b"], "gate_baseline": ["c"]})
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory):
+    """Return the training text of two languages with the targets of one small teacher each."""
+    folder = tmp_path_factory.mktemp("taught")
+    found = []
+    for language in ("aa", "bb"):
+        files = files_of(make_corpus(folder, language, "train", 30))
+        run = teacher_run(folder / language, files)
+        run_training(run)
+        found.append(with_targets(run.outputs.model, files, folder / language))
+    return found
+
+
+def weights_of(run):
+    run_training(run)
+    return load_file(run.outputs.model / "model.safetensors")
+
+
+def test_a_student_of_teachers_that_weigh_nothing_is_the_baseline(taught, tmp_path):
+    def run(name, objective, gate):
+        return student_run(tmp_path / name, taught, objective=objective, gate=gate)
+
+    baseline = weights_of(run("baseline", "baseline", None))
+    none = weights_of(run("none", "posterior", {"aa": 0.0, "bb": 0.0}))
+    plain, whole = (weights_of(run(n, "posterior", g)) for n, g in (("p", None), ("w", {"aa": 1.0, "bb": 1.0})))
+    half = weights_of(run("half", "posterior", {"aa": 0.0, "bb": 1.0}))
+    for name, tensor in baseline.items():
+        torch.testing.assert_close(none[name], tensor, msg=name)
+        torch.testing.assert_close(whole[name], plain[name], msg=name)
+    assert not torch.allclose(half["tagger.emission.weight"], plain["tagger.emission.weight"])
+    assert not torch.allclose(half["tagger.emission.weight"], baseline["tagger.emission.weight"])
+    assert read_json(tmp_path / "half" / "model" / "config.json")["gate"] == {"aa": 0.0, "bb": 1.0}
+    prints = {fingerprint_of(run("x", "posterior", gate)) for gate in (None, {"aa": 0.5, "bb": 1.0})}
+    assert len(prints) == 2 and json.dumps(sorted(prints))
