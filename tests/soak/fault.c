@@ -49,7 +49,7 @@ static int handle_is_below(int handle, char *path) {
     char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", handle);
     ssize_t length = readlink(link, path, PATH_MAX - 1);
-    if (length <= 0) return 0;
+    if (length <= 0 || path[0] != '/') return 0; /* a pipe, a socket, an event counter */
     path[length] = 0;
     return is_below(path);
 }
