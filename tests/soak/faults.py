@@ -237,7 +237,7 @@ def main() -> None:
     """Sweep over all stages and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("json", type=Path, help="file to write")
-    parser.add_argument("--most", type=int, default=24, help="operations of a stage that fail, at most, for each kind")
+    parser.add_argument("--most", type=int, default=4, help="operations of a stage that fail, at most, for each kind")
     parser.add_argument("--rules", nargs="*", help="these alone")
     options = parser.parse_args()
     chance = random.Random(0)
