@@ -34,7 +34,7 @@ class Options(TypedDict, total=False):
 
     k_best: int
     marginals: bool
-    constrained: bool
+    constrained: bool | None
     batch_words: int
 
 
@@ -97,20 +97,21 @@ class Tagger:
         *,
         k_best: int = 0,
         marginals: bool = False,
-        constrained: bool = False,
+        constrained: bool | None = None,
         batch_words: int | None = None,
     ) -> Tagged | list[Tagged] | Iterator[Tagged]:
         """Label text.
 
         `k_best`: also the k best labellings of each text (`Tagged.taggings`); `marginals`: also the probabilities of
-        all labels of each word (`Tagged.marginals`); `constrained`: well-formed spans only. A batch holds `batch_words`
-        words, padding included (default: 256 on a CPU, 8192 on a GPU). Raises DataError for what is no text.
+        all labels of each word (`Tagged.marginals`); `constrained`: well-formed spans only, and probabilities
+        given that all spans are (None: as `decode` says). A batch holds `batch_words` words, padding included (default:
+        256 on a CPU, 8192 on a GPU). Raises DataError for what is no text.
         """
         batch_words = BATCH_WORDS[self.model.device] if batch_words is None else batch_words
         for name, value, least in (("k_best", k_best, 0), ("batch_words", batch_words, 1)):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"cannot be {value!r}: a whole number from {least} up", where=name)
-        wanted = Wanted(k_best, marginals, constrained)
+        wanted = Wanted(k_best, marginals, self.decode == "constrained" if constrained is None else constrained)
         if isinstance(texts, str):
             return next(self._stream([texts], wanted, batch_words))
         if not isinstance(texts, Iterable) or isinstance(texts, bytes):
