@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from tagdistill.evaluation.tables import MISSING, Cell, Grid
 
@@ -92,6 +94,15 @@ def _text(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def code(text: str) -> Markup:
+    """Return a text as HTML, with what stands between backquotes as code.
+
+    >>> print(code("`a < b` & c"))
+    <code>a &lt; b</code> &amp; c
+    """
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # escaped before
+
+
 def render(template: str, **values: Any) -> str:
     """Fill a template; in HTML, values are escaped."""
     environment = Environment(
@@ -102,4 +113,5 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["code"] = code
     return environment.get_template(template).render(**values)

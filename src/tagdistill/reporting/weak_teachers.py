@@ -71,7 +71,7 @@ def _warning(found: Sequence[Weak], decoder: str, reference: str, text: str) -> 
     verb = "is" if len(found) == 1 else "are"
     kind = "softmax " if decoder == "softmax" else ""
     return (
-        f"The {kind}{who} of {listed} {verb} below {reference} on {text}: students that learn from "
+        f"The {kind}{who} of {listed} {verb} below the student `{reference}` on {text}: students that learn from "
         f"{them} may lose by it. Train {them} longer (`teacher.updates`), give {them} more labelled text, fine-tune "
-        "the encoder (`teacher.mode: finetune`), or let `distill.gate: soft` weigh {them} less."
+        f"the encoder (`teacher.mode: finetune`), or let `distill.gate: soft` weigh {them} less."
     )
