@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +26,8 @@ LINES = [
     {"update": 2, "loss": 3.0, "words_per_second": 40.0, "clipped": 1.0},
     {"update": 2, "dev": {"macro": 50.0}},
     {"update": 4, "loss": 2.0, "words_per_second": 10.0, "clipped": 0.5},
+    {"update": 4, "dev": {"macro": 61.5}},
+    {"update": 6, "dev": {"macro": 50.0}},
     {"update": 6, "loss": 1.0, "words_per_second": 30.0, "clipped": 0.0},
 ]
 
@@ -47,6 +50,7 @@ def test_the_summary_tells_how_a_training_went(best, tmp_path):
         "clipped": 0.5,
         "best_update": 4 if best else 7,
         "dev": 61.5 if best else None,
+        "dev_scores": {"macro": 61.5} if best else {"macro": 50.0},
         "parameters": 6,
         "device": "cpu",
         "threads": 1,
@@ -59,7 +63,7 @@ def test_the_summary_tells_how_a_training_went(best, tmp_path):
     }
     assert summary(run, parts, outcome, "f") == expected
     nothing = summary(run, parts, TrainingOutcome([], best, 12.345), "f")
-    assert nothing == expected | {"words_per_second": None, "clipped": None}
+    assert nothing == expected | {"words_per_second": None, "clipped": None, "dev_scores": None}
     parts.words_without_vector = 5
     assert summary(run, parts, outcome, "f") == expected | {"words_without_vector": 5}
 
@@ -83,7 +87,10 @@ def test_the_config_of_a_model_tells_what_it_was_trained_on(tmp_path):
         "kernel": kernel(),
         "versions": versions(),
         "teachers": {"aa": "teacher"},
+        "gate": None,
     }
+    gated = replace(run, gate={"aa": 0.5, "bb": 1.0})
+    assert model_config(gated, {})["gate"] == {"aa": 0.5, "bb": 1.0}
     baseline = student_run(tmp_path, files, objective="baseline")
     assert model_config(baseline, {})["distill"] is None
     assert model_config(teacher_run(tmp_path, files[0]), {})["objective"] is None
@@ -106,12 +113,14 @@ def test_a_run_holds_what_it_is_made_of(kind, tmp_path):
     if kind == "teacher":
         settings = TeacherSettings(updates=3)
         run = Run.for_teacher(settings, train, dev, **common)
-        own = {"unlabelled": (), "objective": None, "distill": None, "updates_per_batch": 1.0}
+        own = {"unlabelled": (), "objective": None, "distill": None, "updates_per_batch": 1.0, "gate": None}
         assert Run.for_teacher(settings, train, None, **common).dev == []
     else:
         settings, distill = StudentSettings(updates=3), Distill(objectives=["token"])
         student = {"objective": "token", "distill": distill}
-        run = Run.for_student(settings, [train], [dev], [text], updates_per_batch=2.5, **student, **common)
-        own = {"unlabelled": [text], "updates_per_batch": 2.5, **student}
+        run = Run.for_student(
+            settings, [train], [dev], [text], updates_per_batch=2.5, gate={"aa": 0.5}, **student, **common
+        )
+        own = {"unlabelled": [text], "updates_per_batch": 2.5, "gate": {"aa": 0.5}, **student}
         assert Run.for_student(settings, [train], [dev], [], **student, **common).updates_per_batch == 1.0
     assert vars(run) == {"settings": settings, "train": [train], "dev": [dev], **own, **common}

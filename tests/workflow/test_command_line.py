@@ -40,7 +40,8 @@ INSTALLER = """#!{python}
 import json, pathlib, sys
 words = sys.argv[1:]
 for option, name in (("-c", ""), ("-e", "pyproject.toml")):
-    place = pathlib.Path(words[words.index(option) + 1]) / name if option in words else None
+    given = words[words.index(option) + 1].removesuffix("[train]") if option in words else None
+    place = pathlib.Path(given) / name if given else None
     if place and not place.is_file():
         sys.exit(f"Could not open requirements file: No such file: {{place}}")
 with open(pathlib.Path(__file__).parents[1] / "installed", "a") as log:
@@ -75,7 +76,7 @@ def test_sdm_conda_makes_an_environment_with_the_pins_and_the_project(tmp_path: 
     (log,) = (project.path / ".snakemake" / "conda").glob("*/installed")
     words = json.loads(log.read_text(encoding="utf-8"))
     assert words[words.index("-c") + 1] == f"{project.path}/constraints.txt"
-    assert words[words.index("-e") + 1] == str(project.path)
+    assert words[words.index("-e") + 1] == f"{project.path}[train]"
     assert any(word.startswith("torch==") for word in words)
 
 
