@@ -119,6 +119,7 @@ def test_span_scores_by_hand():
 
 def test_accuracy_by_hand():
     result = score("pos", [["NOUN", "VERB"], ["NOUN"]], [["NOUN", "NOUN"], ["NOUN"]], ("NOUN", "VERB", "ADJ"))
+    assert "further" not in result
     assert result["accuracy"] == pytest.approx(200 / 3, abs=1e-5)
     assert result["per_label"] == {"NOUN": {"accuracy": 100.0, "support": 2}, "VERB": {"accuracy": 0.0, "support": 1}}
     assert f1(read_counts(result, where="").sum(axis=0)) == pytest.approx(200 / 3)

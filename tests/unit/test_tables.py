@@ -89,6 +89,8 @@ def test_in_language_table(analysis):
     grid = in_language(analysis)
     assert [r.title for r in grid.rows] == ["Teachers", "baseline", "posterior"]
     assert [c.key for c in grid.columns] == [*TRAINED, "in_language"]
+    assert [c.average for c in grid.columns] == [False, False, False, True]
+    assert [r.kind for r in grid.rows] == ["teacher", "student", "student"]
     for objective in ("baseline", "posterior"):
         for language in TRAINED:
             value, seeds = cell(grid, objective, language).value, over_seeds(objective, language)
@@ -116,6 +118,7 @@ def test_zero_shot_averages_leave_out_and_set_apart(analysis):
 def test_zero_shot_teachers_are_an_oracle_and_a_mean(analysis):
     grid = zero_shot(analysis)
     oracle, mean = grid.rows[0].title, grid.rows[1].title
+    assert [row.kind for row in grid.rows] == ["oracle", "mean", "student", "student"]
     assert oracle == "Best single teacher, chosen on test"
     assert {c: cell(grid, oracle, c).note for c in ("de", "ar", "xx")} == {"de": "nl", "ar": "fr", "xx": "en"}
     assert cell(grid, oracle, "de").value.mean == pytest.approx(70.0)
