@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from dataclasses import replace
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from tiny_runs import files_of, make_corpus, outputs_in, teacher_run
+from tiny_runs import files_of, interrupted, make_corpus, outputs_in, teacher_run
 
 from tagdistill.artifacts.files import sha256_file
 from tagdistill.errors import ConfigError
@@ -58,22 +57,6 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     corpora = [files_of(make_corpus(folder, "aa", split, count)) for split, count in (("train", 60), ("dev", 25))]
     return teacher_run(folder / "whole", *corpora)
-
-
-class Killed(BaseException):
-    pass
-
-
-@contextmanager
-def interrupted(monkeypatch, *, saves: set[int], at: int):
-    def due(self, update, updates):
-        if update == at:
-            raise Killed
-        return update in saves
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(trainer.Checkpoints, "due", due)
-        yield
 
 
 @pytest.mark.slow
@@ -144,4 +127,10 @@ def test_a_bucket_that_is_not_there_costs_the_copy_alone(run, bucket, tmp_path, 
 def test_what_is_no_address_of_a_bucket_is_refused(url, monkeypatch):
     monkeypatch.setenv("TAGDISTILL_CHECKPOINTS", url)
     with pytest.raises(ConfigError, match="no address of a bucket"):
+        RemoteCheckpoints.of("f00")
+
+
+def test_an_endpoint_that_is_no_address_is_named(bucket, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "no address")
+    with pytest.raises(ConfigError, match=r"TAGDISTILL_CHECKPOINTS: .*no address"):
         RemoteCheckpoints.of("f00")

@@ -10,7 +10,6 @@ import re
 import signal
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +23,7 @@ from tiny_runs import (
     LABELS,
     TINY,
     files_of,
+    interrupted,
     make_corpus,
     outputs_in,
     start,
@@ -50,10 +50,6 @@ from tagdistill.training.run_training import run_training
 from tagdistill.training.updates import Updates
 
 
-class Killed(BaseException):
-    """Stands for kill -9: nothing catches it."""
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> dict[str, CorpusFiles]:
     folder = tmp_path_factory.mktemp("corpora")
@@ -67,20 +63,6 @@ SPLITS = (("train", 60), ("dev", 25))
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory) -> Path:
     return tiny_encoder(tmp_path_factory.mktemp("project"))
-
-
-@contextmanager
-def interrupted(monkeypatch, *, saves: set[int], at: int):
-    """Save checkpoints after the updates `saves`, and kill the run after update `at`."""
-
-    def due(self, update, updates):
-        if update == at:
-            raise Killed
-        return update in saves
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(trainer.Checkpoints, "due", due)
-        yield
 
 
 def weights(run: Run) -> str:

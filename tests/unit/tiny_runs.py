@@ -9,9 +9,11 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tagdistill.data.corpus import read_corpus, write_corpus
 from tagdistill.data.labels import label_list
@@ -26,7 +28,7 @@ from tagdistill.experiment.jobs import TeacherJob, write_job
 from tagdistill.settings.distill import Distill
 from tagdistill.settings.encoder import EncoderSettings, WordEncoder
 from tagdistill.settings.training import StudentSettings, TeacherSettings
-from tagdistill.training.checkpoints import COMPLETE
+from tagdistill.training.checkpoints import COMPLETE, Checkpoints
 from tagdistill.training.processes import Processes, torchrun
 from tagdistill.training.run import Machine, Outputs, Run
 
@@ -184,3 +186,21 @@ def wait_for_a_checkpoint(run: Run, process: subprocess.Popen[bytes], after: int
     ):
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing catches it."""
+
+
+@contextmanager
+def interrupted(monkeypatch, *, saves: set[int], at: int):
+    """Save checkpoints after the updates `saves`, and kill the run after update `at`."""
+
+    def due(self, update, updates):
+        if update == at:
+            raise Killed
+        return update in saves
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Checkpoints, "due", due)
+        yield

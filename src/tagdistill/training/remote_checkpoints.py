@@ -43,10 +43,15 @@ class RemoteCheckpoints:
         try:
             import boto3
             from botocore.config import Config
+            from botocore.exceptions import BotoCoreError
         except ModuleNotFoundError as error:
             raise missing_package(error, where=VARIABLE) from error
         # It takes AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL and the like from the environment.
-        client = boto3.client("s3", config=Config(connect_timeout=10, read_timeout=60, retries={"max_attempts": 3}))
+        config = Config(connect_timeout=10, read_timeout=60, retries={"max_attempts": 3})
+        try:
+            client = boto3.client("s3", config=config)
+        except (BotoCoreError, ValueError) as error:  # an endpoint that is no address, half of the keys
+            raise ConfigError(str(error), where=VARIABLE, hint="Correct the AWS_ variables, or unset it.") from error
         return cls(client, match["bucket"], "/".join(filter(None, (match["prefix"], fingerprint))))
 
     def fetch(self, folder: Path) -> None:
