@@ -107,18 +107,37 @@ def objectives(*entries: Any, **distill: Any) -> dict[str, Any]:
 
 def test_an_objective_may_have_settings_of_its_own_and_what_it_leaves_out_is_that_of_all():
     values = objectives("posterior", POSTERIOR_T2, {"loss": "top_k", "k": 1}, {"name": "emission", "anneal": {"to": 1}})
-    values["distill"] |= {"temperature": 3.0, "unlabelled_ratio": 2.0, "anneal": {"from": 0.5}}
+    values["distill"] |= {"temperature": 0.5, "unlabelled_ratio": 2.0, "anneal": {"from": 0.5}}
     distill = check_experiment(values, "study.yaml").distill
     assert distill.names == ("posterior", "posterior-T2", "top_k", "emission")
     found = {name: distill.resolve(name) for name in distill.names}
     assert {name: each.row.name for name, each in found.items()} == {
         "posterior": "posterior", "posterior-T2": "posterior", "top_k": "top_k", "emission": "emission",
     }  # fmt: skip
-    assert [each.temperature for each in found.values()] == [3.0, 2.25, 3.0, 3.0]
+    assert [each.temperature for each in found.values()] == [0.5, 2.25, 0.5, 0.5]
     assert [each.unlabelled_ratio for each in found.values()] == [2.0, 0.0, 2.0, 2.0]
     assert [each.uses_unlabelled for each in found.values()] == [True, False, True, True]
     assert [each.k for each in found.values()] == [None, None, 1, None]
     assert [(each.anneal.start, each.anneal.end) for each in found.values()] == [(0.5, 0)] * 3 + [(1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("entries", "distill", "place"),
+    [
+        (["posterior"], {"temperature": 2}, "distill.temperature"),
+        ([{"name": "emission", "temperature": 1.5}], {}, "distill.objectives.0.temperature"),
+        (["structural", POSTERIOR_T2 | {"unlabelled_ratio": 1}], {}, "distill.objectives.1.temperature"),
+    ],
+)
+def test_a_temperature_above_1_on_unlabelled_text_is_refused(entries: list[Any], distill: dict[str, Any], place: str):
+    with pytest.raises(ConfigError, match=f"{place}: '.*' learns at temperature .* from unlabelled text"):
+        check_experiment(objectives(*entries, **distill), "study.yaml")
+    no_text = {"source": "demo", "splits": ["train", "test"]}
+    check_experiment(objectives(*entries, **distill) | {"languages": {"en": no_text}}, "study.yaml")
+
+
+def test_a_temperature_above_1_is_no_matter_of_objectives_that_have_none():
+    check_experiment(objectives("structural", "top_k", "baseline", POSTERIOR_T2, temperature=3), "study.yaml")
 
 
 def test_pseudo_labels_have_no_weight_where_there_is_gold():

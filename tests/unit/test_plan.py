@@ -95,7 +95,7 @@ def test_the_same_settings_plan_the_same_jobs():
         ({"languages__fr": ...}, {"student", "evaluate"}),
         ({"zero_shot__he": {"source": "demo"}}, {"evaluate"}),
         ({"distill__k": 9}, set()),  # the rule of the targets holds it
-        ({"distill__temperature": 2.0}, {"student"}),
+        ({"distill__temperature": 0.5}, {"student"}),
         ({"distill__anneal": {"from": 0.5}}, {"student"}),
         ({"distill__unlabelled_ratio": 0.5}, {"student"}),
         ({"distill__objectives": ["baseline", "posterior", "structural"]}, set()),
@@ -104,6 +104,7 @@ def test_the_same_settings_plan_the_same_jobs():
         ({"teacher__hidden": 3}, {"teach"}),
         ({"languages__fr__teacher": {"hidden": 3}}, {"teach"}),
         ({"student__hidden": 3}, {"student"}),
+        ({"student__sampling": 0.3}, {"student"}),
         ({"limit__train": 5}, {"prepare", "tokens"}),
         ({"labels": ["PER"]}, {"prepare", "teach", "student"}),  # features depend on tokens alone
         ({"labels": ["LOC", "PER"]}, {"prepare", "teach", "student"}),
@@ -182,7 +183,7 @@ def test_temperature_anneal_and_unlabelled_text_reach_the_objectives_that_use_th
     base = plan(**every)
     taught = {f"student {name} 0" for name, row in OBJECTIVES.items() if row.needs}
     tempered = {f"student {name} 0" for name, row in OBJECTIVES.items() if row.tempered}
-    assert different(plan(**every, distill__temperature=3.0), base) == tempered
+    assert different(plan(**every, distill__temperature=0.5), base) == tempered
     annealed = taught - {"student pseudo_labels 0"}
     assert different(plan(**every, distill__anneal={"to": 0.5}), base) == annealed
     assert different(plan(**every, distill__unlabelled_ratio=2.0), base) == taught
@@ -200,14 +201,14 @@ def test_an_objective_with_settings_of_its_own_changes_no_other():
     ]
     colder = plan(distill__objectives=["baseline", "posterior", HOT | {"temperature": 2}, {"loss": "top_k", "k": 1}])
     assert different(colder, more) == {"student posterior-T2 0", "student posterior-T2 1"}
-    shared = {"distill__temperature": 5.0, "distill__unlabelled_ratio": 3.0}
+    shared = {"distill__temperature": 0.5, "distill__unlabelled_ratio": 3.0}
     named = plan(distill__objectives=["posterior", HOT]), plan(distill__objectives=["posterior", HOT], **shared)
     assert different(*named) == {"student posterior 0", "student posterior 1"}
 
 
 def test_the_job_of_an_objective_holds_its_own_settings_alone():
     objectives = [{"name": "flat", "loss": "top_k", "k": 1, "unlabelled_ratio": 2}, HOT, "baseline"]
-    of = plan(distill__objectives=objectives, distill__temperature=7.0)
+    of = plan(distill__objectives=objectives, distill__temperature=0.5)
     job = read_job(StudentJob, of.specs.student("flat", 0))
     assert (job.objective, job.distill.names, job.distill.resolve("flat").row.name) == ("flat", ("flat",), "top_k")
     resolved = job.distill.resolve("flat")
@@ -221,8 +222,8 @@ def test_the_job_of_an_objective_holds_its_own_settings_alone():
 
 
 def test_own_settings_and_those_of_all_are_the_same_job_if_they_are_the_same():
-    alike = plan(distill__objectives=["baseline", {"name": "posterior", "temperature": 3}])
-    assert different(alike, plan(distill__temperature=3.0)) == set()
+    alike = plan(distill__objectives=["baseline", {"name": "posterior", "temperature": 0.5}])
+    assert different(alike, plan(distill__temperature=0.5)) == set()
 
 
 def test_a_plain_objective_is_told_what_it_always_was():

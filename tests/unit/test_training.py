@@ -251,9 +251,15 @@ def test_a_resumed_student_ends_as_an_uninterrupted_one(data, tmp_path, monkeypa
     run_training(teacher)
     plain = files_of(make_corpus(tmp_path, "aa", "unlabelled", 40, labelled=False))
     taught, more = (with_targets(teacher.outputs.model, files, tmp_path) for files in (data["aa/train"], plain))
+    other = with_targets(teacher.outputs.model, data["bb/dev"], tmp_path)
     runs = [
         student_run(
-            tmp_path / name, [taught], [data["aa/dev"], data["bb/dev"]], unlabelled=[more], objective="structural"
+            tmp_path / name,
+            [taught, other],
+            [data["aa/dev"], data["bb/dev"]],
+            unlabelled=[more],
+            objective="structural",
+            sampling=0.5,
         )
         for name in ("whole", "broken")
     ]

@@ -91,7 +91,7 @@ def test_another_k_exports_targets_and_trains_the_students_that_read_them(finish
 
 def test_another_temperature_trains_the_tempered_students_alone(finished: Project):
     values = experiment()
-    values["distill"]["temperature"] = 2.0
+    values["distill"]["temperature"] = 0.5
     jobs = finished.plan(values)
     assert jobs.count == {"train_student": 1, "evaluate_student": 1, "report": 1}
     assert students(jobs) == {"posterior"}

@@ -200,6 +200,14 @@ def _check_objectives(experiment: Experiment, where: str) -> None:
                 where=f"{place}.k",
                 hint=f"Set `distill.k: {resolved.k}`: the targets are made again, and the students that read them.",
             )
+        if resolved.row.tempered and resolved.temperature > 1 and text and resolved.uses_unlabelled:
+            own = not isinstance(entry := distill.objectives[number], str) and entry.temperature is not None
+            raise ConfigError(
+                f"{name!r} learns at temperature {resolved.temperature:g} from unlabelled text, where the teacher's "
+                "weight stays 1: its loss, times the square of the temperature, outweighs the gold labels",
+                where=f"{place}.temperature" if own else f"{where}: distill.temperature",
+                hint="Set it to 1, or `unlabelled_ratio: 0` to learn from labelled text, where the weight falls.",
+            )
         if resolved.row.gold_only and not (text and resolved.uses_unlabelled):
             raise ConfigError(
                 f"{name!r} learns from its teachers on unlabelled text alone, and there is none",

@@ -74,7 +74,13 @@ class StageModules:
         """Return the modules for training the student of an objective: its loss is loaded by name."""
         resolved = self.runs.objective(objective)
         loss = (*resolved.row.modules, *([GATE] if resolved.gate != "off" else []))
-        return TRAIN, *loss, _provider(self.runs.experiment.encoder), *self._kernels
+        return (
+            TRAIN,
+            *loss,
+            *self.runs.experiment.student.modules,
+            _provider(self.runs.experiment.encoder),
+            *self._kernels,
+        )
 
     def score(self, language: str) -> Modules:
         """Return the modules for scoring a corpus with the teacher of its language."""

@@ -71,13 +71,18 @@ def _field(name: str, field: FieldInfo, indent: int, *, meaning: bool = True) ->
         return [_line(key, value, field if meaning else None, indent, on=value is not None)]
     if not (field.is_required() or field.default_factory):  # a teacher's own encoder: its keys are shown above
         return [_line(key, {}, field, indent, on=False)]
-    inner = [line for n, f in model.model_fields.items() for line in _field(n, f, indent + 2, meaning=model != SAME[1])]
+    inner = [line for n, f in model.model_fields.items() for line in _field(n, f, indent + 2, meaning=_own(model, n))]
     if model in SAME:
         inner.append(f"{' ' * (indent + 2)}#preset: paper  # the recipe of Wang et al. 2020; keys beside it win")
     on = any(not line.lstrip().startswith("#") for line in inner)
     if not on:
         inner = [f"{' ' * indent}#  {line.lstrip()[1:]}" for line in inner]
     return [f"{' ' * indent}{'' if on else '#'}{key}:  # {_meaning(field)}", *inner]
+
+
+def _own(model: type[BaseModel], name: str) -> bool:
+    """Return whether the meaning of a key is not shown before, among those of a teacher."""
+    return model is not SAME[1] or name not in SAME[0].model_fields
 
 
 def _line(key: str, value: Any, field: FieldInfo | None, indent: int, *, on: bool) -> str:

@@ -35,7 +35,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
         Vectors,
         "Word vectors such as fastText's, concatenated to a frozen encoder's; a word that has none gets zeros.",
     ),
-    ("`student:`", StudentSettings, "How students are trained: the same keys as the teachers'."),
+    ("`student:`", StudentSettings, "How students are trained: the same keys as the teachers', and `sampling`."),
     ("`distill:`", Distill, "What students learn from their teachers."),
     (
         "`distill.objectives:`",

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from tagdistill.settings.base import LossPer, Positive, Seeds, Settings, Share
 from tagdistill.settings.encoder import EncoderSettings, Vectors
 
+SAMPLING = "tagdistill.training.sampling"
+
 
 class Training(Settings):
     """A tagger and how it is trained; teachers and students share these."""
@@ -44,6 +46,16 @@ class Training(Settings):
     warmup: Share = Field(0.0, description="share of the updates that warm up")
     evaluations: Positive = Field(5, description="how often dev is scored in a training run")
     select: Literal["macro", "pooled", "last"] = Field("macro", description="which dev score chooses the model")
+
+    @property
+    def alpha(self) -> float:
+        """The power of their sizes by which languages are drawn."""
+        return 1.0
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules that only such a training loads, by name."""
+        return (SAMPLING,) if self.alpha != 1 else ()
 
     @model_validator(mode="before")
     @classmethod
@@ -95,3 +107,14 @@ class TeacherSettings(Training):
 
 class StudentSettings(Training):
     """The multilingual student."""
+
+    sampling: Share = Field(
+        1.0,
+        description="languages are drawn by the number of their sentences to this power: 1 as they are, 0 all alike "
+        "(XLM-R: 0.3)",
+    )
+
+    @property
+    def alpha(self) -> float:
+        """The power of their sizes by which languages are drawn."""
+        return self.sampling

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,10 +16,12 @@ from tagdistill.distill.by_name import load_with_teacher
 from tagdistill.distill.dataset import GATE, CorpusFiles, Source, make_pool, read_source
 from tagdistill.distill.losses import load_loss
 from tagdistill.errors import ConfigError, DataError, MismatchError
+from tagdistill.models.batches import endless
 from tagdistill.models.finetuned import load_tuned
 from tagdistill.models.inference import tag
 from tagdistill.models.model import Model
 from tagdistill.models.tagger import TaggerSpec
+from tagdistill.settings.training import SAMPLING
 from tagdistill.training.updates import Updates, plan
 
 if TYPE_CHECKING:
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from tagdistill.encoders.pieces import WordPieces
     from tagdistill.training.run import Run
     from tagdistill.training.trainer import Score
+    from tagdistill.training.updates import Draw
 
 log = logging.getLogger(__name__)
 
@@ -156,8 +161,17 @@ def _updates(
         anneal=objective.anneal if objective else None,
         unlabelled_ratio=objective.unlabelled_ratio if objective else 0.0,
         updates_per_batch=run.updates_per_batch,
+        draws=(_draw(run, labelled), _draw(run, unlabelled)),
     )
     return Updates(pool, other, planned, run.machine.processes, run.settings.loss_per)
+
+
+def _draw(run: Run, sources: Sequence[Source]) -> Draw:
+    """Return how sentences are drawn: as they are, or languages by a power of their sizes."""
+    if run.settings.alpha == 1:
+        return endless
+    by_language = import_module(SAMPLING).endless_by_language
+    return partial(by_language, sizes=[len(source.lengths) for source in sources], alpha=run.settings.alpha)
 
 
 def _log_size(run: Run, labelled: Sequence[Source], unlabelled: Sequence[Source], updates: int) -> None:

@@ -25,7 +25,7 @@ def fingerprint_of(run: Run) -> str:
     """Return a hash of all that decides the weights: settings, data, targets, code, seed and libraries."""
     files = [path for corpus in (*run.train, *run.dev, *run.unlabelled) for path in _paths(corpus)]
     encoder = EncoderInfo.read(run.encoder_folder).sha256 if run.encoder_folder else None
-    loss = run.distillation.row.modules if run.distillation else ()
+    by_name = (*(run.distillation.row.modules if run.distillation else ()), *run.settings.modules)
     return sha256_json(
         {
             "settings": run.settings.model_dump(mode="json"),
@@ -35,7 +35,7 @@ def fingerprint_of(run: Run) -> str:
             "machine": [run.machine.device, run.machine.threads, kernel(), run.machine.processes.number],
             "encoder": [run.encoder.model_dump(mode="json"), encoder],
             "files": [sha256_file(path) for path in files],
-            "code": code_key(ENTRY, *loss, *kernel_modules(kernel())),
+            "code": code_key(ENTRY, *by_name, *kernel_modules(kernel())),
             "versions": versions(),
         }
     )

@@ -16,11 +16,16 @@ from tagdistill.settings.distill import Anneal
 from tagdistill.training.processes import Processes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
 
     from tagdistill.distill.dataset import Pool
     from tagdistill.settings.base import LossPer
     from tagdistill.settings.training import Training
+
+    # From the lengths of sentences, the words of a batch and a generator to batches without end.
+    Draw = Callable[[NDArray[np.int64], int, np.random.Generator], Iterator[NDArray[np.intp]]]
 
 
 @dataclass(frozen=True)
@@ -76,13 +81,14 @@ def plan(
     anneal: Anneal | None = None,
     unlabelled_ratio: float = 0.0,
     updates_per_batch: float = 1.0,
+    draws: tuple[Draw, Draw] = (endless, endless),
 ) -> list[Update]:
     """Return all updates of a run, from the lengths of its labelled and unlabelled sentences.
 
     Every update is one batch, so that objectives are compared at equal updates. If the objective has teachers
     (`distils`), `unlabelled_ratio` unlabelled batches come with each labelled one; the teacher's weight is 1 on those.
     With `epochs` an epoch has `updates_per_batch` updates for each labelled batch, whether or not this objective reads
-    unlabelled text.
+    unlabelled text. `draws` draw the labelled and the unlabelled batches.
     Raises DataError without labelled sentences.
     """
     if not len(labelled):
@@ -92,8 +98,8 @@ def plan(
     updates = settings.updates or math.ceil((settings.epochs or 1) * in_epoch * max(updates_per_batch, 1 + ratio))
     anneal = anneal or Anneal.model_validate({})
     children = np.random.SeedSequence(seed).spawn(2)
-    gold = endless(labelled, settings.batch_words, np.random.default_rng(children[0]))
-    extra = endless(unlabelled, settings.batch_words, np.random.default_rng(children[1]))
+    gold = draws[0](labelled, settings.batch_words, np.random.default_rng(children[0]))
+    extra = draws[1](unlabelled, settings.batch_words, np.random.default_rng(children[1]))
     planned: list[Update] = []
     for number in range(updates):
         # Labelled batches are spread evenly: update n is labelled where n / (1 + ratio) passes a whole number.
