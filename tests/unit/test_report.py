@@ -395,11 +395,11 @@ def test_the_settings_of_each_objective_are_shown():
     hot = {"name": "hot", "loss": "posterior", "temperature": 2.25, "unlabelled_ratio": 0, "anneal": {"tau": 0.5}}
     listed = ["baseline", "posterior", hot, {"name": "top_k", "k": 1}, "top_wk", "pseudo_labels"]
     files = {"train": "a", "test": "b", "unlabelled": "c", "format": "conllu"}
-    experiment = settings(distill={"objectives": listed, "temperature": 3.0}, languages={"en": files}, zero_shot={})
+    experiment = settings(distill={"objectives": listed, "temperature": 0.5}, languages={"en": files}, zero_shot={})
     table = objective_table(experiment)
     assert {head.text: [cell.text for cell in cells] for head, cells in table.rows} == {
         "baseline": ["baseline", "–", "–", "–", "–"],
-        "posterior": ["posterior", "1 to 0", "3", "–", "1"],
+        "posterior": ["posterior", "1 to 0", "0.5", "–", "1"],
         "hot": ["posterior", "1, less 0.5% per epoch", "2.25", "–", "0"],
         "top_k": ["top_k", "1 to 0", "–", "1", "1"],
         "top_wk": ["top_wk", "1 to 0", "–", "10", "1"],
