@@ -106,8 +106,8 @@ scaling: setup  ## Measure every stage; rewrites docs/scaling.md (some ten minut
 aa: setup  ## Measure how often a verdict is false; rewrites its section of docs/reliability.md (some ten minutes)
 	$(BIN)/python bench/aa.py --page docs/reliability.md
 
-results: setup  ## Rewrite docs/results.md from the finished medium experiments
-	$(BIN)/tagdistill results $(sort $(wildcard results/medium-*)) --out docs/results.md
+results: setup  ## Rewrite the pages in docs/results from the finished evidence and medium experiments
+	$(BIN)/tagdistill results $(sort $(wildcard results/evidence-* results/medium-*)) --objective posterior --out docs/results
 
 clean:  ## Remove the demo's results (encoders and downloads stay)
 	rm -rf results/demo logs/demo benchmarks/demo

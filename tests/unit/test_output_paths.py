@@ -50,7 +50,6 @@ TRAIN = "train-teacher", "--job", JOB["teacher"], "--files", "{}"
 # Each option that writes: what it writes, and the command with OUT in its place. IN is a file, DIR a folder.
 FILE = {
     "predict": ("predict", "IN", "--model", "DIR", "--output", "OUT"),
-    "results": ("results", "DIR", "--out", "OUT"),
     "paper": ("paper", "DIR", "--out", "OUT"),
     "prepare": ("prepare", "--job", JOB["prepare"], "--source", "IN", "--out", "OUT"),
     "data-report": ("data-report", "IN", "--out", "OUT"),
@@ -92,6 +91,7 @@ INTO = {  # folders into which files are written
     "evaluate-model --metrics": ("evaluate-model", "--job", JOB["evaluate"], "--files", "{}", "--model", "DIR",
                                  "--predictions", "P", "--metrics", "OUT"),
     "report": ("report", "--config", "{}", "--results", "OUT"),
+    "results": ("results", "DIR", "--out", "OUT"),
     "train --checkpoints": (*TRAIN, "--model", "M", "--log", "L", "--summary", "S",
                             "--checkpoints", "OUT"),
 }  # fmt: skip

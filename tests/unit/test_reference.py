@@ -53,5 +53,5 @@ def test_an_unfinished_experiment_has_no_results_page(tmp_path):
     from tagdistill.errors import DataError
 
     with pytest.raises(DataError, match="not finished"):
-        write_results([tmp_path / "x"], tmp_path, tmp_path / "out.md")
-    assert not (tmp_path / "out.md").exists()
+        write_results([tmp_path / "x"], tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -499,7 +499,7 @@ def test_the_note_on_demonstration_data_is_of_the_languages_that_are():
     assert note() == ""
     assert note(zero_shot=unseen).startswith("Part of this is demonstration data, written for this project (de): its")
     assert note(languages=demo, zero_shot=unseen).startswith("This is demonstration data")
-    assert "docs/results.md" in note(languages=demo, zero_shot=unseen)
+    assert "docs/results/index.md" in note(languages=demo, zero_shot=unseen)
 
 
 def test_a_licence_that_nobody_states_is_listed(page):

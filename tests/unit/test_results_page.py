@@ -1,4 +1,4 @@
-"""The page of measured results: one family of comparisons, and the gap closed with its interval."""
+"""The pages of measured results: one family of comparisons each, and the gap closed with its interval."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def rows_of(folder: Path, table: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file, delimiter="\t"))
 
 
-def rows_below(page: str, experiment: str, title: str) -> list[dict[str, str]]:
-    text = page.split(f"## {experiment}\n")[1].split(title)[1].split("\n\n")[1]
+def rows_below(page: Path, title: str) -> list[dict[str, str]]:
+    text = page.read_text(encoding="utf-8").split(f"## {title}")[1].split("\n\n")[1]
     head, _, *lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
     return [dict(zip(head, line, strict=True)) for line in lines]
 
@@ -35,37 +35,88 @@ def rows_below(page: str, experiment: str, title: str) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     root = tmp_path_factory.mktemp("results")
-    return [experiment(root, "medium-a", [0, 1]), experiment(root, "medium-b", [0, 1]), experiment(root, "one", [0])]
+    return [experiment(root, "medium-a", [0, 1]), experiment(root, "one", [0])]
+
+
+def other_errors(model: str, change: int) -> dict[str, int]:
+    return {language: number + change for language, number in WRONG[model].items()}
+
+
+@pytest.fixture(scope="module")
+def pages(folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pages of medium-a, and of one with a tenth fewer errors of posterior, and students of structural."""
+    out = tmp_path_factory.mktemp("pages")
+    write_text(out / "index.md", "mine")
+    changed = {
+        f"students/posterior/seed-{seed}": other_errors(f"students/posterior/seed-{seed}", -10) for seed in (0, 1)
+    }
+    worse = {f"students/structural/seed-{seed}": other_errors(f"students/posterior/seed-{seed}", 20) for seed in (0, 1)}
+    results, _ = build(folders[0].parents[1] / "longer", {**WRONG, **changed, **worse})
+    objectives = {"objectives": ["baseline", "posterior", "structural"]}
+    build_report(results, settings(name="medium-a-longer", distill=objectives), draws=200)
+    longer = results.rename(results.with_name("medium-a-longer"))
+    write_results([*folders, longer], out, out, objective="posterior", draws=200)
+    return out
+
+
+def written(pages: Path, name: str, section: str = "") -> list[dict[str, str]]:
+    with (pages / f"{name}.tsv").open(encoding="utf-8", newline="") as file:
+        return [row for row in csv.DictReader(file, delimiter="\t") if section in row["section"]]
 
 
 @pytest.mark.slow
-def test_all_comparisons_of_the_page_are_one_family(folders: list[Path], tmp_path: Path):
-    write_results(folders, tmp_path, tmp_path / "page.md")
-    page = (tmp_path / "page.md").read_text(encoding="utf-8")
-    there = [row for folder in folders for row in rows_of(folder, "significance")]
-    shown = [row for folder in folders for row in rows_below(page, folder.name, "Against the reference")]
-    tested = [float(row["p"]) for row in there if row["p"]]
-    assert len(tested) == 6  # three of each experiment: its teachers have one seed
-    adjusted = {p: min(1, max(q * sum(other >= q for other in tested) for q in tested if q <= p)) for p in tested}
-    for row, printed in zip(there, shown, strict=True):
+def test_all_comparisons_of_a_page_are_one_family(folders: list[Path], pages: Path):
+    rows = written(pages, "medium-a-longer")
+    tested = [float(row["p"]) for row in rows if row["p"]]
+    assert len({row["section"] for row in rows}) == 3
+    assert len(tested) == len(rows) - 1  # the teachers have one seed
+    for row in rows:
         if not row["p"]:
-            assert (printed["p_holm"], printed["verdict"]) == ("", "one seed: no verdict")
+            assert (row["p_holm"], row["verdict"]) == ("", "one seed: no verdict")
             continue
-        # p of equal experiments are equal: the first of two is corrected for one more.
-        assert float(printed["p_holm"].strip("< ")) == pytest.approx(adjusted[float(row["p"])], abs=1.1e-3)
-        assert (printed["verdict"] == "no difference shown") == (adjusted[float(row["p"])] >= 0.05)
+        p = float(row["p"])
+        adjusted = min(1, max(q * sum(other >= q for other in tested) for q in tested if q <= p))
+        assert float(row["p_holm"].strip("< ")) == pytest.approx(adjusted, abs=1.1e-3)
+        assert (row["verdict"] == "no difference shown") == (adjusted >= 0.05)
+    shown = rows_below(pages / "medium-a-longer.md", "Against posterior")
+    assert [row["p_holm"] for row in shown] == [row["p_holm"] for row in rows if row["section"] == "Against posterior"]
 
 
-def test_the_gap_closed_has_its_interval(folders: list[Path], tmp_path: Path):
-    write_results(folders, tmp_path, tmp_path / "page.md")
-    page = (tmp_path / "page.md").read_text(encoding="utf-8")
+def test_students_are_compared_with_those_of_another_objective(pages: Path):
+    rows = written(pages, "medium-a-longer", "Against posterior")
+    assert {(row["system"], row["group"], row["difference"], row["up"], row["languages"]) for row in rows} == {
+        ("structural", "in_language", "-3.0000", "0", "3"),
+        ("structural", "zero_shot", "-3.0000", "0", "1"),
+        ("structural", "zero_shot_out_of_domain", "-3.0000", "0", "1"),
+    }
+    assert not written(pages, "medium-a", "Against posterior")  # baseline is its reference: there already
+
+
+def test_an_experiment_is_compared_with_the_one_whose_name_it_continues(pages: Path):
+    rows = written(pages, "medium-a-longer", "Against the same systems of medium-a")
+    found = {(row["system"], row["group"]): (row["difference"], row["up"], row["languages"]) for row in rows}
+    assert found["posterior", "in_language"] == ("1.0000", "3", "3")
+    assert found["posterior", "zero_shot"] == ("1.0000", "1", "1")
+    assert found["baseline", "in_language"] == ("0.0000", "0", "3")
+    assert not written(pages, "medium-a", "same systems")
+
+
+def test_other_files_stay_and_figures_lie_beside_the_page(pages: Path):
+    assert (pages / "index.md").read_text(encoding="utf-8") == "mine"
+    page = (pages / "medium-a.md").read_text(encoding="utf-8")
+    for name in ("medium-a-in_language.svg", "medium-a-zero_shot.svg"):
+        assert f"({name})" in page
+        assert (pages / name).read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_the_gap_closed_has_its_interval(folders: list[Path], pages: Path):
     (average,) = (row for row in rows_of(folders[0], "gap") if not row["language"])
-    (row,) = rows_below(page, "medium-a", "Gap between")
+    (row,) = rows_below(pages / "medium-a.md", "Gap between")
     for name in ("closed", "closed_low", "closed_high"):
         assert float(row[name]) == pytest.approx(float(average[name]), abs=0.006)
     assert float(row["closed_low"]) < float(row["closed"]) < float(row["closed_high"])
     assert row["covers"] == "sentences and seeds"
-    assert rows_below(page, "one", "Gap between")[0]["covers"] == "sentences"
+    assert rows_below(pages / "one.md", "Gap between")[0]["covers"] == "sentences"
 
 
 def test_tables_of_an_earlier_version_have_no_seeds_in_their_verdicts_and_are_refused(
@@ -74,5 +125,5 @@ def test_tables_of_an_earlier_version_have_no_seeds_in_their_verdicts_and_are_re
     write_text(tmp_path / "old/tables/scores.tsv", "model\n")
     write_text(tmp_path / "old/tables/significance.tsv", "system\tverdict\nposterior\tbetter\n")
     with pytest.raises(DataError, match=r"significance\.tsv: has no column p"):
-        write_results([tmp_path / "old"], tmp_path, tmp_path / "page.md")
-    assert not (tmp_path / "page.md").exists()
+        write_results([tmp_path / "old"], tmp_path, tmp_path / "pages")
+    assert not (tmp_path / "pages").exists()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tagdistill.artifacts.output_path import check_output, check_page
+from tagdistill.artifacts.output_path import check_folder, check_output, check_page
 from tagdistill.cli.help import DATA, RESULTS, RUN
 from tagdistill.cli.options import Experiments, Out, Root
 
@@ -164,14 +164,20 @@ def compare(
 @app.command(rich_help_panel=RESULTS)
 def results(
     experiments: Experiments,
-    out: Out,
+    out: Annotated[Path, typer.Option(help="folder to write into; other files in it stay")],
     benchmarks: Annotated[Path, typer.Option(help="folder of all benchmarks")] = Path("benchmarks"),
+    objective: Annotated[
+        str | None, typer.Option(help="compare all students with this objective's, beside their reference")
+    ] = None,
 ) -> None:
-    """Write a Markdown page of measured results from finished experiments."""
+    """Write a Markdown page, a table and figures of each finished experiment.
+
+    An experiment whose name begins with another's that is given, such as `pos-tuned` and `pos`, is compared with it.
+    """
     from tagdistill.reporting.results import write_results
 
-    check_output(out, inputs=[*experiments, benchmarks])
-    write_results(experiments, benchmarks, out)
+    check_folder(out)
+    write_results(experiments, benchmarks, out, objective=objective)
 
 
 @app.command(rich_help_panel=RESULTS)

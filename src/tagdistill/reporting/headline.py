@@ -167,7 +167,7 @@ def _demonstration(experiment: Experiment) -> list[str]:
         ]
     return [
         "This is demonstration data, written for this project: the scores show only that the workflow works. "
-        "For results on real data see docs/results.md in the project's folder."
+        "For results on real data see docs/results/index.md in the project's folder."
     ]
 
 

@@ -1,31 +1,40 @@
-"""docs/results.md: measured results, from the tables of finished experiments."""
+"""docs/results: a page and a table of all comparisons for each finished experiment, with its figures."""
 
 from __future__ import annotations
 
 import csv
+import io
 from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import read_json, write_text
 from tagdistill.artifacts.stored_file import stored
 from tagdistill.errors import DataError
+from tagdistill.evaluation.bootstrap import DRAWS
 from tagdistill.evaluation.significance import Interval, corrected
 from tagdistill.formatting import count, duration, probability
 from tagdistill.reporting.facts import read_stages
+from tagdistill.reporting.results_compared import against_experiment, against_objective
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 HEAD = """\
-# Measured results
+# {name}
 
-<!-- Written by `make results` from finished experiments; do not edit. -->
+<!-- Written by `make results` from a finished experiment; do not edit. -->
 
-The numbers of each experiment are from a run of the command above them. ± is the sample standard deviation over seeds;
-low and high are the bounds of a 95% interval, of the test sentences and of the seeds unless it says "sentences" alone.
-The verdict is better or worse where p is below 0.05 after Holm's correction for all comparisons of this page (p_holm);
-one seed has no verdict ([reliability](reliability.md)). The gap closed is in per cent.
+{command}
+
+± is the sample standard deviation over seeds; low and high are the bounds of a 95% interval, of the test sentences and
+of the seeds unless it says "sentences" alone. The verdict is better or worse where p is below 0.05 after Holm's
+correction for all comparisons of this page (p_holm); one seed has no verdict ([reliability](../reliability.md)). The
+gap closed is in per cent.
 """
+FIGURES = {
+    "in_language": "The students' and teachers' averages on trained languages, with intervals",
+    "zero_shot": "The averages on languages without training text, with intervals",
+}
 SIGNIFICANCE = (
     *("system", "reference", "group", "difference", "low", "high", "covers", "p_holm", "verdict", "up", "languages"),
     *("runs", "reference_runs"),
@@ -37,30 +46,67 @@ GAP = (
 Rows = list[dict[str, str]]
 
 
-def write_results(experiments: Sequence[Path], benchmarks: Path, out: Path) -> None:
-    """Write the page from the folders results/NAME of finished experiments; `benchmarks` holds NAME/RULE/*.tsv."""
+def write_results(
+    experiments: Sequence[Path], benchmarks: Path, out: Path, *, objective: str | None = None, draws: int = DRAWS
+) -> None:
+    """Write out/NAME.md, NAME.tsv and figures from the folders results/NAME of finished experiments.
+
+    `benchmarks` holds NAME/RULE/*.tsv. Students are compared with their reference; with those of `objective`, if it is
+    given; and, where the name of an experiment begins with that of another one, such as `pos-tuned` and `pos`, with its
+    students of the same objective. Other files in `out` stay.
+    """
     for folder in experiments:
         if not (folder / "tables" / "scores.tsv").exists():
             raise DataError("has no tables: its run is not finished", where=str(folder))
-    compared = corrected_rows([comparisons_of(folder) for folder in experiments])
-    parts = [
-        _experiment(folder, benchmarks / folder.name, rows) for folder, rows in zip(experiments, compared, strict=True)
-    ]
-    write_text(out, "\n".join([HEAD, *parts]))
+    compared = [_compared(folder, _base(folder, experiments), objective, draws) for folder in experiments]
+    for folder, sections in zip(experiments, compared, strict=True):
+        corrected = dict(zip(sections, corrected_rows(list(sections.values())), strict=True))
+        write_text(out / f"{folder.name}.md", _page(folder, benchmarks / folder.name, corrected))
+        _write_rows(out / f"{folder.name}.tsv", corrected)
+        for name in FIGURES:
+            figure = (folder / "figures" / f"{name}.svg").read_text(encoding="utf-8")
+            write_text(out / f"{folder.name}-{name}.svg", figure)
 
 
-def _experiment(folder: Path, benchmarks: Path, comparisons: Rows) -> str:
+def _base(folder: Path, experiments: Sequence[Path]) -> Path | None:
+    found = [other for other in experiments if folder.name.startswith(f"{other.name}-")]
+    return max(found, key=lambda other: len(other.name), default=None)
+
+
+def _compared(folder: Path, base: Path | None, objective: str | None, draws: int) -> dict[str, Rows]:
+    """Return the comparisons of an experiment, by the title of their section."""
+    sections = {"Against the reference": comparisons_of(folder)}
+    reference = next((row["reference"] for row in sections["Against the reference"] if row["system"] == objective), "")
+    if objective and (rows := against_objective(folder, objective, reference, draws)):
+        sections[f"Against {objective}"] = rows
+    if base and (rows := against_experiment(folder, base, draws)):
+        sections[f"Against the same systems of {base.name}"] = rows
+    return sections
+
+
+def _page(folder: Path, benchmarks: Path, comparisons: Mapping[str, Rows]) -> str:
     gap = [row for row in rows_of(folder, "gap") if row["language"] == ""]
     parts = [
-        f"## {folder.name}\n\n{command(folder.name)}",
-        "In-language\n\n" + table(rows_of(folder, "in_language")),
-        "Zero-shot\n\n" + table(rows_of(folder, "zero_shot")),
-        "Against the reference\n\n" + table(comparisons, SIGNIFICANCE),
-        "Gap between baseline and teachers, and the share closed, mean over languages\n\n" + table(gap, GAP),
-        *([f"Time by stage\n\n{stages}"] if (stages := _stages(benchmarks)) else []),
+        HEAD.format(name=folder.name, command=command(folder.name)).rstrip(),
+        "## In-language\n\n" + table(rows_of(folder, "in_language")),
+        "## Zero-shot\n\n" + table(rows_of(folder, "zero_shot")),
+        *(f"## {title}\n\n{table(rows, SIGNIFICANCE)}" for title, rows in comparisons.items()),
+        "## Gap between baseline and teachers, and the share closed, mean over languages\n\n" + table(gap, GAP),
+        *(f"![{caption}]({folder.name}-{name}.svg)" for name, caption in FIGURES.items()),
+        *([f"## Time by stage\n\n{stages}"] if (stages := _stages(benchmarks)) else []),
         _versions(folder),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _write_rows(path: Path, comparisons: Mapping[str, Rows]) -> None:
+    lines = io.StringIO()
+    writer = csv.DictWriter(
+        lines, ("section", *SIGNIFICANCE, "p"), restval="", extrasaction="ignore", delimiter="\t", lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows({"section": title, **row} for title, rows in comparisons.items() for row in rows)
+    write_text(path, lines.getvalue())
 
 
 def command(name: str) -> str:
