@@ -43,6 +43,9 @@ class MismatchError(TagdistillError):
     """Two artefacts that do not belong together, such as a cache and another teacher's label list."""
 
 
+SERVE = "`pip install 'tagdistill[serve]'` installs what the service needs"
+
+
 def missing_package(error: ModuleNotFoundError, *, where: str | None = None) -> TagdistillError:
     """Return the error for a package of an extra, where tagdistill was installed without it.
 
@@ -54,6 +57,7 @@ def missing_package(error: ModuleNotFoundError, *, where: str | None = None) -> 
     everything = "`pip install 'tagdistill[train]'` installs all that the workflow needs"
     hints = {
         "boto3": "`pip install 'tagdistill[s3]'` installs it",
+        **dict.fromkeys(("fastapi", "prometheus_client", "starlette", "uvicorn"), SERVE),
         "pyarrow": f"{everything}, 'tagdistill[parquet]' this alone",
     }
     hint = f"{hints.get(package, everything)}."

@@ -16,7 +16,7 @@ PROJECT = Path(__file__).parents[2]
 # From the top down: a subpackage imports itself and the layers below it, never one beside it or above.
 LAYERS = (
     ("cli",),
-    ("prediction", "reporting"),
+    ("prediction", "reporting", "serving"),
     ("evaluation", "training"),
     ("distill", "export", "workflow"),
     ("tagger",),

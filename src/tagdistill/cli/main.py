@@ -18,7 +18,7 @@ import typer
 
 from tagdistill import __version__
 from tagdistill.artifacts.write_errors import owner, write_failure
-from tagdistill.cli import inference, project, stages
+from tagdistill.cli import inference, project, services, stages
 from tagdistill.cli.help import GroupedCommands
 from tagdistill.crf.errors import KernelError
 from tagdistill.errors import TagdistillError, missing_package
@@ -48,6 +48,7 @@ app = typer.Typer(
 )
 app.add_typer(project.app)
 app.add_typer(inference.app)
+app.add_typer(services.app)
 app.add_typer(stages.app)
 
 

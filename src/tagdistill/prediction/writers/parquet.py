@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.prediction.writer import Job, WriterFormat
-from tagdistill.prediction.writers.jsonl import record
+from tagdistill.tagger.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ class RowWriter:
 
     def write(self, given: Given, tagged: Tagged) -> None:
         """Write a text."""
-        self.rows.append(record(given, tagged))
+        self.rows.append(record(tagged, given.source_id))
         if len(self.rows) == ROWS:
             self.write_rows()
 
