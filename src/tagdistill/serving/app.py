@@ -99,7 +99,9 @@ class Service:
 
     async def _settled(self, found: asyncio.Future[Job], job: Job, request: HttpRequest) -> None:
         """Wait for the labels, but not for those of a client that has gone, nor for ever."""
-        gone: asyncio.Future[Any] = asyncio.ensure_future(request.receive())  # the body is read: what comes is the end of the connection
+        gone: asyncio.Future[Any] = asyncio.ensure_future(
+            request.receive()
+        )  # the body is read: what comes is the end of the connection
         try:
             waited: set[asyncio.Future[Any]] = {found, gone}
             await asyncio.wait(waited, timeout=self.limits.reply, return_when=asyncio.FIRST_COMPLETED)

@@ -26,6 +26,7 @@ HEADERS = {
     "cache-control": "no-store",
 }
 ENCODED = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+TOO_LARGE = 413
 DISCARDED = 2**24  # bytes of a body that is too large, so that its client reads the answer before the connection ends
 
 
@@ -111,7 +112,7 @@ def log_defect(error: BaseException) -> None:
 
 
 def _too_large(most: int) -> Refusal:
-    return Refusal(413, "too_large", f"the body has more than {most:,} bytes", hint="Send several requests.")
+    return Refusal(TOO_LARGE, "too_large", f"the body has more than {most:,} bytes", hint="Send several requests.")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -129,11 +130,12 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse_early(why: Refusal, receive: Receive, send: Send) -> None:
-    """Answer before the body is there, and end the connection after the client had time to read that."""
+    """Answer before the body is there, and end the connection; a client that still sends has time to read first."""
     answer = refused(why, close=True)
     await send({"type": "http.response.start", "status": why.status, "headers": answer.raw_headers})
     await send({"type": "http.response.body", "body": answer.body, "more_body": True})
-    await _discard(receive)
+    if why.status == TOO_LARGE:
+        await _discard(receive)
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -21,8 +21,12 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         into = self.registry
-        self._requests = Counter("tagdistill_requests", "Requests to label texts, by HTTP status", ["status"], registry=into)
-        self._seconds = Histogram("tagdistill_request_seconds", "From a request to its answer", buckets=SECONDS, registry=into)
+        self._requests = Counter(
+            "tagdistill_requests", "Requests to label texts, by HTTP status", ["status"], registry=into
+        )
+        self._seconds = Histogram(
+            "tagdistill_request_seconds", "From a request to its answer", buckets=SECONDS, registry=into
+        )
         self._gone = Counter("tagdistill_gone_clients", "Clients that went away before their answer", registry=into)
         self._texts = Counter("tagdistill_texts", "Labelled texts", registry=into)
         self._words = Counter("tagdistill_words", "Labelled words", registry=into)
@@ -30,9 +34,13 @@ class Metrics:
     def watch(self, queue: Queue) -> None:
         """Show what waits in a queue."""
         into = self.registry
-        waiting = Gauge("tagdistill_waiting_requests", "Accepted requests with texts that are not labelled yet", registry=into)
+        waiting = Gauge(
+            "tagdistill_waiting_requests", "Accepted requests with texts that are not labelled yet", registry=into
+        )
         waiting.set_function(lambda: len(queue.jobs))
-        Gauge("tagdistill_waiting_seconds", "Estimated seconds of accepted work", registry=into).set_function(lambda: queue.waiting)
+        Gauge("tagdistill_waiting_seconds", "Estimated seconds of accepted work", registry=into).set_function(
+            lambda: queue.waiting
+        )
 
     def answered(self, status: int, seconds: float) -> None:
         """Count a request to label texts."""
