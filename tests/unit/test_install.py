@@ -151,7 +151,7 @@ def test_all_that_the_code_imports_is_required_somewhere(project):
     """A package that only another one happens to bring along is missing one day."""
     listed = [
         *project["dependencies"],
-        *(text for name in ("parquet", "train", "s3") for text in project["optional-dependencies"][name]),
+        *(text for name in ("parquet", "serve", "train", "s3") for text in project["optional-dependencies"][name]),
     ]
     ours = {canonical(Requirement(text).name) for text in listed}
     ours |= {
