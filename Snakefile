@@ -69,6 +69,15 @@ rule export:
         [FILES.export(student.objective, student.seed) for student in PLAN.runs.students],
 
 
+onstart:
+    remove_timestamps()
+
+
+onerror:
+    remove_timestamps()
+
+
 onsuccess:
+    remove_timestamps()
     if any(job.rule.name == "report" for job in workflow.dag.jobs):
         logger.info(f"The report: {Path(rules.report.output.page).resolve()}")

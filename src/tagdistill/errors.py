@@ -58,6 +58,7 @@ def missing_package(error: ModuleNotFoundError, *, where: str | None = None) -> 
     hints = {
         "boto3": "`pip install 'tagdistill[s3]'` installs it",
         **dict.fromkeys(("fastapi", "prometheus_client", "starlette", "uvicorn"), SERVE),
+        "icu4py": "`pip install 'tagdistill[icu]'` installs it; or give lists of words",
         "pyarrow": f"{everything}, 'tagdistill[parquet]' this alone",
     }
     hint = f"{hints.get(package, everything)}."

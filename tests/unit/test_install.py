@@ -151,7 +151,11 @@ def test_all_that_the_code_imports_is_required_somewhere(project):
     """A package that only another one happens to bring along is missing one day."""
     listed = [
         *project["dependencies"],
-        *(text for name in ("parquet", "serve", "train", "s3") for text in project["optional-dependencies"][name]),
+        *(
+            text
+            for name in ("parquet", "icu", "serve", "train", "s3")
+            for text in project["optional-dependencies"][name]
+        ),
     ]
     ours = {canonical(Requirement(text).name) for text in listed}
     ours |= {
@@ -167,6 +171,6 @@ def test_all_that_the_code_imports_is_required_somewhere(project):
             names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             for module in {name.partition(".")[0] for name in names} - sys.stdlib_module_names - brought:
-                if not by_module.get(module, set()) & (ours | {"tagdistill"}):
+                if not by_module.get(module, {canonical(module)}) & (ours | {"tagdistill"}):
                     missing[module] = str(file.relative_to(ROOT))
     assert missing == {}

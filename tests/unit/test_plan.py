@@ -371,6 +371,30 @@ def test_a_layer_that_the_encoder_has_not_is_refused_before_anything_runs(tmp_pa
     assert "has 6 layers" in refused(encoder={"provider": "path", "id": "model", "tap": 7})
 
 
+def test_graphs_that_the_encoder_has_not_are_refused_or_warned_of_before_anything_runs(tmp_path: Path):
+    model = tmp_path / "model"
+    model.mkdir()
+    values = {**BASE, "languages": {"en": {"source": "demo"}}, "zero_shot": {}}
+    values["encoder"] = {"provider": "path", "id": "model", "tap": 1}
+
+    def planned(kind: str, activation: str = "gelu", **export: Any) -> Plan:
+        config = {"model_type": kind, "num_hidden_layers": 2, "hidden_act": activation}
+        (model / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        changes = {"export": export} if export else {}
+        return Plan(check_experiment({**values, **changes}, "study.yaml"), tmp_path)
+
+    for made in (planned("electra", formats=["int8"]), planned("bert", "silu", formats=["torch", "fp32"])):
+        with pytest.raises(ConfigError, match=r"(?s)study\.yaml: export\.formats: a .*Use `formats: \[torch\]`"):
+            made.check_files("study.yaml")
+    for made in (planned("electra", formats=["torch"]), planned("xlm-roberta", formats=["int8"]), planned("bert")):
+        made.check_files("study.yaml")
+        assert made.local.warnings(made.runs, "study.yaml") == []
+    made = planned("electra")  # nobody may ever export it
+    made.check_files("study.yaml")
+    (warning,) = made.local.warnings(made.runs, "study.yaml")
+    assert warning.startswith("warning: students cannot be exported as it stands: a 'electra' encoder")
+
+
 def test_a_local_encoder_is_named_by_its_content_and_starts_at_root(tmp_path: Path):
     model = tmp_path / "data/models/small"
     model.mkdir(parents=True)

@@ -81,6 +81,13 @@ def test_one_text_a_list_an_iterator_and_words_give_the_same(tagger, words):
     assert tagger(joined) == one_by_one == [tagger(text) for text in joined]
 
 
+def test_results_say_how_text_was_split(tagger, words):
+    name = tagger.model.splitter.name
+    assert name == "inner_punctuation+characters"
+    assert {tagged.split for tagged in tagger(list(SCRIPTS.values()))} == {name}
+    assert tagger(words[:1])[0].split == "given"
+
+
 def test_a_text_with_offsets_keeps_them(tagger):
     text = texts.Text("Angela  Merkel, Paris", (((0, 6), (8, 14)), ((16, 21),)))
     (tagged,) = tagger([text])

@@ -35,6 +35,7 @@ def test_every_other_rule_runs_without_a_network(finished: Project, copied: Proj
     logged = ("--logger", "tagdistill", "--logger-tagdistill-file", str(jobs))
     done = copied.snakemake(config, "--cores", "2", target, *logged, **copied.offline(log))
     assert done.returncode == 0, done.stdout[-4000:]
+    assert (copied.path / target / "tagger.json").is_file() and not list((copied.path / target).rglob(".snakemake*"))
     # Both runs, that of the finished project and this one: they write to the same files.
     ran = {job.rule for job in read_jobs(jobs.read_text(encoding="utf-8").splitlines()) if job.output}
     assert ran - NETWORK == rules_with_files() - NETWORK

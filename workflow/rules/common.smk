@@ -147,3 +147,9 @@ def test_files(model):
     tests = PLAN.runs.tests_of(PLAN.runs.models[model])
     outputs = [*FILES.metrics(model, tests), *FILES.predictions(model, tests)]
     return needed(PLAN.test_inputs(model), outputs, PLAN.keys.evaluation(model)) if outputs else PLAN.test_inputs(model)
+
+
+def remove_timestamps():
+    """Remove what Snakemake leaves in exported folders, which are passed on: they keep their own times."""
+    for file in Path(FILES.results).glob("export/*/*/.snakemake_timestamp"):
+        file.unlink(missing_ok=True)

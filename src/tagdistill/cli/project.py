@@ -32,7 +32,7 @@ def config_check(
     experiment = read_experiment(file, **({"root": root} if root else {}))
     plan = Plan(experiment, Path.cwd())
     plan.check_files(str(file))
-    lines = [describe_experiment(experiment, str(file))]
+    lines = [describe_experiment(experiment, str(file)), *plan.local.warnings(plan.runs, str(file))]
     if data:
         from tagdistill.experiment.check_data import check_data
 

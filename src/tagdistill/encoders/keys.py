@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tagdistill.artifacts.files import sha256_json
+from tagdistill.artifacts.files import read_json, sha256_json
 from tagdistill.encoders.folder import FORMAT, RECORD, EncoderInfo
 from tagdistill.encoders.provider import load_provider
 
@@ -36,3 +36,16 @@ def layers_of(settings: EncoderSettings, source: Path | None, converted: Path) -
     if (converted / RECORD).is_file():
         return EncoderInfo.read(converted).layers
     return load_provider(settings.provider).known_layers(source)
+
+
+def architecture_names(source: Path | None, converted: Path) -> tuple[str, str] | None:
+    """Return the names of an encoder's architecture and activation in transformers; None where it is not here yet.
+
+    `source` is where a local encoder lies, `converted` the folder that it is converted into.
+    """
+    for folder in filter(None, (converted, source)):
+        if (folder / "config.json").is_file():
+            values = read_json(folder / "config.json")
+            activation = values.get("hidden_act") or values.get("activation") or "gelu"
+            return (str(values["model_type"]), str(activation)) if "model_type" in values else None
+    return None

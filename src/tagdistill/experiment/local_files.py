@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import sha256_file
 from tagdistill.data.sources.source import ROOT_HINT, advice, load_source
-from tagdistill.encoders.keys import encoder_key, layers_of
+from tagdistill.encoders.architectures import architecture_of
+from tagdistill.encoders.keys import architecture_names, encoder_key, layers_of
 from tagdistill.encoders.provider import load_provider
 from tagdistill.encoders.vectors import vectors_key
 from tagdistill.errors import ConfigError
@@ -116,6 +117,8 @@ class LocalFiles:
             if not source.exists():
                 raise ConfigError(f"no such file or folder: {source}", where=f"{where}: {key}", hint=ROOT_HINT)
         self._check_layers(runs, where)
+        if "formats" in runs.experiment.export.model_fields_set:
+            self._check_graphs(runs, where)
         for language, settings in runs.languages.items():
             for split in runs.splits(language):
                 if (given := settings.given(split)) and not (self.root / str(given.path)).is_file():
@@ -125,6 +128,22 @@ class LocalFiles:
                         where=f"{where}: {group}.{language}.{split}",
                         hint=advice(settings),
                     )
+
+    def warnings(self, runs: Runs, where: str) -> list[str]:
+        """Return what a default of the config stops, a line each: an export that `check` does not refuse."""
+        try:
+            self._check_graphs(runs, where)
+        except ConfigError as error:
+            return [f"warning: students cannot be exported as it stands: {error.what}. {error.hint}"]
+        return []
+
+    def _check_graphs(self, runs: Runs, where: str) -> None:
+        """Raise ConfigError where students are to be exported as graphs that their encoder is known not to have."""
+        encoder = runs.experiment.encoder
+        source = self.encoder_source(encoder_key(encoder))
+        names = architecture_names(Path(source) if source else None, Path(encoder_folder(encoder)))
+        if names and set(runs.experiment.export.formats) != {"torch"}:
+            architecture_of(*names, where=f"{where}: export.formats")
 
     def _check_layers(self, runs: Runs, where: str) -> None:
         students = (runs.experiment.student, runs.experiment.encoder, "encoder")

@@ -52,7 +52,7 @@ def export_student(
             from tagdistill.export.graph_folder import Texts, write_graphs
 
             texts = Texts.read(corpora.training, corpora.tests)
-            write_graphs(model, encoder, folder, precisions=precisions, vocabulary=settings.vocabulary, texts=texts)
+            write_graphs(model, encoder, folder, precisions=precisions, settings=settings, texts=texts)
             if (encoder / NOTICE).exists():
                 shutil.copyfile(encoder / NOTICE, folder / NOTICE)
 

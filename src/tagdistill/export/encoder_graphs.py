@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tagdistill.errors import ConfigError
+from tagdistill.encoders.architectures import ACTIVATIONS, Architecture, architecture_of
 from tagdistill.export.graph import array_of
 
 if TYPE_CHECKING:
@@ -16,56 +16,6 @@ if TYPE_CHECKING:
     from tagdistill.export.graph import Graph
 
 MASKED = -1e30  # added to the scores of padding: its weight is exactly 0
-ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "gelu": ("Gelu", {}),
-    "gelu_new": ("Gelu", {"approximate": "tanh"}),
-    "relu": ("Relu", {}),
-}
-
-
-class Names(NamedTuple):
-    """The names of a layer's parts in transformers."""
-
-    query: str = "attention.self.query"
-    key: str = "attention.self.key"
-    value: str = "attention.self.value"
-    attention: str = "attention.output.dense"
-    attention_norm: str = "attention.output.LayerNorm"
-    inner: str = "intermediate.dense"
-    outer: str = "output.dense"
-    outer_norm: str = "output.LayerNorm"
-    layers: str = "encoder.layer"
-
-
-class Architecture(NamedTuple):
-    """How an architecture differs from BERT."""
-
-    names: Names = Names()
-    positions_after_pad: bool = False  # the first piece is at position pad + 1
-
-
-DISTILBERT = Names(
-    *("attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "sa_layer_norm"),
-    *("ffn.lin1", "ffn.lin2", "output_layer_norm", "transformer.layer"),
-)
-ROBERTA = Architecture(positions_after_pad=True)
-ARCHITECTURES = {
-    "bert": Architecture(),
-    "camembert": ROBERTA,
-    "distilbert": Architecture(DISTILBERT),
-    "roberta": ROBERTA,
-    "xlm-roberta": ROBERTA,
-}
-
-
-def check_architecture(encoder: Encoder) -> Architecture:
-    """Return the architecture of an encoder. Raises ConfigError for one that cannot be written as a graph."""
-    activation = getattr(encoder.model.config, "hidden_act", None) or encoder.model.config.activation
-    if encoder.kind in ARCHITECTURES and activation in ACTIVATIONS:
-        return ARCHITECTURES[encoder.kind]
-    what = f"a {encoder.kind!r} encoder with the activation {activation!r} cannot be exported as an ONNX graph"
-    known = f"architectures {', '.join(ARCHITECTURES)}, activations {', '.join(ACTIVATIONS)}"
-    raise ConfigError(what, where="export.formats", hint=f"Use `formats: [torch]`. Known: {known}.")
 
 
 def add_encoder(graph: Graph, encoder: Encoder, taps: tuple[int, ...]) -> str:
@@ -83,7 +33,9 @@ def add_encoder(graph: Graph, encoder: Encoder, taps: tuple[int, ...]) -> str:
 
 class _Layers:
     def __init__(self, graph: Graph, encoder: Encoder) -> None:
-        self.graph, self.architecture, self.config = graph, check_architecture(encoder), encoder.model.config
+        self.graph, self.config = graph, encoder.model.config
+        self.activation: str = getattr(self.config, "hidden_act", None) or self.config.activation
+        self.architecture: Architecture = architecture_of(encoder.kind, self.activation)
         self.weights: dict[str, Tensor] = dict(encoder.model.state_dict())
         self.size, self.heads = encoder.hidden_size, int(self.config.num_attention_heads)
         allowed = graph.op("Unsqueeze", "mask", graph.constant([1, 2], np.int64))
@@ -112,7 +64,7 @@ class _Layers:
         place = f"{names.layers}.{number}"
         mixed = self.linear(self._attention(states, place), f"{place}.{names.attention}")
         states = self.norm(graph.op("Add", mixed, states), f"{place}.{names.attention_norm}")
-        kind, options = ACTIVATIONS[getattr(self.config, "hidden_act", None) or self.config.activation]
+        kind, options = ACTIVATIONS[self.activation]
         inner = graph.op(kind, self.linear(states, f"{place}.{names.inner}"), **options)
         outer = self.linear(inner, f"{place}.{names.outer}")
         return self.norm(graph.op("Add", outer, states), f"{place}.{names.outer_norm}")

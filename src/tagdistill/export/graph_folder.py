@@ -28,12 +28,15 @@ from tagdistill.tagger.splitting import choose_splitter, kept_whole
 from tagdistill.tagger.torch_backend import TorchBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from tagdistill.settings.export import Export
 
 
 log = logging.getLogger(__name__)
 WORDS_COMPARED = 20_000  # of all languages together
+WORDS_SPLIT = 20_000  # of each language, by which a way to split text is judged
 Sentences = list[list[str]]
 
 
@@ -59,13 +62,18 @@ class Texts:
         found: Sentences = []
         limit = WORDS_COMPARED // len(self.all)
         for language, sentences in self.all.items():
-            words = 0
-            for sentence in self.tests.get(language) or sentences:
-                if words >= limit:
-                    break
-                found.append(sentence)
-                words += len(sentence)
+            found += of_words(self.tests.get(language) or sentences, limit)
         return found
+
+
+def of_words(sentences: Iterable[list[str]], limit: int) -> Iterator[list[str]]:
+    """Yield the first sentences that have `limit` words together, or all."""
+    words = 0
+    for sentence in sentences:
+        if words >= limit:
+            return
+        yield sentence
+        words += len(sentence)
 
 
 def _by_language(files: Iterable[Path]) -> dict[str, Sentences]:
@@ -77,7 +85,7 @@ def _by_language(files: Iterable[Path]) -> dict[str, Sentences]:
 
 
 def write_graphs(
-    model: Path, encoder: Path, out: Path, *, precisions: Sequence[str], vocabulary: str, texts: Texts
+    model: Path, encoder: Path, out: Path, *, precisions: Sequence[str], settings: Export, texts: Texts
 ) -> None:
     """Write the graphs of a model, with its tokenizer and their record, into a folder.
 
@@ -88,12 +96,12 @@ def write_graphs(
     side = Side(WordPieces.load(encoder, drop_bare_underline=torch.settings.drop_bare_underline), torch)
     graph = tagger_graph(torch.encoder, torch.taps, torch.loaded.model.tagger, halves=torch.frozen)
     tokenizer = read_json(encoder / TOKENIZER)
-    if vocabulary == "used":
+    if settings.vocabulary == "used":
         used = side.pieces([sentence for sentences in texts.all.values() for sentence in sentences]).ids
         tokenizer, rows = trimmed(tokenizer, np.unique(used).tolist())
         graph = with_pieces(graph, rows)
     write_text(out / TOKENIZER, json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":")) + "\n")
-    record = _record(torch, side.pieces, texts, precisions=precisions, vocabulary=vocabulary)
+    record = _record(torch, side.pieces, texts, precisions=precisions, settings=settings)
     record = replace(record, pieces=int(record.word_pieces(out).tokenizer.get_vocab_size()))
     for precision in precisions:
         file = out / graph_file(precision)
@@ -108,11 +116,12 @@ def write_graphs(
 
 
 def _record(
-    torch: TorchBackend, pieces: WordPieces, texts: Texts, *, precisions: Sequence[str], vocabulary: str
+    torch: TorchBackend, pieces: WordPieces, texts: Texts, *, precisions: Sequence[str], settings: Export
 ) -> Record:
-    splitter, _ = choose_splitter((s for sentences in texts.all.values() for s in sentences), pieces.tokenizer)
-    words = {language: {word for sentence in text for word in sentence} for language, text in texts.all.items()}
-    tagger, settings = torch.loaded.model.tagger, torch.settings
+    unspaced = None if settings.unspaced == "auto" else settings.unspaced
+    samples = {language: list(of_words(text, WORDS_SPLIT)) for language, text in texts.all.items()}
+    splitter = choose_splitter([s for sample in samples.values() for s in sample], pieces.tokenizer, unspaced)
+    tagger, encoder = torch.loaded.model.tagger, torch.settings
     return Record(
         task=torch.loaded.config["task"],
         labels=torch.loaded.labels,
@@ -120,15 +129,15 @@ def _record(
         start=array_of(tagger.start).tolist(),
         transitions=array_of(tagger.transitions).tolist(),
         end=array_of(tagger.end).tolist(),
-        pooling=settings.pooling,
+        pooling=encoder.pooling,
         positions=EncoderInfo.read(torch.place).positions,
-        drop_bare_underline=settings.drop_bare_underline,
+        drop_bare_underline=encoder.drop_bare_underline,
         words=splitter.words,
         unspaced=splitter.unspaced,
-        kept_words={language: round(kept_whole(splitter, found), 4) for language, found in words.items()},
+        kept_words={language: round(kept_whole(splitter, sample), 4) for language, sample in samples.items()},
         graphs=tuple(precisions),
         compared={},
-        vocabulary=vocabulary,
+        vocabulary=settings.vocabulary,
         pieces=0,
         versions=versions() | {name: version(name) for name in ("onnx", "onnxruntime")},
         decode=torch.loaded.decode,

@@ -33,6 +33,7 @@ class TextRecord(BaseModel):
     labels: list[str] = Field(description="of each token")
     sentences: list[tuple[int, int]] = Field(description="first token, and the one after the last")
     spans: list[SpanRecord]
+    split: str = Field(description="how the text was split into tokens: the model's way, or `given`")
     taggings: list[TaggingRecord] | None = Field(None, description="with `k_best`")
     marginals: list[list[float]] | None = Field(
         None, description="with `marginals`: by token, in the order of /v1/model"

@@ -21,3 +21,8 @@ class Export(Settings):
     vocabulary: Literal["full", "used"] = Field(
         "full", description="used: graphs and their tokenizer keep only pieces that the experiment's text uses"
     )
+    unspaced: Literal["auto", "characters", "pieces", "icu"] = Field(
+        "auto",
+        description="what a word is in scripts without blanks, such as Thai: a character, a piece of the tokenizer, or "
+        "a word of ICU's dictionaries (extra `icu`); auto: characters or pieces",
+    )

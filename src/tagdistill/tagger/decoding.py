@@ -97,7 +97,7 @@ def tagged(text: Text, decoded: Sequence[Decoded], wanted: Wanted, labels: int) 
         combined = _combined([each.k_best for each in decoded], wanted.k_best)
         taggings = tuple(_joined(text, words, ends, candidates) for candidates in combined)
     bounds = tuple(pairwise(ends))
-    return Tagged(text.text, words, bounds, best.labels, best.spans, marginals, taggings)
+    return Tagged(text.text, words, bounds, best.labels, best.spans, marginals, taggings, text.split)
 
 
 def _joined(text: Text, words: Sequence[tuple[int, int]], ends: list[int], chosen: Sequence[Candidate]) -> Tagging:

@@ -21,6 +21,7 @@ def record(tagged: Tagged, source_id: str | None = None) -> dict[str, Any]:
         "labels": list(tagged.labels),
         "sentences": [list(bounds) for bounds in tagged.sentences],
         "spans": _spans(tagged),
+        "split": tagged.split,
     }
     if tagged.taggings:
         found["taggings"] = [

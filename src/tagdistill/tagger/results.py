@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, overload
 
+from tagdistill.tagger.splitting import GIVEN
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -45,6 +47,7 @@ class Tagged(Sequence[Span]):
     `text` is the given string, of words that were given their joining by blanks; `words` are their offsets in it,
     `sentences` the places of the first word and of the one after the last of each sentence, `labels` the labels of the
     words as the model has them (BIOES). `marginals` (word, label) and `taggings` are there if they were asked for.
+    `split` says how the text was split into words: the model's way (`tagger.json`), or `given`.
     """
 
     text: str
@@ -54,6 +57,7 @@ class Tagged(Sequence[Span]):
     spans: tuple[Span, ...]
     marginals: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
     taggings: tuple[Tagging, ...] = field(default=(), repr=False)
+    split: str = field(default=GIVEN, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.spans)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Literal, get_args
 
 from tagdistill.data.readers.lines import lone_surrogate
-from tagdistill.errors import DataError, nearest
+from tagdistill.errors import DataError, missing_package, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from icu4py.breakers import WordBreaker
     from tokenizers import Tokenizer
     from tokenizers.pre_tokenizers import PreTokenizer
 
 Words = Literal["punctuation", "inner_punctuation"]
-Unspaced = Literal["characters", "pieces"]
+Unspaced = Literal["characters", "pieces", "icu"]
 Offsets = tuple[int, int]  # of characters, end exclusive
 
 # Scripts that write no blanks between words; the signs beside them belong to several scripts.
@@ -37,7 +38,7 @@ SENTENCE_ENDS = (
 MARK = r"[^\p{L}\p{M}\p{N}\s]"
 INNER_MARK = rf"(?<=[\p{{L}}\p{{M}}\p{{N}}]){MARK}(?=[\p{{L}}\p{{N}}])"
 BLOCK = 100_000  # characters that are read at a time: memory is bounded, and no sentence is longer
-MANY_CHARACTERS = 1.5  # in a word, on average: then words of unspaced scripts are more than single characters
+GIVEN = "given"  # how text is split whose words are given
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Splitter:
     """How text is split: `words` says which punctuation is a word, `unspaced` how scripts without blanks are cut.
 
     `punctuation`: every mark is a word; `inner_punctuation`: but one between two letters or digits is part of theirs.
-    `characters`: each character is a word, with the signs on it; `pieces`: each piece of the encoder's tokenizer is.
+    `characters`: each character is a word, with the signs on it; `pieces`: each piece of the encoder's tokenizer is;
+    `icu`: words are those of the dictionaries of ICU (International Components for Unicode).
     """
 
     words: Words = "inner_punctuation"
@@ -59,6 +61,11 @@ class Splitter:
             if name not in known:
                 raise DataError(f"cannot split text by {name!r}", where=where, hint=nearest(name, known))
         return cls(words, unspaced, tokenizer)  # type: ignore[arg-type]  # both are known names here
+
+    @property
+    def name(self) -> str:
+        """Both ways in one word, as results say it."""
+        return f"{self.words}+{self.unspaced}"
 
     def sentences(self, text: str) -> Iterator[list[Offsets]]:
         """Yield the words of each sentence that has any, as offsets into the text.
@@ -83,13 +90,16 @@ class Splitter:
     def _words(self, sentence: str) -> Iterator[Offsets]:
         """Yield the words of a sentence, as offsets into it."""
         for part, (start, end) in self._word_splitter.pre_tokenize_str(sentence):
-            if self.unspaced == "pieces" and _is_unspaced(part):
+            if self.unspaced != "characters" and _is_unspaced(part):
                 cuts = self._cuts(part)
                 yield from ((start + left, start + right) for left, right in pairwise(cuts))
             elif end > start:
                 yield start, end
 
     def _cuts(self, run: str) -> list[int]:
+        """Return where the words of a run of scripts without blanks begin, and its end."""
+        if self.unspaced == "icu":
+            return [0, *accumulate(map(len, _icu_words(run)))]
         assert self.tokenizer is not None
         encoding = self.tokenizer.encode(run, add_special_tokens=False)
         return sorted({0, len(run), *(start for start, end in encoding.offsets if end > start)})
@@ -99,7 +109,7 @@ class Splitter:
         from tokenizers import Regex
         from tokenizers.pre_tokenizers import BertPreTokenizer, Sequence, Split, WhitespaceSplit
 
-        repeated = "+" if self.unspaced == "pieces" else r"\p{M}*"
+        repeated = r"\p{M}*" if self.unspaced == "characters" else "+"
         controls = Split(Regex(r"\p{Cc}+"), "removed")  # NUL and its like: as blanks are
         unspaced = Split(Regex(rf"[{UNSPACED}]{repeated}"), "isolated")
         if self.words == "punctuation":
@@ -115,27 +125,51 @@ def check_characters(text: str) -> None:
         raise DataError(f"U+{ord(text[place]):04X} is no character", where=f"character {place}", hint=hint)
 
 
-def choose_splitter(sentences: Iterable[Sequence[str]], tokenizer: Tokenizer) -> tuple[Splitter, float]:
-    """Return the splitter that keeps most words of a text whole, and the share of its words that it keeps so.
+def choose_splitter(
+    sentences: Sequence[Sequence[str]], tokenizer: Tokenizer, unspaced: Unspaced | None = None
+) -> Splitter:
+    """Return the splitter that keeps most words of a text whole; of equals the first.
 
-    Scripts without blanks are cut into pieces if their words have more than one or two characters.
+    `unspaced` is how scripts without blanks are cut; None: as characters or as pieces, whichever keeps more.
     """
-    words = {word for sentence in sentences for word in sentence}
-    unspaced = [len(word) for word in words if _is_unspaced(word)]
-    many = bool(unspaced) and sum(unspaced) / len(unspaced) > MANY_CHARACTERS
-    found: list[tuple[float, Splitter]] = []
-    for name in get_args(Words):
-        splitter = Splitter(name, "pieces" if many else "characters", tokenizer)
-        found.append((kept_whole(splitter, words), splitter))
-    share, best = max(found, key=lambda pair: pair[0])
-    return best, share
+    ways: tuple[Unspaced, ...] = (unspaced,) if unspaced else ("characters", "pieces")
+    splitters = [Splitter(words, way, tokenizer) for way in ways for words in get_args(Words)]
+    return max(splitters, key=lambda splitter: kept_whole(splitter, sentences))
 
 
-def kept_whole(splitter: Splitter, words: Iterable[str]) -> float:
-    """Return the share of words that a splitter keeps whole where they stand between blanks; 1 of none."""
-    listed = list(words)
-    whole = sum(list(splitter._words(word)) == [(0, len(word))] for word in listed)
-    return whole / len(listed) if listed else 1.0
+def kept_whole(splitter: Splitter, sentences: Iterable[Sequence[str]]) -> float:
+    """Return the share of words that a splitter finds in their sentences, written as text; 1 of none."""
+    kept = total = 0
+    for sentence in sentences:
+        text, words = as_written(sentence)
+        kept += len(set(words).intersection(splitter._words(text)))
+        total += len(words)
+    return kept / total if total else 1.0
+
+
+def as_written(words: Sequence[str]) -> tuple[str, list[Offsets]]:
+    """Return words as text, and their offsets: no blank stands between two of scripts that write none."""
+    text, offsets = "", []
+    for word in words:
+        if text and not (_is_unspaced(text[-1]) and _is_unspaced(word[:1])):
+            text += " "
+        offsets.append((len(text), len(text) + len(word)))
+        text += word
+    return text, offsets
+
+
+@cache
+def _icu_breaker() -> type[WordBreaker]:
+    try:
+        from icu4py.breakers import WordBreaker
+    except ModuleNotFoundError as error:
+        raise missing_package(error, where="text of a script without blanks") from error
+    return WordBreaker
+
+
+def _icu_words(run: str) -> Iterator[str]:
+    """Yield the words of a run, which are all of it. Raises TagdistillError where ICU is not installed."""
+    return iter(_icu_breaker()(run, "und"))
 
 
 @cache

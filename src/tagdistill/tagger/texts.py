@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tagdistill.errors import DataError
-from tagdistill.tagger.splitting import check_characters
+from tagdistill.tagger.splitting import GIVEN, check_characters
 
 if TYPE_CHECKING:
     from tagdistill.tagger.splitting import Offsets, Splitter
@@ -19,10 +19,14 @@ PART_WORDS, PART_CHARACTERS, LONGEST_WORD = 1000, 8000, 4000
 
 @dataclass(frozen=True)
 class Text:
-    """A text and the words of each of its sentences, as offsets; no sentence is empty."""
+    """A text and the words of each of its sentences, as offsets; no sentence is empty.
+
+    `split` says how it was split: by a `Splitter`, which has a name, or `given`.
+    """
 
     text: str
     sentences: tuple[tuple[Offsets, ...], ...]
+    split: str = GIVEN
 
     @property
     def words(self) -> tuple[Offsets, ...]:
@@ -53,7 +57,7 @@ def as_text(given: object, splitter: Splitter, where: str) -> Text:
         return given
     try:
         if isinstance(given, str):
-            return Text(given, tuple(map(tuple, splitter.sentences(given))))
+            return Text(given, tuple(map(tuple, splitter.sentences(given))), splitter.name)
         return _of_words(given)
     except DataError as error:
         raise error.at(f"{where}, {error.where}" if error.where else where) from error

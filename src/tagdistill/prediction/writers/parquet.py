@@ -29,7 +29,7 @@ def schema() -> pa.Schema:
     spans = pa.list_(pa.struct([("label", pa.string()), ("text", pa.string()), *places]))
     bounds = pa.list_(pa.list_(pa.int64()))
     text = [("id", pa.string()), ("text", pa.string()), ("tokens", texts), ("labels", texts)]
-    return pa.schema([*text, ("sentences", bounds), ("spans", spans)])
+    return pa.schema([*text, ("sentences", bounds), ("spans", spans), ("split", pa.string())])
 
 
 class RowWriter:
