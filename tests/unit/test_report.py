@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 import yaml
+from browser import CHROMIUM, FLAGS
 from synthetic_results import TRAINED, WRONG, build, settings
 
 from tagdistill.artifacts.files import read_json, write_json, write_text
@@ -35,7 +36,6 @@ from tagdistill.reporting.sections import data_table, training_table
 from tagdistill.reporting.weak_teachers import weak_teachers
 
 ATTACK = "<script>alert(1)</script><img src=http://evil.example/x onerror=alert(1)>\"'&"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 SVG_VOID = {"path", "rect", "line", "stop", "circle"}
 
@@ -468,11 +468,10 @@ def test_many_languages_become_rows_with_the_averages_first():
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the page is not rendered")
 def test_the_page_renders_in_a_browser(made, tmp_path):
-    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    flags += "--disable-component-update --disable-sync --virtual-time-budget=4000"
     command = [
         CHROMIUM,
-        *flags.split(),
+        *FLAGS,
+        "--virtual-time-budget=4000",
         f"--user-data-dir={tmp_path}",
         "--dump-dom",
         f"file://{made}/report/index.html",
