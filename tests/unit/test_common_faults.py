@@ -18,6 +18,7 @@ from tagdistill.cli.main import PrintableFormatter
 from tagdistill.data.corpus import read_corpus
 from tagdistill.data.labels import spans
 from tagdistill.data.prepare import Read, prepare, read_split
+from tagdistill.data.readers.format import NULS
 from tagdistill.data.readers.notes import LONG
 from tagdistill.data.readers.read import read
 from tagdistill.errors import DataError
@@ -308,6 +309,7 @@ def test_a_byte_order_mark_of_another_encoding_is_told(refused):
     said = refused("\ufeffAda B-PER\n", encoding="latin-1")
     assert said == "x.conll: this file is in utf-8, not latin-1\n  Leave out `encoding:`."
     assert "in utf-16" in refused("Ada B-PER\n".encode("utf-16"), encoding="latin-1")
+    assert "in utf-16-le" in refused("a O\n".encode("utf-16-le"))  # eight bytes are enough
 
 
 def test_brackets_and_braces_are_words(reading):
@@ -322,6 +324,7 @@ def test_plain_text_is_json_where_every_whole_line_is(reading, refused):
     assert len(reading(f"{line}and a word\n", **text).sentences) == 2
     # Of 4096 bytes the last line may be cut off; of a shorter file it is a line as all others are.
     assert "is JSON" in refused(line * 300, **text)
+    assert 4096 % len(longer := line.replace("Ada", "Adam")) and "is JSON" in refused(longer * 300, **text)
     assert len(reading(f'{line}{{"text": ', **text).sentences) == 2
     assert len(reading('{"a": ' + "x" * 5000, **text).sentences) == 1
 
@@ -367,6 +370,7 @@ def test_the_character_nul_is_warned_of(reading, kind: str, tmp_path: Path):
         content = (tmp_path / "t").read_bytes()
     found = reading(content, format=kind)
     assert found.warnings == ["it holds the character NUL 1 times: is it damaged, or in another encoding?"]
+    assert found.notes.kinds[NULS].places == [": row 1" if kind == "parquet" else ":1"]
 
 
 # -- terminals

@@ -128,6 +128,19 @@ def test_spans_that_cannot_be_read_are_noted_with_their_place(reading):
     assert read.notes.kinds["targets lost, which begin or end inside a word"].places == [":2: 'Ad'"]
 
 
+def test_a_span_whose_text_stands_elsewhere_is_lost_and_blanks_at_both_ends_are_left_out(reading):
+    said = [
+        {"start": 0, "end": 3, "label": "PER", "text": "Bob"},
+        {"start": 17, "end": 22, "label": "LOC", "text": " Oslo"},
+    ]
+    read = reading({"text": TEXT, "entities": said})
+    assert found(read) == ["Oslo/LOC"]
+    assert read.notes.kinds["targets lost, whose offsets do not give their text"].places == [
+        ":1: 'Bob' at 0 to 3, where 'Ada' stands"
+    ]
+    assert read.notes.kinds["targets read without the white space at their ends"].places == [":1: ' Oslo'"]
+
+
 def test_of_targets_that_overlap_the_first_is_kept_and_of_those_that_begin_together_the_longer(reading):
     read = reading({"text": TEXT, "label": [[0, 3, "LOC"], [0, 12, "PER"], [13, 22, "LOC"], [4, 17, "PER"]]})
     assert found(read) == ["Ada Lovelace/PER", "left Oslo/LOC"]
@@ -191,6 +204,10 @@ def test_class_numbers_and_columns_have_names(reading):
         ("{", ":1: not JSON: "),
         ("[" * 100_000, ":1: not JSON that can be read"),
         ("7", ":1: a JSON number where an object is needed"),
+        ('"a"', ":1: a JSON text where an object is needed"),
+        ("true", ":1: a JSON truth value where an object is needed"),
+        ("null", ":1: a JSON null where an object is needed"),
+        ('{"text": "a", "entities": []}\n[]', ":2: a JSON array where an object is needed"),
         ({"tokens": ["a"]}, ":1: no key 'tags'"),
         ({"tokens": ["a"], "tags": ["O"], "ner_tags": ["O"]}, ":1: several keys of tags: tags, ner_tags"),
         ({"tokens": ["a", 1], "tags": ["O", "O"]}, ":1: no token, or an empty one"),

@@ -19,7 +19,8 @@ from tagdistill.crf.kernels.cpp.build import find_compiler
 from tagdistill.distill.dataset import CorpusFiles
 from tagdistill.distill.target_table import read_targets
 from tagdistill.evaluation.evaluate import evaluate_model
-from tagdistill.training.resume import fingerprint_of
+from tagdistill.training import resume
+from tagdistill.training.resume import fingerprint_of, kernel_modules
 from tagdistill.training.run import Run
 from tagdistill.training.run_training import run_training
 
@@ -62,6 +63,19 @@ def test_a_checkpoint_of_another_kernel_is_of_another_run(corpus: CorpusFiles, t
     with use_kernel("compiled"):
         compiled = fingerprint_of(run)
     assert compiled != fingerprint_of(run)
+
+
+def test_a_checkpoint_is_of_the_code_of_its_kernel(
+    corpus: CorpusFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, ...]] = []
+    monkeypatch.setattr(resume, "code_key", lambda *modules: seen.append(modules) or "")
+    fingerprint_of(teacher_run(tmp_path, corpus))
+    with use_kernel("compiled"):
+        fingerprint_of(teacher_run(tmp_path, corpus))
+    for modules, name in zip(seen, ("torch", "compiled"), strict=True):
+        assert set(kernel_modules(name)) <= set(modules)
+    assert set(seen[0]) < set(seen[1])
 
 
 def test_the_command_takes_the_kernel_it_is_told(corpus: CorpusFiles, tmp_path: Path) -> None:

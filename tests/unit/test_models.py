@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import torch
 from bioes import is_well_formed
 from prediction_files import read_predictions
+from safetensors.torch import load_file, save_file
 from tiny_runs import LABELS, TINY, encoded, make_corpus, student_run, teacher_run, tiny_encoder
 
 from tagdistill.artifacts.files import read_json, write_json
@@ -129,6 +131,10 @@ def test_labels_that_are_not_those_of_the_weights_are_refused(project, tmp_path)
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(MismatchError, match="the weights are of the labels"):
         load_tagger(folder)
+    weights = load_file(folder / "model.safetensors")
+    save_file(weights, folder / "model.safetensors")  # without what is written beside them
+    with pytest.raises(MismatchError, match=r"the weights are of the labels \(\), config"):
+        load_tagger(folder)
 
 
 def test_vectors_are_standardised():
@@ -177,7 +183,9 @@ def test_the_encoder_is_found_or_asked_for(project, tmp_path, monkeypatch):
     monkeypatch.chdir(project)
     assert load_tagger(here).words is not None
     monkeypatch.chdir(tmp_path)
-    assert load_tagger(here, next((project / "resources" / "encoders").iterdir())).words is not None
+    encoder = next((project / "resources" / "encoders").iterdir())
+    assert load_tagger(here, encoder).words is not None
+    score_corpus(here, test_files(project, "finetune"), tmp_path / "s.parquet", encoder=encoder)
     with pytest.raises(DataError, match="not a converted encoder"):
         load_tagger(here, tmp_path / "nowhere")
 
@@ -415,6 +423,15 @@ def test_scoring_a_file_says_what_does_not_fit(project, tmp_path):
     (tmp_path / "x.txt").write_text("a b\n")
     with pytest.raises(DataError, match=r"x\.txt: plain text has no labels to compare with\n  A labelled file has"):
         evaluate_file(model, tmp_path / "x.txt")
+
+
+def test_scoring_a_file_says_what_is_odd_in_it(project, tmp_path, caplog):
+    file = tmp_path / "x.conll"
+    file.write_text("skipped\n" + "a O\n" * 1001)
+    with caplog.at_level(logging.INFO):
+        evaluate_file(model_of(project, "frozen"), file, Reading(skip_lines=1))
+    for said in ("1 of more than 1,000 words", "no span", "lines skipped"):
+        assert said in caplog.text
 
 
 def test_other_formats_are_labelled_and_scored_as_columns_are(project, tmp_path):

@@ -59,10 +59,10 @@ def test_a_file_that_is_not_there_has_no_root():
 
 
 def test_keys_of_reading_are_named_as_options():
-    hint = "Use `scheme: BIOES` for this file. `skip_lines: 1` and `broken: leave_out` leave it out."
+    hint = "Use `scheme: BIOES`. `skip_lines: 1` and `broken: leave_out` leave it out, as `comment:` does."
     with pytest.raises(DataError) as caught, in_options():
         raise DataError("tag", hint=hint)
-    wanted = "Use `--scheme BIOES` for this file. `--skip-lines 1` and `--broken leave_out` leave it out."
+    wanted = "Use `--scheme BIOES`. `--skip-lines 1` and `--broken leave_out` leave it out, as `--comment` does."
     assert caught.value.hint == wanted
 
 
@@ -83,6 +83,7 @@ def test_keys_become_options_and_with_a_config_the_rest_stays():
         ("columns", "token=1,token=2", "--columns: 'token=2' is given twice"),
         ("columns", "tokn=1", "--columns: cannot be 'tokn'\n  Did you mean 'token'? Known: tag, token."),
         ("label_map", "PERSON:PER", "--label-map: 'PERSON:PER' is not NAME=VALUE\n  Such as --label-map PERSON=PER"),
+        ("label_map", "A=B,A=C=D", "--label-map: 'A=C=D' is given twice"),
         ("scheme", "IOB9", "--scheme: cannot be 'IOB9'\n  Did you mean 'IOB2'?"),
         ("encoding", "latin-99", "--encoding: no text encoding 'latin-99'"),
         ("separator", "comma", "--separator: cannot be 'comma'"),

@@ -64,7 +64,7 @@ def test_the_gradients_of_the_shares_are_that_of_the_batch(objective: str, loss_
         learner.zero_grad()
         for rank in range(number):
             update = Update(labelled=True, rows=np.arange(sentences), teacher_weight=0.5)
-            batch = Updates(parts.updates.labelled, None, [update], Processes(rank, number), loss_per)[0]
+            batch = Updates(parts.updates.labelled, None, [update], Processes(rank, number), loss_per=loss_per)[0]
             (learner(**batch)["loss"] * batch["share"]).backward()
         return [p.grad.clone() for p in learner.parameters() if p.grad is not None]
 
@@ -128,7 +128,9 @@ def test_only_the_first_process_reads_what_it_removes_when_it_is_done(tmp_path):
     run.outputs.checkpoints.mkdir(parents=True)
     (run.outputs.checkpoints / BEST).write_text("half removed")
     parts = assemble(run)
-    outcome = train(parts.model, parts.updates, run.settings, checkpoints=run.outputs.checkpoints, seed=0)
+    outcome = train(
+        parts.model, parts.updates, run.settings, checkpoints=run.outputs.checkpoints, seed=0, temperature=1.0
+    )
     assert outcome.best is None
 
 
@@ -164,6 +166,18 @@ def kill_all(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("device", "backend"), [("cuda", "nccl"), ("cpu", "gloo")])
+def test_processes_join_by_the_backend_of_their_device(device: str, backend: str, monkeypatch):
+    joined: list[object] = []
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "set_device", joined.append)
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda name, **_: joined.append(name))
+    Processes(1, 2).join(device)
+    assert joined == [*([1] if device == "cuda" else []), backend]
+    Processes(0, 1).join(device)
+    assert joined[-1] == backend and len(joined) == 1 + (device == "cuda")
+
+
 def test_more_gpus_than_there_are_is_an_error_in_words(tmp_path):
     with pytest.raises(ConfigError, match="2 GPUs are asked for, 0 are visible with device cpu"):
         launch(2, "cpu")

@@ -19,7 +19,7 @@ from tagdistill.data.readers.format import Format, RawFile, load_format
 from tagdistill.data.readers.lines import Sentence
 from tagdistill.data.readers.notes import Notes
 from tagdistill.data.readers.options import format_by_ending
-from tagdistill.data.readers.read import read
+from tagdistill.data.readers.read import read, read_texts
 from tagdistill.errors import ConfigError, DataError, TagdistillError
 from tagdistill.settings.language import Language, Split
 from tagdistill.settings.names import FORMATS, names_in, summaries_in
@@ -151,6 +151,8 @@ def test_columns_are_counted_from_both_ends(given_file):
 def test_a_column_that_is_not_named_keeps_its_default(given_file):
     (sentence,) = given_file("1 bis O\n", columns={"token": 1})
     assert (sentence.tokens, sentence.tags) == (["bis"], ["O"])
+    (sentence,) = given_file("bis 1 O X\n", columns={"tag": 2})
+    assert (sentence.tokens, sentence.tags) == (["bis"], ["O"])
 
 
 def test_docstart_lines_are_borders_of_documents_even_inside_a_block(given_file):
@@ -224,6 +226,16 @@ def test_the_encoding_is_not_guessed(given_file):
     )
 
 
+def test_a_character_may_lie_across_two_parts_of_a_file(given_file):
+    words = ["ñ" * 999] * 200
+    assert given_file("".join(f"{word} O\n" for word in ["a", *words]))[0].tokens[1:] == words
+
+
+def test_what_a_codec_says_without_a_reason_is_told(given_file):
+    with pytest.raises(DataError, match="not utf-16: UTF-16 stream does not start with BOM"):
+        given_file("a O\n".encode("utf-16-be"), encoding="utf-16")
+
+
 def test_an_encoding_that_does_not_exist_is_named(given_file):
     with pytest.raises(ConfigError, match="no text encoding 'utf-9'"):
         given_file("a O\n", encoding="utf-9")
@@ -275,6 +287,10 @@ def test_wikiann_is_read_from_its_archive(given_file, tmp_path):
     for name, token in (("train", "a"), ("dev", "b"), ("unlabelled", "c")):
         assert given_file(data, format="wikiann", file="fa.tar.gz", name=name)[0].tokens == [token]
     assert [p.name for p in tmp_path.iterdir()] == ["fa.tar.gz"]
+    language = Language.model_validate({"format": "wikiann", "train": "x"})
+    (tmp_path / "x").write_text("fa:a\tO\n")
+    (given,) = read_texts(tmp_path / "x", language, lambda handle: handle, where="x", notes=Notes())
+    assert given.content == ["a"]
     with pytest.raises(DataError, match="no file 'test'"):  # a link is no file
         given_file(data, format="wikiann", file="fa.tar.gz", name="test")
 

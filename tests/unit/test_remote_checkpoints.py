@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from moto.server import ThreadedMotoServer
 from tiny_runs import files_of, interrupted, make_corpus, outputs_in, teacher_run
 
@@ -99,6 +100,22 @@ def test_what_is_half_copied_is_not_taken_and_what_is_newer_here_stays(bucket, t
     assert bucket.checkpoints() == {"checkpoint-5"}
     remote.remove()
     assert bucket.names() == []
+
+
+def test_a_copy_that_breaks_off_leaves_nothing(bucket, tmp_path, monkeypatch, caplog):
+    for name, body in (("weights", b"3"), (COMPLETE, b"{}")):
+        bucket.client.put_object(Bucket="checkpoints", Key=f"of/runs/f00/checkpoint-3/{name}", Body=body)
+    remote = RemoteCheckpoints.of("f00")
+    download = remote.client.download_file
+
+    def broken(place: str, key: str, file: str) -> None:
+        if key.endswith(COMPLETE):
+            raise EndpointConnectionError(endpoint_url=place)
+        download(place, key, file)
+
+    monkeypatch.setattr(remote.client, "download_file", broken)
+    remote.fetch(tmp_path)
+    assert list(tmp_path.iterdir()) == [] and "no checkpoint is taken from it" in caplog.text
 
 
 def test_a_name_in_the_bucket_does_not_leave_the_folder(bucket, tmp_path):

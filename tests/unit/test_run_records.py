@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from tagdistill.training.checkpoints import Best
 from tagdistill.training.outputs import model_config, summary
 from tagdistill.training.processes import Processes
 from tagdistill.training.run import Machine, Run
+from tagdistill.training.sums import Sums
 from tagdistill.training.trainer import TrainingOutcome
 
 LINES = [
@@ -124,3 +126,15 @@ def test_a_run_holds_what_it_is_made_of(kind, tmp_path):
         own = {"unlabelled": [text], "updates_per_batch": 2.5, "gate": {"aa": 0.5}, **student}
         assert Run.for_student(settings, [train], [dev], [], **student, **common).updates_per_batch == 1.0
     assert vars(run) == {"settings": settings, "train": [train], "dev": [dev], **own, **common}
+
+
+def test_a_line_of_the_log_has_the_means_over_the_updates_that_had_each_part():
+    sums = Sums(seconds=2.0, began=time.monotonic() - 1.0)
+    parts = {"gold": torch.tensor(4.0), "teacher": torch.tensor(6.0)}
+    for weight, words in ((1.0, 30), (0.5, 40), (0.0, 30)):  # of the teacher alone, of both, of gold alone
+        sums.add(torch.tensor(10.0), parts, weight, 1.0, words)
+        sums.count(torch.tensor(weight), 0.75)
+    line = sums.line(Processes(), "cpu")
+    assert (line["loss"], line["gold"], line["teacher"]) == (10.0, 12.0 / 2, 18.0 / 2)
+    assert line["clipped"] == pytest.approx(1 / 3)
+    assert line["words_per_second"] == 33.3  # 100 in 3 seconds

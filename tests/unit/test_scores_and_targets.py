@@ -99,6 +99,15 @@ def test_targets_come_back_as_they_were(lengths, tmp_path):
         np.testing.assert_array_equal(ours, theirs, err_msg=name)
 
 
+def test_numbers_are_stored_byte_by_byte_which_compresses_better(tmp_path):
+    scores = scores_of([3, 5])
+    write_targets(tmp_path / "t.parquet", targets_of(scores, 4, {**scores.metadata, "k": 4, "kind": "targets"}))
+    row_group = pq.read_metadata(tmp_path / "t.parquet").row_group(0)
+    columns = [row_group.column(n) for n in range(row_group.num_columns)]
+    split = {column.path_in_schema.partition(".")[0] for column in columns if "BYTE_STREAM_SPLIT" in column.encodings}
+    assert split == {"log_posterior", "top_k_log_prob"}
+
+
 def test_lists_are_large_where_offsets_of_32_bits_are_too_few(tmp_path, monkeypatch):
     scores = scores_of([3, 1, 7, 2])
     targets = targets_of(scores, 4, {**scores.metadata, "k": 4, "kind": "targets"})

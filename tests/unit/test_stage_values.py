@@ -318,6 +318,8 @@ def test_the_certainty_of_a_teacher_is_that_of_its_scores_and_of_the_one_pass_ov
     found = {way: [twin.best(x, constrained=way == "constrained") for x in text.tokens] for way in DECODINGS}
     assert predicted == found.pop(decode)
     record = read_json(tmp_path / "m" / "aa.json")
+    assert (record["model"], record["language"], record["role"]) == ("teachers/aa/crf/seed-0", "aa", "trained")
+    assert read_json(tmp_path / "m" / "bb.json")["role"] == "zero_shot"
     assert (record["decode"], record["f1"]) == (decode, pytest.approx(f1(text.labels, predicted), abs=1e-5))
     [(other, labels)] = found.items()
     assert record["further"][other]["f1"] == pytest.approx(f1(text.labels, labels), abs=1e-5)

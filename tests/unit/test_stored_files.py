@@ -163,6 +163,7 @@ def test_a_key_that_is_missing_is_named(key, project):
     write_json(file, {name: value for name, value in read_json(file).items() if name != key})
     error = refused(project, "model")
     assert error.what == f"{key!r} is missing" and "snakemake export" in error.hint
+    assert error.where == str(file)
 
 
 def test_weights_of_another_shape_are_named(project):

@@ -13,7 +13,14 @@ from tagdistill.errors import DataError, MismatchError
 from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.scores import metrics_path, read_scores
 from tagdistill.evaluation.table_names import TABLES
-from tagdistill.evaluation.tables import gap_frame, in_language, matrix_frame, write_tables, zero_shot
+from tagdistill.evaluation.tables import (
+    gap_frame,
+    in_language,
+    matrix_frame,
+    significance_frame,
+    write_tables,
+    zero_shot,
+)
 from tagdistill.experiment.runs import Runs
 
 
@@ -178,9 +185,30 @@ def test_comparisons_with_the_reference(analysis):
     ours = found["posterior", "in_language"]
     expected = fmean(fmean(over_seeds("posterior", x)) - fmean(over_seeds("baseline", x)) for x in TRAINED)
     assert ours.difference.value == pytest.approx(expected)
-    assert ours.verdict == "better" and (ours.languages, ours.up, ours.runs) == (3, 3, 2)
+    assert ours.verdict == "better" and (ours.languages, ours.up, ours.runs, ours.reference_runs) == (3, 3, 2, 2)
+    teachers = found["teachers (crf)", "in_language"]
+    assert (teachers.runs, teachers.reference_runs) == (1, 2)
     assert found["posterior", "zero_shot"].languages == 1
     assert ours.reference == "baseline"
+
+
+def test_a_language_is_up_where_the_average_rose_and_compared_where_the_reference_has_it(tmp_path):
+    wrong = {model: dict(languages) for model, languages in WRONG.items()}
+    for seed in (0, 1):
+        wrong[f"students/posterior/seed-{seed}"]["en"] = wrong[f"students/baseline/seed-{seed}"]["en"]
+        del wrong[f"students/baseline/seed-{seed}"]["nl"]
+    results, _ = build(tmp_path, wrong)
+    path = results / "metrics/students/posterior/seed-0/en.json"
+    record = read_json(path)
+    del record["corpus_sha256"]
+    write_json(path, record)
+    analysis = Analysis(read_scores(results, settings()), draws=50)
+    ours = next(c for c in analysis.comparisons if (c.system, c.group) == ("posterior", "in_language"))
+    assert (ours.languages, ours.up, ours.left_out) == (2, 1, ("nl",))
+    rows = significance_frame(analysis).query("group == 'in_language'").set_index("system")
+    assert rows.loc["posterior", "left_out"] == "nl" and rows.loc["posterior", "draws"] == 50
+    frame = analysis.results.frame.query("main and model == 'students/posterior/seed-0'").set_index("language")
+    assert frame["corpus_sha256"]["en"] == "" and frame["corpus_sha256"]["fr"]
 
 
 def test_softmax_students_are_compared_with_softmax(tmp_path):

@@ -238,7 +238,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(name, data, tmp_path, monkey
     monkeypatch.setattr(Updates, "__getitem__", lambda self, number: drawn.append(number) or item(self, number))
     with caplog.at_level(logging.INFO):
         run_training(broken)
-    assert "resuming from checkpoint-7" in caplog.text
+    assert "resuming from checkpoint-7" in caplog.text and "starting again" not in caplog.text
     assert drawn == list(range(7, broken.settings.updates))  # not from the start: that would end alike, but late
     assert weights(broken) == weights(whole)
     assert without_times(broken) == without_times(whole)

@@ -133,7 +133,7 @@ def test_an_item_is_its_update_s_batch_whenever_it_is_asked_for():
 
     pools = Pool([source_of("a", [2, 1, 3])]), Pool([source_of("b", [4, 1], labelled=False, seed=1)])
     laid = plan(settings(updates=4), pools[0].lengths, pools[1].lengths, 0, distils=True, unlabelled_ratio=1.0)
-    updates = Updates(*pools, laid)
+    updates = Updates(*pools, laid, loss_per="sentence")
     assert len(updates) == 4
     assert [("labels" in updates[number], updates[number]["teacher_weight"]) for number in (1, 0)] == [
         (False, 1.0),

@@ -58,6 +58,12 @@ def test_repeated_test_sentences_are_left_out(made):
     analysis = analysis_of(made)
     every = [v for v in variants(analysis, read_repeats(made, settings())) if v.kind == "unrepeated"]
     assert [(v.role, v.language) for v in every if v.system == "posterior"] == [("trained", "en"), ("zero_shot", "de")]
+    assert {v.system for v in every if v.language == "de"} == {
+        "Best single teacher, chosen on test",
+        "Mean of the teachers",
+        "baseline",
+        "posterior",
+    }
     found = [v for v in every if v.language == "en"]
     assert {v.system for v in found} == {"Teachers", "baseline", "posterior"}
     posterior = next(v for v in found if v.system == "posterior")

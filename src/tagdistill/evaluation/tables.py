@@ -180,7 +180,7 @@ def write_tables(analysis: Analysis, folder: Path, others: Sequence[Variant] = (
         "gap": gap_frame(analysis),
         "significance": significance_frame(analysis),
         "variants": variants_frame(others),
-        "missing": pd.DataFrame({"file": analysis.results.missing}, dtype=str),
+        "missing": pd.DataFrame({"file": analysis.results.missing}),
     }
     return [_write(frames[name], folder / f"{name}.tsv") for name in TABLES]
 

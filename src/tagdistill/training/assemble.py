@@ -163,7 +163,7 @@ def _updates(
         updates_per_batch=run.updates_per_batch,
         draws=(_draw(run, labelled), _draw(run, unlabelled)),
     )
-    return Updates(pool, other, planned, run.machine.processes, run.settings.loss_per)
+    return Updates(pool, other, planned, run.machine.processes, loss_per=run.settings.loss_per)
 
 
 def _draw(run: Run, sources: Sequence[Source]) -> Draw:

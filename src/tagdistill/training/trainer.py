@@ -180,7 +180,7 @@ def train(
     seed: int,
     fingerprint: str = "",
     loss: Loss | None = None,
-    temperature: float = 1.0,
+    temperature: float,
     score: Score | None = None,
     device: str = "cpu",
     copy: Callable[[Path], None] | None = None,

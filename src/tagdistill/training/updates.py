@@ -53,7 +53,8 @@ class Updates(Dataset[UpdateBatch]):
         unlabelled: Pool | None,
         plan: list[Update],
         processes: Processes | None = None,
-        loss_per: LossPer = "sentence",
+        *,
+        loss_per: LossPer,
     ) -> None:
         """Take the batches of a plan from two pools; of several processes each gets its own share of a batch."""
         self.labelled, self.unlabelled, self.plan = labelled, unlabelled, plan
