@@ -190,9 +190,14 @@ def test_batches_keep_within_words_and_pieces_and_leave_out_what_has_no_words():
     sentences = [["a"] * length for length in lengths[:-2]] + [["x" * 60]] * 2
     pieces = WordPieces(tiny_tokenizer(), 64)(sentences)
     found = [rows.tolist() for rows in batches(pieces, 10)]
-    # 3, 6 and 7 are of one word each: together few words, but more pieces than the bound
-    assert found == [[3], [6], [7], [0, 4], [2], [5]]
+    # 6 and 7 are of one word each: together few words, but more pieces than the bound
+    assert found == [[3, 0], [4], [2], [5], [6], [7]]
     assert batches(WordPieces(tiny_tokenizer(), 64)([[], []]), 10) == []
+
+
+def test_batches_are_of_sentences_with_as_many_pieces_however_many_words_these_are():
+    pieces = WordPieces(tiny_tokenizer(), 64)([["a"] * 4, ["xxxx"], ["a"] * 3, ["xxx"]])
+    assert [rows.tolist() for rows in batches(pieces, 8)] == [[3, 2], [1, 0]]
 
 
 def test_an_export_without_text_is_refused(tmp_path):

@@ -60,24 +60,24 @@ def graph_inputs(pieces: Pieces, sentences: Sequence[int], pooling: str) -> dict
 
 
 def batches(pieces: Pieces, words: int) -> list[NDArray[np.intp]]:
-    """Split sentences into batches of similar length of at most so many words, padding included.
+    """Split sentences into batches of at most so many words, padding included, of similar numbers of pieces.
 
-    Their pieces are at most `PIECES_PER_WORD` times as many. A longer sentence is a batch of its own; sentences without
-    words are in none.
+    Pieces are what the encoder's time goes into. They are at most `PIECES_PER_WORD` times as many as words. A longer
+    sentence is a batch of its own; sentences without words are in none.
     """
     return grouped(np.diff(pieces.sentences), np.diff(pieces.words[pieces.sentences]), words)
 
 
 def grouped(lengths: NDArray[np.int64], sizes: NDArray[np.int64], words: int) -> list[NDArray[np.intp]]:
     """Return the rows of each of `batches`, by the words and the pieces of sentences."""
-    order = np.lexsort((sizes, lengths))
-    order = order[np.searchsorted(lengths[order], 1) :]
-    found, begin, largest = [], 0, 0
+    order = np.lexsort((lengths, sizes))
+    order = order[lengths[order] > 0]
+    found, begin, longest = [], 0, 0
     for place, row in enumerate(order):
-        largest, count = max(largest, int(sizes[row])), place - begin + 1
-        if place > begin and (lengths[row] * count > words or largest * count > PIECES_PER_WORD * words):
+        longest, count = max(longest, int(lengths[row])), place - begin + 1
+        if place > begin and (longest * count > words or sizes[row] * count > PIECES_PER_WORD * words):
             found.append(order[begin:place])
-            begin, largest = place, int(sizes[row])
+            begin, longest = place, int(lengths[row])
     if begin < len(order):
         found.append(order[begin:])
     return found
