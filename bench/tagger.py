@@ -1,12 +1,13 @@
-"""Raw text to labels, from start to end: a student in torch and as graphs, Hugging Face's pipeline, flair.
+"""Raw text to labels, from start to end: a student in torch and as graphs, Hugging Face's pipeline, flair, spaCy.
 
     python bench/tagger.py --student results/demo/students/posterior/seed-0/model --data results/demo/data \
       --path build/peers --json build/bench/tagger.json
 
 Every row runs in a process of its own on one thread, and rows take turns, round after round over the same sentences.
 Hugging Face's pipeline is the same layers of the same encoder with a linear layer on top, at the best of some batch
-sizes; flair is its tagger (BiLSTM-CRF of the student's size) on the word vectors that the student reads. Both are not
-trained: only their speed is of use.
+sizes; flair is its tagger (BiLSTM-CRF of the student's size) on the word vectors that the student reads; spaCy is its
+transformer pipeline on the same encoder with its usual component for named entities, at the best batch size, too. These
+three are not trained: only their speed is of use.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROWS = ("graph, int8", "graph, fp32", "torch", "pipeline", "flair")
-BATCH_SIZES = (1, 8, 32)  # that the pipeline is tried with
+ROWS = ("graph, int8", "graph, fp32", "torch", "pipeline", "flair", "spaCy")
+BATCH_SIZES = (1, 8, 32)  # that pipelines are tried with
 TRIED = 40  # texts of each trial
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
 Label = Callable[[list[str]], Any]
@@ -50,7 +51,7 @@ def pipeline(folder: Path) -> Label:
 
 
 def best_batches(label: Label, texts: list[str]) -> Label:
-    """Return the pipeline at its fastest batch size."""
+    """Return a pipeline at its fastest batch size."""
     sizes: dict[float, int] = {}
     for size in BATCH_SIZES:
         begin = time.process_time()
@@ -100,12 +101,33 @@ def flair(folder: Path) -> Label:
     return label
 
 
+def spacy(folder: Path) -> Label:
+    """Return spaCy's pipeline; it needs an older transformers, which lies beside it and comes first here."""
+    sys.path.insert(0, sys.path[-1])
+    import torch
+    from spacy import blank
+
+    torch.set_num_threads(1)
+    pipeline = blank("xx")
+    pipeline.add_pipe("transformer", config={"model": {"name": str(folder / "export/encoder")}})
+    listener = {"@architectures": "spacy-transformers.TransformerListener.v1", "grad_factor": 1.0, "upstream": "*"}
+    listener["pooling"] = {"@layers": "reduce_mean.v1"}
+    model = {"@architectures": "spacy.TransitionBasedParser.v2", "state_type": "ner", "extra_state_tokens": False}
+    size = {"hidden_width": 64, "maxout_pieces": 2, "use_upper": False, "nO": None}
+    entities = pipeline.add_pipe("ner", config={"model": model | size | {"tok2vec": listener}})
+    for name in json.loads((folder / "types.json").read_text()):
+        entities.add_label(name)
+    pipeline.initialize()
+    return lambda texts, batch_size=8: list(pipeline.pipe(texts, batch_size=batch_size))
+
+
 MAKE: dict[str, Callable[[Path], Label]] = {
     "graph, int8": lambda folder: ours(folder, "int8"),
     "graph, fp32": lambda folder: ours(folder, "fp32"),
     "torch": lambda folder: ours(folder, "torch"),
     "pipeline": pipeline,
     "flair": flair,
+    "spaCy": spacy,
 }
 
 
@@ -115,7 +137,7 @@ def run_row(name: str, folder: Path) -> dict[str, float]:
     label = MAKE[name](folder)
     label(texts[:1])
     found = {"first": time.process_time()}
-    if name == "pipeline":
+    if name in ("pipeline", "spaCy"):
         label = best_batches(label, texts)
     begin, wall = time.process_time(), time.perf_counter()
     label(texts)
@@ -160,6 +182,8 @@ def prepare(student: Path, data: Path, folder: Path, sentences: int) -> dict[str
     model.save_pretrained(folder / "pipeline")
     (folder / "pipeline/tokenizer.json").write_bytes((own / "tokenizer.json").read_bytes())
     (folder / "pad.json").write_text(json.dumps(model.config.pad_token_id))
+    types = {label.partition("-")[2] or label for label in config["labels"]}
+    (folder / "types.json").write_text(json.dumps(sorted(types)))
     corpora = [read_corpus(path) for path in tests]
     texts = [" ".join(tokens) for corpus in corpora for tokens in corpus.tokens[:sentences]]
     (folder / "texts.json").write_text(json.dumps(texts))
@@ -195,7 +219,9 @@ def sizes(folder: Path) -> dict[str, float]:
         "torch": [folder / "export/config.json", folder / "export/model.safetensors"],
         "pipeline": list((folder / "pipeline").iterdir()),
     }
-    files["torch"] += (folder / "export/encoder").iterdir()
+    encoder = list((folder / "export/encoder").iterdir())
+    files["torch"] += encoder
+    files |= {"flair": files["torch"], "spaCy": encoder}
     return {name: sum(file.stat().st_size for file in listed) / 1e6 for name, listed in files.items()}
 
 

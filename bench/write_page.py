@@ -44,7 +44,9 @@ labels, each row in a process of its own on one thread; the median of {rounds} r
 the exported student, with the vocabulary of the demo (`vocabulary: used`), run by `tagdistill.Tagger`, "torch" the same
 student in torch. "pipeline" is Hugging Face's `pipeline("token-classification")` with the same layers of the same
 encoder and a linear layer, at the best of some batch sizes; flair is its tagger (BiLSTM-CRF) on the word vectors that
-the student reads. Both are not trained, and have no score. "First label" is processor time from the start of Python.
+the student reads; "spaCy" is its transformer pipeline (`spacy-transformers`) on the same encoder with its component for
+named entities, at the best of the same batch sizes. These three are not trained, and have no score; on disk are the
+files of the student or the encoder that they read. "First label" is processor time from the start of Python.
 {missing}"""
 
 CACHE = """\
@@ -128,6 +130,7 @@ def tagger_part(run: dict[str, Any]) -> str:
             ("graph, int8", "pipeline", 5.0),
             ("graph, fp32", "pipeline", 2.0),
             ("graph, int8", "flair", None),
+            ("graph, int8", "spaCy", None),
             ("graph, int8", "torch", None),
         )
     ]

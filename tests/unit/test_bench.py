@@ -31,8 +31,8 @@ def test_figures_and_page(tmp_path):
     student = figures_of("student_step.py", tmp_path, "--words=400", "--width=8", "--hidden=4", "--rounds=1")
     cache = figures_of("cache.py", tmp_path, "--words=2000", "--rounds=1")
     make_corpus(tmp_path / "data", "en", "test", 20)
-    options = ("--student", saved_tagger(tmp_path), "--data", tmp_path / "data", "--rows", "graph, int8", "flair")
-    tagger = figures_of("tagger.py", tmp_path, *options, "--rounds", "1")
+    options = ("--student", saved_tagger(tmp_path), "--data", tmp_path / "data", "--rows")
+    tagger = figures_of("tagger.py", tmp_path, *options, "graph, int8", "flair", "spaCy", "--rounds", "1")
     page = tmp_path / "page.md"
     files = {"--kernels": kernels, "--student": student, "--cache": cache, "--tagger": tagger}
     done = script("write_page.py", *chain.from_iterable(files.items()), page)
@@ -52,7 +52,8 @@ def test_figures_and_page(tmp_path):
 
     labelled = json.loads(tagger.read_text())
     assert labelled["rows"]["graph, int8"]["words_per_second"] > 0 and "score" in labelled["rows"]["graph, int8"]
-    assert "| graph, int8 |" in text and ("flair" in labelled["rows"] or "Not measured: flair (" in text)
+    assert "| graph, int8 |" in text
+    assert all(name in labelled["rows"] or f"Not measured: {name} (" in text for name in ("flair", "spaCy"))
 
     stored = json.loads(cache.read_text())
     assert stored["identical"] and 0 < stored["kl_mean"] < 1e-6
