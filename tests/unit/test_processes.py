@@ -54,10 +54,15 @@ def test_the_gradients_of_the_shares_are_that_of_the_batch(objective: str, loss_
     teacher = teacher_run(tmp_path / "teacher", files, updates=2)
     run_training(teacher)
     run = student_run(
-        tmp_path / "student", [with_targets(teacher.outputs.model, files, tmp_path)], objective=objective, dropout=0
+        tmp_path / "student",
+        [with_targets(teacher.outputs.model, files, tmp_path)],
+        objective=objective,
+        dropout=0,
+        loss_per=loss_per,
     )
     torch.manual_seed(0)
     parts = assemble(run)
+    assert parts.updates.loss_per == loss_per
     learner = Learner(parts.model, parts.loss, 1.0, loss_per)
 
     def gradients(number: int) -> list[torch.Tensor]:
@@ -129,7 +134,13 @@ def test_only_the_first_process_reads_what_it_removes_when_it_is_done(tmp_path):
     (run.outputs.checkpoints / BEST).write_text("half removed")
     parts = assemble(run)
     outcome = train(
-        parts.model, parts.updates, run.settings, checkpoints=run.outputs.checkpoints, seed=0, temperature=1.0
+        parts.model,
+        parts.updates,
+        run.settings,
+        checkpoints=run.outputs.checkpoints,
+        seed=0,
+        fingerprint="",
+        temperature=1.0,
     )
     assert outcome.best is None
 

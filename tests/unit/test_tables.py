@@ -125,6 +125,7 @@ def test_zero_shot_averages_leave_out_and_set_apart(analysis):
 def test_zero_shot_teachers_are_an_oracle_and_a_mean(analysis):
     grid = zero_shot(analysis)
     oracle, mean = grid.rows[0].title, grid.rows[1].title
+    assert [system.key for system in analysis.abroad("crf")] == ["oracle (crf)", "mean (crf)"]
     assert [row.kind for row in grid.rows] == ["oracle", "mean", "student", "student"]
     assert oracle == "Best single teacher, chosen on test"
     assert {c: cell(grid, oracle, c).note for c in ("de", "ar", "xx")} == {"de": "nl", "ar": "fr", "xx": "en"}

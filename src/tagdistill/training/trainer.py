@@ -178,7 +178,7 @@ def train(
     *,
     checkpoints: Path,
     seed: int,
-    fingerprint: str = "",
+    fingerprint: str,
     loss: Loss | None = None,
     temperature: float,
     score: Score | None = None,
