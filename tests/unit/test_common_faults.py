@@ -324,7 +324,7 @@ def test_plain_text_is_json_where_every_whole_line_is(reading, refused):
     assert len(reading(f"{line}and a word\n", **text).sentences) == 2
     # Of 4096 bytes the last line may be cut off; of a shorter file it is a line as all others are.
     assert "is JSON" in refused(line * 300, **text)
-    assert 0 < 4096 % len(longer := line.replace("Ada", "Adaline")) and "is JSON" in refused(longer * 300, **text)
+    assert 4096 % len(longer := line.replace("Ada", "Adaline")) > 0 and "is JSON" in refused(longer * 300, **text)
     assert len(reading(f'{line}{{"text": ', **text).sentences) == 2
     assert len(reading('{"a": ' + "x" * 5000, **text).sentences) == 1
 
