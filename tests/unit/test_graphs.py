@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import onnxruntime
 import pytest
 import torch
+from onnx import TensorProto, helper
 from tiny_runs import make_corpus, tiny_encoder
 from tiny_taggers import exported, saved_tagger
 from transformers import (
@@ -27,9 +26,10 @@ from tagdistill.encoders.providers.tiny import tiny_tokenizer
 from tagdistill.errors import ConfigError, TagdistillError
 from tagdistill.export import tagger_graph as graphs
 from tagdistill.export.compare import LIMITS, Difference
-from tagdistill.export.precision import PRECISIONS, _with_level_rows, as_bytes, as_halves
+from tagdistill.export.graph import Graph
+from tagdistill.export.precision import PRECISIONS, as_bytes, as_halves
 from tagdistill.models.tagger import Tagger, TaggerSpec
-from tagdistill.tagger.batches import batches, graph_inputs
+from tagdistill.tagger.batches import OUTPUT, batches, graph_inputs
 from tagdistill.tagger.torch_backend import TorchBackend
 
 LONG = [f"word{number}" for number in range(90)]  # more pieces than a window has
@@ -133,13 +133,39 @@ def test_halves_are_exact_for_weights_that_are_halves_and_bytes_are_near(tmp_pat
     assert sizes[0] > sizes[1] > sizes[2]
 
 
-def test_rows_are_levelled_before_bytes_are_multiplied_and_that_alone_changes_nothing(tmp_path):
-    graph = graph_of(TorchBackend(saved_tagger(tmp_path, head="mlp")))
-    level = _with_level_rows(graph)
-    assert Counter(node.op_type for node in level.nodes)["ReduceMax"] == 3  # of two layers, and of the head
-    inputs = graph_inputs(WordPieces.load(tiny_encoder(tmp_path))(SENTENCES), range(5), "mean")
-    np.testing.assert_allclose(run(level, inputs), run(graph, inputs), atol=1e-3)
-    assert any(node.op_type == "ReduceMax" for node in as_bytes(graph).nodes)
+def test_bytes_of_a_sentence_do_not_depend_on_the_others_in_its_batch(tmp_path):
+    graph = as_bytes(graph_of(TorchBackend(saved_tagger(tmp_path, head="mlp"))))
+    pieces = WordPieces.load(tiny_encoder(tmp_path))(SENTENCES)
+    together = run(graph, graph_inputs(pieces, range(5), "mean"))
+    for place, words in enumerate(SENTENCES):
+        (alone,) = run(graph, graph_inputs(pieces, [place], "mean"))
+        assert np.array_equal(alone, together[place, : len(words)])
+
+
+@pytest.mark.parametrize("activation", ["Gelu", "Relu"])
+def test_products_of_bytes_are_near_those_of_floats_whatever_the_size_of_a_row(activation):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(1, 6, 48)).astype(np.float32) * np.array([1, 1e-3, 300, 0, 5, 1], np.float32)[:, None]
+    weights = {name: rng.normal(size=(48, 48)).astype(np.float32) for name in ("first", "second")}
+    graph = Graph()
+    graph.nodes += [
+        helper.make_node("MatMul", ["ids", "first"], ["product"]),
+        helper.make_node(activation, ["product"], ["active"]),
+        helper.make_node("MatMul", ["active", "second"], [OUTPUT.name]),
+    ]
+    graph.constants |= weights
+
+    def result(made: Graph) -> np.ndarray:
+        model = made.model()
+        del model.graph.input[:]
+        model.graph.input.append(helper.make_tensor_value_info("ids", TensorProto.FLOAT, [1, 6, 48]))
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        return session.run(None, {"ids": values})[0]
+
+    exact, found = result(graph), result(as_bytes(graph))
+    assert [node.op_type for node in as_bytes(graph).nodes].count("MatMulInteger") == 2
+    error = np.abs(exact - found).max(-1) / np.maximum(np.abs(exact).max(-1), 0.1)
+    assert 0 < error.max() < 0.04, error
 
 
 def test_the_same_weights_give_the_same_bytes(tmp_path):

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 MAX_WEIGHT = 64
 MIN_WEIGHTS = 1024  # smaller constants stay as they are
 ACTIVATIONS = ("Gelu", "Relu")
-SMALLEST_ROW = 0.2  # Gelu is never below -0.17: divided by this, all values are between -1 and 1
+LIFT = 0.1701  # added to what follows an activation: Gelu is never below -0.17, so that its bytes start at 0
+STEP, LIFTED_STEP = 1 / 127, 1 / 255  # of a byte, where the largest value of a row is 1
+SMALLEST_ROW = 1e-12  # rows are divided by their largest values
 OWN = "tagger."  # names of the tagger's own weights
 PIECES = "embeddings.word_embeddings.weight"
 TABLES = (PIECES, "embeddings.position_embeddings.weight")
@@ -48,12 +50,11 @@ def as_halves(graph: Graph) -> Graph:
 def as_bytes(graph: Graph) -> Graph:
     """Return a graph that multiplies int8 matrices.
 
-    Weights have a scale for each output, embeddings one for each row; what weights are multiplied with is quantised
-    while the graph runs, with one scale for all of it. What follows an activation has single rows of large values
-    (those of special pieces): its rows are brought to the same size first, which halves the number of other labels.
-    The tagger's own weights are stored as float16.
+    Weights have a scale for each output, embeddings one for each row. What weights are multiplied with is quantised
+    while the graph runs, with a scale for each piece: a text's emissions do not depend on the others in its batch, and
+    special pieces, whose values are large, cost the others nothing. The tagger's own weights are stored as float16.
     """
-    return as_halves(_with_byte_products(_with_level_rows(_with_byte_tables(graph))))
+    return as_halves(_with_byte_products(_with_byte_tables(graph)))
 
 
 def _with_byte_tables(graph: Graph) -> Graph:
@@ -72,61 +73,63 @@ def _with_byte_tables(graph: Graph) -> Graph:
     return graph.changed(nodes, constants)
 
 
-def _with_level_rows(graph: Graph) -> Graph:
-    """Divide the rows of what follows an activation by their largest values, and multiply the products by them."""
-    active = {node.output[0] for node in graph.nodes if node.op_type in ACTIVATIONS}
-    added: dict[str, NDArray[Any]] = {
-        "rows.axis": np.array([-1], np.int64),
-        "rows.smallest": np.array(SMALLEST_ROW, np.float32),
-    }
-    nodes = []
-    for node in graph.nodes:
-        if node.op_type != "MatMul" or node.input[0] not in active:
-            nodes.append(node)
-            continue
-        (value, weight), result = node.input, node.output[0]
-        largest, size, level, product = (f"{result}.{part}" for part in ("largest", "size", "level", "product"))
-        nodes += [
-            helper.make_node("ReduceMax", [value, "rows.axis"], [largest], keepdims=1),
-            helper.make_node("Max", [largest, "rows.smallest"], [size]),
-            helper.make_node("Div", [value, size], [level]),
-            helper.make_node("MatMul", [level, weight], [product]),
-            helper.make_node("Mul", [product, size], [result]),
-        ]
-    return graph.changed(nodes, graph.constants | added)
-
-
 def _with_byte_products(graph: Graph) -> Graph:
-    constants, nodes = dict(graph.constants), []
+    lifted = {node.output[0] for node in graph.nodes if node.op_type in ACTIVATIONS}
+    constants, nodes = graph.constants | _CONSTANTS, []
     quantised: set[str] = set()
     for node in graph.nodes:
         weights = constants.get(node.input[1]) if node.op_type == "MatMul" else None
         if weights is None or not _is_weight(weights) or node.input[1].startswith(OWN):
             nodes.append(node)
             continue
-        value, name = node.input
-        if value not in quantised:
-            quantised.add(value)
-            nodes.append(helper.make_node("DynamicQuantizeLinear", [value], _quantised(value)))
+        (value, name), result = node.input, node.output[0]
+        nodes += [] if value in quantised else _quantised(value, lifted=value in lifted)
+        quantised.add(value)
         columns, scales = _rounded(constants.pop(name), MAX_WEIGHT, axis=0)
         constants |= {f"{name}.bytes": columns, f"{name}.scales": scales[0]}
-        nodes += _byte_product(value, name, node.output[0])
+        if value in lifted:
+            constants[f"{name}.lift"] = (LIFT * columns.sum(0, dtype=np.int64) * scales[0]).astype(np.float32)
+            nodes += _byte_product(value, name, f"{result}.lifted", "rows.none")
+            nodes.append(helper.make_node("Sub", [f"{result}.lifted", f"{name}.lift"], [result]))
+        else:
+            nodes += _byte_product(value, name, result, "rows.middle")
     return graph.changed(nodes, constants)
 
 
-def _quantised(value: str) -> list[str]:
-    """Return the names of a quantised value, its scale and its zero."""
-    return [f"{value}.{part}" for part in ("bytes", "scale", "zero")]
+_CONSTANTS: dict[str, NDArray[Any]] = {
+    "rows.axis": np.array([-1], np.int64),
+    "rows.smallest": np.array(SMALLEST_ROW, np.float32),
+    "rows.step": np.array(STEP, np.float32),
+    "rows.middle": np.array(128, np.uint8),
+    "rows.lift": np.array(LIFT, np.float32),
+    "rows.lifted_step": np.array(LIFTED_STEP, np.float32),
+    "rows.none": np.array(0, np.uint8),
+}
 
 
-def _byte_product(value: str, weight: str, result: str) -> list[NodeProto]:
-    data, scale, zero = _quantised(value)
-    whole, floats, scales = (f"{result}.{part}" for part in ("whole", "floats", "scales"))
+def _quantised(value: str, *, lifted: bool) -> list[NodeProto]:
+    """Return what makes VALUE.bytes and VALUE.scale, by rows: symmetric about 128, or of a lifted value from 0 up."""
+    step, zero = ("rows.lifted_step", "rows.none") if lifted else ("rows.step", "rows.middle")
+    largest, size, level = (f"{value}.{part}" for part in ("largest", "size", "level"))
+    positive = f"{value}.positive"
+    first = ("Add", [value, "rows.lift"]) if lifted else ("Abs", [value])
     return [
-        helper.make_node("MatMulInteger", [data, f"{weight}.bytes", zero], [whole]),
+        helper.make_node(*first, [positive]),
+        helper.make_node("ReduceMax", [positive, "rows.axis"], [largest], keepdims=1),
+        helper.make_node("Max", [largest, "rows.smallest"], [size]),
+        helper.make_node("Mul", [size, step], [f"{value}.scale"]),
+        helper.make_node("Div", [positive if lifted else value, size], [level]),
+        helper.make_node("QuantizeLinear", [level, step, zero], [f"{value}.bytes"]),
+    ]
+
+
+def _byte_product(value: str, weight: str, result: str, zero: str) -> list[NodeProto]:
+    whole, floats, rows = (f"{result}.{part}" for part in ("whole", "floats", "rows"))
+    return [
+        helper.make_node("MatMulInteger", [f"{value}.bytes", f"{weight}.bytes", zero], [whole]),
         helper.make_node("Cast", [whole], [floats], to=TensorProto.FLOAT),
-        helper.make_node("Mul", [scale, f"{weight}.scales"], [scales]),
-        helper.make_node("Mul", [floats, scales], [result]),
+        helper.make_node("Mul", [floats, f"{value}.scale"], [rows]),
+        helper.make_node("Mul", [rows, f"{weight}.scales"], [result]),
     ]
 
 
