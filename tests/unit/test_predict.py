@@ -25,12 +25,13 @@ from tiny_taggers import exported
 from typer.testing import CliRunner
 
 from tagdistill import Tagger
+from tagdistill.artifacts.write_errors import write_errors
 from tagdistill.cli import main as cli
 from tagdistill.data.labels import UPOS
 from tagdistill.data.readers.format import Given
 from tagdistill.data.readers.notes import Notes
 from tagdistill.data.readers.options import Reading
-from tagdistill.errors import ConfigError, DataError
+from tagdistill.errors import ConfigError, DataError, TagdistillError
 from tagdistill.evaluation.metrics import score
 from tagdistill.evaluation.score_file import evaluate_file
 from tagdistill.prediction import predict as module
@@ -355,6 +356,9 @@ def test_what_stdin_cannot_hold_is_told_with_its_place(main, ner, monkeypatch, d
 def test_a_full_disk_is_told_and_the_old_output_stays(main, ner, tmp_path, monkeypatch):
     code, _, err = main(b"a\n", "predict", "--model", ner, "--output", "/dev/full")
     assert code == 1 and "/dev/full: cannot write: No space left on device" in err and "Traceback" not in err
+    with pytest.raises(TagdistillError) as caught, write_errors(Path("-")):
+        raise OSError(errno.ENOSPC, "")
+    assert str(caught.value) == "stdout: cannot write: No space left on device"
     output = tmp_path / "y.jsonl"
     output.write_text("old")
 

@@ -183,6 +183,8 @@ def test_options_that_make_no_sense_are_refused(tagger, option):
 def test_a_folder_that_is_no_model_or_not_whole_is_refused(folder, tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         Tagger.from_pretrained(tmp_path / "nothing")
+    with pytest.raises(DataError, match=r"(?s)int8\.onnx: a file, and no folder.*Give the folder"):
+        Tagger.from_pretrained(folder / "int8.onnx")
     with pytest.raises(DataError, match=r"(?s)holds no model.*exported student"):
         Tagger.from_pretrained(tmp_path)
     with pytest.raises(DataError, match=r"(?s)no graph 'fp16'.*Known: fp32, int8"):

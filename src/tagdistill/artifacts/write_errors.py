@@ -66,6 +66,8 @@ def write_errors(target: Path) -> Iterator[None]:
             raise
         denied = isinstance(error, PermissionError)
         remedy = owner(target.parent) if denied else "Free some space or choose another folder."
+        if str(target) == "-":
+            raise TagdistillError(f"cannot write: {reason}", where="stdout") from error
         hint = f"{remedy} What was there before is unchanged."
         raise TagdistillError(f"cannot write: {reason}", where=str(target), hint=hint) from error
 

@@ -65,8 +65,9 @@ def _folder(model: str | Path, precision: str | None, revision: str | None) -> P
     folder = Path(model)
     if folder.is_dir():
         return folder
-    if isinstance(model, Path) or not _is_repository(model):
-        raise DataError("no such folder", where=str(model))
+    if isinstance(model, Path) or folder.exists() or not _is_repository(model):
+        what = "a file, and no folder of a model" if folder.exists() else "no such folder"
+        raise DataError(what, where=str(model), hint=_inside(folder.parent) if folder.exists() else None)
     found = _downloaded(model, revision, [RECORD])
     if not (found / RECORD).is_file() or precision == TORCH:
         return _downloaded(model, revision, None)

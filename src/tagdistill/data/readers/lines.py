@@ -107,7 +107,7 @@ def _undecodable(error: UnicodeError, name: str, encoding: str, *, line: int, si
         before = error.object[: error.start]
         what += f" (byte {size - len(error.object) + error.start + 1:,})"
         where = f"{name}:{line + before.decode(error.encoding, 'replace').count(chr(10))}"
-    hint = "Set `encoding:` of this language to what the file is in, such as `encoding: latin-1`."
+    hint = "Set `encoding:` to what the file is in, such as `encoding: latin-1`."
     return DataError(what, where=where, hint=hint)
 
 
