@@ -1,285 +1,250 @@
-"""Measure every stage at two sizes and write docs/scaling.md: what a hundred languages would take.
+"""Run every stage on made-up corpora of several sizes under a hard limit of memory, and write docs/scaling.md.
 
-Run from the repository's folder: `python bench/scaling.py --out docs/scaling.md`. CPU time counts, so that other work
-on the machine does not; the difference of the two sizes is the rate, what is left is the start-up of a job.
+Run from the repository's folder: `python bench/scaling.py --out docs/scaling.md`. Each size is ten languages with a
+tenth of the sentences each. The smallest is run twice, to see what measurements differ by.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
-import platform
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import cycle, islice
+import time
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-import yaml
+import numpy as np
+from machine import machine
+from made_up import DIM, ENCODER, LABELS, LANGUAGES, WORDS, copy_for, write_corpora, write_features, write_raw
+from markdown import table
 
-from tagdistill.artifacts.files import folder_size
-from tagdistill.data import demo
-from tagdistill.formatting import duration
+from tagdistill.experiment.jobs import EvaluateJob, StudentJob, TeacherJob, write_job
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("Snakefile", "workflow", "config", "envs", "profiles")
-UPDATES, BATCH, MORE = 30, 1000, 90  # MORE: updates of a second training, for the rate of one update
-PASSES = {"train_teacher": 20, "train_student": 3}  # of the plan: over the training text
-LANGUAGES, SENTENCES, WORDS = 100, 10_000, 20  # of the plan: languages, sentences of each, words of a sentence
-STAGES = (
-    *("prepare", "data_report", "encode", "train_teacher", "score", "export_targets", "train_student"),
-    *("evaluate_student", "evaluate_teacher"),
-)
-OUTPUTS = {
-    "prepare": "data/*/train.parquet",
-    "encode": "features/*/*/train.safetensors",
-    "score": "teachers/*/crf/seed-0/scores/train.parquet",
-    "export_targets": "targets/*/crf/train.parquet",
-}
+LIMIT = 3_000_000_000  # bytes of anonymous memory
+MODEL = {"head": "bilstm", "hidden": 16, "updates": 50, "batch_words": 1000}
+COMMON = {"task": "ner", "labels": LABELS, "decoder": "crf", "encoder": ENCODER, "seed": 0}
+ONE = {"data_report", "train_teacher", "score", "export_targets"}  # stages of one language
+SAMPLED = 0.01  # seconds between two looks at a job's memory
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A stage's CPU seconds and peak memory: of a job, and of each thousand sentences."""
-
-    name: str
-    start: float
-    each: float
-    memory: float  # MB at the larger size
-    memory_each: float  # MB a thousand sentences
-    bytes_per_word: float | None
-
-
-def corpus(sentences: int) -> Iterator[str]:
-    """Yield CoNLL sentences: the demo's, again and again, numbered so that none repeats."""
-    pairs = cycle(list(demo.sentences("en", "train")))
-    for number, (tokens, labels) in enumerate(islice(pairs, sentences)):
-        yield "".join(f"{t} {x}\n" for t, x in zip([*tokens, str(number)], [*labels, "O"], strict=True)) + "\n"
-
-
-def config(name: str, provider: str, updates: int = UPDATES) -> dict[str, Any]:
-    files = {split: f"data/{name}/{split}.conll" for split in ("train", "test")}
-    return {
-        "name": name,
-        "task": "ner",
-        "labels": ["PER", "LOC", "ORG"],
-        "languages": {"en": {"format": "conll", "scheme": "BIOES", **files}},
-        "encoder": {"provider": provider, "tap": 6 if provider == "wheel" else 2},
-        "teacher": {"head": "bilstm", "hidden": 128, "updates": updates, "batch_words": BATCH},
-        "student": {"head": "bilstm", "hidden": 128, "updates": UPDATES, "batch_words": BATCH},
-        "distill": {"objectives": ["posterior"], "k": 10},
-        "device": "cpu",
-    }
+def run(name: str, command: list[str], folder: Path, limit: int) -> dict[str, Any]:
+    """Run a command of tagdistill under a limit: its CPU seconds and the most anonymous memory, in MB."""
+    began = time.monotonic()
+    with (folder / "log.txt").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tagdistill", *command],
+            cwd=folder,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=log,
+            stderr=log,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (limit, limit)),
+        )
+        most, ended, usage = 0, 0, None
+        while not ended:
+            most = max(most, anonymous(process.pid))
+            time.sleep(SAMPLED)
+            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{name} failed:\n" + (folder / "log.txt").read_text()[-4000:])
+    seconds = usage.ru_utime + usage.ru_stime
+    print(f"{name}: {seconds:.1f} CPU s, {most / 1e6:.0f} MB, {time.monotonic() - began:.0f} s", flush=True)
+    return {"seconds": seconds, "memory": most / 1e6}
 
 
-def run(project: Path, sentences: int, provider: str) -> dict[str, tuple[float, int, float, float | None]]:
-    """Run the workflow on so many sentences: CPU seconds, jobs, most MB of a job and bytes a word of each stage."""
-    name = f"n{sentences}"
-    (project / "data" / name).mkdir(parents=True)
-    for split, many in (("train", sentences), ("test", 50)):
-        (project / "data" / name / f"{split}.conll").write_text("".join(corpus(many)), encoding="utf-8")
-    (project / f"{name}.yaml").write_text(yaml.safe_dump(config(name, provider)), encoding="utf-8")
-    words = sum(line.strip() != "" for line in (project / "data" / name / "train.conll").open(encoding="utf-8"))
-    chosen = ("--cores", "1", "--configfile", f"{name}.yaml")
-    nothing = snakemake(project, *chosen, "--until", "convert_encoder", "--dry-run")
-    snakemake(project, *chosen, "--until", "convert_encoder")
+def anonymous(process: int) -> int:
+    """Return the bytes of a process's memory that are no pages of files."""
+    try:
+        text = Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((1024 * int(line.split()[1]) for line in text.splitlines() if line.startswith("RssAnon")), 0)
+
+
+def stages(folder: Path, sentences: int, limit: int) -> dict[str, dict[str, Any]]:
+    """Make a project and run its stages."""
     found = {}
-    for stage in STAGES:
-        seconds = max(0.0, snakemake(project, *chosen, "--until", stage) - nothing)
-        memory = [float(row["max_rss"]) for row in benchmarks(project / "benchmarks" / name / stage)]
-        made = (project / "results" / name).glob(OUTPUTS.get(stage, "none"))
-        size = sum(map(folder_size, made)) / words if stage in OUTPUTS else None
-        found[stage] = (seconds, len(memory), max(memory), size)
+
+    def stage(name: str, *command: str | Path) -> None:
+        found[name] = run(name, list(map(str, command)), folder, limit)
+
+    corpora = {language: folder / "data" / language for language in LANGUAGES}
+    first = corpora[LANGUAGES[0]]
+    write_corpora(folder / "data", sentences // len(LANGUAGES))
+    write_features(first / "train.parquet", folder / "features.safetensors")
+    stage("data_report", "data-report", first / "train.parquet", first / "test.parquet", "--out", "report.json")
+    teacher = folder / "teacher"
+    files = {"train": [str(first / "train.parquet")], "train_features": ["features.safetensors"]}
+    job = TeacherJob(language=LANGUAGES[0], settings=MODEL, **COMMON)
+    stage("train_teacher", "train-teacher", *training(job, files, teacher))
+    made = {kind: folder / f"{LANGUAGES[0]}.{kind}.parquet" for kind in ("scores", "targets")}
+    text = ("--corpus", first / "train.parquet", "--features", "features.safetensors")
+    stage("score", "score", "--model", teacher / "model", *text, "--out", made["scores"], "--device", "cpu")
+    stage("export_targets", "targets", "--scores", made["scores"], "--out", made["targets"])
+    for language in LANGUAGES[1:]:
+        for kind, path in made.items():
+            copy_for(language, path, folder / f"{language}.{kind}.parquet", kind)
+    files = {"train": [str(path / "train.parquet") for path in corpora.values()]}
+    files["train_features"] = ["features.safetensors"] * len(LANGUAGES)
+    files |= {f"train_{kind}": [f"{language}.{kind}.parquet" for language in LANGUAGES] for kind in made}
+    for objective in ("posterior", "structural"):
+        job = student_job(objective)
+        stage(f"train_student, {objective}", "train-student", *training(job, files, folder / objective))
+    tests = {"test": [str(path / "test.parquet") for path in corpora.values()]}
+    tests["test_features"] = files["train_features"]
+    job = EvaluateJob(model="students/posterior/seed-0", languages=LANGUAGES)
+    where = ("--model", "posterior/model", "--predictions", "predictions", "--metrics", "metrics", "--device", "cpu")
+    stage("evaluate_student", "evaluate-model", "--job", write_job(job), "--files", json.dumps(tests), *where)
+    for path in folder.glob("*.parquet"):
+        path.unlink()
+    found["predict"] = predict(folder, sentences, limit)
     return found
 
 
-def benchmarks(folder: Path) -> list[dict[str, str]]:
-    rows = []
-    for path in folder.rglob("*.tsv"):
-        with path.open(encoding="utf-8", newline="") as file:
-            rows.append(list(csv.DictReader(file, delimiter="\t"))[-1])
-    return rows
+def student_job(objective: str) -> StudentJob:
+    return StudentJob(
+        languages=LANGUAGES, objective=objective, distill={"objectives": [objective]}, settings=MODEL, **COMMON
+    )
 
 
-def snakemake(project: Path, *arguments: str) -> float:
-    """Run Snakemake and return its CPU seconds, those of its jobs included."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "snakemake", *arguments, "--quiet", "all"]
-    subprocess.run(command, cwd=project, env=environment, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+def training(job: TeacherJob | StudentJob, files: dict[str, list[str]], folder: Path) -> list[str | Path]:
+    """Return the arguments of a training whose outputs go into a folder."""
+    outputs = {"model": "model", "log": "metrics.jsonl", "summary": "training.json", "checkpoints": "checkpoints"}
+    chosen = [part for name, path in outputs.items() for part in (f"--{name}", folder / path)]
+    return ["--job", write_job(job), "--files", json.dumps(files), *chosen, "--device", "cpu"]
 
 
-def measure(sizes: tuple[int, int], provider: str) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        project = Path(folder)
-        for part in PARTS:
-            (shutil.copytree if (ROOT / part).is_dir() else shutil.copy)(ROOT / part, project / part)
-        small, large = (run(project, size, provider) for size in sizes)
-        stages = [stage(name, small[name], large[name], sizes) for name in large if name in small]
-        rate = words_per_second(project, sizes[0], small["train_teacher"][0], provider)
-        values = config("many", "tiny")
-        values["languages"] = {f"l{n:03d}": {"source": "demo", "code": "es"} for n in range(LANGUAGES)}
-        (project / "many.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-        seconds = snakemake(project, "--dry-run", "--configfile", "many.yaml")
-    return {"stages": [vars(s) for s in stages], "dry_run": seconds, "words_per_second": rate}
+def predict(folder: Path, sentences: int, limit: int) -> dict[str, Any]:
+    """Label raw text with a student of an encoder that is really there, trained on a few sentences."""
+    small = folder / "small"
+    encoder = {"encoder": ENCODER.model_dump(mode="json", exclude={"vectors"})}
+    write_corpora(small, 20)
+    corpus, features, weights = small / LANGUAGES[0] / "train.parquet", small / "train.safetensors", small / "encoder"
+    files = {"corpora": [str(corpus)], "features": [str(features)]}
+    given = json.dumps(encoder)
+    run("convert_encoder", ["convert-encoder", "--job", given, "--out", str(weights)], folder, limit)
+    run("encode", ["encode", "--job", given, "--files", json.dumps(files), "--encoder", str(weights)], folder, limit)
+    job = StudentJob(
+        languages=LANGUAGES[:1], objective="baseline", distill={"objectives": ["baseline"]},
+        settings={**MODEL, "updates": 2}, **COMMON,
+    )  # fmt: skip
+    files = {"train": [str(corpus)], "train_features": [str(features)]}
+    run("train_student", ["train-student", *map(str, training(job, files, small / "student"))], folder, limit)
+    write_raw(folder / "raw.txt", sentences)
+    command = ["predict", "--model", "small/student/model", "--encoder", "small/encoder", "--threads", "1"]
+    return run("predict", [*command, "raw.txt", "labels.conll"], folder, limit)
 
 
-def words_per_second(project: Path, sentences: int, seconds: float, provider: str) -> float:
-    """Return the words that a training takes in a CPU second: that of more updates, less what fewer took."""
-    values = config(f"n{sentences}", provider, updates=UPDATES + MORE)
-    (project / "more.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-    chosen = ("--cores", "1", "--configfile", "more.yaml", "--until", "train_teacher")
-    nothing = snakemake(project, *chosen, "--dry-run")
-    return MORE * BATCH / (snakemake(project, *chosen) - nothing - seconds)
-
-
-def stage(name: str, small: Any, large: Any, sizes: tuple[int, int]) -> Stage:
-    thousands = (sizes[1] - sizes[0]) / 1000
-    each = max(0.0, (large[0] - small[0]) / thousands)
-    memory_each = max(0.0, (large[2] - small[2]) / thousands)
-    start = max(0.0, small[0] - each * sizes[0] / 1000) / small[1]
-    return Stage(name, start, each, large[2], memory_each, large[3])
+def measure(sizes: list[int], limit: int, work: Path | None) -> dict[str, Any]:
+    found = []
+    for size in [sizes[0], *sizes]:
+        with tempfile.TemporaryDirectory(dir=work) as folder:
+            print(f"-- {size} sentences", flush=True)
+            found.append(stages(Path(folder), size, limit))
+    return {"sizes": sizes, "limit": limit, "again": found[0], "runs": found[1:], "machine": machine()}
 
 
 # -- the page
 
 
 HEAD = """\
-# A hundred languages, a million sentences
+# A million sentences
 
 <!-- Written by `python bench/scaling.py`; do not edit. -->
 
-A plan on paper: {languages} languages with {sentences:,} training sentences of {words} words each, one CRF teacher a
-language, one student, from rates measured on one machine. It was not run at that size.
+`python bench/scaling.py` makes up corpora of {languages} languages with sentences of {words} words, {labels} labels,
+vectors of {dim} numbers for each word, and runs each stage on them, one thread a job, **under a hard limit of
+{limit:.0f} GB of memory** (`RLIMIT_DATA`, which mapped files do not count to): all ran to their end at all sizes.
+Machine: {processor}, Python {python}, torch {torch}.
 
-## Rates
-
-`python bench/scaling.py`, {machine}: the workflow at {small} and {large} sentences of one language, one thread a job,
-the encoder of `provider: {provider}`. CPU seconds of one core and peak memory (as Snakemake samples it); "start" is
-what a job takes before its first sentence, imports mostly. A sentence has {measured:.0f} words. What a thousand
-sentences add to a quick stage is less than other work on the machine disturbs: 0.00 is "too little to see".
+Sizes are those of all languages together; {one} read one language, a tenth of it. The students make {updates} updates,
+whatever the size; `predict` reads raw text with a small encoder.
 
 """
 
-PLAN = """
-## The plan
+MEMORY = """
+## Memory
 
-Times are of one core, for the longer sentences of the plan; languages run side by side. Memory comes from samples a few
-seconds apart: an order of magnitude, above all for the student.
+The most anonymous memory of a job, in MB, seen every {sampled:.0f} ms, and the growth that a straight line through the
+sizes has, in MB for each million sentences that the stage reads. Two runs of the smallest size differ by {noise:.0f} MB
+at most; "none" stands where the largest size takes no more than that beyond the smallest.
 
 """
 
-ADVICE = """\
+TIME = """
+## Time
 
-Trainings cost what their updates cost: {updates} updates are in the start of the trainings above. A BiLSTM of 128 units
-on frozen features takes {rate:,.0f} words in a CPU second; the plan has {teacher} passes over the text for a teacher
-and {student} for the student. Memory and time beyond the measured sizes are extrapolated.
+CPU seconds of a job, of one core.
 
-## What to watch, and what to shard
+"""
 
-- **The plan itself**: Snakemake plans {languages} languages in {dry_run:.1f} CPU seconds; a test holds it below 10.
+ADVICE = """
+## What grows
+
+- **Memory** holds batches, a row group of a table, and for each sentence its length and its place: nothing for each
+  word but its label, one byte. Features, scores, targets and what is made of them are mapped from files, of which the
+  system keeps as much in memory as there is room for. A job that has little memory reads them again.
+- **Temporary files**: trainings with teachers, `score`, `targets` and `evaluate` put large arrays into files without a
+  name beside their output, as large as what they read, unpacked. The system gives the space back when the job ends,
+  however it ends.
 - **Features are the disk**: float16 vectors of every word. They are caches: `tagdistill clean` removes those that no
   config uses, and `mode: finetune` needs none (and a GPU instead).
 - **Languages are independent up to the student**: all but `train_student`, `evaluate_student` and `report` are jobs of
-  one language, so {languages} languages take as many machines as there are. Jobs of a few seconds (`prepare`,
+  one language, so a hundred languages take as many machines as there are. Jobs of a few seconds (`prepare`,
   `data_report`) are mostly start-up, and on a cluster queueing.
-- **The student is the one job that sees all languages**: its memory grows with all their words and targets. Where that
-  is too much, `limit: {{train: N}}` caps every language, or fewer languages share a student.
 - **Targets**: a smaller `k` makes them smaller; `structural`, `emission` and `scores` read scores and no targets.
-- **Evaluation**: above 20 languages every teacher is scored on its own language alone (`evaluate: {{teachers: auto}}`);
-  `all` would be {languages} x {languages} test sets.
+- **Evaluation**: above 20 languages every teacher is scored on its own language alone (`evaluate: {teachers: auto}`);
+  `all` would be the square of their number of test sets.
+- **Preparing** a file still holds the whole file, and a fine-tuned encoder the piece numbers of its text.
 """
 
 
-def page(found: dict[str, Any], sizes: tuple[int, int], provider: str) -> str:
-    stages = [Stage(**values) for values in found["stages"]]
-    machine = f"{platform.machine()}, Python {platform.python_version()}"
+def page(found: dict[str, Any]) -> str:
+    sizes, runs, again = found["sizes"], found["runs"], found["again"]
+    noise = max(abs(run["memory"] - runs[0][name]["memory"]) for name, run in again.items())
     text = HEAD.format(
-        languages=LANGUAGES,
-        sentences=SENTENCES,
-        words=WORDS,
-        machine=machine,
-        small=sizes[0],
-        large=sizes[1],
-        provider=provider,
-        measured=measured_words(),
-    )
-    text += table(
-        ["stage", "start, s", "s a 1,000 sentences", f"memory at {sizes[1]}, MB", "MB more a 1,000", "bytes a word"],
-        [
-            [
-                s.name,
-                f"{s.start:.1f}",
-                f"{s.each:.2f}",
-                f"{s.memory:.0f}",
-                f"{s.memory_each:.1f}",
-                number(s.bytes_per_word),
-            ]
-            for s in stages
-        ],
-    )
-    text += PLAN
-    text += table(
-        ["stage", "jobs", "CPU time, all jobs", "memory of a job", "disk, all jobs"],
-        [planned(s, found["words_per_second"]) for s in stages],
-    )
-    facts = {"rate": found["words_per_second"] or 0, "dry_run": found["dry_run"], "updates": UPDATES}
-    facts |= {name.removeprefix("train_"): passes for name, passes in PASSES.items()}
-    return text + ADVICE.format(languages=LANGUAGES, **facts)
+        languages=len(LANGUAGES), words=WORDS, labels=len(LABELS), dim=DIM, limit=found["limit"] / 1e9,
+        one=", ".join(f"`{name}`" for name in runs[0] if name in ONE), updates=MODEL["updates"], **found["machine"],
+    )  # fmt: skip
+    shown = [f"{size:,}" for size in sizes]
+    text += MEMORY.strip("\n").join(["", "\n\n"]).format(sampled=1000 * SAMPLED, noise=noise)
+    rows = [
+        [name, *(f"{each[name]['memory']:.0f}" for each in runs), growth(name, sizes, runs, noise)] for name in runs[0]
+    ]
+    text += table(["stage", *shown, "MB more for a million"], rows)
+    text += TIME
+    text += table(["stage", *shown], [[name, *(f"{each[name]['seconds']:.1f}" for each in runs)] for name in runs[0]])
+    return text + ADVICE
 
 
-def planned(stage: Stage, rate: float) -> list[str]:
-    """Return a row of the plan: jobs, hours, memory and disk of a stage at full size."""
-    one = stage.name in ("train_student", "evaluate_student")
-    jobs = 1 if one else LANGUAGES
-    sentences = SENTENCES * (LANGUAGES if one else 1)
-    training = PASSES.get(stage.name, 0) * sentences * WORDS / rate
-    # Measured sentences are shorter than planned ones; what a student is tested on does not grow with training text.
-    thousands = 0 if stage.name == "evaluate_student" else sentences * WORDS / measured_words() / 1000
-    seconds = jobs * (stage.start + stage.each * thousands + training)
-    memory = stage.memory + stage.memory_each * thousands
-    disk = (stage.bytes_per_word or 0) * WORDS * SENTENCES * LANGUAGES / 1e9
-    shown = f"{disk:.1f} GB" if disk >= 0.05 else "little"
-    return [stage.name, str(jobs), duration(seconds), f"{memory / 1000:.1f} GB", shown]
-
-
-def measured_words() -> float:
-    """Return the words of a measured sentence, on average."""
-    return fmean(text.count("\n") - 1 for text in corpus(1000))
-
-
-def number(value: float | None) -> str:
-    return "" if value is None else f"{value:.0f}"
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+def growth(name: str, sizes: list[int], runs: list[dict[str, Any]], noise: float) -> str:
+    """Return the slope of a stage's memory over the sentences that it reads; none where it is within the noise."""
+    memory = [each[name]["memory"] for each in runs]
+    if memory[-1] - memory[0] <= noise:
+        return "none"
+    read = np.array(sizes) / (len(LANGUAGES) if name in ONE else 1)
+    return f"{np.polyfit(read / 1e6, memory, 1)[0]:.0f}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs=2, default=(300, 1500), metavar="N")
-    parser.add_argument("--provider", default="wheel", help="the encoder: wheel, or tiny for a trial")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000], metavar="N")
+    parser.add_argument("--limit", type=int, default=LIMIT, metavar="BYTES", help="of each job's anonymous memory")
+    parser.add_argument("--work", type=Path, help="where the files go: about 10 GB for a million sentences")
     parser.add_argument("--json", type=Path, default=Path("build/scaling.json"), help="where the measurements go")
     parser.add_argument("--out", type=Path, default=Path("docs/scaling.md"))
     parser.add_argument("--page-only", action="store_true", help="write the page from the measurements that are there")
     options = parser.parse_args()
-    sizes = tuple(options.sizes)
     if not options.page_only:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(measure(sizes, options.provider), indent=1), encoding="utf-8")
-    options.out.write_text(page(json.loads(options.json.read_text()), sizes, options.provider), encoding="utf-8")
+        found = measure(options.sizes, options.limit, options.work)
+        options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    options.out.write_text(page(json.loads(options.json.read_text())), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -223,7 +223,8 @@ def run_tables(data: bytes, _: Options, folder: Path) -> None:
     path.write_bytes(data)
     for read in (read_corpus, read_scores, read_targets):
         try:
-            read(path)
+            columns = read(path)
+            list(zip(columns.ids, getattr(columns, "tokens", columns.ids), strict=False))
         except TagdistillError as error:
             check_message(error)
 

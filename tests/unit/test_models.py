@@ -18,6 +18,7 @@ from tiny_runs import LABELS, TINY, encoded, make_corpus, student_run, teacher_r
 
 from tagdistill.artifacts.files import read_json, write_json
 from tagdistill.data.corpus import read_corpus
+from tagdistill.data.label_rows import LabelRows
 from tagdistill.data.readers.options import Reading
 from tagdistill.distill.dataset import CorpusFiles, make_pool, read_source
 from tagdistill.distill.score_corpus import score_corpus
@@ -292,8 +293,9 @@ def test_constrained_decoding_is_always_well_formed(decoder):
     def make(rows: np.ndarray) -> dict:
         return {"vectors": vectors[rows], "lengths": torch.from_numpy(lengths[rows])}
 
-    free, bound = (tag(model, lengths, make, decode=way) for way in ("unconstrained", "constrained"))
-    names = [[[LABELS[label] for label in sentence] for sentence in found] for found in (free, bound)]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    found = (tag(model, lengths, make, decode=way) for way in ("unconstrained", "constrained"))
+    names = [list(LabelRows(numbers, offsets, LABELS)) for numbers in found]
     assert [len(sentence) for sentence in names[1]] == lengths.tolist()
     assert all(map(is_well_formed, names[1]))
     broken = [sentence for sentence in names[0] if not is_well_formed(sentence)]

@@ -124,7 +124,7 @@ def config() -> dict:
 
 def write_targets(results: Path) -> None:
     columns = {"id": pa.array(["train-000001", "train-000002"]), "length": pa.array([7, 5], pa.int32())}
-    write_table(results / "targets" / "en" / "crf" / "train.parquet", columns, {"kind": "targets"})
+    write_table(results / "targets" / "en" / "crf" / "train.parquet", [columns], {"kind": "targets"})
 
 
 def test_everything_is_written(made):

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tagdistill.artifacts.files import check_belongs, sha256_file
-from tagdistill.artifacts.parquet import ROW_GROUP, read_table, write_table
+from tagdistill.artifacts.parquet import ROW_GROUP, StoredTable, write_table
 from tagdistill.crf import LinearChain
 from tagdistill.data.corpus import read_corpus, write_corpus
 from tagdistill.distill import score_table
@@ -197,10 +197,10 @@ def test_another_kind_or_format_is_refused_with_both_values(tmp_path):
         read_scores(tmp_path / "targets.parquet")
     with pytest.raises(MismatchError, match=r"kind is 'scores', needed is 'targets'"):
         read_targets(tmp_path / "scores.parquet")
-    table, metadata = read_table(tmp_path / "scores.parquet", "scores")
-    write_table(
-        tmp_path / "new.parquet", {n: table[n].combine_chunks() for n in table.column_names}, {**metadata, "format": 2}
-    )
+    stored = StoredTable.open(tmp_path / "scores.parquet", "scores")
+    table = stored.file.read()
+    columns = {name: table[name].combine_chunks() for name in table.column_names}
+    write_table(tmp_path / "new.parquet", [columns], {**stored.metadata, "format": 2})
     with pytest.raises(MismatchError, match="format is 2, needed is 1"):
         read_scores(tmp_path / "new.parquet")
 

@@ -223,7 +223,7 @@ def test_dev_scores_are_those_of_the_whole_model_decoded_as_test_is(decode, data
     twin, gold, predicted = Twin.saved(run), {}, {}
     for files in dev:
         text = corpus(files)
-        gold[files.language] = text.labels
+        gold[files.language] = list(text.labels)
         predicted[files.language] = [twin.best(x, constrained=decode == "constrained") for x in text.tokens]
     each = {language: f1(gold[language], predicted[language]) for language in gold}
     pooled = f1(gold["aa"] + gold["bb"], predicted["aa"] + predicted["bb"])

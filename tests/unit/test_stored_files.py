@@ -36,6 +36,15 @@ from tagdistill.training.run_training import run_training
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
 Read = Callable[[Path], Any]
+
+
+def every_column(path: Path) -> Any:
+    """Read a corpus with all its columns: they stay in the file until they are asked for."""
+    corpus = read_corpus(path)
+    columns = (corpus.ids, corpus.tokens, corpus.labels or [], corpus.source_ids, corpus.lines, corpus.multiword)
+    return corpus.lengths, corpus.label_numbers(), [list(column) for column in columns]
+
+
 # Each kind of file: the file below a project, and its reader, which gets the project.
 READERS: dict[str, tuple[str, Read]] = {
     "model": ("model/config.json", lambda project: load_tagger(project / "model").config),
@@ -44,10 +53,10 @@ READERS: dict[str, tuple[str, Read]] = {
     "encoder": ("encoder/model.safetensors", lambda project: load_encoder(project / "encoder").state_dict()),
     "encoder config": ("encoder/config.json", lambda project: load_encoder(project / "encoder").kind),
     "tokenizer": ("encoder/tokenizer.json", lambda project: WordPieces.load(project / "encoder")([["per1"]]).ids),
-    "corpus": ("corpus.parquet", lambda project: read_corpus(project / "corpus.parquet")),
+    "corpus": ("corpus.parquet", lambda project: every_column(project / "corpus.parquet")),
     "features": ("features.safetensors", lambda project: FeatureStore.open(project / "features.safetensors")),
-    "scores": ("scores.parquet", lambda project: read_scores(project / "scores.parquet")),
-    "targets": ("targets.parquet", lambda project: read_targets(project / "targets.parquet")),
+    "scores": ("scores.parquet", lambda project: list(read_scores(project / "scores.parquet").ids)),
+    "targets": ("targets.parquet", lambda project: list(read_targets(project / "targets.parquet").ids)),
     "metrics": ("metrics.json", lambda project: read_record(project / "metrics.json", "m", "en")),
     "vectors": ("vectors/tagdistill.json", lambda project: WordVectors.open(project / "vectors")),
     "words": ("vectors/words.json", lambda project: WordVectors.open(project / "vectors")),

@@ -28,6 +28,8 @@ AGAIN = "Delete it and run again: this version writes it again."
 UPDATE = "It was written by a newer version: update tagdistill."
 MAX_NAME = 150  # characters of a name in that of its temporary sibling
 SIBLING = re.compile(r"\.(.+)\.(\d+)\.(?:tmp|old|mode)\Z")  # the name of its target with the machine, its process
+# Of a large file: bytes of a block, and how many blocks are hashed.
+SAMPLE, SAMPLES = 1 << 20, 64
 
 
 @contextmanager
@@ -226,6 +228,24 @@ def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def sha256_sample(path: Path) -> str:
+    """Return a SHA-256 of a file's size and of blocks that are spread over it; a small file is read as a whole.
+
+    It tells apart files of which every part differs, such as tables of other numbers, and not those that differ in a
+    few bytes: whether pages and weights are whole is what their own checksums say.
+    """
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as handle:
+        for number in range(SAMPLES):
+            handle.seek(number * max(0, size - SAMPLE) // (SAMPLES - 1))
+            digest.update(handle.read(SAMPLE))
+            if size <= SAMPLE * SAMPLES:
+                digest.update(handle.read())
+                break
+    return digest.hexdigest()
 
 
 def sha256_json(value: Any) -> str:

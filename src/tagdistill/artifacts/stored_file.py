@@ -25,6 +25,13 @@ def stored(path: Path, what: str, hint: str = COPY) -> Iterator[None]:
     is a Git LFS pointer, cut off or altered, or holds other things or shapes than it should.
     """
     check_stored(path, None if hint == COPY else hint)
+    with read_errors(path, what, hint):
+        yield
+
+
+@contextmanager
+def read_errors(path: Path, what: str, hint: str = COPY) -> Iterator[None]:
+    """Do as `stored`, for a file that is open already: another may have its name by now."""
     try:
         yield
     except TagdistillError:

@@ -6,19 +6,22 @@ Columns: `id` (train-000001), `tokens`, `labels` (null where unlabelled), `sourc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from tagdistill.artifacts.files import sha256_json
-from tagdistill.artifacts.parquet import read_table, write_with_header
-from tagdistill.artifacts.stored_file import stored
+from tagdistill.artifacts.parquet import Rows, StoredTable, array_numbers, write_with_header
+from tagdistill.artifacts.stored_file import read_errors, stored
 from tagdistill.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 KIND = "corpus"
 SCHEMA = pa.schema(
@@ -34,25 +37,69 @@ SCHEMA = pa.schema(
 Multiword = tuple[int, int, str]  # first token, end (exclusive), surface form
 
 
-@dataclass(frozen=True)
 class Corpus:
-    """One split of one language. `labels` is None where the text is not labelled."""
+    """One split of one language: its columns stay in their file, and are read when they are asked for."""
 
-    ids: list[str]
-    tokens: list[list[str]]
-    labels: list[list[str]] | None
-    metadata: dict[str, Any]
-    source_ids: list[str] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
-    multiword: list[list[Multiword]] = field(default_factory=list)
+    def __init__(self, table: StoredTable) -> None:
+        self.table, self.metadata = table, table.metadata
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.table)
 
     @property
-    def lengths(self) -> list[int]:
+    def ids(self) -> Sequence[str]:
+        """The id of each sentence."""
+        return Rows(self.table, "id")
+
+    @property
+    def tokens(self) -> Sequence[list[str]]:
+        """The words of each sentence."""
+        return Rows(self.table, "tokens")
+
+    @property
+    def labels(self) -> Sequence[list[str]] | None:
+        """The labels of each sentence; None where the text is not labelled."""
+        return Rows(self.table, "labels") if self.metadata["labelled"] else None
+
+    @property
+    def source_ids(self) -> Sequence[str]:
+        """What the file that was read calls each sentence."""
+        return Rows(self.table, "source_id")
+
+    @property
+    def lines(self) -> Sequence[int]:
+        """The line of each sentence in the file that was read; 0 if none."""
+        return Rows(self.table, "line")
+
+    @property
+    def multiword(self) -> Iterator[list[Multiword]]:
+        """The multiword tokens of each sentence."""
+        return ([(m["start"], m["end"], m["form"]) for m in ranges] for ranges in Rows(self.table, "multiword"))
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
         """Tokens of each sentence."""
-        return [len(sentence) for sentence in self.tokens]
+        found = [
+            np.diff(array_numbers(chunk.offsets))
+            for (column,) in self.table.groups("tokens")
+            for chunk in column.chunks
+        ]
+        return np.concatenate([np.zeros(0, np.int64), *found]).astype(np.int64)
+
+    def label_numbers(self) -> NDArray[Any] | None:
+        """Return the place of each token's label in the label list, [tokens], as small numbers; None without labels."""
+        if not self.metadata["labelled"]:
+            return None
+        places = {label: place for place, label in enumerate(self.label_list)}
+        kind = np.min_scalar_type(-len(places))  # torch has few operations on unsigned numbers
+        found = [np.zeros(0, kind)]
+        for (column,) in self.table.groups("labels"):
+            with read_errors(self.table.path, self.table.what):
+                for chunk in column.chunks:
+                    coded = chunk.flatten().dictionary_encode()
+                    known = np.array([places[label] for label in coded.dictionary.to_pylist()], kind)
+                    found.append(known[array_numbers(coded.indices)])
+        return np.concatenate(found)
 
     @property
     def sha256(self) -> str:
@@ -108,23 +155,19 @@ def write_corpus(
         "line": list(lines or [0] * len(ids)),
         "multiword": words,
     }
-    write_with_header(path, pa.Table.from_pydict(columns, schema=SCHEMA), header)
+    write_with_header(path, [pa.Table.from_pydict(columns, schema=SCHEMA)], header)
 
 
 def read_corpus(path: Path) -> Corpus:
-    """Read a corpus. Raises DataError where the file is none, MismatchError where it has another format."""
+    """Open a corpus. Raises DataError where the file is none, MismatchError where it has another format."""
+    table = StoredTable.open(path, KIND, "a corpus")
     with stored(path, "a corpus"):
-        table, metadata = read_table(path, KIND)
-        columns = table.to_pydict()
-        return Corpus(
-            ids=columns["id"],
-            tokens=columns["tokens"],
-            labels=columns["labels"] if metadata["labelled"] else None,
-            metadata=metadata,
-            source_ids=columns["source_id"],
-            lines=columns["line"],
-            multiword=[[(m["start"], m["end"], m["form"]) for m in ranges] for ranges in columns["multiword"]],
-        )
+        for field in SCHEMA:
+            if (found := table.file.schema_arrow.field(field.name).type) != field.type:
+                raise TypeError(f"{field.name} holds {found}, needed is {field.type}")
+        if "labelled" not in table.metadata:
+            raise KeyError("labelled")
+    return Corpus(table)
 
 
 def _hashes(

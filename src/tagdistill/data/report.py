@@ -8,9 +8,12 @@ from collections import Counter
 from itertools import chain, combinations
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tagdistill.artifacts.files import write_json
 from tagdistill.data.corpus import Corpus, read_corpus
 from tagdistill.data.labels import has_spans, spans
+from tagdistill.data.same_sentences import are_in, sentence_keys
 from tagdistill.settings.language import SPLITS
 
 if TYPE_CHECKING:
@@ -46,19 +49,19 @@ def report(corpora: Mapping[str, Path], out: Path) -> None:
 
 def describe(corpus: Corpus) -> dict[str, Any]:
     """Return the facts of one split; `characters` counts tokens that hold something worth knowing."""
-    header, lengths = corpus.metadata, corpus.lengths
-    words = list(chain.from_iterable(corpus.tokens))
-    kinds = Counter(words)
+    header, lengths = corpus.metadata, corpus.lengths.tolist()
+    kinds = Counter(chain.from_iterable(corpus.tokens))
+    words = kinds.total()
     found = {name: sum(n for word, n in kinds.items() if test(word)) for name, test in CHARACTERS.items()}
     return {
         "sentences": len(corpus),
-        "tokens": len(words),
-        "lengths": {"max": max(lengths), "mean": round(len(words) / len(corpus), 3), "histogram": _histogram(lengths)},
+        "tokens": words,
+        "lengths": {"max": max(lengths), "mean": round(words / len(corpus), 3), "histogram": _histogram(lengths)},
         "longest_token": max(map(len, kinds)),
         "labels": _labels(corpus),
         "multiword": sum(map(len, corpus.multiword)),
         "characters": found,
-        "repeated_sentences": len(corpus) - len(set(map(tuple, corpus.tokens))),
+        "repeated_sentences": len(corpus) - len(np.unique(sentence_keys(corpus.tokens))),
         "conflicting_labels": _conflicts(corpus),
         "notes": header.get("notes", {}),
         "warnings": header.get("warnings", []),
@@ -75,9 +78,12 @@ def _labels(corpus: Corpus) -> dict[str, Any] | None:
     tags = Counter(chain.from_iterable(corpus.labels))
     facts: dict[str, Any] = {"tokens": {label: tags[label] for label in corpus.label_list}}
     if has_spans(corpus.label_list):
-        found = [spans(labels) for labels in corpus.labels]
-        facts["spans"] = dict(sorted(Counter(kind for row in found for kind, _, _ in row).items()))
-        facts["sentences_without_spans"] = sum(not row for row in found)
+        kinds, without = Counter[str](), 0
+        for labels in corpus.labels:
+            found = spans(labels)
+            kinds.update(kind for kind, _, _ in found)
+            without += not found
+        facts |= {"spans": dict(sorted(kinds.items())), "sentences_without_spans": without}
     return facts
 
 
@@ -93,13 +99,11 @@ def _conflicts(corpus: Corpus) -> int | None:
     """Count the distinct sentences that occur with more than one labelling."""
     if corpus.labels is None:
         return None
-    seen: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
-    for tokens, labels in zip(corpus.tokens, corpus.labels, strict=True):
-        seen.setdefault(tuple(tokens), set()).add(tuple(labels))
-    return sum(len(labellings) > 1 for labellings in seen.values())
+    pairs = np.unique(np.stack([sentence_keys(corpus.tokens), sentence_keys(corpus.labels)]), axis=1)
+    return int((np.unique(pairs[0], return_counts=True)[1] > 1).sum())
 
 
 def _shared(left: Corpus, right: Corpus) -> dict[str, Any]:
     """Count the distinct sentences of the left corpus that the right one holds too."""
-    mine, other = set(map(tuple, left.tokens)), set(map(tuple, right.tokens))
-    return {"shared": len(mine & other), "distinct": len(mine)}
+    mine, other = (np.unique(sentence_keys(corpus.tokens)) for corpus in (left, right))
+    return {"shared": int(are_in(mine, other).sum()), "distinct": len(mine)}

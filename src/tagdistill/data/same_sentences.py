@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def sentence_keys(sentences: Iterable[Sequence[str]]) -> NDArray[np.uint64]:
     """Return a 64-bit hash of each sentence's words: eight bytes, however long the sentence is."""
-    digests = b"".join(blake2b(_text(words), digest_size=8).digest() for words in sentences)
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+    digests = (blake2b(_text(words), digest_size=8).digest() for words in sentences)
+    return np.fromiter((int.from_bytes(digest, "little") for digest in digests), np.uint64)
 
 
 def _text(words: Sequence[str]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ def sentence_counts(task: str, gold: Sentences, predicted: Sentences) -> Counts:
 
     So `f1` of the sum is the accuracy of tags and the micro F1 of spans, and a bootstrap need not know the task.
     """
-    rows = [_count(task, g, p) for g, p in zip(gold, predicted, strict=True)]
-    return np.array(rows, dtype=np.int64).reshape(len(rows), 3)
+    rows = (_count(task, g, p) for g, p in zip(gold, predicted, strict=True))
+    return np.fromiter(chain.from_iterable(rows), np.int64).reshape(-1, 3)
 
 
 def _count(task: str, gold: Sequence[str], predicted: Sequence[str]) -> tuple[int, int, int]:

@@ -9,11 +9,12 @@ from tagdistill.settings.objectives import TEACHER_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from tagdistill.distill.dataset import CorpusFiles, Source
     from tagdistill.settings.distill import ResolvedObjective
 
-    WithTeacher = Callable[[Source, CorpusFiles, Sequence[str], ResolvedObjective], Source]
+    WithTeacher = Callable[[Source, CorpusFiles, Sequence[str], ResolvedObjective, Path | None], Source]
 
 
 def load_with_teacher() -> WithTeacher:

@@ -1,10 +1,11 @@
-"""What taggers are trained and run on: the corpora of one or more languages, in memory, split into batches."""
+"""What taggers are trained and run on: the corpora of one or more languages, split into batches."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tagdistill.artifacts.files import check_belongs
+from tagdistill.artifacts.scratch import scratch
 from tagdistill.data.corpus import Corpus, read_corpus
 from tagdistill.encoders.keys import encoder_key
 from tagdistill.encoders.store import FeatureStore
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 GATE = "gate"  # of the values of a sentence's teacher: what it weighs, 0 to 1
 NO_LABEL = -100  # padding of label tensors; never read
+WORDS_AT_ONCE = 1 << 16  # whose vectors are put together
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,16 @@ class CorpusFiles:
 
 @dataclass(frozen=True)
 class Source:
-    """One corpus in memory. Per-word values are flat: sentence i has the words from offsets[i] to offsets[i + 1]."""
+    """One corpus. Per-word values are flat: sentence i has the words from offsets[i] to offsets[i + 1].
+
+    What is large is mapped from files, so that a batch alone takes memory.
+    """
 
     language: str
-    tokens: list[list[str]]
+    tokens: Sequence[Sequence[str]]
     offsets: NDArray[np.int64]
     vectors: Tensor | None = None  # [words, dim] float16, of a frozen encoder
-    labels: Tensor | None = None  # [words] int64
+    labels: Tensor | None = None  # [words] whole numbers: places in the label list
     per_word: dict[str, Tensor] = field(default_factory=dict)  # fields of TeacherValues, [words, ...]
     per_sentence: dict[str, Tensor] = field(default_factory=dict)  # fields of TeacherValues, [sentences, ...]
     teacher: str | None = None  # hash of the weights that the teacher's values were computed with
@@ -72,29 +78,31 @@ class Source:
         return _vectors_of(self).shape[1]
 
 
-def read_source(files: CorpusFiles, labels: Sequence[str], encoder: EncoderSettings | None = None) -> Source:
+def read_source(
+    files: CorpusFiles, labels: Sequence[str], encoder: EncoderSettings | None = None, *, room: Path | None = None
+) -> Source:
     """Read one corpus, its features and its word vectors.
 
-    `encoder`: the settings that the features must have been computed with. Raises MismatchError for files that do not
-    belong together.
+    `encoder`: the settings that the features must have been computed with. `room`: a folder for temporary files; None:
+    what is put together from several files is in memory. Raises MismatchError for files that do not belong together.
     """
     corpus = read_corpus(files.corpus)
     # Files come in lists and are matched by position: the corpus itself says whether it is the expected one.
     check_belongs(files.corpus, corpus.metadata, language=files.language, labels=list(labels))
-    vectors, missing = _vectors(files, files.features, corpus, encoder) if files.features else (None, None)
+    vectors, missing = _vectors(files, files.features, corpus, encoder, room) if files.features else (None, None)
     return Source(
         files.language,
         corpus.tokens,
         np.concatenate([[0], np.cumsum(corpus.lengths, dtype=np.int64)]),
         vectors,
-        label_ids(corpus, labels),
+        label_ids(corpus),
         words_without_vector=missing,
         corpus_sha256=corpus.sha256,
     )
 
 
 def _vectors(
-    files: CorpusFiles, path: Path, corpus: Corpus, encoder: EncoderSettings | None
+    files: CorpusFiles, path: Path, corpus: Corpus, encoder: EncoderSettings | None, room: Path | None
 ) -> tuple[Tensor, int | None]:
     """Return the vectors of all words and, if word vectors are read beside the encoder's, how many words have none."""
     store = FeatureStore.open(path)
@@ -106,17 +114,21 @@ def _vectors(
     if wanted is None and files.vectors is None:
         return store.features, None
     words = open_word_vectors(files.vectors, wanted, str(files.corpus))
-    rows = torch.from_numpy(words(word for sentence in corpus.tokens for word in sentence))
+    own = store.features.shape[1]
+    joined = torch.from_numpy(scratch(room, (len(store.features), own + words.dim), np.float16))
+    every = chain.from_iterable(corpus.tokens)
+    for begin in range(0, len(joined), WORDS_AT_ONCE):
+        part = joined[begin : begin + WORDS_AT_ONCE]
+        part[:, :own] = store.features[begin : begin + WORDS_AT_ONCE]
+        part[:, own:] = torch.from_numpy(words(islice(every, len(part))))
     log.info("%s: %d of %d words have no word vector", files.corpus, words.missing, words.looked_up)
-    return torch.cat([store.features, rows], dim=1), words.missing
+    return joined, words.missing
 
 
-def label_ids(corpus: Corpus, labels: Sequence[str]) -> Tensor | None:
-    """Return the labels of all words as int64 indices into the label list, or None for text without labels."""
-    if corpus.labels is None:
-        return None
-    index = {label: place for place, label in enumerate(labels)}
-    return torch.tensor([index[label] for sentence in corpus.labels for label in sentence], dtype=torch.int64)
+def label_ids(corpus: Corpus) -> Tensor | None:
+    """Return the labels of all words, [words], as places in the corpus's label list, or None without labels."""
+    numbers = corpus.label_numbers()
+    return None if numbers is None else torch.from_numpy(numbers)
 
 
 class Batch(ModelInputs, total=False):
@@ -206,5 +218,7 @@ def make_pool(sources: Sequence[Source], model: Model, words: WordPieces | None,
     """
     if words is None or model.encoder is None:
         return Pool(sources)
-    sentences = [sentence for source in sources for sentence in source.tokens]
-    return Pool(sources, PieceInputs.of(sentences, words, model.encoder, cache=cache).batch if sentences else None)
+    if not any(len(source.tokens) for source in sources):
+        return Pool(sources)
+    sentences = chain.from_iterable(source.tokens for source in sources)
+    return Pool(sources, PieceInputs.of(sentences, words, model.encoder, cache=cache).batch)

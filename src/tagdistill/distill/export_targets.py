@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from tagdistill.artifacts.files import sha256_file
+from tagdistill.artifacts.scratch import scratch
 from tagdistill.crf import kernel
 from tagdistill.distill.score_table import Scores, read_scores
 from tagdistill.distill.target_table import MIN_LOG_PROB, Targets, write_targets
@@ -22,19 +23,22 @@ MAX_LABELS = 256  # a path has one byte per label
 
 def export_targets(scores: Path, out: Path, k: int) -> None:
     """Write the targets Parquet of one corpus, with the `k` best paths, from its teacher's scores."""
-    source = read_scores(scores)
+    source = read_scores(scores, out.parent)
     metadata = {**source.metadata, "k": k, "scores_sha256": sha256_file(scores), "kind": "targets", "kernel": kernel()}
-    write_targets(out, targets_of(source, k, metadata))
+    write_targets(out, targets_of(source, k, metadata, out.parent))
 
 
-def targets_of(scores: Scores, k: int, metadata: dict[str, Any]) -> Targets:
-    """Compute posteriors and the k best paths of every sentence, in float64. Raises DataError above 256 labels."""
+def targets_of(scores: Scores, k: int, metadata: dict[str, Any], room: Path | None = None) -> Targets:
+    """Compute posteriors and the k best paths of every sentence, in float64. Raises DataError above 256 labels.
+
+    `room`: a folder for temporary files, which the targets are mapped from; None: they are in memory.
+    """
     words, labels = scores.emissions.shape
     if labels > MAX_LABELS:
         raise DataError(f"{labels} labels, but targets hold one byte per label: {MAX_LABELS} at most")
-    log_posterior = np.zeros((words, labels), np.float16)
-    paths = np.zeros((words, k), np.uint8)
-    log_prob = np.full((len(scores.ids), k), -np.inf, np.float32)
+    log_posterior = scratch(room, (words, labels), np.float16)
+    paths = scratch(room, (words, k), np.uint8)
+    log_prob = scratch(room, (len(scores.ids), k), np.float32)
     for rows, chain in chains(scores):
         best = chain.top_k(k)
         marginals = chain.log_marginals.clamp_min(MIN_LOG_PROB).to(torch.float16).numpy()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from tagdistill.artifacts.files import sha256_file
+from tagdistill.artifacts.scratch import scratch
 from tagdistill.data.corpus import read_corpus
 from tagdistill.distill.dataset import CorpusFiles, make_pool, read_source
 from tagdistill.distill.score_table import Scores, write_scores
@@ -16,7 +18,6 @@ from tagdistill.models.load import Loaded, load_tagger
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -30,7 +31,7 @@ def score_corpus(
     torch.set_num_threads(threads)
     teacher = load_tagger(model, encoder, device)
     corpus = read_corpus(files.corpus)
-    source = read_source(files, teacher.labels, teacher.encoder)
+    source = read_source(files, teacher.labels, teacher.encoder, room=out.parent)
     pool = make_pool([source], teacher.model, teacher.words)
     metadata = {
         "labels": list(teacher.labels),
@@ -39,10 +40,12 @@ def score_corpus(
         "teacher_sha256": sha256_file(model / "model.safetensors"),
         "corpus_sha256": corpus.sha256,
     }
+    shape = (int(source.offsets[-1]), len(teacher.labels))
+    found = scratch(out.parent, shape, np.float32)
     scores = Scores(
         ids=corpus.ids,
         offsets=source.offsets,
-        emissions=emissions(teacher.model, pool.lengths, pool.batch, device=device),
+        emissions=emissions(teacher.model, pool.lengths, pool.batch, found, device=device),
         transitions=_parameter(teacher, "transitions"),
         start=_parameter(teacher, "start"),
         end=_parameter(teacher, "end"),

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from tagdistill.artifacts.parquet import number_array, numbers_of, read_table, text_array, write_table
+from tagdistill.artifacts.parquet import Rows, StoredTable, number_array, row_groups, text_array, write_table
+from tagdistill.artifacts.scratch import scratch
 from tagdistill.artifacts.stored_file import stored
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 MAX_OFFSET = 2**31 - 1  # values of a column in Arrow's lists and binary cells that are not large
+WHAT = "a teacher's scores"
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Scores:
     Sentence i has the rows offsets[i] to offsets[i + 1] of `emissions`.
     """
 
-    ids: list[str]
+    ids: Sequence[str]
     offsets: NDArray[np.int64]  # [sentences + 1]
     emissions: NDArray[np.float32]  # [words, labels]
     transitions: NDArray[np.float32]  # [labels, labels] as [from, to]
@@ -43,38 +46,50 @@ class Scores:
 def write_scores(path: Path, scores: Scores) -> None:
     """Write scores.parquet: one row per sentence in corpus order, the chain's other scores in the metadata."""
     chain = {name: getattr(scores, name).tolist() for name in ("transitions", "start", "end")}
-    columns = {
-        "id": text_array(scores.ids),
-        "length": number_array(np.diff(scores.offsets).astype(np.int32)),
-        "emissions": flat_list(scores.emissions, scores.offsets),
-    }
-    write_table(path, columns, {**scores.metadata, **chain, "kind": "scores"}, split=["emissions.list.element"])
+    large = scores.emissions.size > MAX_OFFSET
+
+    def columns(rows: slice) -> dict[str, pa.Array]:
+        offsets = scores.offsets[rows.start : rows.stop + 1]
+        return {
+            "id": text_array(scores.ids[rows]),
+            "length": number_array(np.diff(offsets).astype(np.int32)),
+            "emissions": flat_list(scores.emissions, offsets, large=large),
+        }
+
+    header = {**scores.metadata, **chain, "kind": "scores"}
+    write_table(path, map(columns, row_groups(len(scores.ids))), header, split=["emissions.list.element"])
 
 
-def read_scores(path: Path) -> Scores:
-    """Read scores.parquet. Raises DataError if it cannot be read, MismatchError for another kind or format."""
-    with stored(path, "a teacher's scores"):
-        table, metadata = read_table(path, "scores")
+def read_scores(path: Path, room: Path | None = None) -> Scores:
+    """Read scores.parquet. Raises DataError if it cannot be read, MismatchError for another kind or format.
+
+    `room`: a folder for temporary files, which the emissions are mapped from; None: they are in memory.
+    """
+    table = StoredTable.open(path, "scores", WHAT)
+    offsets = offsets_of(table)
+    with stored(path, WHAT):
+        metadata = dict(table.metadata)
         labels = len(metadata["labels"])
         shapes = {"transitions": (labels, labels), "start": (labels,), "end": (labels,)}
         chain = {name: np.asarray(metadata.pop(name), np.float32).reshape(shape) for name, shape in shapes.items()}
-        offsets = offsets_of(table)
-        emissions = numbers_of(table["emissions"]).reshape(int(offsets[-1]), labels)
-        return Scores(table["id"].to_pylist(), offsets, emissions, metadata=metadata, **chain)
+    emissions = table.numbers("emissions", scratch(room, (int(offsets[-1]), labels), np.float32))
+    return Scores(Rows(table, "id"), offsets, emissions, metadata=metadata, **chain)
 
 
-def flat_list(values: NDArray[Any], offsets: NDArray[np.int64]) -> pa.ListArray | pa.LargeListArray:
-    """Return [words, width] rows as one flat list per sentence, without a Python object per word.
+def flat_list(values: NDArray[Any], offsets: NDArray[np.int64], *, large: bool) -> pa.ListArray | pa.LargeListArray:
+    """Return the rows of [words, width] from the first offset to the last, as one flat list per sentence.
 
-    A large list, with offsets of 64 bits, where the values are too many for those of 32 bits.
+    `large`: a list with offsets of 64 bits, where all values of a table are too many for those of 32 bits.
     """
     width = values.shape[1]
-    flat = number_array(values.reshape(-1))
-    if len(flat) > MAX_OFFSET:
-        return pa.LargeListArray.from_arrays(number_array(offsets * width), flat)
-    return pa.ListArray.from_arrays(number_array((offsets * width).astype(np.int32)), flat)
+    flat = number_array(values[offsets[0] : offsets[-1]].reshape(-1))
+    bounds = (offsets - offsets[0]) * width
+    if large:
+        return pa.LargeListArray.from_arrays(number_array(bounds), flat)
+    return pa.ListArray.from_arrays(number_array(bounds.astype(np.int32)), flat)
 
 
-def offsets_of(table: pa.Table) -> NDArray[np.int64]:
+def offsets_of(table: StoredTable) -> NDArray[np.int64]:
     """Return where each sentence starts, and the end of the last."""
-    return np.concatenate([[0], np.cumsum(numbers_of(table["length"]), dtype=np.int64)])
+    lengths = table.numbers("length", np.zeros(len(table), np.int32))
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])

@@ -11,24 +11,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from tagdistill.artifacts.parquet import number_array, numbers_of, read_table, text_array, write_table
-from tagdistill.artifacts.stored_file import stored
+from tagdistill.artifacts.parquet import Rows, StoredTable, number_array, row_groups, text_array, write_table
+from tagdistill.artifacts.scratch import scratch
+from tagdistill.artifacts.stored_file import read_errors, stored
 from tagdistill.distill import score_table
 from tagdistill.distill.score_table import flat_list, offsets_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 MIN_LOG_PROB = -6e4  # the lowest that float16 holds as a finite number, rounded
+WHAT = "a teacher's targets"
 
 
 @dataclass(frozen=True)
 class Targets:
     """A teacher's distribution over the label sequences of one corpus; sentence i has the words offsets[i:i + 2]."""
 
-    ids: list[str]
+    ids: Sequence[str]
     offsets: NDArray[np.int64]  # [sentences + 1]
     log_posterior: NDArray[np.float16]  # [words, labels]
     paths: NDArray[np.uint8]  # [words, k], best first
@@ -39,42 +42,85 @@ class Targets:
 def write_targets(path: Path, targets: Targets) -> None:
     """Write the targets Parquet: one row per sentence in corpus order."""
     k = targets.paths.shape[1]
-    columns = {
-        "id": text_array(targets.ids),
-        "length": number_array(np.diff(targets.offsets).astype(np.int32)),
-        "log_posterior": flat_list(targets.log_posterior, targets.offsets),
-        "top_k": _binary(targets.paths, targets.offsets),
-        "top_k_log_prob": pa.FixedSizeListArray.from_arrays(number_array(targets.path_log_prob.reshape(-1)), k),
-    }
-    write_table(path, columns, targets.metadata, split=["log_posterior.list.element", "top_k_log_prob.list.element"])
+    many, bytes_many = (values.size > score_table.MAX_OFFSET for values in (targets.log_posterior, targets.paths))
+
+    def columns(rows: slice) -> dict[str, pa.Array]:
+        offsets = targets.offsets[rows.start : rows.stop + 1]
+        return {
+            "id": text_array(targets.ids[rows]),
+            "length": number_array(np.diff(offsets).astype(np.int32)),
+            "log_posterior": flat_list(targets.log_posterior, offsets, large=many),
+            "top_k": _binary(targets.paths, offsets, large=bytes_many),
+            "top_k_log_prob": pa.FixedSizeListArray.from_arrays(
+                number_array(targets.path_log_prob[rows].reshape(-1)), k
+            ),
+        }
+
+    split = ["log_posterior.list.element", "top_k_log_prob.list.element"]
+    write_table(path, map(columns, row_groups(len(targets.ids))), targets.metadata, split=split)
 
 
-def _binary(paths: NDArray[np.uint8], offsets: NDArray[np.int64]) -> pa.Array:
+def _binary(paths: NDArray[np.uint8], offsets: NDArray[np.int64], *, large: bool) -> pa.Array:
     # A list<uint8> would be stored as 32-bit integers; a binary cell holds the bytes as they are.
-    large = paths.size > score_table.MAX_OFFSET
     kind, number = (pa.large_binary(), np.int64) if large else (pa.binary(), np.int32)
-    bounds = pa.py_buffer((offsets * paths.shape[1]).astype(number))
-    return pa.Array.from_buffers(kind, len(offsets) - 1, [None, bounds, pa.py_buffer(np.ascontiguousarray(paths))])
+    bounds = pa.py_buffer(((offsets - offsets[0]) * paths.shape[1]).astype(number))
+    content = pa.py_buffer(np.ascontiguousarray(paths[offsets[0] : offsets[-1]]))
+    return pa.Array.from_buffers(kind, len(offsets) - 1, [None, bounds, content])
+
+
+class TargetsFile:
+    """A targets Parquet whose columns are read when they are asked for.
+
+    `room` is a folder for temporary files, which large columns are mapped from; None: they are in memory. Raises
+    DataError for what cannot be read, MismatchError for another kind or format.
+    """
+
+    def __init__(self, path: Path, room: Path | None = None) -> None:
+        self.table, self.room = StoredTable.open(path, "targets", WHAT), room
+        self.offsets = offsets_of(self.table)
+        self.metadata = self.table.metadata
+        with stored(path, WHAT):
+            self.labels, self.k = len(self.metadata["labels"]), int(self.metadata["k"])
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The id of each sentence."""
+        return Rows(self.table, "id")
+
+    def log_posterior(self) -> NDArray[np.float16]:
+        """Return the log of each label's probability, [words, labels]."""
+        return self.table.numbers("log_posterior", scratch(self.room, (self.words, self.labels), np.float16))
+
+    def paths(self, k: int | None = None) -> NDArray[np.uint8]:
+        """Return the `k` best of the label sequences (None: all), or all if there are fewer, [words, k], best first."""
+        found = scratch(self.room, (self.words, min(k or self.k, self.k)), np.uint8)
+        begin = 0
+        for (column,) in self.table.groups("top_k"):
+            with read_errors(self.table.path, WHAT):
+                values = _bytes(column).reshape(-1, self.k)
+                found[begin : begin + len(values)] = values[:, :k]
+                begin += len(values)
+        with read_errors(self.table.path, WHAT):
+            if begin != len(found):
+                raise ValueError(f"top_k holds {begin} words, needed are {len(found)}")
+        return found
+
+    def path_log_prob(self, k: int | None = None) -> NDArray[np.float32]:
+        """Return the log-probabilities of the `k` best (None: of all), [sentences, k]."""
+        every = self.table.numbers("top_k_log_prob", scratch(self.room, (len(self.table), self.k), np.float32))
+        return every[:, :k]
+
+    @property
+    def words(self) -> int:
+        """The number of words."""
+        return int(self.offsets[-1])
 
 
 def read_targets(path: Path) -> Targets:
-    """Read a targets Parquet: one buffer per column, no Python object per word.
-
-    Raises DataError if it cannot be read, MismatchError for another kind or format.
-    """
-    with stored(path, "a teacher's targets"):
-        table, metadata = read_table(path, "targets")
-        labels, k = len(metadata["labels"]), metadata["k"]
-        offsets = offsets_of(table)
-        words = int(offsets[-1])
-        return Targets(
-            ids=table["id"].to_pylist(),
-            offsets=offsets,
-            log_posterior=numbers_of(table["log_posterior"]).reshape(words, labels),
-            paths=_bytes(table["top_k"]).reshape(words, k),
-            path_log_prob=numbers_of(table["top_k_log_prob"]).reshape(len(table), k),
-            metadata=metadata,
-        )
+    """Read a whole targets Parquet into memory; raises what `TargetsFile` does."""
+    file = TargetsFile(path)
+    every = file.log_posterior(), file.paths(), file.path_log_prob()
+    return Targets(file.ids, file.offsets, *every, file.metadata)
 
 
 def _bytes(column: pa.ChunkedArray) -> NDArray[np.uint8]:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from tagdistill.artifacts.scratch import scratch
 from tagdistill.crf import LinearChain
 from tagdistill.models.batches import bucketed, gather
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -30,14 +32,15 @@ def chains(scores: Scores) -> Iterator[tuple[NDArray[np.intp], LinearChain]]:
         yield rows, LinearChain(padded, transitions, torch.from_numpy(lengths[rows]), start=start, end=end)
 
 
-def expected_counts(scores: Scores) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def expected_counts(scores: Scores, room: Path | None = None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return a teacher's expected label counts [words, labels] and transition counts [sentences, labels, labels].
 
-    They are all that the exact structural loss needs of the teacher (Wang et al. 2021, case 1a).
+    They are all that the exact structural loss needs of the teacher (Wang et al. 2021, case 1a). `room`: a folder for
+    temporary files, which they are mapped from; None: they are in memory.
     """
     words, labels = scores.emissions.shape
-    unary = np.zeros((words, labels), np.float32)
-    pairs = np.zeros((len(scores.ids), labels, labels), np.float32)
+    unary = scratch(room, (words, labels), np.float32)
+    pairs = scratch(room, (len(scores.ids), labels, labels), np.float32)
     for rows, chain in chains(scores):
         marginals = chain.marginals.float().numpy()
         pairs[rows] = chain.transition_marginals.float().numpy()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tagdistill.artifacts.files import check_belongs
 from tagdistill.distill.score_table import Scores, read_scores
-from tagdistill.distill.target_table import read_targets
+from tagdistill.distill.target_table import TargetsFile
 from tagdistill.distill.teacher_chains import expected_counts
 from tagdistill.errors import DataError, MismatchError
 
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from tagdistill.settings.distill import ResolvedObjective
 
 
-def with_teacher(source: Source, files: CorpusFiles, labels: Sequence[str], objective: ResolvedObjective) -> Source:
+def with_teacher(
+    source: Source, files: CorpusFiles, labels: Sequence[str], objective: ResolvedObjective, room: Path | None = None
+) -> Source:
     """Return a corpus with the values of its teacher that an objective reads.
 
+    `room`: a folder for temporary files, which large values are mapped from; None: they are in memory.
     Raises DataError if a file is missing, MismatchError if it is of another text, label list or kind of teacher, or if
     its files are of two teachers.
     """
@@ -34,7 +37,7 @@ def with_teacher(source: Source, files: CorpusFiles, labels: Sequence[str], obje
         if path is None:
             raise DataError(f"the objective needs the teacher's {kind} of {files.language!r}", where=str(files.corpus))
         read = _read_targets if kind == "targets" else _read_scores
-        metadata, per_word, per_sentence = read(path, objective)
+        metadata, per_word, per_sentence = read(path, objective, room)
         source = replace(
             source,
             per_word=source.per_word | per_word,
@@ -47,29 +50,29 @@ def with_teacher(source: Source, files: CorpusFiles, labels: Sequence[str], obje
 Values = tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]  # metadata, values of words, of sentences
 
 
-def _read_targets(path: Path, objective: ResolvedObjective) -> Values:
-    targets = read_targets(path)
+def _read_targets(path: Path, objective: ResolvedObjective, room: Path | None) -> Values:
+    targets = TargetsFile(path, room)
     per_word: dict[str, Tensor] = {}
     per_sentence: dict[str, Tensor] = {}
     if "log_posterior" in objective.row.targets:
-        per_word["log_posterior"] = torch.from_numpy(targets.log_posterior.copy())
+        per_word["log_posterior"] = torch.from_numpy(targets.log_posterior())
     if "paths" in objective.row.targets:
-        per_word["paths"] = torch.from_numpy(targets.paths[:, : objective.k].copy())  # best first
+        per_word["paths"] = torch.from_numpy(targets.paths(objective.k))
     if "path_log_prob" in objective.row.targets:
-        per_sentence["path_log_prob"] = torch.from_numpy(targets.path_log_prob[:, : objective.k].copy())
+        per_sentence["path_log_prob"] = torch.from_numpy(targets.path_log_prob(objective.k))
     return targets.metadata, per_word, per_sentence
 
 
-def _read_scores(path: Path, objective: ResolvedObjective) -> Values:
-    scores = read_scores(path)
+def _read_scores(path: Path, objective: ResolvedObjective, room: Path | None) -> Values:
+    scores = read_scores(path, room)
     per_word: dict[str, Tensor] = {}
     per_sentence: dict[str, Tensor] = {}
     if "emissions" in objective.row.scores:
-        per_word["emissions"] = torch.from_numpy(scores.emissions.copy())
+        per_word["emissions"] = torch.from_numpy(scores.emissions)
     if "transitions" in objective.row.scores:
         per_sentence["transitions"] = _repeated(scores)
     if "pairs" in objective.row.scores:  # and "unary": they are of one pass
-        unary, pairs = expected_counts(scores)
+        unary, pairs = expected_counts(scores, room)
         per_word["unary"], per_sentence["pairs"] = torch.from_numpy(unary), torch.from_numpy(pairs)
     return scores.metadata, per_word, per_sentence
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +14,7 @@ from tagdistill.encoders.folder import EncoderInfo
 from tagdistill.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import torch
@@ -165,20 +166,26 @@ class WordPieces:
         with stored(path, "a tokenizer"):
             return cls(Tokenizer.from_file(str(path)), info.positions, drop_bare_underline=drop_bare_underline)
 
-    def __call__(self, sentences: Sequence[Sequence[str]]) -> Pieces:
+    def __call__(self, sentences: Iterable[Sequence[str]]) -> Pieces:
         """Tokenise sentences of words. Every word has at least one piece and is in exactly one window."""
-        known = self._tokenise(list(dict.fromkeys(chain.from_iterable(sentences))))
-        of_words = [known[word] for sentence in sentences for word in sentence]
-        lengths = np.fromiter((len(ids) for ids in of_words), np.int64, len(of_words))
-        cut = lengths > self.limit
-        if cut.any():
-            of_words = [ids[: self.limit] for ids in of_words]
-            lengths = np.minimum(lengths, self.limit)
-        words = offsets(lengths)
-        ends = offsets(np.fromiter(map(len, sentences), np.int64, len(sentences)))
+        kinds: dict[str, int] = {}  # the number of each different word
+        numbers, counts = array("q"), array("q")
+        for sentence in sentences:
+            numbers.extend([kinds.setdefault(word, len(kinds)) for word in sentence])
+            counts.append(len(sentence))
+        of_words, ends = np.array(numbers, np.int64), offsets(np.array(counts, np.int64))
+        pieces = self._tokenise(list(kinds))
+        unknown = np.array([self.unknown in ids for ids in pieces], bool)
+        cut = np.array([len(ids) > self.limit for ids in pieces], bool)
+        pieces = [ids[: self.limit] for ids in pieces]
+        bounds = offsets(np.array([len(ids) for ids in pieces], np.int64))
+        flat = np.fromiter(chain.from_iterable(pieces), np.int64, int(bounds[-1]))
+        words = offsets(np.diff(bounds)[of_words])
+        # A piece's place in `flat`: where its word's pieces start there, and how far it is from them.
+        shift = np.repeat(bounds[of_words] - words[:-1], np.diff(words))
         windows, first = windows_of_words(words, ends, self.limit)
         return Pieces(
-            ids=np.fromiter(chain.from_iterable(of_words), np.int64, int(words[-1])),
+            ids=flat[shift + np.arange(words[-1])],
             words=words,
             sentences=ends,
             windows=windows,
@@ -186,16 +193,16 @@ class WordPieces:
             before=self.before,
             after=self.after,
             pad=self.pad,
-            unknown_words=sum(self.unknown in ids for ids in of_words),
+            unknown_words=int(unknown[of_words].sum()),
             split_sentences=int((np.diff(first) > 1).sum()),
-            cut_words=int(cut.sum()),
+            cut_words=int(cut[of_words].sum()),
         )
 
-    def _tokenise(self, words: list[str]) -> dict[str, list[int]]:
+    def _tokenise(self, words: list[str]) -> list[list[int]]:
         """Return the pieces of each word. In pre-split text they do not depend on the neighbours: one look suffices."""
         inputs = [[self.lead + word] for word in words]
         encodings = self.tokenizer.encode_batch_fast(inputs, is_pretokenized=True, add_special_tokens=False)
-        return {word: self._clean(encoding.ids) for word, encoding in zip(words, encodings, strict=True)}
+        return [self._clean(encoding.ids) for encoding in encodings]
 
     def _clean(self, ids: list[int]) -> list[int]:
         if self.bare in ids:

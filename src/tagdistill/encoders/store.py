@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tagdistill.artifacts.files import atomic_path, check_belongs, check_kind
+from tagdistill.artifacts.scratch import reserve
 from tagdistill.artifacts.stored_file import stored
 from tagdistill.errors import DataError
 
@@ -39,16 +40,20 @@ class FeatureStore:
     @classmethod
     def open(cls, path: Path) -> FeatureStore:
         """Open a store. Raises DataError where it is none, MismatchError where its format is another version's."""
+        import torch
         from safetensors import safe_open
 
         if not path.is_file():
             raise DataError("no such feature store", where=str(path), hint="Make it with `tagdistill encode`.")
         metadata = read_metadata(path)
         with stored(path, STORE), safe_open(path, framework="pt") as file:
-            features, offsets = file.get_tensor("features"), file.get_tensor("offsets")
-            if features.ndim != 2 or len(features) != int(offsets[-1]):
-                raise ValueError(f"vectors of shape {tuple(features.shape)} for {int(offsets[-1])} words")
-            return cls(path, features, offsets, metadata)
+            offsets = file.get_tensor("offsets")
+            shape = tuple(file.get_slice("features").get_shape())
+            if len(shape) != 2 or shape[0] != int(offsets[-1]):
+                raise ValueError(f"vectors of shape {shape} for {int(offsets[-1])} words")
+            vectors = _mapped(path, shape)
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # nobody writes to them
+            return cls(path, torch.from_numpy(vectors), offsets, metadata)
 
     def __len__(self) -> int:
         """Return the number of sentences."""
@@ -57,6 +62,18 @@ class FeatureStore:
     def matches(self, corpus: Corpus) -> None:
         """Raise MismatchError where the store was made from another text."""
         check_belongs(self.path, self.metadata, tokens_sha256=corpus.tokens_sha256)
+
+
+def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the vectors, mapped for reading: what `safe_open` maps may be written to, and counts as memory."""
+    if not shape[0] * shape[1]:
+        return np.zeros(shape, np.float16)
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        head = json.loads(file.read(size))["features"]
+    if head["dtype"] != "F16":
+        raise TypeError(f"vectors of type {head['dtype']}, needed is F16")
+    return np.memmap(path, "<f2", "r", 8 + size + head["data_offsets"][0], shape)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -88,13 +105,6 @@ def writing(path: Path, offsets: np.ndarray, dim: int, metadata: dict[str, Any])
         yield features
         features.flush()
         del features
-
-
-def reserve(file: BinaryIO, size: int) -> None:
-    """Make a file of `size` bytes that are really there: writing to a mapped hole on a full disk kills the process."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file.fileno(), 0, size)
-    file.truncate(size)
 
 
 def _header(shape: tuple[int, int], offsets: int, metadata: dict[str, Any]) -> bytes:

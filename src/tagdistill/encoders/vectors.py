@@ -74,7 +74,7 @@ class WordVectors:
 
     def __call__(self, words: Iterable[str]) -> NDArray[np.float16]:
         """Return the vectors [words, dim] of words in their order, zeros where there is none."""
-        places = np.array([self._place(word) for word in words], dtype=np.int64)
+        places = np.fromiter(map(self._place, words), np.int64)
         found = np.zeros((len(places), self.dim), np.float16)
         known = places >= 0
         found[known] = self.rows[places[known]]

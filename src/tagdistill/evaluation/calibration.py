@@ -17,6 +17,7 @@ from tagdistill.models.batches import gather
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from jaxtyping import Int
     from torch import Tensor
@@ -50,17 +51,20 @@ class Certainty:
         }
 
 
-def certainty_of_scores(files: CorpusFiles, labels: Sequence[str], teacher_sha256: str) -> dict[str, float]:
-    """Return the certainty of a teacher on a corpus that it has scored.
+def certainty_of_scores(
+    files: CorpusFiles, labels: Sequence[str], teacher_sha256: str, room: Path | None = None
+) -> dict[str, float]:
+    """Return the certainty of a teacher on a corpus that it has scored; `room` is a folder for temporary files.
 
     Raises DataError if the corpus has no labels or no scores are given, MismatchError for scores of another corpus,
     label list or teacher (the hash of its weights).
     """
     corpus = read_corpus(files.corpus)
-    gold = label_ids(corpus, labels)
+    check_belongs(files.corpus, corpus.metadata, labels=list(labels))
+    gold = label_ids(corpus)
     if gold is None or files.scores is None:
         raise DataError("labels and scores of a teacher's training text are needed", where=str(files.corpus))
-    scores = read_scores(files.scores)
+    scores = read_scores(files.scores, room)
     known = {"labels": list(labels), "corpus_sha256": corpus.sha256, "teacher_sha256": teacher_sha256}
     check_belongs(files.scores, scores.metadata, language=files.language, **known)
     certainty = Certainty()

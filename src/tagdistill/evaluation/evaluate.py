@@ -9,8 +9,8 @@ import torch
 
 from tagdistill.artifacts.files import sha256_file, write_json
 from tagdistill.crf import kernel
-from tagdistill.data.corpus import read_corpus
-from tagdistill.distill.dataset import CorpusFiles, make_pool, read_source
+from tagdistill.data.label_rows import LabelRows
+from tagdistill.distill.dataset import CorpusFiles, Source, make_pool, read_source
 from tagdistill.errors import DataError
 from tagdistill.evaluation.calibration import Certainty, certainty_of_scores
 from tagdistill.evaluation.metrics import decodings, score
@@ -54,15 +54,16 @@ def evaluate_model(
     loaded = load_tagger(model, encoder, device)
     teacher = None if loaded.config["objective"] else loaded.config["languages"][0]
     weights = sha256_file(model / "model.safetensors") if own else ""
-    known = {"train": certainty_of_scores(own, loaded.labels, weights)} if own else {}
+    known = {"train": certainty_of_scores(own, loaded.labels, weights, predictions)} if own else {}
     for files in tests:
-        corpus = read_corpus(files.corpus)
-        if corpus.labels is None:
+        source = read_source(files, loaded.labels, encoder=loaded.encoder, room=predictions)
+        if source.labels is None:
             raise DataError("the test set has no labels", where=str(files.corpus))
+        gold = LabelRows(source.labels.numpy(), source.offsets, loaded.labels)
         certainty = Certainty() if files.language == teacher else None
-        beside = predict_labels(loaded, files, device, decodings(loaded.labels, decode), certainty=certainty)
+        beside = predict_labels(loaded, source, device, decodings(loaded.labels, decode), certainty=certainty)
         found = beside.pop(decode)
-        scores = score(loaded.config["task"], corpus.labels, found, loaded.labels, beside=beside)
+        scores = score(loaded.config["task"], gold, found, loaded.labels, beside=beside)
         record = metrics_record(
             model=name,
             language=files.language,
@@ -72,28 +73,27 @@ def evaluate_model(
             scores=scores,
             objective=loaded.config["objective"],
             teacher=teacher,
-            corpus_sha256=corpus.sha256,
+            corpus_sha256=source.corpus_sha256,
             calibration={**known, "test": certainty.values()} if certainty else None,
             extra={"decode": decode, "kernel": kernel()},
         )
-        write_predictions(predictions / f"{files.language}.conll", corpus.tokens, corpus.labels, found)
+        write_predictions(predictions / f"{files.language}.conll", source.tokens, gold, found)
         write_json(metrics / f"{files.language}.json", record)
         log.info("%s on %s: %.2f", name, files.language, record[record["score"]])
 
 
 def predict_labels(
     loaded: Loaded,
-    files: CorpusFiles,
+    source: Source,
     device: str,
     wanted: Sequence[Decode],
     *,
     certainty: Certainty | None = None,
-) -> dict[Decode, list[list[str]]]:
+) -> dict[Decode, LabelRows]:
     """Return the best labels of every sentence of a corpus, by each decoding that is wanted.
 
     `certainty` gets the sums of the same pass.
     """
-    source = read_source(files, loaded.labels, encoder=loaded.encoder)
     pool = make_pool([source], loaded.model, loaded.words)
 
     def look(chain: LinearChain, batch: Batch) -> None:
@@ -101,7 +101,4 @@ def predict_labels(
             certainty.add(chain, batch["labels"])
 
     found = tag_by(loaded.model, pool.lengths, pool.batch, wanted, device=device, look=look)
-    return {
-        decode: [[loaded.labels[label] for label in sentence] for sentence in sentences]
-        for decode, sentences in found.items()
-    }
+    return {decode: LabelRows(numbers, source.offsets, loaded.labels) for decode, numbers in found.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tagdistill.evaluation.metric import precision_recall_f1
@@ -13,35 +14,34 @@ if TYPE_CHECKING:
     from tagdistill.data.labels import Span
     from tagdistill.data.span_counts import Sentences
 
-    SpanSets = list[set[Span]]  # one set per sentence
+
+@dataclass(frozen=True)
+class SpanCounts:
+    """How many spans of each type there are."""
+
+    gold: Counter[str] = field(default_factory=Counter)
+    predicted: Counter[str] = field(default_factory=Counter)
+    correct: Counter[str] = field(default_factory=Counter)
+
+    def totals(self) -> dict[str, float]:
+        """Return micro-averaged precision, recall and F1 in per cent."""
+        return precision_recall_f1(self.correct.total(), self.predicted.total(), self.gold.total())
+
+    def by_type(self) -> dict[str, dict[str, float]]:
+        """Return precision, recall and F1 in per cent, and support, for each span type."""
+        correct, predicted, gold = self.correct, self.predicted, self.gold
+        return {
+            kind: {**precision_recall_f1(correct[kind], predicted[kind], gold[kind]), "support": gold[kind]}
+            for kind in sorted(gold | predicted)
+        }
 
 
-def span_sets(sentences: Sentences, read: Callable[[Sequence[str]], Iterable[Span]]) -> SpanSets:
-    """Return the spans of each sentence; `read` says which spans its labels hold."""
-    return [set(read(sentence)) for sentence in sentences]
-
-
-def size(sentences: SpanSets) -> int:
-    """Return the number of spans."""
-    return sum(map(len, sentences))
-
-
-def shared(true: SpanSets, ours: SpanSets) -> int:
-    """Return the number of spans that are in both."""
-    return sum(len(left & right) for left, right in zip(true, ours, strict=True))
-
-
-def totals(true: SpanSets, ours: SpanSets) -> dict[str, float]:
-    """Return micro-averaged precision, recall and F1 in per cent."""
-    return precision_recall_f1(shared(true, ours), size(ours), size(true))
-
-
-def by_type(true: SpanSets, ours: SpanSets) -> dict[str, dict[str, float]]:
-    """Return precision, recall and F1 in per cent, and support, for each span type."""
-    gold = Counter(kind for sentence in true for kind, *_ in sentence)
-    predicted = Counter(kind for sentence in ours for kind, *_ in sentence)
-    correct = Counter(kind for left, right in zip(true, ours, strict=True) for kind, *_ in left & right)
-    return {
-        kind: {**precision_recall_f1(correct[kind], predicted[kind], gold[kind]), "support": gold[kind]}
-        for kind in sorted(gold | predicted)
-    }
+def count_spans(gold: Sentences, predicted: Sentences, read: Callable[[Sequence[str]], Iterable[Span]]) -> SpanCounts:
+    """Count the spans of all sentences; `read` says which spans the labels of one hold."""
+    counts = SpanCounts()
+    for true, ours in zip(gold, predicted, strict=True):
+        left, right = set(read(true)), set(read(ours))
+        counts.gold.update(kind for kind, *_ in left)
+        counts.predicted.update(kind for kind, *_ in right)
+        counts.correct.update(kind for kind, *_ in left & right)
+    return counts

@@ -17,7 +17,7 @@ from tagdistill.formatting import count, printable
 from tagdistill.settings.language import SPLITS, Language
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tagdistill.data.corpus import Corpus
     from tagdistill.settings.experiment import Experiment
@@ -117,7 +117,7 @@ def _read(experiment: Experiment, key: str, language: Language, split: str) -> s
             source, out, language=key, split=split, settings=language, task=experiment.task, labels=experiment.labels
         )
         corpus = read_corpus(out)
-    words = sum(map(len, corpus.tokens))
+    words = int(corpus.lengths.sum())
     head = f"{split}: {count(len(corpus), 'sentence')}, {count(words, 'word')}{_labels(corpus.labels)}"
     noted = [f"  {as_options(line)}" for line in found.lines(str(source))]
     return "\n".join([head, f"  first: {_first(corpus)}", *noted])
@@ -135,7 +135,7 @@ def _shorter(word: str) -> str:
     return word if len(word) <= MAX_WORD_LENGTH else f"{word[: MAX_WORD_LENGTH - 3]}..."
 
 
-def _labels(labels: list[list[str]] | None) -> str:
+def _labels(labels: Sequence[list[str]] | None) -> str:
     types = sorted({label.split("-", 1)[-1] for sentence in labels or [] for label in sentence if label != "O"})
     return f", labelled {', '.join(types)}" if types else ""
 

@@ -61,7 +61,8 @@ def gather(
 
     `values` are [words, ...]; the words of sentence i are those from offsets[i] to offsets[i + 1].
     """
-    begin, lengths = offsets[rows, None], np.diff(offsets)[rows, None]
+    begin = offsets[rows, None]
+    lengths = offsets[rows + 1, None] - begin
     steps = np.arange(lengths.max())
     inside = steps < lengths
     padded = values[torch.from_numpy(np.where(inside, begin + steps, begin))].to(dtype)

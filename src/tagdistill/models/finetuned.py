@@ -5,7 +5,7 @@ The layers below `first` are frozen: their states are computed once and cached, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -85,7 +85,7 @@ class PieceInputs:
 
     @classmethod
     def of(
-        cls, sentences: Sequence[Sequence[str]], words: WordPieces, layers: TunedLayers, *, cache: bool
+        cls, sentences: Iterable[Sequence[str]], words: WordPieces, layers: TunedLayers, *, cache: bool
     ) -> PieceInputs:
         """Tokenise sentences; with `cache`, run the frozen layers over them once."""
         pieces = words(sentences)

@@ -65,8 +65,8 @@ def tag(
     *,
     device: str = "cpu",
     decode: Decode = "unconstrained",
-) -> list[list[int]]:
-    """Return the best labels of every sentence, as indices into the model's label list, in the sentences' order."""
+) -> NDArray[Any]:
+    """Return the best labels of all words, [words], as places in the model's label list, in the sentences' order."""
     return tag_by(model, lengths, make, [decode], device=device)[decode]
 
 
@@ -78,26 +78,36 @@ def tag_by(
     *,
     device: str = "cpu",
     look: Callable[[LinearChain, Inputs], None] | None = None,
-) -> dict[Decode, list[list[int]]]:
-    """Return the best labels of every sentence by each decoding, from one pass over the text; see `tag`.
+) -> dict[Decode, NDArray[Any]]:
+    """Return the best labels of all words by each decoding, from one pass over the text; see `tag`.
 
     `look` is called with the model's distribution over each batch, and the batch.
     """
-    predicted: dict[Decode, list[list[int]]] = {decode: [[] for _ in lengths] for decode in decodings}
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    kind = np.min_scalar_type(-len(model.tagger.spec.labels))
+    predicted: dict[Decode, NDArray[Any]] = {decode: np.zeros(offsets[-1], kind) for decode in decodings}
     for rows, batch, chain in distributions(model, lengths, make, device):
+        inside = np.arange(lengths[rows].max()) < lengths[rows, None]
+        places = (offsets[rows, None] + np.arange(inside.shape[1]))[inside]
         for decode, found in predicted.items():
-            best = model.best_labels(chain, constrained=decode == "constrained").tolist()
-            for row, labels in zip(rows, best, strict=True):
-                found[row] = labels[: lengths[row]]
+            best = model.best_labels(chain, constrained=decode == "constrained")
+            found[places] = best.cpu().numpy()[:, : inside.shape[1]][inside]
         if look is not None:
             look(chain, batch)
     return predicted
 
 
-def emissions(model: Model, lengths: NDArray[np.int64], make: MakeBatch, *, device: str = "cpu") -> NDArray[np.float32]:
-    """Return the emission scores of all words, float32 [words, labels], in the sentences' order."""
+def emissions(
+    model: Model,
+    lengths: NDArray[np.int64],
+    make: MakeBatch,
+    out: NDArray[np.float32] | None = None,
+    *,
+    device: str = "cpu",
+) -> NDArray[np.float32]:
+    """Return the emission scores of all words, float32 [words, labels], in the sentences' order; `out` takes them."""
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    scores = np.zeros((offsets[-1], len(model.tagger.spec.labels)), np.float32)
+    scores = np.zeros((offsets[-1], len(model.tagger.spec.labels)), np.float32) if out is None else out
     for rows, _, chain in distributions(model, lengths, make, device):
         chunk = chain.emissions.float().cpu().numpy()
         for place, row in enumerate(rows):

@@ -1,4 +1,4 @@
-"""Puts a run together: the data in memory, a new model, the plan of updates, the loss and the dev score."""
+"""Puts a run together: the data, a new model, the plan of updates, the loss and the dev score."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tagdistill.data.corpus import read_corpus
+from tagdistill.data.label_rows import LabelRows
 from tagdistill.data.span_counts import f1, sentence_counts
 from tagdistill.distill.by_name import load_with_teacher
 from tagdistill.distill.dataset import GATE, CorpusFiles, Source, make_pool, read_source
@@ -77,10 +77,10 @@ def assemble(run: Run) -> Parts:
 
 
 def _read(run: Run, files: CorpusFiles) -> Source:
-    source = read_source(files, run.labels, run.encoder)
+    source = read_source(files, run.labels, run.encoder, room=run.outputs.room)
     if run.distillation is None:
         return source
-    source = load_with_teacher()(source, files, run.labels, run.distillation)
+    source = load_with_teacher()(source, files, run.labels, run.distillation, run.outputs.room)
     return source if run.gate is None else gated(source, run.gate[source.language])
 
 
@@ -190,17 +190,17 @@ def dev_score(run: Run, model: Model, words: WordPieces | None) -> Score:
     """
     sets = []
     for files in run.dev:
-        source, corpus = read_source(files, run.labels, run.encoder), read_corpus(files.corpus)
-        if corpus.labels is None:
+        source = read_source(files, run.labels, run.encoder, room=run.outputs.room)
+        if source.labels is None:
             raise DataError("the dev set has no labels", where=str(files.corpus))
-        sets.append((files.language, make_pool([source], model, words, cache=True), corpus.labels))
+        sets.append((source, make_pool([source], model, words, cache=True), source.labels.numpy()))
 
     def score(model: Model) -> dict[str, float]:
         counts = {}
-        for language, pool, gold in sets:
-            rows = tag(model, pool.lengths, pool.batch, device=run.machine.device, decode=run.decode)
-            predicted = [[run.labels[label] for label in sentence] for sentence in rows]
-            counts[language] = sentence_counts(run.task, gold, predicted).sum(0)
+        for source, pool, gold in sets:
+            predicted = tag(model, pool.lengths, pool.batch, device=run.machine.device, decode=run.decode)
+            right, ours = (LabelRows(numbers, source.offsets, run.labels) for numbers in (gold, predicted))
+            counts[source.language] = sentence_counts(run.task, right, ours).sum(0)
         each = {language: float(f1(count)) for language, count in counts.items()}
         return {"macro": sum(each.values()) / len(each), "pooled": float(f1(sum(counts.values()))), **each}
 

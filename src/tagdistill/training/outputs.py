@@ -6,9 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.artifacts.files import write_json, write_text
+from tagdistill.artifacts.parquet import read_header
 from tagdistill.artifacts.provenance import versions
 from tagdistill.crf import kernel
-from tagdistill.data.corpus import read_corpus
+from tagdistill.data.corpus import KIND
 from tagdistill.models.model import save_model
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def dev_scores(outcome: TrainingOutcome) -> dict[str, float] | None:
 
 def model_config(run: Run, teachers: dict[str, str]) -> dict[str, Any]:
     """Return what config.json of a saved model says: what it was trained on, and how."""
-    metadata = {files.language: read_corpus(files.corpus).metadata for files in run.train}
+    metadata = {files.language: read_header(files.corpus, KIND) for files in run.train}
     return {
         "task": run.task,
         "labels": list(run.labels),

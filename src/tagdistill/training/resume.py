@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.code_key import code_key
-from tagdistill.artifacts.files import read_json, sha256_file, sha256_json
+from tagdistill.artifacts.files import read_json, sha256_json, sha256_sample
 from tagdistill.artifacts.provenance import versions
 from tagdistill.crf import kernel
 from tagdistill.crf.kernels.selection import modules as kernel_modules
@@ -34,7 +34,7 @@ def fingerprint_of(run: Run) -> str:
             "gate": dict(run.gate) if run.gate else None,
             "machine": [run.machine.device, run.machine.threads, kernel(), run.machine.processes.number],
             "encoder": [run.encoder.model_dump(mode="json"), encoder],
-            "files": [sha256_file(path) for path in files],
+            "files": [sha256_sample(path) for path in files],
             "code": code_key(ENTRY, *by_name, *kernel_modules(kernel())),
             "versions": versions(),
         }

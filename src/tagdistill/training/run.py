@@ -27,6 +27,11 @@ class Outputs:
     summary: Path  # training.json
     checkpoints: Path  # folder
 
+    @property
+    def room(self) -> Path:
+        """The folder for temporary files."""
+        return self.checkpoints.parent
+
 
 @dataclass(frozen=True)
 class Machine:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from tagdistill.evaluation.metric import MetricResult, percent
@@ -14,9 +13,10 @@ if TYPE_CHECKING:
 
 def score(gold: Sentences, predicted: Sentences) -> MetricResult:
     """Return the accuracy over all words, and for each gold tag over its own words."""
-    true, ours = list(chain.from_iterable(gold)), list(chain.from_iterable(predicted))
-    support = Counter(true)
-    correct = Counter(tag for tag, other in zip(true, ours, strict=True) if tag == other)
+    support, correct = Counter[str](), Counter[str]()
+    for true, ours in zip(gold, predicted, strict=True):
+        support.update(true)
+        correct.update(tag for tag, other in zip(true, ours, strict=True) if tag == other)
     return MetricResult(
         score="accuracy",
         scorer="tagdistill",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tagdistill.data.labels import runs, well_formed
 from tagdistill.evaluation.metric import MetricResult
-from tagdistill.evaluation.span_sets import by_type, size, span_sets, totals
+from tagdistill.evaluation.span_sets import count_spans
 
 if TYPE_CHECKING:
     from tagdistill.data.span_counts import Sentences
@@ -21,13 +21,13 @@ def score(gold: Sentences, predicted: Sentences) -> MetricResult:
 
     `ill_formed` counts the sentences whose predicted labels are no well-formed BIOES.
     """
-    true, ours = span_sets(gold, runs), span_sets(predicted, runs)
+    counts = count_spans(gold, predicted, runs)
     return MetricResult(
         score="f1",
         scorer="conlleval",
         scheme="lenient",
-        values=totals(true, ours),
-        support=size(true),
-        per_label=by_type(true, ours),
+        values=counts.totals(),
+        support=counts.gold.total(),
+        per_label=counts.by_type(),
         extra={"ill_formed": sum(not well_formed(sentence) for sentence in predicted)},
     )

@@ -5,19 +5,20 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.data.labels import spans
 from tagdistill.errors import MismatchError
-from tagdistill.evaluation.metric import DECIMALS, MetricResult
-from tagdistill.evaluation.span_sets import by_type, size, span_sets, totals
+from tagdistill.evaluation.metric import DECIMALS, MetricResult, precision_recall_f1
+from tagdistill.evaluation.span_sets import SpanCounts, count_spans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tagdistill.data.span_counts import Sentences
-    from tagdistill.evaluation.span_sets import SpanSets
 
+AT_ONCE = 1000  # sentences that seqeval holds at a time
 TOLERANCE = 10 * 10**-DECIMALS  # per cent
 
 
@@ -26,30 +27,28 @@ def score(gold: Sentences, predicted: Sentences) -> MetricResult:
 
     Raises MismatchError where seqeval and our own count of spans disagree.
     """
-    true, ours = span_sets(gold, spans), span_sets(predicted, spans)
+    counts = count_spans(gold, predicted, spans)
     per_label = _seqeval(gold, predicted)
-    _check_agreement(per_label, by_type(true, ours))
+    _check_agreement(per_label, counts.by_type())
     return MetricResult(
         score="f1",
         scorer="seqeval strict",
         scheme="IOBES",
-        values=totals(true, ours),
-        support=size(true),
+        values=counts.totals(),
+        support=counts.gold.total(),
         per_label=per_label,
-        extra=_known_types(true, ours),
+        extra=_known_types(counts),
     )
 
 
-def _known_types(true: SpanSets, ours: SpanSets) -> dict[str, Any]:
+def _known_types(counts: SpanCounts) -> dict[str, Any]:
     """Return the scores without predicted spans of types that the gold labels lack; nothing where there are none."""
-    types = {kind for sentence in true for kind, *_ in sentence}
-    kept = [{span for span in sentence if span[0] in types} for sentence in ours]
-    predictions, known = size(ours), size(kept)
-    if not types or known == predictions:
+    predictions, known = counts.predicted.total(), sum(counts.predicted[kind] for kind in counts.gold)
+    if not counts.gold or known == predictions:
         return {}
-    values = totals(true, kept)
-    counts = {"types": sorted(types), "predicted": predictions, "left_out": predictions - known}
-    return {"known_types": {**values, **counts}}
+    values = precision_recall_f1(counts.correct.total(), known, counts.gold.total())
+    left_out = {"types": sorted(counts.gold), "predicted": predictions, "left_out": predictions - known}
+    return {"known_types": {**values, **left_out}}
 
 
 def _seqeval(gold: Sentences, predicted: Sentences) -> dict[str, dict[str, float]]:
@@ -60,15 +59,23 @@ def _seqeval(gold: Sentences, predicted: Sentences) -> dict[str, dict[str, float
     """
     from seqeval.scheme import IOBES, Entities
 
-    true, ours = (Entities([list(sentence) for sentence in sentences], IOBES) for sentences in (gold, predicted))
-    found = {}
-    for name in sorted(true.unique_tags | ours.unique_tags):
-        spans_true, spans_ours = true.filter(name), ours.filter(name)
-        correct = len(spans_true & spans_ours)
-        precision, recall = (correct / len(all_of) if all_of else 0.0 for all_of in (spans_ours, spans_true))
-        f1 = 2 * precision * recall / (precision + recall) if correct else 0.0
-        found[name] = {**_per_cent((precision, recall, f1)), "support": len(spans_true)}
-    return found
+    counts = SpanCounts()
+    sentences = zip(gold, predicted, strict=True)
+    while some := list(islice(sentences, AT_ONCE)):
+        true, ours = (Entities([list(sentence) for sentence in part], IOBES) for part in zip(*some, strict=True))
+        for name in true.unique_tags | ours.unique_tags:
+            spans_true, spans_ours = true.filter(name), ours.filter(name)
+            counts.gold[name] += len(spans_true)
+            counts.predicted[name] += len(spans_ours)
+            counts.correct[name] += len(spans_true & spans_ours)
+    return {name: _scores(counts, name) for name in sorted(counts.gold | counts.predicted)}
+
+
+def _scores(counts: SpanCounts, name: str) -> dict[str, float]:
+    correct, support = counts.correct[name], counts.gold[name]
+    precision, recall = (correct / number if number else 0.0 for number in (counts.predicted[name], support))
+    f1 = 2 * precision * recall / (precision + recall) if correct else 0.0
+    return {**_per_cent((precision, recall, f1)), "support": support}
 
 
 def _per_cent(shares: Sequence[float]) -> dict[str, float]:
