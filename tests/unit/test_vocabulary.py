@@ -10,6 +10,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from tagdistill.encoders.pieces import WordPieces
 from tagdistill.errors import DataError
+from tagdistill.export import vocabulary
 from tagdistill.export.vocabulary import trimmed
 
 SPECIALS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
@@ -64,6 +65,11 @@ PROCESSORS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def only_what_is_used(monkeypatch):
+    monkeypatch.setattr(vocabulary, "MOST_PIECES", 0)
+
+
 @pytest.fixture(params=[unigram, bpe, byte_level, word_piece], ids=lambda make: make.__name__)
 def tokenizer(request) -> Tokenizer:
     made = request.param()
@@ -100,6 +106,22 @@ def test_other_text_is_cut_into_smaller_pieces_and_characters_stay(tokenizer):
     assert pieces != whole and len(pieces) > len(whole) and start == end
     single = [piece for piece in tokenizer.get_vocab() if len(piece) == 1]
     assert single and all(smaller.token_to_id(piece) is not None for piece in single)
+
+
+def test_text_with_known_pieces_is_cut_as_before_with_some_other_pieces_too(tokenizer, monkeypatch):
+    smallest, whole = trim(tokenizer, USED)[0].get_vocab_size(), tokenizer.get_vocab_size()
+    monkeypatch.setattr(vocabulary, "MOST_PIECES", (smallest + whole) // 2)
+    smaller, _ = trim(tokenizer, USED)
+    assert smallest < smaller.get_vocab_size() < whole and pieces_of(smaller, USED) == pieces_of(tokenizer, USED)
+
+
+@pytest.mark.parametrize(("most", "others"), [(0, []), (7, [5]), (8, [5, 6]), (100, [5, 6, 8])])
+def test_the_most_frequent_pieces_of_the_same_characters_stay_too(monkeypatch, most, others):
+    names = ["<unk>", "a", "b", "ß", "ab", "ba", "aba", "aß", "bab"]
+    tokenizer = Tokenizer(models.Unigram([(name, -1.0 - place) for place, name in enumerate(names)], unk_id=0))
+    monkeypatch.setattr(vocabulary, "MOST_PIECES", most)
+    _, former = trimmed(json.loads(tokenizer.to_str()), [4])
+    assert former.tolist() == sorted({0, 1, 2, 3, 4, 8, *others})  # 8: the piece of the lowest score
 
 
 @pytest.mark.parametrize("name", PROCESSORS)

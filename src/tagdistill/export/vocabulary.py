@@ -16,19 +16,21 @@ if TYPE_CHECKING:
 
 CONTINUED = ("##", "▁", "Ġ")  # marks at the start of a piece, beside which a single character may stand
 BYTE = ("<0x", ">")
+MOST_PIECES = 64_000  # so many at least, if there are as many of the text's characters: 40 MB with 384 numbers in int8
 
 
 def trimmed(tokenizer: dict[str, Any], used: Iterable[int]) -> tuple[dict[str, Any], NDArray[np.int64]]:
     """Return a `tokenizer.json` with a part of its pieces, and their former ids in the order of their new ones.
 
-    It keeps the `used` pieces, special ones, single characters and bytes, and of BPE the pieces that those are merged
-    from: a word all of whose pieces are used is cut as before. Raises DataError for a model that is not Unigram, BPE,
-    WordPiece or WordLevel.
+    It keeps the `used` pieces, special ones, single characters and bytes, then the most frequent ones of the same
+    characters up to `MOST_PIECES`, and of BPE the pieces that all those are merged from: a word all of whose pieces are
+    used is cut as before. Raises DataError for a model that is not Unigram, BPE, WordPiece or WordLevel.
     """
     model = tokenizer["model"]
-    pieces = _pieces(model)
-    kept = set(used) | {entry["id"] for entry in tokenizer.get("added_tokens", [])} | _needed(model, pieces)
+    pieces, used = _pieces(model), set(used)
+    kept = used | {entry["id"] for entry in tokenizer.get("added_tokens", [])} | _needed(model, pieces)
     kept |= {place for piece, place in pieces if _is_single(piece)}
+    kept |= set(_others(pieces, used, kept, MOST_PIECES - len(kept)))
     if model["type"] == "BPE":
         kept |= _merged_from(model, dict(pieces), kept)
     former = np.array(sorted(kept), np.int64)
@@ -64,6 +66,16 @@ def _is_single(piece: str) -> bool:
     if piece.startswith(BYTE[0]) and piece.endswith(BYTE[1]):
         return True
     return len(piece) <= 1 or any(piece.startswith(mark) and len(piece) <= len(mark) + 1 for mark in CONTINUED)
+
+
+def _others(pieces: list[tuple[str, int]], used: set[int], kept: set[int], count: int) -> list[int]:
+    """Return the first `count` pieces that are not kept and written with the characters of the used ones.
+
+    Tokenizers number pieces by their frequency, those of WordPiece apart, which are by their letters in part.
+    """
+    characters = {character for piece, place in pieces if place in used for character in piece}
+    found = sorted(place for piece, place in pieces if place not in kept and characters.issuperset(piece))
+    return found[: max(0, count)]
 
 
 def _merges(model: dict[str, Any]) -> list[tuple[str, str]]:

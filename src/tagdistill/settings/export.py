@@ -19,7 +19,9 @@ class Export(Settings):
         description="torch: the weights and the encoder; the others: graphs that need no torch, of that precision",
     )
     vocabulary: Literal["full", "used"] = Field(
-        "full", description="used: graphs and their tokenizer keep only pieces that the experiment's text uses"
+        "full",
+        description="used: graphs and their tokenizer keep pieces that the experiment's text uses, and frequent ones of "
+        "the same characters",
     )
     unspaced: Literal["auto", "characters", "pieces", "icu"] = Field(
         "auto",
