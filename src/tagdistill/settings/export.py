@@ -20,8 +20,8 @@ class Export(Settings):
     )
     vocabulary: Literal["full", "used"] = Field(
         "full",
-        description="used: graphs and their tokenizer keep pieces that the experiment's text uses, and frequent ones of "
-        "the same characters",
+        description="used: graphs and their tokenizer keep pieces that the experiment's text uses, and frequent ones "
+        "of the same characters",
     )
     unspaced: Literal["auto", "characters", "pieces", "icu"] = Field(
         "auto",
