@@ -69,6 +69,7 @@ def test_every_relative_link_resolves(page: Path):
 def test_every_page_is_reached_from_the_start_page_and_from_the_menu_of_the_site():
     pages = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
     linked = {target for target, _ in LINK.findall(prose(ROOT / "docs/index.md"))}
+    linked |= {f"results/{target}" for target, _ in LINK.findall(prose(ROOT / "docs/results/index.md"))}
     assert pages - linked - {"index.md"} == set()
     site = yaml.safe_load(text("mkdocs.yml"))
     assert pages - nav_pages(site["nav"]) == set()

@@ -43,6 +43,7 @@ from tagdistill.settings.validation import validate
 from tagdistill.training import assemble, learner, resume, trainer
 from tagdistill.training.assemble import one_teacher_each
 from tagdistill.training.checkpoints import BEST, COMPLETE, Checkpoints, last_checkpoint, seconds_of
+from tagdistill.training.learner import Learner
 from tagdistill.training.processes import Processes
 from tagdistill.training.resume import fingerprint_of
 from tagdistill.training.run import Machine, Run
@@ -392,15 +393,19 @@ def test_checkpoints_of_another_run_are_dropped_and_it_is_said(stopped, data, tm
 
 @pytest.mark.parametrize("name", ["fingerprint.json", "best.safetensors"])
 @pytest.mark.parametrize("damage", ["missing", "empty", "altered"])
-def test_a_checkpoint_needs_nothing_beside_itself(name, damage, stopped, data, tmp_path, caplog):
+def test_a_checkpoint_needs_nothing_beside_itself(name, damage, stopped, data, tmp_path, caplog, monkeypatch):
     file = stopped.outputs.checkpoints / name
     content = file.read_bytes()
     file.unlink()  # the weights may be those of the checkpoint: one file under two names
     if damage != "missing":
         file.write_bytes(b"" if damage == "empty" else content[:-9] + b"damaged!}")
+    updates: list[None] = []
+    computed = Learner.forward
+    monkeypatch.setattr(Learner, "forward", lambda *args, **batch: updates.append(None) or computed(*args, **batch))
     with caplog.at_level(logging.INFO):
         run_training(stopped)
     assert "resuming from checkpoint-6" in caplog.text and "starting again" not in caplog.text
+    assert len(updates) == stopped.settings.updates - 6
     whole = teacher_run(tmp_path / "whole", data["aa/train"], data["aa/dev"])
     run_training(whole)
     assert weights(stopped) == weights(whole)
