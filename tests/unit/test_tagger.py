@@ -148,6 +148,16 @@ def test_long_sentences_are_read_in_parts_and_decoded_as_a_whole(tagger, words, 
         assert tagged.sentences == ((0, len(sentence)),)
 
 
+def test_a_long_text_is_read_bit_by_bit(tagger, words, monkeypatch):
+    text = "\n".join(" ".join(sentence) for sentence in words)
+    expected, sizes = tagger(text, k_best=2), []
+    emissions = tagger._emissions
+    monkeypatch.setattr("tagdistill.tagger.tagger.BATCHES_AT_ONCE", 2)
+    monkeypatch.setattr(tagger, "_emissions", lambda parts, size: sizes.append(len(parts)) or emissions(parts, size))
+    assert tagger(text, k_best=2, batch_words=20) == expected
+    assert len(sizes) > 3 and sum(sizes) == len(expected.sentences)
+
+
 def test_a_text_of_any_length_is_labelled(tagger, monkeypatch):
     sentence = [f"w{number % 7}" for number in range(2 * texts.PART_WORDS + 5)]
     (tagged,) = tagger([sentence])

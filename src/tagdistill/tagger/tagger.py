@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack, overload
 
 import numpy as np
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tagdistill.tagger.results import Tagged
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 BATCH_WORDS = {"cpu": 256, "cuda": 8192}  # with padding; larger batches are slower on a CPU
 FEW_KEPT = 0.8  # a smaller share of words that splitting keeps whole is warned of
 BATCHES_AT_ONCE = 16  # so many batches of a stream are read at a time, so that sentences of like length meet
@@ -124,7 +125,7 @@ class Tagger:
         found: dict[Decode, list[list[str]]] = {decode: [] for decode in decodings}
         words = BATCH_WORDS[self.model.device]
         split = (self._split(sentence, number) for number, sentence in enumerate(sentences))
-        while portion := list(_portion(split, BATCHES_AT_ONCE * words)):
+        while portion := list(_portion(split, BATCHES_AT_ONCE * words, _size)):
             emissions = self._emissions([parts for text in portion for parts in text.parts()], words)
             for decode, labels in found.items():
                 wanted = Wanted(constrained=decode == "constrained")
@@ -134,7 +135,7 @@ class Tagger:
     def _stream(self, texts: Iterable[object], wanted: Wanted, batch_words: int) -> Iterator[Tagged]:
         split = (self._split(text, number) for number, text in enumerate(texts))
         words = batch_words  # few at first: the first result is there early
-        while portion := list(_portion(split, words)):
+        while portion := list(_portion(split, words, _size)):
             yield from self._tag(portion, wanted, batch_words)
             words = min(2 * words, BATCHES_AT_ONCE * batch_words)
 
@@ -147,10 +148,14 @@ class Tagger:
         return as_text(given, self.model.splitter, f"text {number}")
 
     def _tag(self, texts: Sequence[Text], wanted: Wanted, batch_words: int) -> Iterator[Tagged]:
-        emissions = self._emissions([parts for text in texts for parts in text.parts()], batch_words)
-        results = self._decode(emissions, wanted, batch_words)
+        results = self._results((parts for text in texts for parts in text.parts()), wanted, batch_words)
         for text in texts:
             yield tagged(text, list(islice(results, len(text.sentences))), wanted, len(self.labels))
+
+    def _results(self, sentences: Iterator[list[list[str]]], wanted: Wanted, batch_words: int) -> Iterator[Decoded]:
+        """Return what is decoded of each sentence, given in parts; a long text is read bit by bit, too."""
+        while portion := list(_portion(sentences, BATCHES_AT_ONCE * batch_words, _words)):
+            yield from self._decode(self._emissions(portion, batch_words), wanted, batch_words)
 
     def _decode(self, emissions: Sequence[NDArray[np.float32]], wanted: Wanted, batch_words: int) -> Iterator[Decoded]:
         """Return what is decoded of each sentence, given as its emissions (word, label)."""
@@ -175,10 +180,18 @@ class Tagger:
         return [np.concatenate(list(islice(each, len(sentence)))) for sentence in sentences]
 
 
-def _portion(texts: Iterator[Text], words: int) -> Iterator[Text]:
-    """Yield texts of so many words together, at least one if there is any."""
-    for text in texts:
-        yield text
-        words -= text.size + 1  # a text without words counts, too: a stream may hold many of them
+def _portion(items: Iterator[T], words: int, size: Callable[[T], int]) -> Iterator[T]:
+    """Yield texts or sentences of so many words together, at least one if there is any."""
+    for item in items:
+        yield item
+        words -= size(item)
         if words <= 0:
             return
+
+
+def _size(text: Text) -> int:
+    return text.size + 1  # a text without words counts, too: a stream may hold many of them
+
+
+def _words(parts: list[list[str]]) -> int:
+    return sum(map(len, parts))
