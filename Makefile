@@ -109,5 +109,5 @@ aa: setup  ## Measure how often a verdict is false; rewrites its section of docs
 results: setup  ## Rewrite the pages in docs/results from the finished evidence and medium experiments
 	$(BIN)/tagdistill results $(sort $(wildcard results/evidence-* results/medium-*)) --objective posterior --out docs/results
 
-clean:  ## Remove the demo's results (encoders and downloads stay)
+clean:  ## Remove the demo's report and links (what experiments share stays: `tagdistill clean` lists what no config uses)
 	rm -rf results/demo logs/demo benchmarks/demo

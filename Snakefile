@@ -17,6 +17,7 @@ include: "workflow/rules/targets.smk"
 include: "workflow/rules/student.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/show.smk"
 
 
 localrules:
@@ -29,6 +30,9 @@ localrules:
     fetch,
     convert_encoder,
     convert_vectors,
+    links,
+    show,
+    show_model,
 
 
 rule all:
@@ -37,36 +41,42 @@ rule all:
     input:
         # All of them: a file that another seed or objective adds is missing then, which alone plans the report again.
         rules.report.output,
+        shown=record,
 
 
 rule teachers:
     """All teachers."""
     input:
-        [f"{FILES.results}/{teacher.name}/model" for teacher in PLAN.runs.teachers],
+        lambda w: PLAN.models("teacher"),
+        shown=record,
 
 
 rule targets:
     """The teachers' predictions for every corpus that a student learns from."""
     input:
-        PLAN.teacher_targets(),
+        lambda w: PLAN.teacher_targets(),
+        shown=record,
 
 
 rule students:
     """All students."""
     input:
-        [f"{FILES.results}/{student.name}/model" for student in PLAN.runs.students],
+        lambda w: PLAN.models("student"),
+        shown=record,
 
 
 rule zero_shot:
     """The scores of all models on all languages, the zero-shot ones too."""
     input:
-        PLAN.metrics(),
+        lambda w: PLAN.metrics(),
+        shown=record,
 
 
 rule export:
     """All students, each in a folder that stands alone."""
     input:
-        [FILES.export(student.objective, student.seed) for student in PLAN.runs.students],
+        [PLAN.export(student.objective, student.seed) for student in PLAN.runs.students],
+        shown=record,
 
 
 onstart:

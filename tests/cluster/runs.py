@@ -85,7 +85,7 @@ class Watched:
 
     def job_with_a_checkpoint(self, model: Path, rule: str) -> str:
         """Wait until a training has saved a whole checkpoint, and return the id of its job, which still runs."""
-        while not list(model.glob(f"checkpoints/*/{COMPLETE}")):
+        while not list((model / "model").resolve().parent.glob(f"checkpoints/*/{COMPLETE}")):
             assert self.process.poll() is None and time.monotonic() < self.end, self.said()
             time.sleep(0.1)
         running = [job for job, comment in self.cluster.jobs("R").items() if comment.startswith(rule)]

@@ -86,7 +86,9 @@ def test_words_are_counted_in_prepared_text_or_in_the_users_files(tmp_path, monk
     (tmp_path / "fr" / "train.conll").write_text("a O\nb O\n\nc B-PER\n\nd O\ne O\n\n")
     assert training_words(of) == {"fr": 3}  # the first two sentences
     metadata = {"language": "en", "split": "train", "task": "ner", "labels": ["O"]}
-    path = tmp_path / of.layout.data("en", "train")
+    (tmp_path / "en").mkdir()
+    (tmp_path / "en" / "train.conll").write_text("x O\n\n")
+    path = tmp_path / of.files.corpus("en", "train")
     write_corpus(path, ids=["1"], tokens=[["x"] * 7], labels=[["O"] * 7], metadata=metadata)
     assert training_words(of) == {"en": 7, "fr": 3}
     (tmp_path / "fr" / "train.conll").write_text("a O\nb B-XYZ\n")

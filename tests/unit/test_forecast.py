@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from tagdistill.artifacts.files import write_text
+from tagdistill.experiment.shared_files import Result
 from tagdistill.workflow import estimates
 from tagdistill.workflow.dry_run import Job
 from tagdistill.workflow.estimates import UNKNOWN, Estimate, seconds, size, total
 from tagdistill.workflow.forecast import forecast, groups
+from tagdistill.workflow.rerun_reasons import explain_key
+from tagdistill.workflow.shown import Shown
 
 MISSING = "Missing output files: x"
 
@@ -98,3 +102,72 @@ def test_more_than_four_jobs_are_counted_and_unknown_times_said():
     assert "(a train, b train, c train, d train and 2 more)" in text
     assert "7 jobs; about 6 min 0 s of work, on 1 core about 6 min 0 s; 1 of unknown time" in text
     assert forecast([]) == "Nothing to do: every result is there and up to date."
+
+
+# -- what the last run, and other experiments, have made
+
+OLD, NEW, CODE, MORE_CODE = "0" * 16, "1" * 16, "a" * 12, "b" * 12
+
+
+def targets(language: str, key: str, *made_of: str) -> Result:
+    return Result("export_targets", f"{language}-crf-train", key, (f"targets/{language}/crf/train.parquet",), made_of)
+
+
+def job_of(result: Result, reason: str = MISSING) -> Job:
+    language = result.job.split("-")[0]
+    wildcards = {"lang": language, "decoder": "crf", "corpus": "train", "key": result.key}
+    return Job(result.stage, wildcards, reason, result.files, result.benchmark)
+
+
+def test_a_result_that_is_not_there_says_what_is_new_in_it_since_the_last_run():
+    last = Shown("mine", [targets("en", OLD, "10", "torch", CODE), targets("fr", OLD, "10", "torch", CODE)])
+    write_text(Path(last.record), last.text())
+    now = [targets("en", NEW, "20", "torch", CODE), targets("fr", OLD, "10", "torch", CODE), targets("hi", NEW)]
+    found = groups([job_of(result) for result in now], Shown("mine", now))
+    assert {group.why: [job.name for job in group.jobs] for group in found} == {
+        "distill.k: 10 → 20": ["en crf train"],
+        "not there yet": ["fr crf train", "hi crf train"],
+    }
+    interrupted = job_of(now[0], "Incomplete output files: x")
+    assert groups([interrupted], Shown("mine", now))[0].why == "was interrupted"
+    Path(last.record).write_text("{broken", encoding="utf-8")
+    assert groups([job_of(now[0])], Shown("mine", now))[0].why == "not there yet"
+
+
+def test_why_a_key_is_another():
+    settings = '{"settings": {"updates": 6}, "seed": 0}'
+    more = '{"settings": {"updates": 7}, "seed": 0}'
+    data = "c" * 64
+    assert explain_key([settings, CODE], [more, CODE]) == "settings.updates: 6 → 7"
+    assert explain_key([settings, CODE, data], [settings, CODE, "d" * 64]) == "the data file changed"
+    assert explain_key([settings, CODE], [settings, MORE_CODE]) == "tagdistill's code changed"
+    assert explain_key([settings, CODE], [settings, CODE]) == "follows from the above"
+
+
+def test_results_that_other_experiments_show_are_told_with_their_names():
+    mine = Shown("mine", [targets("en", OLD), targets("fr", OLD), targets("hi", OLD)])
+    for name, results in {"other": mine.results[:2], "third": mine.results[:2], "far": [targets("en", NEW)]}.items():
+        Shown(name, results).write()
+    for result in mine.results[::2]:  # there are English and Hindi
+        write(result.files[0], "x")
+    assert forecast([], 1, mine).splitlines() == [
+        "Nothing to do: every result is there and up to date.",
+        "shared with other, third: 1 export_targets",
+    ]
+    mine.write()
+    assert "shared with" in forecast([job_of(targets("hi", OLD))], 1, mine)
+    assert "shared with mine" not in forecast([], 1, mine)
+
+
+def test_a_job_takes_as_long_as_the_last_one_of_its_name_whatever_its_key():
+    (old, new) = (targets("en", key) for key in (OLD, NEW))
+    write(old.benchmark, "s\th:m:s\n90\t0\n")
+    write(targets("fr", OLD).benchmark, "s\th:m:s\n10\t0\n")
+    Shown("mine", [old, targets("fr", OLD), targets("hi", OLD)]).write()  # no Hindi yet: a link that leads nowhere
+    assert "about 1 min 30 s of work" in forecast([job_of(new)], 1, Shown("mine", [new]))
+    assert "about 50 s of work" in forecast([job_of(targets("de", NEW))], 1, Shown("mine", [new]))
+
+
+def test_links_are_no_work():
+    links = Job("links", {}, "Forced execution", ["results/mine/made_of.jsonl"], "")
+    assert groups([links], Shown("mine", [])) == []

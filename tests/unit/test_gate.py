@@ -15,6 +15,7 @@ from tagdistill.artifacts.files import read_json, write_json
 from tagdistill.cli.job_files import gate_files
 from tagdistill.errors import ConfigError, DataError, TagdistillError
 from tagdistill.experiment.jobs import StudentJob, read_job
+from tagdistill.experiment.layout import place_of
 from tagdistill.training.gate import gate, read_gate
 from tagdistill.training.resume import fingerprint_of
 from tagdistill.training.run_training import run_training
@@ -69,9 +70,9 @@ def test_the_baseline_of_the_same_seed_is_an_input_and_changes_nothing_itself(mo
     of, off = planned(monkeypatch, **SOFT), planned(monkeypatch, **DEV)
     assert different(of, off) == {"student posterior 0", "student posterior 1"}
     inputs = of.student_inputs("posterior", 1)
-    assert inputs["gate_baseline"] == ["results/study/students/baseline/seed-1/training.json"]
-    assert inputs["gate_teachers"] == [
-        f"results/study/teachers/{language}/crf/seed-0/training.json" for language in ("en", "fr", "sv")
+    assert [place_of(file) for file in inputs["gate_baseline"]] == ["students/baseline/seed-1/training.json"]
+    assert [place_of(file) for file in inputs["gate_teachers"]] == [
+        f"teachers/{language}/crf/seed-0/training.json" for language in ("en", "fr", "sv")
     ]
     for other in (of.student_inputs("baseline", 1), off.student_inputs("posterior", 1)):
         assert not {"gate_baseline", "gate_teachers"} & set(other)

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from tagdistill.artifacts.files import sha256_file
+from tagdistill.artifacts.files import sha256_file, sha256_json
 from tagdistill.encoders.providers import path as local_folder
 from tagdistill.errors import ConfigError
+from tagdistill.experiment import layout, local_files
 from tagdistill.experiment.config import check_experiment
 from tagdistill.experiment.jobs import EncodeJob, EvaluateJob, PrepareJob, StudentJob, TeacherJob, read_job, write_job
-from tagdistill.experiment.layout import encoder_folder
+from tagdistill.experiment.layout import JOBS, encoder_folder, place_of, shared
 from tagdistill.experiment.plan import Plan
 from tagdistill.settings.experiment import TEACHERS_ON_ALL
 from tagdistill.settings.objectives import OBJECTIVES
@@ -37,6 +38,12 @@ BASE: dict[str, Any] = {
     "distill": {"objectives": ["baseline", "posterior"], "k": 4},
     "seeds": [0, 1],
 }
+
+
+@pytest.fixture(autouse=True)
+def unread_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of data that are not there are known by their names."""
+    monkeypatch.setattr(local_files, "_sha256", lambda x: sha256_file(x) if x.is_file() else sha256_json(str(x)))
 
 
 def plan(**changes: Any) -> Plan:
@@ -274,10 +281,11 @@ def test_test_sets_reach_training_text_where_their_sentences_are_left_out_of_it(
     stricter = plan(languages=demo, exclude_test_repeats=True, limit__test=7)
     assert all(one != two for one, two in zip(key(strict), key(stricter), strict=True))
     assert key(strict)[:2] != key(plain)[:2] and key(strict)[2] == key(plain)[2]
-    tests = [f"results/study/data/{language}/test.parquet" for language in ("en", "es", "de")]
+    tests = [strict.files.corpus(language, "test") for language in ("en", "es", "de")]
+    assert [place_of(test) for test in tests] == [f"data/{language}/test.parquet" for language in ("en", "es", "de")]
     assert strict.left_out_tests("train") == strict.left_out_tests("unlabelled") == tests
     assert strict.left_out_tests("dev") == strict.left_out_tests("test") == plain.left_out_tests("train") == []
-    assert strict.repeats_inputs() == plain.repeats_inputs() and plain.repeats_inputs()["tests"] == tests
+    assert plain.repeats_inputs()["tests"] == strict.repeats_inputs()["tests"] == tests
     assert plain.keys.repeats() != smaller.keys.repeats()
 
 
@@ -325,7 +333,7 @@ def test_an_evaluation_says_which_languages_were_trained():
     assert read_job(EvaluateJob, plan().specs.evaluate("teachers/fr/crf/seed-0")).own == "fr"
     assert read_job(EvaluateJob, plan().specs.evaluate("teachers/fr/crf/seed-1")).own is None  # it does not teach
     files = plan().test_inputs("teachers/fr/crf/seed-0")
-    assert files["own_scores"] == ["results/study/teachers/fr/crf/seed-0/scores/train.parquet"]
+    assert [place_of(file) for file in files["own_scores"]] == ["teachers/fr/crf/seed-0/scores/train.parquet"]
     assert {name for name in files if name.startswith("own")} == {"own", "own_scores"}
     assert "own" not in plan().test_inputs("teachers/fr/crf/seed-1")
 
@@ -342,7 +350,7 @@ def test_a_teacher_with_an_encoder_of_its_own_reads_its_features():
     other = plan(languages__fr__teacher={"encoder": {"provider": "tiny", "tap": 1}})
     assert len(other.specs.encoders()) == 2
     (features,) = other.teacher_inputs("fr")["train_features"]
-    assert "tap1" in features and features.endswith("/fr/train.safetensors")
+    assert "tap1" in features and str(place_of(features)).endswith("/fr/train.safetensors")
     assert "tap2" in other.student_inputs("baseline", 0)["train_features"][1]
     assert all("tap1" in file for file in other.test_inputs("teachers/fr/crf/seed-0")["test_features"])
 
@@ -448,18 +456,15 @@ def test_jobs_survive_their_way_through_json():
 
 def test_files_are_where_the_design_says():
     of = plan()
-    assert of.layout.data("fr", "dev") == "results/study/data/fr/dev.parquet"
-    assert of.layout.targets("fr", "crf", "train") == "results/study/targets/fr/crf/train.parquet"
-    assert of.scores("fr", "crf", "train") == "results/study/teachers/fr/crf/seed-0/scores/train.parquet"
+    assert of.files.corpus("fr", "dev") == f"results/shared/data/fr/{of.keys.corpus('fr', 'dev')}/dev.parquet"
+    assert place_of(of.files.targets("fr", "crf", "train")) == "targets/fr/crf/train.parquet"
+    assert place_of(of.scores("fr", "crf", "train")) == "teachers/fr/crf/seed-0/scores/train.parquet"
     key = next(iter(of.specs.encoders()))
-    assert of.layout.features(of.experiment.encoder, "fr", "dev") == f"results/study/features/{key}/fr/dev.safetensors"
-    assert of.layout.metrics("students/posterior/seed-0", ["en"]) == [
-        "results/study/metrics/students/posterior/seed-0/en.json"
-    ]
-    assert of.metrics()[0] == "results/study/metrics/students/baseline/seed-0/en.json"
-    assert of.layout.predictions("teachers/fr/crf/seed-0", ["en"]) == [
-        "results/study/predictions/teachers/fr/crf/seed-0/en.conll"
-    ]
+    assert place_of(of.files.features(of.experiment.encoder, "fr", "dev")) == f"features/{key}/fr/dev.safetensors"
+    assert place_of(of.metrics()[0]) == "metrics/students/baseline/seed-0/en.json"
+    predictions = of.files.predictions(of.runs.models["teachers/fr/crf/seed-0"])
+    assert place_of(predictions[0]) == "predictions/teachers/fr/crf/seed-0/en.conll"
+    assert of.export("posterior", 1) == "results/study/export/posterior/seed-1"
     assert of.raw("sv", "train") == "resources/data/ud/Swedish-Talbanken/r2.15/train.conllu"
     assert of.raw("fr", "train") == "/project/fr/train.conll"
     assert of.raw("de", "test") is None
@@ -467,8 +472,92 @@ def test_files_are_where_the_design_says():
 
 def test_the_first_seed_of_a_language_teaches():
     of = plan(languages__fr__teacher={"seeds": [5, 6]})
-    assert of.scores("fr", "crf", "train").endswith("fr/crf/seed-5/scores/train.parquet")
-    assert of.scores("en", "crf", "train").endswith("en/crf/seed-0/scores/train.parquet")
+    assert place_of(of.scores("fr", "crf", "train")) == "teachers/fr/crf/seed-5/scores/train.parquet"
+    assert place_of(of.scores("en", "crf", "train")) == "teachers/en/crf/seed-0/scores/train.parquet"
+
+
+def test_a_file_that_is_no_shared_result_has_no_place():
+    assert place_of(shared("data/fr/dev.parquet", "0" * 16)) == "data/fr/dev.parquet"
+    for file in ("results/study/data/fr/dev.parquet", "results/shared/data/fr/dev.parquet", "resources/x", "x"):
+        assert place_of(file) is None
+
+
+# -- what experiments share
+
+
+def keys_of(of: Plan) -> dict[str, str]:
+    return {place: result.key for result in of.files.results() for place in result.places}
+
+
+def reached(before: Plan, after: Plan) -> set[str]:
+    """Return the stages of which some result is in both and has another key."""
+    stages = {place: result.stage for result in before.files.results() for place in result.places}
+    old, new = keys_of(before), keys_of(after)
+    return {stages[place] for place in old.keys() & new.keys() if old[place] != new[place]}
+
+
+STUDENTS = {"train_student", "evaluate_student"}
+TEACHERS = {"train_teacher", "score", "export_targets", "evaluate_teacher"}
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        ({"name": "other"}, set()),
+        ({"root": "/project/../project"}, set()),
+        ({"device": "cuda"}, set()),
+        ({"distill__temperature": 0.5}, STUDENTS),
+        ({"distill__k": 5}, STUDENTS | {"export_targets"}),
+        ({"student__hidden": 3}, STUDENTS),
+        ({"teacher__hidden": 3}, STUDENTS | TEACHERS),
+        ({"seeds": [0, 1, 2], "distill__objectives": ["baseline", "posterior", "structural"]}, set()),
+        ({"limit__test": 3}, {"prepare", "data_report", "repeats", "encode", "evaluate_student", "evaluate_teacher"}),
+    ],
+    ids=lambda value: "_".join(value) if isinstance(value, dict) else "",
+)
+def test_an_experiment_shares_what_its_settings_leave_alone(change: dict[str, Any], stages: set[str]):
+    assert reached(plan(), plan(**change)) == stages
+
+
+def test_the_results_of_a_plan_are_all_that_its_jobs_read_and_each_is_there_once():
+    for changes in ({}, {"teacher": {"mode": "finetune", "updates": 1, "tune_from": 1}}, {"zero_shot": {}}):
+        of = plan(**changes)
+        results = list(of.files.results())
+        places = [place for result in results for place in result.places]
+        assert len(places) == len(set(places)) and {result.stage for result in results} <= set(JOBS)
+        assert len({(result.stage, result.job) for result in results}) == len(results)
+        read = [of.report_inputs(), of.repeats_inputs(), {"targets": of.teacher_targets()}]
+        read += [of.test_inputs(name) for name in of.runs.models]
+        read += [of.teacher_inputs(language) for language in of.runs.trained]
+        read += [of.student_inputs(objective, 0) for objective in of.runs.objectives]
+        read += [of.score_inputs(x, "crf", 0, corpus) for x in of.runs.trained for corpus in of.runs.corpora(x)]
+        files = {file for inputs in read for paths in inputs.values() for file in paths if place_of(file)}
+        made = {file for result in results for file in result.files}
+        assert files <= made
+        stores = {file for file in made if "/features/" in file}
+        assert stores == {file for file in files if "/features/" in file}  # none is made that nobody reads
+
+
+def test_a_key_tells_what_is_its_own():
+    of = plan()
+    made = {result.stage: result.made_of for result in of.files.results()}
+    assert [json.loads(made["train_student"][0])["objective"], len(made["train_student"])] == ["posterior", 2]
+    assert made["export_targets"][:2] == ("4", "torch") and len(made["score"]) == 1
+    (sha256,) = (part for part in of.keys.made[of.keys.corpus("fr", "dev")] if len(part) == 64)
+    assert sha256 == of.raw_sha256("fr", "dev")
+
+
+def test_a_log_and_a_benchmark_are_those_of_one_result():
+    result = next(x for x in plan().files.results() if x.stage == "score")
+    assert result.benchmark == f"benchmarks/shared/score/en-crf-0-train.{result.key}.tsv"
+    assert layout.own_benchmark("study", result.benchmark) == "benchmarks/study/score/en-crf-0-train.tsv"
+    assert layout.own_benchmark("study", "benchmarks/study/report/report.tsv") == "benchmarks/study/report/report.tsv"
+
+
+@pytest.mark.parametrize("name", ["shared", "Shared"])
+def test_no_experiment_is_called_shared(name: str):
+    with pytest.raises(ConfigError, match="name: no experiment can be called"):
+        plan(name=name)
 
 
 def test_the_objectives_decide_which_teachers_there_are():
@@ -481,9 +570,7 @@ def test_the_objectives_decide_which_teachers_there_are():
 def test_an_objective_reads_targets_or_scores_or_neither():
     of = plan(distill__objectives=["baseline", "posterior", "structural"])
     assert set(of.student_inputs("baseline", 0)) == {"train", "train_features", "dev", "dev_features"}
-    assert of.student_inputs("posterior", 0)["unlabelled_targets"] == [
-        "results/study/targets/en/crf/unlabelled.parquet"
-    ]
+    assert of.student_inputs("posterior", 0)["unlabelled_targets"] == [of.files.targets("en", "crf", "unlabelled")]
     assert len(of.student_inputs("structural", 0)["train_scores"]) == 3
     assert "train_targets" not in of.student_inputs("structural", 0)
 

@@ -195,6 +195,9 @@ def test_a_folder_that_is_no_model_or_not_whole_is_refused(folder, tmp_path):
         Tagger.from_pretrained(tmp_path / "nothing")
     with pytest.raises(DataError, match=r"(?s)int8\.onnx: a file, and no folder.*Give the folder"):
         Tagger.from_pretrained(folder / "int8.onnx")
+    (tmp_path / "link").symlink_to("nothing")
+    with pytest.raises(DataError, match="a result that is not made yet"):
+        Tagger.from_pretrained(tmp_path / "link")
     with pytest.raises(DataError, match=r"(?s)holds no model.*exported student"):
         Tagger.from_pretrained(tmp_path)
     with pytest.raises(DataError, match=r"(?s)no graph 'fp16'.*Known: fp32, int8"):

@@ -20,6 +20,7 @@ from tagdistill.data import demo
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "workflow", "config", "envs", "src")
+LINKS = ("links", "show", "show_model")
 BIG = 1_200_000  # bytes: above the size to which Snakemake compares files by content on its own
 
 
@@ -46,8 +47,8 @@ class Jobs:
 
     @property
     def count(self) -> Counter[str]:
-        """Jobs of each rule, named targets left out."""
-        return Counter(job.rule for job in self.jobs if job.output)
+        """Jobs of each rule; named targets, and links to results, are left out."""
+        return Counter(job.rule for job in self.jobs if job.output and job.rule not in LINKS)
 
     def of(self, rule: str, *names: str) -> list[tuple[str, ...]]:
         """Return the values of some wildcards of the jobs of a rule, sorted."""
@@ -118,10 +119,32 @@ class Project:
         file = self.write(config) if isinstance(config, dict) else config
         return self.snakemake(file, "--cores", "2", *arguments)
 
+    def real(self, place: str) -> Path:
+        """Return the file or folder that a link of the experiment `tiny` leads to, or will."""
+        return (self.path / "results/tiny" / place).resolve()
+
     def copy(self, to: Path) -> Project:
         """Return this project with its results in another folder, as `cp -a` would."""
         shutil.copytree(self.path, to, symlinks=True)
         return Project(to, self.sources)
+
+
+def tagdistill(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tagdistill", *arguments],
+        cwd=project.path,
+        env=project.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def output(project: Project, *arguments: str) -> str:
+    done = tagdistill(project, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def read_jobs(lines: list[str]) -> list[Job]:

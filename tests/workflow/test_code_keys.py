@@ -28,8 +28,8 @@ except SystemExit as stop:
 finally:
     print("IMPORTED", *sorted(name for name in sys.modules if name.split(".")[0] == "tagdistill"))
 """
-# What reads a job's arguments: it hands values to the stage and computes nothing of a result.
-COMMAND_LINE = ("tagdistill.cli", "tagdistill.experiment")
+# What reads a job's arguments, and writes links: it hands values to the stage and computes nothing of a result.
+COMMAND_LINE = ("tagdistill.cli", "tagdistill.experiment", "tagdistill.workflow")
 # Tables: the row that a job uses is in its settings, or is given as modules.
 TABLES = ("tagdistill.settings.metrics", "tagdistill.settings.objectives")
 # What the command line imports of chains: how their errors are worded, and the names of kernels.

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from projects import ROOT, Project, experiment, write_data
+from projects import ROOT, Jobs, Project, experiment, write_data
 
 REAL_DATA = os.environ.get("TAGDISTILL_REAL_DATA")
 CONFIGS = sorted(path.relative_to(ROOT) for path in (ROOT / "config").rglob("*.yaml"))
@@ -23,6 +23,11 @@ def demo_only() -> dict[str, Any]:
     values = yaml.safe_load((ROOT / "config/tiny.yaml").read_text(encoding="utf-8"))
     values["distill"]["objectives"] = ["baseline", "token", "posterior", "structural"]
     return values
+
+
+def folders(jobs: Jobs) -> set[str]:
+    """Return the folders of results/ that jobs write to."""
+    return {file.split("/")[1] for job in jobs.jobs for file in job.output if file.startswith("results/")}
 
 
 # -- which config
@@ -38,13 +43,13 @@ def test_without_a_config_file_the_demo_is_planned(fresh: Project):
 def test_a_config_file_stands_alone(fresh: Project):
     jobs = fresh.plan(Path("config/tiny.yaml"))
     assert jobs.languages() == {"en", "es", "de"}
-    assert {file.split("/")[1] for job in jobs.jobs for file in job.output if file.startswith("results/")} == {"tiny"}
+    assert folders(jobs) == {"tiny", "shared"}
 
 
 def test_an_override_changes_one_setting_of_the_demo_or_of_a_file(fresh: Project):
     assert fresh.plan(None, "--config", "seeds=[7]").of("train_student", "seed")[0] == ("7",)
     jobs = fresh.plan(Path("config/tiny.yaml"), "--config", "name=renamed")
-    assert {file.split("/")[1] for job in jobs.jobs for file in job.output if "results" in file} == {"renamed"}
+    assert folders(jobs) == {"renamed", "shared"}
 
 
 def test_root_is_where_relative_paths_start(fresh: Project, tmp_path: Path):

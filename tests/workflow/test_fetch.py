@@ -60,7 +60,7 @@ def test_one_file_serves_two_splits_and_is_enforced_from_then_on(project: Projec
         raw = project.path / "resources/data/ud/French-Sequoia/r2.5/train.conllu"
         raw.unlink()
         for file in CORPORA:
-            (project.path / file).unlink()
+            (project.path / file).resolve().unlink()
         web.files[TRAIN] = SENTENCE * 26
         code, said = ask(project, web)
         assert code == 1 and "but should be" in said and "checksums.sha256" in said and "Traceback" not in said

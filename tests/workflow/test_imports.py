@@ -24,6 +24,7 @@ except SystemExit as stop:
 print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 """
 MODELS = {"transformers", "tokenizers", "accelerate", "huggingface_hub", "torchvision", "safetensors"}
+CORPUS = "results/tiny/data/en/test.parquet"
 HEAVY = MODELS | {"torch", "altair", "snakemake"}  # pyarrow imports pandas on its own where it is installed
 
 
@@ -51,21 +52,21 @@ def test_prepare(finished: Project, jobs: Plan, tmp_path: Path):
     arguments = ("--job", jobs.specs.prepare("en", "test"), "--source", file, "--path", file)
     found = imported(finished, "prepare", *arguments, "--out", str(tmp_path / "test.parquet"))
     assert not HEAVY & found
-    assert (tmp_path / "test.parquet").read_bytes() == (finished.path / jobs.layout.data("en", "test")).read_bytes()
+    assert (tmp_path / "test.parquet").read_bytes() == (finished.path / CORPUS).read_bytes()
 
 
-def test_data_report(finished: Project, jobs: Plan, tmp_path: Path):
-    found = imported(finished, "data-report", jobs.layout.data("en", "test"), "--out", str(tmp_path / "report.json"))
+def test_data_report(finished: Project, tmp_path: Path):
+    found = imported(finished, "data-report", CORPUS, "--out", str(tmp_path / "report.json"))
     assert not HEAVY & found
 
 
-def test_targets(finished: Project, jobs: Plan, tmp_path: Path):
-    scores = jobs.scores("en", "crf", "train")
+def test_targets(finished: Project, tmp_path: Path):
+    scores = "results/tiny/teachers/en/crf/seed-0/scores/train.parquet"
     found = imported(finished, "targets", "--scores", scores, "--k", "4", "--out", str(tmp_path / "train.parquet"))
     assert "torch" in found  # it computes posteriors, and so shows that the check sees what is imported
     assert not (MODELS | {"altair", "snakemake"}) & found
     assert (tmp_path / "train.parquet").read_bytes() == (
-        finished.path / jobs.layout.targets("en", "crf", "train")
+        finished.path / "results/tiny/targets/en/crf/train.parquet"
     ).read_bytes()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from documented import FENCE, ROOT, commands
-from projects import PARTS, Project, new_project
+from projects import PARTS, Project, new_project, output
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,9 @@ def test_a_step_of_ones_own_runs_on_a_result_of_the_module(outer: Project):
 def test_all_rules_of_the_module_are_there_under_their_new_names(outer: Project):
     jobs = outer.plan(None, "tagger_all", "--config", "other=2")
     assert jobs.count["tagger_train_student"] == 10 and jobs.count["tagger_report"] == 1
+    (outer.path / "config").mkdir()
+    (outer.path / "config/config.yaml").write_text("own: 1", encoding="utf-8")  # no demo, whatever its name
+    assert "tagger_report" in output(outer, "plan")
 
 
 def test_a_mistake_in_the_modules_config_is_told_as_everywhere(outer: Project):

@@ -64,7 +64,7 @@ def config(tmp_path) -> Path:
 def kill_in_a_training(project: Project, config: Path, store: Store) -> None:
     """Start a run, and kill all of it as soon as a whole checkpoint is in the bucket."""
     process = subprocess.Popen(
-        project.command(config, "--cores", "2", *store.options, "students"),
+        project.command(config, "students", "--cores", "2", *store.options),
         cwd=project.path,
         env=project.environment() | store.environment | {"TAGDISTILL_CHECKPOINT_SECONDS": "0.2"},
         stdout=subprocess.DEVNULL,
@@ -87,17 +87,18 @@ def test_a_run_that_is_killed_on_one_node_goes_on_on_another(store, config, tmp_
     first, second, third = (new_project(tmp_path / name) for name in ("first", "second", "third"))
     kill_in_a_training(first, config, store)
     assert not any("/model/" in name for name in store.names("run/results/"))
-    done = second.snakemake(config, "--cores", "2", *store.options, "students", **store.environment)
+    done = second.snakemake(config, "students", "--cores", "2", *store.options, **store.environment)
     assert done.returncode == 0, done.stdout[-4000:]
     assert "Compute the word vectors" not in done.stdout  # they are in the bucket
-    log = store.read("run/logs/tiny/train_student/baseline-0.log").decode()
+    logs = "run/logs/tiny/train_student/"
+    log = store.read(logs + store.names(logs)[0]).decode()
     assert "taking checkpoint-" in log and "resuming from checkpoint-" in log
     assert store.names("checkpoints/") == []
-    again = third.snakemake(config, *store.options, "students", "--dry-run", **store.environment)
+    again = third.snakemake(config, "students", "--dry-run", *store.options, **store.environment)
     assert again.returncode == 0 and "Nothing to be done" in again.stdout, again.stdout[-4000:]
 
     alone = new_project(tmp_path / "alone")
     done = alone.snakemake(config, "--cores", "2", "students")
     assert done.returncode == 0, done.stdout[-4000:]
-    weights = "results/tiny/students/baseline/seed-0/model/model.safetensors"
-    assert store.read(f"run/{weights}") == (alone.path / weights).read_bytes()
+    weights = alone.real("students/baseline/seed-0/model") / "model.safetensors"
+    assert store.read(f"run/{weights.relative_to(alone.path)}") == weights.read_bytes()

@@ -3,30 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from projects import Project, experiment
+from projects import Project, experiment, output, tagdistill
 
-
-def tagdistill(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tagdistill", *arguments],
-        cwd=project.path,
-        env=project.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
-def output(project: Project, *arguments: str) -> str:
-    done = tagdistill(project, *arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+OLD = "0" * 16  # a key of nothing
 
 
 def row(text: str, stage: str) -> str:
@@ -43,9 +25,9 @@ def test_a_plan_says_what_runs_why_how_long_and_how_much(finished: Project):
     assert row(text, "prepare").split()[1] == "4"
     assert "settings.updates: 6 → 7 (es crf 0)" in text
     assert "follows from the above (es crf 0 train, es crf 0 unlabelled)" in text
-    assert 'languages: ["en", "es"] → ["en", "es", "hi"] (baseline 0)' in text
+    assert 'languages: ["en", "es"] → ["en", "es", "hi"] (baseline 0, posterior 0, structural 0)' in text
     assert "unknown" not in text
-    assert "not there yet: hi (en crf 0, es crf 0)" in text  # scored on the others before
+    assert 'languages: ["en", "es", "de"] → ["en", "es", "hi", "de"] (en crf 0, es crf 0)' in text
     assert "of work, on 2 cores about" in text and "more on the disk, of" in text
     assert "*" not in text  # every time is from this experiment
 
@@ -75,7 +57,7 @@ def test_a_plan_without_anything_to_do_or_with_a_mistake_says_so(finished: Proje
 
 
 def test_times_of_other_experiments_are_marked(finished: Project):
-    text = output(finished, "plan", str(finished.write(experiment() | {"name": "other"})))
+    text = output(finished, "plan", str(finished.write(experiment() | {"name": "other", "limit": {"train": 5}})))
     assert row(text, "prepare").split()[2:4] == [row(text, "prepare").split()[2], "s*"]
     assert "* from other experiments' benchmarks" in text and "* on the disk" not in text
     text = output(finished, "plan", str(finished.write(experiment() | {"encoder": {"provider": "wheel"}})))
@@ -89,9 +71,9 @@ def cluttered(copied: Project) -> Project:
     (copied.path / "study.yaml").write_text(copied.write(experiment()).read_text(encoding="utf-8"), encoding="utf-8")
     for folder in (
         "resources/data/ud/Old-GSD/r2.1",
-        "results/gone/features/old-tap1-mean/en",
-        "results/tiny/features/old-tap9-mean/en",
-        "results/gone/students/baseline/seed-0/model",
+        f"results/shared/features/old-tap1-mean/en/{OLD}",
+        f"results/shared/targets/en/crf/{OLD}",
+        f"results/shared/students/baseline/seed-0/{OLD}/model",
     ):
         (copied.path / folder).mkdir(parents=True)
         (copied.path / folder / "file").write_text("x" * 5000, encoding="utf-8")
@@ -118,15 +100,18 @@ def test_clean_lists_what_no_config_uses_and_removes_it_when_told(cluttered: Pro
     listed = output(cluttered, "clean", "config/tiny.yaml")  # it is looked at once, and study.yaml unnamed
     count = len([*(cluttered.path / "config").rglob("*.yaml"), "study.yaml"])
     assert listed.startswith(f"looked at {count} configs in config/ and beside it, and none elsewhere")
-    *items, again, _ = listed.splitlines()[1:]
+    *items, again, models, _ = listed.splitlines()[1:]
     assert again.startswith("a run that needs them again: downloads of 5 kB, 1 convert_encoder job, 1 convert_vectors")
+    assert "1 encode job (about" in again and "1 export_targets job (about" in again
+    assert models == "5 kB of them are models and what was made of them: they stay without --models"
     assert [line.split()[2] for line in items] == [
         "resources/encoders/wheel-old-1234",
         "resources/data/ud/Old-GSD",
         "resources/vectors/wiki-nl-1234",
-        "results/gone/features/old-tap1-mean",
-        "results/tiny/features/old-tap9-mean",
+        "results/shared/features/old-tap1-mean",
+        f"results/shared/targets/en/crf/{OLD}",
         "results/tiny/.old.99999999.tmp",
+        f"results/shared/students/baseline/seed-0/{OLD}",
     ]
     assert files(cluttered) == before
     assert "removed: " in output(cluttered, "clean", "--yes")
@@ -135,13 +120,17 @@ def test_clean_lists_what_no_config_uses_and_removes_it_when_told(cluttered: Pro
         "resources/encoders/wheel-old-1234/tagdistill.json",
         "resources/data/ud/Old-GSD/r2.1/file",
         "resources/vectors/wiki-nl-1234/tagdistill.json",
-        "results/gone/features/old-tap1-mean/en/file",
-        "results/tiny/features/old-tap9-mean/en/file",
+        f"results/shared/features/old-tap1-mean/en/{OLD}/file",
+        f"results/shared/targets/en/crf/{OLD}/file",
         "results/tiny/.old.99999999.tmp",
     }
     assert (cluttered.path / "data/en/train.conll").exists()  # behind a link
     assert cluttered.plan(experiment()).jobs == []
+    assert "they stay without --models" in output(cluttered, "clean")
+    assert "removed: 5 kB" in output(cluttered, "clean", "--yes", "--models")
+    assert not (cluttered.path / f"results/shared/students/baseline/seed-0/{OLD}").exists()
     assert "Nothing: every encoder" in output(cluttered, "clean")
+    assert cluttered.plan(experiment()).jobs == []
 
 
 def test_clean_removes_nothing_while_a_run_is_going_on_or_a_config_is_broken(cluttered: Project):

@@ -2,6 +2,7 @@
 
 import os
 import re
+from functools import cache
 from pathlib import Path
 from shlex import quote
 
@@ -11,18 +12,20 @@ from snakemake.settings.types import RerunTrigger
 from snakemake_interface_executor_plugins.settings import ExecMode
 
 from tagdistill.artifacts.code_key import code_key
+from tagdistill.artifacts.files import sha256_json
 from tagdistill.data.sources.source import fetched_sources
 from tagdistill.errors import TagdistillError
 from tagdistill.experiment.config import check_experiment, read_yaml
-from tagdistill.experiment.layout import DOWNLOADS, ENCODERS, VECTORS, encoder_folder
+from tagdistill.experiment import layout
+from tagdistill.experiment.layout import DOWNLOADS, ENCODERS, JOBS, KEY, VECTORS, encoder_folder, shared
 from tagdistill.experiment.plan import Plan, files_json
 from tagdistill.workflow.arguments import Argument
 from tagdistill.workflow.resources import gpus, memory, minutes
+from tagdistill.workflow.shown import RECORD as RECORD_NAME
+from tagdistill.workflow.shown import Shown
 
 PROJECT = Path(workflow.basedir)
 os.environ.update(TAGDISTILL_PROJECT=str(PROJECT))  # read by envs/*.post-deploy.sh
-# Inputs that are known by their key: folders, of which Snakemake would compare the times alone.
-FOLDERS = ("encoder", "vectors")
 
 
 def read_plan(config):
@@ -46,7 +49,8 @@ def read_plan(config):
 
 
 PLAN = read_plan(config)
-FILES = PLAN.layout
+FILES = PLAN.files
+RECORD = f"{PLAN.results}/{RECORD_NAME}"
 GPU = gpus(PLAN.experiment.device)
 
 
@@ -58,40 +62,114 @@ wildcard_constraints:
     objective="|".join(re.escape(name) for name in PLAN.runs.objectives),
     seed=r"\d+",
     features="[A-Za-z0-9_+-]+",
+    key=KEY.pattern,
     raw=f"(?:{'|'.join(fetched_sources())})/.+",
 
 
-def is_up_to_date(outputs, key):
-    """Return whether all results are there, and made by a job of this key."""
-    if not all(Path(output).exists() for output in outputs):
-        return False
-    record = workflow.persistence.metadata(IOFile(outputs[0]))
-    return record is not None and any(key in str(value) for value in record.params or ())
+# -- shared results: their key is in their path
+#
+# Snakemake compares a job's `params` with those of its last run, but for functions of `input` or `output`. All params of
+# these jobs are such functions, needed or not: what is compared is the key.
+
+
+def log_of(stage):
+    """Return the log of the jobs of a stage: among those of the experiment that runs them."""
+    return f"logs/{PLAN.name}/{stage}/{JOBS[stage]}.{{key}}.log"
+
+
+def benchmark_of(stage):
+    """Return the benchmark of the jobs of a stage: it is shared, as their results are."""
+    return layout.benchmark(stage, JOBS[stage], "{key}")
 
 
 def may_rerun_anyway():
-    """Return whether Snakemake may run a job again whose key is unchanged: then it needs all of its inputs."""
+    """Return whether Snakemake may run a job again whose results are there: then it needs all of its inputs."""
     settings = workflow.dag_settings
     triggers = {RerunTrigger.CODE, RerunTrigger.INPUT} & set(workflow.rerun_triggers)
     forced = settings.forceall or settings.forcerun or workflow.exec_mode != ExecMode.DEFAULT
     return bool(forced or triggers or workflow.deployment_settings.deployment_method)
 
 
-def needed(files, outputs, key, known_by_key=FOLDERS):
+def inputs(files, up_to_date):
     """Return the inputs of a job, by name: of one whose results are up to date only files that are there.
 
-    Snakemake runs a job again where an input has to be made again. Results that are known by their key do not need that:
-    an encoder, a download or features that were removed, and are made again for another job, run nothing else again.
+    Snakemake runs a job again where an input has to be made again. An encoder, a download or features that were removed,
+    and are made again for another job, must run nothing else again.
     """
-    if may_rerun_anyway() or not is_up_to_date(outputs, key):
+    if may_rerun_anyway() or not up_to_date:
         return files
     there = {name: [path for path in paths if Path(path).exists()] for name, paths in files.items()}
-    return {name: [ancient(path) for path in paths] if name in known_by_key else paths for name, paths in there.items()}
+    return {name: [ancient(path) for path in paths] for name, paths in there.items()}
 
 
-def trained(folder):
-    """Return the outputs of the training of a model."""
-    return [f"{folder}/model", f"{folder}/metrics.jsonl", f"{folder}/training.json"]
+def nothing_of(name):
+    """Return an input that is never there, whose name tells a user why; an error would come with a traceback."""
+    return f"(the config {PLAN.name} has no result {name})"
+
+
+def needed(wildcards, files, outputs):
+    """Return the inputs of the job that makes shared results: they are up to date if they are there."""
+    if any(wildcards.key not in Path(output).parts for output in outputs):
+        return {name: [nothing_of(wildcards.key)] for name in files}
+    return inputs(files, all(Path(output).exists() for output in outputs))
+
+
+def is_up_to_date(output, key):
+    """Return whether a result of the experiment's own is there, and made by a job of this key.
+
+    Where links are written first, the report is written again, and what is made of it: then all of its inputs are needed.
+    """
+    if not shown_is_current():
+        return False
+    made = Path(output).exists() and workflow.persistence.metadata(IOFile(output))
+    return bool(made) and any(key in str(value) for value in made.params or ())
+
+
+# -- what results/NAME shows of them
+
+
+@cache
+def shown():
+    """Return the links of the experiment, after checking that nothing else is in their place."""
+    links = Shown(PLAN.name, tuple(FILES.results()))
+    try:
+        links.check()
+    except TagdistillError as error:
+        raise WorkflowError(str(error)) from None
+    return links
+
+
+@cache
+def shown_is_current():
+    """Return whether results/NAME shows what the config means, as the run begins."""
+    return shown().is_current()
+
+
+def record(wildcards):
+    """Return the record of what results/NAME shows, to be written again; none where it shows what the config means.
+
+    As an ancient file it might be made again all the same, after a kill; then Snakemake would run nothing that reads it.
+    """
+    stored = workflow.storage_settings.default_storage_provider  # then the links beside the report are seen by its job
+    if workflow.exec_mode == ExecMode.DEFAULT and not stored:  # else a single job: the run has written the links
+        if shown_is_current():
+            return []
+        workflow.dag.forcefiles.add(RECORD)
+    return RECORD
+
+
+def to_show(wildcards):
+    """Return the shared result of a place below results/NAME; a link that leads elsewhere is written again."""
+    place = wildcards.place
+    if place not in shown().files:
+        return nothing_of(place)
+    if not shown().is_right(place):
+        workflow.dag.forcefiles.add(f"{PLAN.results}/{place}")
+    return ancient(shown().files[place])
+
+
+if workflow.exec_mode == ExecMode.DEFAULT:
+    shown()
 
 
 def named(files):
@@ -109,6 +187,15 @@ def option(name, values):
     return f"{name} {quote(values[0])}" if any(values) else ""
 
 
+def record_options(wildcards, input):
+    """Return the options that name the record, where links are to be written: it must be that of this config.
+
+    In a store it may be of other settings, of a run in another folder.
+    """
+    file = option("--record", input.get("shown", []))
+    return f"{file} --made-of {sha256_json(shown().text())}" if file else ""
+
+
 def encoder_option(wildcards, input):
     """Return the option that names the converted encoder, where the job runs it."""
     return option("--encoder", input.get("encoder", []))
@@ -118,14 +205,13 @@ def downloaded(wildcards):
     """Return the raw file of a split where it is fetched; a file of the user's own is no input: it may be moved."""
     split = wildcards.lang, wildcards.split
     raw = [] if PLAN.given(*split) else [PLAN.raw(*split) or ""]
-    return needed({"raw": list(filter(None, raw))}, [FILES.data(*split)], PLAN.keys.corpus(*split))["raw"]
+    return needed(wildcards, {"raw": list(filter(None, raw))}, [FILES.corpus(*split)])["raw"]
 
 
 def left_out_tests(wildcards):
     """Return the test corpora whose sentences are left out of a split."""
-    split = wildcards.lang, wildcards.split
     files = {"tests": PLAN.left_out_tests(wildcards.split)}
-    return needed(files, [FILES.data(*split)], PLAN.keys.corpus(*split))["tests"]
+    return needed(wildcards, files, [FILES.corpus(wildcards.lang, wildcards.split)])["tests"]
 
 
 def left_out(input):
@@ -142,14 +228,14 @@ def in_place(wildcards):
     return f"{option('--source', PLAN.raw(wildcards.lang, wildcards.split))} {option('--path', split.path)}"
 
 
-def test_files(model):
-    """Return the inputs of the evaluation of a model (its name), without the model itself."""
-    tests = PLAN.runs.tests_of(PLAN.runs.models[model])
-    outputs = [*FILES.metrics(model, tests), *FILES.predictions(model, tests)]
-    return needed(PLAN.test_inputs(model), outputs, PLAN.keys.evaluation(model)) if outputs else PLAN.test_inputs(model)
+def test_files(wildcards, model):
+    """Return the inputs of the evaluation of a model (its name)."""
+    planned = PLAN.runs.models[model]
+    files = {"model": FILES.trained(model)[:1], **PLAN.test_inputs(model)}
+    return needed(wildcards, files, [*FILES.metrics(planned), *FILES.predictions(planned)])
 
 
 def remove_timestamps():
     """Remove what Snakemake leaves in exported folders, which are passed on: they keep their own times."""
-    for file in Path(FILES.results).glob("export/*/*/.snakemake_timestamp"):
+    for file in Path(PLAN.results).glob("export/*/*/.snakemake_timestamp"):
         file.unlink(missing_ok=True)

@@ -24,24 +24,21 @@ rule prepare:
         raw=downloaded,
         tests=left_out_tests,
     output:
-        FILES.data("{lang}", "{split}"),
+        shared(layout.corpus("{lang}", "{split}"), "{key}"),
     log:
-        f"logs/{PLAN.name}/prepare/{{lang}}-{{split}}.log",
+        log_of("prepare"),
     benchmark:
-        f"benchmarks/{PLAN.name}/prepare/{{lang}}-{{split}}.tsv"
+        benchmark_of("prepare")
     conda:
         "../../envs/cpu.yaml"
-    resources:  # `source` is not in params: data that is moved is the same data
+    resources:
         source=in_place,
         mem_mb=memory(1000, lambda w: PLAN.local_megabytes(w.lang, w.split)),
         runtime=minutes(30),
     params:
-        job=lambda w: Argument(PLAN.specs.prepare(w.lang, w.split)),
+        job=lambda w, input: Argument(PLAN.specs.prepare(w.lang, w.split)),
         source=lambda w, input: option("--source", input.get("raw", [])),
         tests=lambda w, input: option("--files", left_out(input)),
-        sha256=lambda w: PLAN.raw_sha256(w.lang, w.split),
-        code=lambda w: code_key(*PLAN.modules.prepare(w.lang, w.split)),
-        key=lambda w: PLAN.keys.corpus(w.lang, w.split),
     message:
         "Read the {wildcards.split} text of {wildcards.lang}"
     shell:
@@ -52,25 +49,18 @@ rule prepare:
 rule data_report:
     """Count what the corpora of one language hold."""
     input:
-        unpack(
-            lambda w: needed(
-                {"corpora": PLAN.corpora(w.lang)}, [FILES.data_report(w.lang)], PLAN.keys.data_report(w.lang)
-            )
-        ),
+        unpack(lambda w: needed(w, {"corpora": PLAN.corpora(w.lang)}, [FILES.data_report(w.lang)])),
     output:
-        FILES.data_report("{lang}"),
+        shared(layout.data_report("{lang}"), "{key}"),
     log:
-        f"logs/{PLAN.name}/data_report/{{lang}}.log",
+        log_of("data_report"),
     benchmark:
-        f"benchmarks/{PLAN.name}/data_report/{{lang}}.tsv"
+        benchmark_of("data_report")
     conda:
         "../../envs/cpu.yaml"
     resources:
         mem_mb=memory(1000),
         runtime=minutes(30),
-    params:
-        code=code_key(*PLAN.modules.data_report()),
-        key=lambda w: PLAN.keys.data_report(w.lang),
     message:
         "Count the data of {wildcards.lang}"
     shell:
@@ -80,13 +70,13 @@ rule data_report:
 rule repeats:
     """Find the test sentences that students saw in training."""
     input:
-        unpack(lambda w: needed(PLAN.repeats_inputs(), [FILES.repeats], PLAN.keys.repeats())),
+        unpack(lambda w: needed(w, PLAN.repeats_inputs(), [FILES.repeats])),
     output:
-        FILES.repeats,
+        shared(layout.REPEATS, "{key}"),
     log:
-        f"logs/{PLAN.name}/repeats.log",
+        log_of("repeats"),
     benchmark:
-        f"benchmarks/{PLAN.name}/repeats/repeats.tsv"
+        benchmark_of("repeats")
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -94,8 +84,6 @@ rule repeats:
         runtime=minutes(60),
     params:
         files=lambda w, input: Argument(files_json(named(input))),
-        code=code_key(*PLAN.modules.repeats()),
-        key=PLAN.keys.repeats(),
     message:
         "Find test sentences that also occur in training text"
     shell:

@@ -46,35 +46,30 @@ rule encode:
     input:
         unpack(
             lambda w: needed(
-                {"encoder": [PLAN.encoder_of_features(w.features)], "corpora": [FILES.data(w.lang, w.split)]},
-                [FILES.features_of_key(w.features, w.lang, w.split)],
-                PLAN.keys.features(w.features, w.lang, w.split),
-                known_by_key=("encoder", "corpora"),
+                w,
+                {"encoder": [PLAN.encoder_of_features(w.features)], "corpora": [FILES.corpus(w.lang, w.split)]},
+                [FILES.features(PLAN.specs.encoders()[w.features], w.lang, w.split)],
             )
         ),
     output:
-        features=FILES.features_of_key("{features}", "{lang}", "{split}"),
+        features=shared(layout.features("{features}", "{lang}", "{split}"), "{key}"),
     log:
-        f"logs/{PLAN.name}/encode/{{features}}-{{lang}}-{{split}}.log",
+        log_of("encode"),
     benchmark:
-        f"benchmarks/{PLAN.name}/encode/{{features}}-{{lang}}-{{split}}.tsv"
+        benchmark_of("encode")
     conda:
         "../../envs/cpu.yaml"
     resources:
-        device=PLAN.experiment.device,  # not params: a run may move to a GPU, or back, and train nothing again
+        device=PLAN.experiment.device,
         mem_mb=memory(4000),
         runtime=minutes(120),
         gpu=GPU,
     params:
-        job=lambda w: Argument(PLAN.specs.encode(w.features)),
+        job=lambda w, input: Argument(PLAN.specs.encode(w.features)),
         files=lambda w, input, output: Argument(
             files_json({"corpora": input.get("corpora", []), "features": [output.features]})
         ),
         encoder=encoder_option,
-        text=lambda w: PLAN.specs.tokens(w.lang, w.split),
-        sha256=lambda w: PLAN.raw_sha256(w.lang, w.split),
-        code=lambda w: code_key(*PLAN.modules.encode(PLAN.specs.encoders()[w.features])),
-        key=lambda w: PLAN.keys.features(w.features, w.lang, w.split),
     message:
         "Compute the word vectors of {wildcards.lang}, {wildcards.split}"
     shell:

@@ -4,15 +4,14 @@
 rule evaluate_student:
     """Score one student, in-language and zero-shot."""
     input:
-        unpack(lambda w: test_files(f"students/{w.objective}/seed-{w.seed}")),
-        model=f"{STUDENT}/model",
+        unpack(lambda w: test_files(w, layout.student(w.objective, w.seed))),
     output:
-        metrics=FILES.metrics("students/{objective}/seed-{seed}", PLAN.runs.tested),
-        predictions=FILES.predictions("students/{objective}/seed-{seed}", PLAN.runs.tested),
+        metrics=[shared(place, "{key}") for place in layout.metrics(STUDENT, PLAN.runs.tested)],
+        predictions=[shared(place, "{key}") for place in layout.predictions(STUDENT, PLAN.runs.tested)],
     log:
-        f"logs/{PLAN.name}/evaluate_student/{{objective}}-{{seed}}.log",
+        log_of("evaluate_student"),
     benchmark:
-        f"benchmarks/{PLAN.name}/evaluate_student/{{objective}}-{{seed}}.tsv"
+        benchmark_of("evaluate_student")
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -21,12 +20,10 @@ rule evaluate_student:
         runtime=minutes(60),
         gpu=GPU,
     params:
-        job=lambda w: Argument(PLAN.specs.evaluate(f"students/{w.objective}/seed-{w.seed}")),
+        job=lambda w, input: Argument(PLAN.specs.evaluate(layout.student(w.objective, w.seed))),
         files=lambda w, input: Argument(files_json(named(input))),
         encoder=encoder_option,
         folders=lambda w, output: [Path(output.predictions[0]).parent, Path(output.metrics[0]).parent],
-        code=lambda w: code_key(*PLAN.modules.evaluate(f"students/{w.objective}/seed-{w.seed}")),
-        key=lambda w: PLAN.keys.evaluation(f"students/{w.objective}/seed-{w.seed}"),
     message:
         "Evaluate the student {wildcards.objective}, seed {wildcards.seed}"
     shell:
@@ -37,21 +34,18 @@ rule evaluate_student:
 
 use rule evaluate_student as evaluate_teacher with:
     input:
-        unpack(lambda w: test_files(f"teachers/{w.lang}/{w.decoder}/seed-{w.seed}")),
-        model=f"{TEACHER}/model",
+        unpack(lambda w: test_files(w, layout.teacher(w.lang, w.decoder, w.seed))),
     output:
-        metrics=FILES.metrics("teachers/{lang}/{decoder}/seed-{seed}", PLAN.runs.tests_of_teachers()),
-        predictions=FILES.predictions("teachers/{lang}/{decoder}/seed-{seed}", PLAN.runs.tests_of_teachers()),
+        metrics=[shared(place, "{key}") for place in layout.metrics(TEACHER, PLAN.runs.tests_of_teachers())],
+        predictions=[shared(place, "{key}") for place in layout.predictions(TEACHER, PLAN.runs.tests_of_teachers())],
     log:
-        f"logs/{PLAN.name}/evaluate_teacher/{{lang}}-{{decoder}}-{{seed}}.log",
+        log_of("evaluate_teacher"),
     benchmark:
-        f"benchmarks/{PLAN.name}/evaluate_teacher/{{lang}}-{{decoder}}-{{seed}}.tsv"
+        benchmark_of("evaluate_teacher")
     params:
-        job=lambda w: Argument(PLAN.specs.evaluate(f"teachers/{w.lang}/{w.decoder}/seed-{w.seed}")),
+        job=lambda w, input: Argument(PLAN.specs.evaluate(layout.teacher(w.lang, w.decoder, w.seed))),
         files=lambda w, input: Argument(files_json(named(input))),
         encoder=encoder_option,
         folders=lambda w, output: [Path(output.predictions[0]).parent, Path(output.metrics[0]).parent],
-        code=lambda w: code_key(*PLAN.modules.evaluate(f"teachers/{w.lang}/{w.decoder}/seed-{w.seed}")),
-        key=lambda w: PLAN.keys.evaluation(f"teachers/{w.lang}/{w.decoder}/seed-{w.seed}"),
     message:
         "Evaluate the {wildcards.decoder} teacher of {wildcards.lang}, seed {wildcards.seed}"

@@ -6,59 +6,64 @@ from tagdistill.evaluation.table_names import TABLES
 rule report:
     """Write the tables, the figures, the HTML report and the model cards."""
     input:
-        unpack(lambda w: needed(PLAN.report_inputs(), [f"{FILES.results}/report/index.html"], PLAN.keys.report())),
+        unpack(
+            lambda w: inputs(
+                PLAN.report_inputs(), is_up_to_date(f"{PLAN.results}/report/index.html", PLAN.keys.report())
+            )
+        ),
+        shown=record,
     output:
-        page=report(f"{FILES.results}/report/index.html", caption="../report/page.rst", category="Report"),
+        page=report(f"{PLAN.results}/report/index.html", caption="../report/page.rst", category="Report"),
         in_language=report(
-            f"{FILES.results}/figures/in_language.svg",
+            f"{PLAN.results}/figures/in_language.svg",
             caption="../report/in_language.rst",
             category="Figures",
             labels={"figure": "in_language"},
         ),
         zero_shot=report(
-            f"{FILES.results}/figures/zero_shot.svg",
+            f"{PLAN.results}/figures/zero_shot.svg",
             caption="../report/zero_shot.rst",
             category="Figures",
             labels={"figure": "zero_shot"},
         ),
         gap_closed=report(
-            f"{FILES.results}/figures/gap_closed.svg",
+            f"{PLAN.results}/figures/gap_closed.svg",
             caption="../report/gap_closed.rst",
             category="Figures",
             labels={"figure": "gap_closed"},
         ),
         training=report(
-            f"{FILES.results}/figures/training.svg",
+            f"{PLAN.results}/figures/training.svg",
             caption="../report/training.rst",
             category="Figures",
             labels={"figure": "training"},
         ),
         teachers=report(
-            f"{FILES.results}/figures/teachers.svg",
+            f"{PLAN.results}/figures/teachers.svg",
             caption="../report/teachers.rst",
             category="Figures",
             labels={"figure": "teachers"},
         ),
         data=report(
-            f"{FILES.results}/figures/data.svg",
+            f"{PLAN.results}/figures/data.svg",
             caption="../report/data.rst",
             category="Figures",
             labels={"figure": "data"},
         ),
         time=report(
-            f"{FILES.results}/figures/time.svg",
+            f"{PLAN.results}/figures/time.svg",
             caption="../report/time.rst",
             category="Figures",
             labels={"figure": "time"},
         ),
         tables=report(
-            expand(f"{FILES.results}/tables/{{name}}.tsv", name=TABLES),
+            expand(f"{PLAN.results}/tables/{{name}}.tsv", name=TABLES),
             caption="../report/tables.rst",
             category="Tables",
         ),
         cards=report(
             expand(
-                f"{FILES.results}/report/cards/{{objective}}-seed-{{seed}}.md",
+                f"{PLAN.results}/report/cards/{{objective}}-seed-{{seed}}.md",
                 objective=PLAN.runs.objectives,
                 seed=PLAN.experiment.seeds,
             ),
@@ -77,6 +82,7 @@ rule report:
     params:
         config=lambda w: Argument(PLAN.specs.report()),  # not a string: it may hold braces
         encoder=encoder_option,
+        record=record_options,
         results=lambda w, output: str(Path(output.page).parents[1]),
         benchmarks=f"benchmarks/{PLAN.name}",
         code=code_key(*PLAN.modules.report()),
@@ -84,24 +90,22 @@ rule report:
     message:
         "Write tables, figures and the report"
     shell:
-        "tagdistill report --config {params.config:q} --results {params.results:q} {params.encoder} "
-        "--benchmarks {params.benchmarks:q} > {log:q} 2>&1"
+        "tagdistill report --config {params.config:q} --results {params.results:q} {params.record} "
+        "{params.encoder} --benchmarks {params.benchmarks:q} > {log:q} 2>&1"
 
 
 rule export_student:
     """A student in a folder that stands alone: its weights and those of its encoder, or graphs, and its model card."""
     input:
         unpack(
-            lambda w: needed(
-                PLAN.export_inputs(),
-                [FILES.export(w.objective, w.seed)],
-                PLAN.keys.export(w.objective, int(w.seed)),
+            lambda w: inputs(
+                PLAN.export_inputs(w.objective, w.seed),
+                is_up_to_date(PLAN.export(w.objective, w.seed), PLAN.keys.export(w.objective, int(w.seed))),
             )
         ),
-        model=f"{STUDENT}/model",
-        card=f"{FILES.results}/report/cards/{{objective}}-seed-{{seed}}.md",
+        card=f"{PLAN.results}/report/cards/{{objective}}-seed-{{seed}}.md",
     output:
-        directory(FILES.export("{objective}", "{seed}")),
+        directory(PLAN.export("{objective}", "{seed}")),
     log:
         f"logs/{PLAN.name}/export_student/{{objective}}-{{seed}}.log",
     benchmark:

@@ -1,6 +1,7 @@
 """One student of all languages for each objective and seed."""
 
-STUDENT = FILES.student("{objective}", "{seed}")
+STUDENT = layout.student("{objective}", "{seed}")
+TRAINED_STUDENT = [shared(place, "{key}") for place in layout.trained(STUDENT)]
 
 
 rule train_student:
@@ -8,19 +9,19 @@ rule train_student:
     input:
         unpack(
             lambda w: needed(
+                w,
                 PLAN.student_inputs(w.objective, int(w.seed)),
-                trained(FILES.student(w.objective, w.seed)),
-                PLAN.keys.student(w.objective, int(w.seed)),
+                FILES.trained(layout.student(w.objective, w.seed)),
             )
         ),
     output:
-        model=directory(f"{STUDENT}/model"),
-        log=f"{STUDENT}/metrics.jsonl",
-        summary=f"{STUDENT}/training.json",
+        model=directory(TRAINED_STUDENT[0]),
+        log=TRAINED_STUDENT[1],
+        summary=TRAINED_STUDENT[2],
     log:
-        f"logs/{PLAN.name}/train_student/{{objective}}-{{seed}}.log",
+        log_of("train_student"),
     benchmark:
-        f"benchmarks/{PLAN.name}/train_student/{{objective}}-{{seed}}.tsv"
+        benchmark_of("train_student")
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -29,12 +30,10 @@ rule train_student:
         runtime=minutes(480),
         gpu=GPU,
     params:
-        job=lambda w: Argument(PLAN.specs.student(w.objective, int(w.seed))),
+        job=lambda w, input: Argument(PLAN.specs.student(w.objective, int(w.seed))),
         files=lambda w, input: Argument(files_json(named(input))),
         encoder=encoder_option,
-        checkpoints=f"{STUDENT}/checkpoints",
-        code=lambda w: code_key(*PLAN.modules.student(w.objective)),
-        key=lambda w: PLAN.keys.student(w.objective, int(w.seed)),
+        checkpoints=lambda w, output: shared(f"{layout.student(w.objective, w.seed)}/checkpoints", w.key),
     message:
         "Train the student {wildcards.objective}, seed {wildcards.seed}"
     shell:

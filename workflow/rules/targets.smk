@@ -6,18 +6,17 @@ rule score:
     input:
         unpack(
             lambda w: needed(
-                PLAN.score_inputs(w.lang, w.corpus),
-                [FILES.scores(w.lang, w.decoder, w.seed, w.corpus)],
-                PLAN.keys.scores(w.lang, w.decoder, int(w.seed), w.corpus),
+                w,
+                PLAN.score_inputs(w.lang, w.decoder, int(w.seed), w.corpus),
+                [FILES.scores(w.lang, w.decoder, int(w.seed), w.corpus)],
             )
         ),
-        model=f"{TEACHER}/model",
     output:
-        f"{TEACHER}/scores/{{corpus}}.parquet",
+        shared(layout.scores("{lang}", "{decoder}", "{seed}", "{corpus}"), "{key}"),
     log:
-        f"logs/{PLAN.name}/score/{{lang}}-{{decoder}}-{{seed}}-{{corpus}}.log",
+        log_of("score"),
     benchmark:
-        f"benchmarks/{PLAN.name}/score/{{lang}}-{{decoder}}-{{seed}}-{{corpus}}.tsv"
+        benchmark_of("score")
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -29,8 +28,6 @@ rule score:
         features=lambda w, input: option("--features", input.get("features", [])),
         vectors=lambda w, input: option("--vectors", input.get("vectors", [])),
         encoder=encoder_option,
-        code=lambda w: code_key(*PLAN.modules.score(w.lang)),
-        key=lambda w: PLAN.keys.scores(w.lang, w.decoder, int(w.seed), w.corpus),
     message:
         "Score the {wildcards.corpus} text of {wildcards.lang} with its {wildcards.decoder} teacher"
     shell:
@@ -43,27 +40,25 @@ rule export_targets:
     input:
         unpack(
             lambda w: needed(
+                w,
                 {"scores": [PLAN.scores(w.lang, w.decoder, w.corpus)]},
                 [FILES.targets(w.lang, w.decoder, w.corpus)],
-                PLAN.keys.targets(w.lang, w.decoder, w.corpus),
             )
         ),
     output:
-        FILES.targets("{lang}", "{decoder}", "{corpus}"),
+        shared(layout.targets("{lang}", "{decoder}", "{corpus}"), "{key}"),
     log:
-        f"logs/{PLAN.name}/export_targets/{{lang}}-{{decoder}}-{{corpus}}.log",
+        log_of("export_targets"),
     benchmark:
-        f"benchmarks/{PLAN.name}/export_targets/{{lang}}-{{decoder}}-{{corpus}}.tsv"
+        benchmark_of("export_targets")
     conda:
         "../../envs/cpu.yaml"
     resources:
         mem_mb=memory(2000),
         runtime=minutes(60),
     params:
-        k=PLAN.experiment.distill.k,
-        kernel=PLAN.experiment.kernel,
-        code=code_key(*PLAN.modules.targets()),
-        key=lambda w: PLAN.keys.targets(w.lang, w.decoder, w.corpus),
+        k=lambda w, input: PLAN.experiment.distill.k,
+        kernel=lambda w, input: PLAN.experiment.kernel,
     message:
         "Write the {wildcards.decoder} targets of {wildcards.lang}, {wildcards.corpus}"
     shell:

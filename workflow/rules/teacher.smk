@@ -1,26 +1,23 @@
 """One teacher per language: its settings hold nothing of the other languages."""
 
-TEACHER = FILES.teacher("{lang}", "{decoder}", "{seed}")
+TEACHER = layout.teacher("{lang}", "{decoder}", "{seed}")
+TRAINED_TEACHER = [shared(place, "{key}") for place in layout.trained(TEACHER)]
 
 
 rule train_teacher:
     """Train the teacher of one language."""
     input:
         unpack(
-            lambda w: needed(
-                PLAN.teacher_inputs(w.lang),
-                trained(FILES.teacher(w.lang, w.decoder, w.seed)),
-                PLAN.keys.teacher(w.lang, w.decoder, int(w.seed)),
-            )
+            lambda w: needed(w, PLAN.teacher_inputs(w.lang), FILES.trained(layout.teacher(w.lang, w.decoder, w.seed)))
         ),
     output:
-        model=directory(f"{TEACHER}/model"),
-        log=f"{TEACHER}/metrics.jsonl",
-        summary=f"{TEACHER}/training.json",
+        model=directory(TRAINED_TEACHER[0]),
+        log=TRAINED_TEACHER[1],
+        summary=TRAINED_TEACHER[2],
     log:
-        f"logs/{PLAN.name}/train_teacher/{{lang}}-{{decoder}}-{{seed}}.log",
+        log_of("train_teacher"),
     benchmark:
-        f"benchmarks/{PLAN.name}/train_teacher/{{lang}}-{{decoder}}-{{seed}}.tsv"
+        benchmark_of("train_teacher")
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -29,12 +26,10 @@ rule train_teacher:
         runtime=minutes(240),
         gpu=GPU,
     params:
-        job=lambda w: Argument(PLAN.specs.teacher(w.lang, w.decoder, int(w.seed))),
+        job=lambda w, input: Argument(PLAN.specs.teacher(w.lang, w.decoder, int(w.seed))),
         files=lambda w, input: Argument(files_json(named(input))),
         encoder=encoder_option,
-        checkpoints=f"{TEACHER}/checkpoints",
-        code=lambda w: code_key(*PLAN.modules.teacher(w.lang)),
-        key=lambda w: PLAN.keys.teacher(w.lang, w.decoder, int(w.seed)),
+        checkpoints=lambda w, output: shared(f"{layout.teacher(w.lang, w.decoder, w.seed)}/checkpoints", w.key),
     message:
         "Train the {wildcards.decoder} teacher of {wildcards.lang}, seed {wildcards.seed}"
     shell:

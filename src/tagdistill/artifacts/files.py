@@ -47,7 +47,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         return
     place = followed(target)
     check_parent(place)
-    temporary = _sibling(place, "tmp")
+    temporary = sibling(place, "tmp")
     try:
         with write_errors(place):
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,8 @@ def open_output(target: Path) -> Iterator[BinaryIO]:
         yield sink
 
 
-def _sibling(target: Path, ending: str) -> Path:
+def sibling(target: Path, ending: str) -> Path:
+    """Return a name beside `target`, hidden, that says which process on which machine has it."""
     return target.with_name(f".{target.name[:MAX_NAME]}.{_machine()}.{os.getpid()}.{ending}")
 
 
@@ -113,7 +114,7 @@ def _replace(temporary: Path, target: Path) -> None:
     if not target.is_dir():
         temporary.replace(target)
         return
-    old = _sibling(target, "old")
+    old = sibling(target, "old")
     _remove(old)
     target.rename(old)
     try:
@@ -130,7 +131,7 @@ def give_usual_modes(path: Path, target: Path | None = None) -> None:
     Some libraries write for the owner alone, and a copy has the mode of its original. `target` is the path that a
     temporary sibling becomes: what is left by a process that was killed here is found by its name.
     """
-    probe = _sibling(target or path, "mode")
+    probe = sibling(target or path, "mode")
     with os.fdopen(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)) as handle:
         usual = stat.S_IMODE(os.fstat(handle.fileno()).st_mode)
     probe.unlink()

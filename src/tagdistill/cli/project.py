@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tagdistill.artifacts.output_path import check_folder, check_output, check_page
 from tagdistill.cli.help import DATA, RESULTS, RUN
 from tagdistill.cli.options import Experiments, Out, Root
+
+if TYPE_CHECKING:
+    from tagdistill.experiment.plan import Plan
+
+DEMO = Path("config/config.yaml")  # what a run without a config runs
 
 app = typer.Typer()
 config_app = typer.Typer(no_args_is_help=True, help="Check a config file, or list every key.")
@@ -89,23 +94,36 @@ def plan(
 
     Run it in the folder of the Snakefile.
     """
-    from tagdistill.experiment.config import read_experiment
     from tagdistill.experiment.few_updates import few_updates, training_words
-    from tagdistill.experiment.plan import Plan
     from tagdistill.workflow.dry_run import dry_run
     from tagdistill.workflow.forecast import forecast
+    from tagdistill.workflow.shown import Shown
 
-    arguments, planned = list(targets or []), None
-    if config:
-        experiment = read_experiment(config, **({"root": root} if root else {}))
-        planned = Plan(experiment, Path.cwd())
-        planned.check_files(str(config))
-        arguments += ["--configfile", str(config)]
+    planned = _planned(config, root)
+    arguments = [*(targets or []), *(["--configfile", str(config)] if config else [])]
     arguments += ["--config", f"root={root}"] if root else []
     jobs = dry_run(arguments)
     trains = any(job.rule in ("train_teacher", "train_student") for job in jobs)
-    warnings = few_updates(planned, training_words(planned)) if planned and trains else []
-    typer.echo("\n".join([forecast(jobs, cores), *warnings]))
+    warnings = few_updates(planned, training_words(planned)) if planned and config and trains else []
+    shown = Shown(planned.name, list(planned.files.results())) if planned else None
+    typer.echo("\n".join([forecast(jobs, cores, shown), *warnings]))
+
+
+def _planned(config: Path | None, root: str | None) -> Plan | None:
+    """Return the plan of a config; without one that of the demo, or none in the folder of another workflow."""
+    from tagdistill.errors import ConfigError
+    from tagdistill.experiment.config import read_experiment
+    from tagdistill.experiment.plan import Plan
+
+    file = config or DEMO
+    try:
+        planned = Plan(read_experiment(file, **({"root": root} if root else {})), Path.cwd())
+        planned.check_files(str(file))
+    except ConfigError:
+        if config:
+            raise
+        return None  # a mistake in the demo's config is told by the dry run
+    return planned
 
 
 @app.command(rich_help_panel=RUN)
@@ -114,37 +132,35 @@ def clean(
         list[Path] | None, typer.Argument(help="configs in use outside config/ and the folder of the Snakefile")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="remove what is listed")] = False,
-    students: Annotated[
-        bool, typer.Option("--students", help="remove students of objectives that their config no longer has, too")
-    ] = False,
+    models: Annotated[bool, typer.Option("--models", help="remove models that no config makes, too")] = False,
     root: Root = None,
 ) -> None:
-    """List, or remove, caches that no config uses: encoders, downloads, feature stores.
+    """List, or remove, what no config uses: encoders, downloads, and results that experiments share.
 
     Run it in the folder of the Snakefile. All configs in config/ and beside the Snakefile count as in use, and those
-    given. Students, cards and exports of objectives that a config no longer has are listed; only --students removes
-    them, since they would be trained again.
+    given. Models that none of them makes are listed with what was made of them; only --models removes them, since they
+    would be trained again.
     """
     from tagdistill.formatting import disk
-    from tagdistill.workflow.cleanup import configs_in_use, old_students, remove, unused
+    from tagdistill.workflow.cleanup import configs_in_use, remove, unused, unused_models
     from tagdistill.workflow.cleanup_text import describe
 
     here = Path.cwd()
     in_use, looked_at = configs_in_use(configs or (), here)
-    found, old = unused(in_use, here, root), old_students(in_use, here, root)
+    found, old = unused(in_use, here, root), unused_models(in_use, here, root)
     typer.echo("\n".join([looked_at, *describe([*found, *old], here)]))
-    if old and not students:
+    if old and not models:
         size = disk(sum(item.size for item in old))
-        typer.echo(f"{size} of them are students and what was made of them: they stay without --students")
-    found += old if students else []
+        typer.echo(f"{size} of them are models and what was made of them: they stay without --models")
+    found += old if models else []
     total = disk(sum(item.size for item in found))
     if not found:
-        typer.echo("Nothing: every encoder, download and feature store is used by a config.")
+        typer.echo("Nothing: every encoder, download and result is used by a config." if not old else "Nothing else.")
     elif yes:
         remove(found, here)
         typer.echo(f"removed: {total}")
     else:
-        typer.echo(f"{total} may go. Remove it: tagdistill clean --yes")
+        typer.echo(f"{total} may go. Remove it: tagdistill clean --yes{' --models' if models else ''}")
 
 
 @app.command(rich_help_panel=RESULTS)

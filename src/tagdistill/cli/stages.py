@@ -332,11 +332,44 @@ def evaluate_model(
 
 
 @app.command(rich_help_panel=STAGES)
+def links(
+    record: Annotated[Path, typer.Option(help="results/NAME/made_of.jsonl: the links are written beside it")],
+    results: Annotated[str | None, typer.Option(help="its new content, a line of JSON each, as text or @FILE")] = None,
+) -> None:
+    """Write the links of results/NAME to the results that experiments share."""
+    _show(record, results)
+
+
+def _show(record: Path, results: str | None = None, made_of: str | None = None) -> None:
+    """Write the links beside a record, and the record itself where its content is given as text or @FILE."""
+    from tagdistill.artifacts.files import sha256_json
+    from tagdistill.experiment.jobs import read_argument
+    from tagdistill.workflow.shown import Shown, read_record
+
+    if len(record.parts) < 3 or record.parts[-3] != "results":
+        raise TagdistillError(
+            "not the record of an experiment", where=str(record), hint="Give results/NAME/made_of.jsonl."
+        )
+    text = read_argument(f"@{record}" if results is None else results)
+    if made_of and sha256_json(text) != made_of:
+        hint = "Give the changed experiment another name, or remove this file and run again."
+        raise TagdistillError("this is of other settings, data or code", where=str(record), hint=hint)
+    try:
+        found = read_record(text)
+    except (ValueError, TypeError, KeyError) as error:
+        where = str(record) if results is None else "--results"
+        raise TagdistillError(f"not results, a line of JSON each: {error}", where=where) from error
+    Shown(record.parent.name, found, record.parents[2]).write()
+
+
+@app.command(rich_help_panel=STAGES)
 def report(
     config: Annotated[str, typer.Option(help="settings of the experiment, as JSON or @FILE")],
     results: Annotated[Path, typer.Option(help="folder results/NAME of the experiment")],
     benchmarks: Annotated[Path | None, typer.Option(help="folder of the rules' benchmarks")] = None,
     encoder: Encoder = None,
+    record: Annotated[Path | None, typer.Option(help="record of the results: their links are written first")] = None,
+    made_of: Annotated[str | None, typer.Option(help="checksum that the record must have")] = None,
 ) -> None:
     """Write tables, figures, the HTML report and the model cards."""
     from tagdistill.experiment.jobs import read_job
@@ -344,6 +377,8 @@ def report(
     from tagdistill.settings.experiment import Experiment
 
     check_folder(results)
+    if record:
+        _show(record, made_of=made_of)
     build_report(results, read_job(Experiment, config), benchmarks=benchmarks, encoder=encoder)
 
 

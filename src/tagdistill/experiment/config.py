@@ -11,6 +11,7 @@ from tagdistill.data.sources.source import load_source
 from tagdistill.encoders.provider import load_provider
 from tagdistill.errors import ConfigError, nearest
 from tagdistill.experiment.by_language import available_splits, teacher_settings
+from tagdistill.experiment.layout import SHARED
 from tagdistill.formatting import count
 from tagdistill.settings.experiment import Experiment
 from tagdistill.settings.language import LANGUAGE_ID, Language
@@ -65,6 +66,9 @@ def read_experiment(path: Path, **overrides: Any) -> Experiment:
 def check_experiment(values: dict[str, Any], where: str) -> Experiment:
     """Check the settings of a whole experiment; raise ConfigError at the first thing that cannot be used."""
     experiment = validate(Experiment, values, where)
+    if experiment.name.lower() == SHARED:
+        hint = f"results/{SHARED} is the folder of what experiments share: choose another name."
+        raise ConfigError(f"no experiment can be called {experiment.name!r}", where=f"{where}: name", hint=hint)
     for group, languages in (("languages", experiment.languages), ("zero_shot", experiment.zero_shot)):
         for key, language in languages.items():
             _check_language(experiment, key, language, f"{where}: {group}.{key}", trained=group == "languages")

@@ -125,7 +125,7 @@ def training_words(plan: Plan) -> dict[str, int]:
     for language in plan.runs.trained:
         try:
             words = _words(plan, language)
-        except TagdistillError:
+        except (TagdistillError, OSError):
             continue
         if words is not None:
             found[language] = words
@@ -133,7 +133,7 @@ def training_words(plan: Plan) -> dict[str, int]:
 
 
 def _words(plan: Plan, language: str) -> int | None:
-    prepared = Path(plan.layout.data(language, "train"))
+    prepared = Path(plan.files.corpus(language, "train"))
     if prepared.is_file():
         return int(read_header(prepared, KIND)["tokens"])
     raw = plan.raw(language, "train")

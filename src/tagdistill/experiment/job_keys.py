@@ -1,8 +1,8 @@
 """What each result is known by: its job's settings and code, and the keys of all that the job reads.
 
 Two runs with the same key give the same bytes. No path is part of a key, only content: data or an encoder that was
-moved, or made again, is the same. A result with its own key is up to date, whatever became of the files that it was
-made from.
+moved, or made again, is the same. A result lies below its key (`layout.shared`), so that every experiment that means
+the same finds it, and a result that is there is up to date, whatever became of the files that it was made from.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from tagdistill.artifacts.code_key import code_key
 from tagdistill.artifacts.files import sha256_json
 from tagdistill.encoders.keys import encoder_key, feature_key
 from tagdistill.encoders.vectors import vectors_key
+from tagdistill.experiment.layout import KEY_DIGITS
 from tagdistill.settings.language import CORPORA
 
 if TYPE_CHECKING:
@@ -25,90 +26,96 @@ if TYPE_CHECKING:
     from tagdistill.settings.encoder import EncoderSettings, Vectors
     from tagdistill.settings.training import Training
 
-DIGITS = 16  # hexadecimal; the hash of code alone has 12, a checksum 64
-
 
 class JobKeys:
-    """The keys of the results of one experiment."""
+    """The keys of the results of one experiment.
+
+    `made` holds, for each key that was asked for, what is the job's own in it: settings, code, the checksum of data.
+    """
 
     def __init__(self, specs: JobSpecs, modules: StageModules, local: LocalFiles) -> None:
         self.specs, self.modules, self.local = specs, modules, local
         self.runs, self.experiment = specs.runs, specs.experiment
+        self.made: dict[str, tuple[str, ...]] = {}
         # The same keys are asked for by every job downstream.
         self.corpus, self.text = cache(self._corpus), cache(self._text)
+        self.data_report, self.repeats = cache(self._data_report), cache(self._repeats)
         self.features, self.teacher, self.scores = cache(self._features), cache(self._teacher), cache(self._scores)
+        self.targets, self.student = cache(self._targets), cache(self._student)
+        self.evaluation = cache(self._evaluation)
+
+    def _key(self, own: Iterable[str | None], *read: Any) -> str:
+        """Return a key, and remember what is the job's own in it; `read` is what its inputs are known by."""
+        parts = tuple(part for part in own if part is not None)
+        key = _hash(parts, read)
+        self.made[key] = parts
+        return key
 
     def _corpus(self, language: str, split: str) -> str:
         """Return the key of a corpus."""
-        return _key(
-            self.specs.prepare(language, split),
-            self._raw(language, split),
-            code_key(*self.modules.prepare(language, split)),
-            *self._left_out(split),
-        )
+        own = self.specs.prepare(language, split), *self._read_from(language, split)
+        return self._key(own, self._left_out(split))
 
     def _text(self, language: str, split: str) -> str:
         """Return the key of the tokens of a corpus, whatever its labels are."""
-        return _key(
-            self.specs.tokens(language, split),
-            self._raw(language, split),
-            code_key(*self.modules.prepare(language, split)),
-            *self._left_out(split),
-        )
+        return self._key(self._own_text(language, split), self._left_out(split))
+
+    def _own_text(self, language: str, split: str) -> tuple[str | None, ...]:
+        return self.specs.tokens(language, split), *self._read_from(language, split)
+
+    def _read_from(self, language: str, split: str) -> tuple[str, str | None]:
+        """Return the code that reads a split, and the checksum of its file."""
+        sha256 = self.local.raw_sha256(self.runs.languages[language], split)
+        return code_key(*self.modules.prepare(language, split)), sha256
 
     def _left_out(self, split: str) -> list[str]:
         """Return the keys of the test sets whose sentences a split does not hold."""
         return [self.text(language, "test") for language in self.specs.without_tests_of(split)]
 
-    def _raw(self, language: str, split: str) -> str | None:
-        return self.local.raw_sha256(self.runs.languages[language], split)
-
-    def data_report(self, language: str) -> str:
+    def _data_report(self, language: str) -> str:
         """Return the key of a data report."""
         corpora = [self.corpus(language, split) for split in self.runs.splits(language)]
-        return _key(code_key(*self.modules.data_report()), corpora)
+        return self._key([code_key(*self.modules.data_report())], corpora)
 
-    def repeats(self) -> str:
+    def _repeats(self) -> str:
         """Return the key of the repeats of all test sets."""
         read = [(language, split) for language in self.runs.trained for split in self.runs.corpora(language)]
         read += [(language, "test") for language in self.runs.tested]
-        return _key(code_key(*self.modules.repeats()), [self.text(*pair) for pair in read])
+        return self._key([code_key(*self.modules.repeats())], [self.text(*pair) for pair in read])
 
     def encoder(self, encoder: EncoderSettings) -> str:
         """Return the key of a converted encoder."""
-        return _key(encoder_key(encoder), code_key(*self.modules.convert_encoder(encoder)))
+        return _hash(encoder_key(encoder), code_key(*self.modules.convert_encoder(encoder)))
 
     def vectors(self, vectors: Vectors) -> str:
         """Return the key of converted word vectors."""
-        return _key(vectors_key(vectors), code_key(*self.modules.convert_vectors()))
+        return _hash(vectors_key(vectors), code_key(*self.modules.convert_vectors()))
 
     def _features(self, features: str, language: str, split: str) -> str:
         """Return the key of a feature store, given the key of its encoder and layers."""
         encoder = self.specs.encoders()[features]
-        return _key(
-            self.specs.encode(features),
-            code_key(*self.modules.encode(encoder)),
-            self.encoder(encoder),
-            self.text(language, split),
-        )
+        own = self.specs.encode(features), code_key(*self.modules.encode(encoder)), *self._own_text(language, split)
+        return self._key(own, self.encoder(encoder), self._left_out(split))
 
     def _teacher(self, language: str, decoder: str, seed: int) -> str:
         """Return the key of a teacher."""
         splits = [split for split in ("train", "dev") if split in self.runs.splits(language)]
         read = self._read_by_teacher(language, [(language, split) for split in splits])
-        return _key(self.specs.teacher(language, decoder, seed), code_key(*self.modules.teacher(language)), read)
+        own = self.specs.teacher(language, decoder, seed), code_key(*self.modules.teacher(language))
+        return self._key(own, read)
 
     def _scores(self, language: str, decoder: str, seed: int, corpus: str) -> str:
         """Return the key of the scores of a teacher on one corpus."""
         read = self._read_by_teacher(language, [(language, corpus)])
-        return _key(code_key(*self.modules.score(language)), self.teacher(language, decoder, seed), read)
+        return self._key([code_key(*self.modules.score(language))], self.teacher(language, decoder, seed), read)
 
-    def targets(self, language: str, decoder: str, corpus: str) -> str:
+    def _targets(self, language: str, decoder: str, corpus: str) -> str:
         """Return the key of the targets of one corpus."""
         scores = self.scores(language, decoder, self.runs.teaching_seed(language), corpus)
-        return _key(self.experiment.distill.k, self.experiment.kernel, code_key(*self.modules.targets()), scores)
+        own = str(self.experiment.distill.k), self.experiment.kernel, code_key(*self.modules.targets())
+        return self._key(own, scores)
 
-    def student(self, objective: str, seed: int) -> str:
+    def _student(self, objective: str, seed: int) -> str:
         """Return the key of a student."""
         resolved = self.runs.objective(objective)
         row = resolved.row
@@ -119,49 +126,37 @@ class JobKeys:
         targets = [self.targets(x, str(decoder), split) for x, split in taught if "targets" in row.needs]
         seeds = self.runs.teaching_seed
         scores = [self.scores(x, str(decoder), seeds(x), split) for x, split in taught if "scores" in row.needs]
-        spec, code = self.specs.student(objective, seed), code_key(*self.modules.student(objective))
         baseline = self.runs.gated_by(objective, seed)
-        gate = (
-            [self.student(str(baseline.objective), seed)] if baseline else []
-        )  # and the teachers, by what they taught
-        return _key(spec, code, self._read_by_student(pairs), targets, scores, *gate)
+        gate = [self.student(str(baseline.objective), seed)] if baseline else []  # and teachers, by what they taught
+        own = self.specs.student(objective, seed), code_key(*self.modules.student(objective))
+        return self._key(own, self._read_by_student(pairs), targets, scores, *gate)
 
-    def evaluation(self, name: str) -> str:
+    def _evaluation(self, name: str) -> str:
         """Return the key of the scores of a model, given by its name."""
         model = self.runs.models[name]
         pairs = [(language, "test") for language in self.runs.tests_of(model)]
         if model.teacher is None:
-            key, read = self.student(str(model.objective), model.seed), self._read_by_student(pairs)
+            read = [self.student(str(model.objective), model.seed), self._read_by_student(pairs)]
         else:
             key = self.teacher(model.teacher, model.decoder, model.seed)
-            read = self._read_by_teacher(model.teacher, pairs)
+            read = [key, self._read_by_teacher(model.teacher, pairs)]
             if own := self.runs.own_text(model):
                 read += [self.corpus(own, "train"), self.scores(own, model.decoder, model.seed, "train")]
-        return _key(self.specs.evaluate(name), code_key(*self.modules.evaluate(name)), key, read)
+        return self._key([self.specs.evaluate(name), code_key(*self.modules.evaluate(name))], read)
 
     def report(self) -> str:
         """Return the key of the report."""
         evaluations = [self.evaluation(name) for name in self.runs.models]
         data = [self.data_report(language) for language in self.runs.languages]
-        return _key(
-            self.specs.report(),
-            code_key(*self.modules.report()),
-            evaluations,
-            data,
-            self.repeats(),
-            encoder_key(self.experiment.encoder),
-        )
+        encoder = encoder_key(self.experiment.encoder)
+        own = self.specs.report(), code_key(*self.modules.report())
+        return self._key(own, evaluations, data, self.repeats(), encoder)
 
     def export(self, objective: str, seed: int) -> str:
         """Return the key of an exported student."""
         texts = [self.text(*pair) for group in self.runs.exported_texts().values() for pair in group]
-        return _key(
-            self.specs.export(),
-            code_key(*self.modules.export()),
-            self.student(objective, seed),
-            self.encoder(self.experiment.encoder),
-            texts,
-        )
+        read = self.student(objective, seed), self.encoder(self.experiment.encoder), texts
+        return self._key([self.specs.export(), code_key(*self.modules.export())], read)
 
     def _read_by_teacher(self, language: str, pairs: Iterable[tuple[str, str]]) -> list[Any]:
         teacher = self.runs.teacher(language)
@@ -180,5 +175,5 @@ class JobKeys:
         return [corpora, [self.features(feature_key(encoder), *pair) for pair in listed]]
 
 
-def _key(*parts: Any) -> str:
-    return sha256_json(parts)[:DIGITS]
+def _hash(*parts: Any) -> str:
+    return sha256_json(parts)[:KEY_DIGITS]

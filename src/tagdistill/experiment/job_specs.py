@@ -6,6 +6,7 @@ then runs the jobs again that depend on it, and no others.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ class JobSpecs:
 
     def __init__(self, runs: Runs) -> None:
         self.runs, self.experiment = runs, runs.experiment
+        self.encoders = cache(self._encoders)
         self.labels = label_list(self.experiment.task, self.experiment.labels)
 
     # -- data
@@ -100,7 +102,7 @@ class JobSpecs:
 
     # -- encoders
 
-    def encoders(self) -> dict[str, EncoderSettings]:
+    def _encoders(self) -> dict[str, EncoderSettings]:
         """Return the settings of every encoder by the key of its features."""
         used = [self.experiment.encoder, *(self.runs.teacher_encoder(language) for language in self.runs.trained)]
         return {feature_key(encoder): encoder for encoder in used}

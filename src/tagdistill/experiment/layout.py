@@ -1,10 +1,17 @@
-"""Where files lie. All paths are relative to the working folder; nothing here looks at the disk."""
+"""Where files lie. All paths are relative to the working folder; nothing here looks at the disk.
+
+Every result has a place, such as data/fr/train.parquet. The file itself lies below results/shared, in a folder that is
+named by its key, where every experiment finds it: results/shared/data/fr/KEY/train.parquet. Below results/NAME, at its
+place, an experiment has a link to it.
+"""
 
 from __future__ import annotations
 
+import re
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from tagdistill.encoders.keys import encoder_key, feature_key
+from tagdistill.encoders.keys import encoder_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,6 +21,23 @@ if TYPE_CHECKING:
 DOWNLOADS = "resources/data"
 ENCODERS = "resources/encoders"
 VECTORS = "resources/vectors"
+SHARED = "shared"  # below results/ and benchmarks/, beside the folders of experiments: none of them has this name
+KEY_DIGITS = 16  # hexadecimal; the hash of code alone has 12, a checksum 64
+KEY = re.compile(f"[0-9a-f]{{{KEY_DIGITS}}}")
+REPEATS = "data/repeats.json"
+# The name of a job among those of its stage, in the names of its log and its benchmark.
+JOBS = {
+    "prepare": "{lang}-{split}",
+    "data_report": "{lang}",
+    "repeats": "repeats",
+    "encode": "{features}-{lang}-{split}",
+    "train_teacher": "{lang}-{decoder}-{seed}",
+    "score": "{lang}-{decoder}-{seed}-{corpus}",
+    "export_targets": "{lang}-{decoder}-{corpus}",
+    "train_student": "{objective}-{seed}",
+    "evaluate_student": "{objective}-{seed}",
+    "evaluate_teacher": "{lang}-{decoder}-{seed}",
+}
 
 
 def encoder_folder(encoder: EncoderSettings) -> str:
@@ -26,57 +50,96 @@ def vectors_folder(key: str) -> str:
     return f"{VECTORS}/{key}"
 
 
-class Layout:
-    """The files of one experiment, below results/NAME."""
+# -- the places of results
 
-    def __init__(self, name: str) -> None:
-        self.results = f"results/{name}"
 
-    def data(self, language: str, split: str) -> str:
-        """Return the corpus of a split."""
-        return f"{self.results}/data/{language}/{split}.parquet"
+def corpus(language: str, split: str) -> str:
+    """Return the place of the corpus of a split."""
+    return f"data/{language}/{split}.parquet"
 
-    def data_report(self, language: str) -> str:
-        """Return the data report of a language."""
-        return f"{self.results}/data/{language}/report.json"
 
-    @property
-    def repeats(self) -> str:
-        """The repeats of all test sets."""
-        return f"{self.results}/data/repeats.json"
+def data_report(language: str) -> str:
+    """Return the place of the data report of a language."""
+    return f"data/{language}/report.json"
 
-    def features(self, encoder: EncoderSettings, language: str, split: str) -> str:
-        """Return the feature store of a split."""
-        return self.features_of_key(feature_key(encoder), language, split)
 
-    def features_of_key(self, key: str, language: str, split: str) -> str:
-        """Return the feature store of a split, given the key of its encoder and layers."""
-        return f"{self.results}/features/{key}/{language}/{split}.safetensors"
+def features(key: str, language: str, split: str) -> str:
+    """Return the place of the feature store of a split, given the key of its encoder and layers."""
+    return f"features/{key}/{language}/{split}.safetensors"
 
-    def teacher(self, language: str, decoder: str, seed: int | str) -> str:
-        """Return the folder of a teacher."""
-        return f"{self.results}/teachers/{language}/{decoder}/seed-{seed}"
 
-    def scores(self, language: str, decoder: str, seed: int | str, corpus: str) -> str:
-        """Return the scores of a teacher on one corpus of its language."""
-        return f"{self.teacher(language, decoder, seed)}/scores/{corpus}.parquet"
+def teacher(language: str, decoder: str, seed: int | str) -> str:
+    """Return the name of a teacher: the folder of its places."""
+    return f"teachers/{language}/{decoder}/seed-{seed}"
 
-    def targets(self, language: str, decoder: str, corpus: str) -> str:
-        """Return the targets of one corpus."""
-        return f"{self.results}/targets/{language}/{decoder}/{corpus}.parquet"
 
-    def student(self, objective: str, seed: int | str) -> str:
-        """Return the folder of a student."""
-        return f"{self.results}/students/{objective}/seed-{seed}"
+def student(objective: str, seed: int | str) -> str:
+    """Return the name of a student: the folder of its places."""
+    return f"students/{objective}/seed-{seed}"
 
-    def export(self, objective: str, seed: int | str) -> str:
-        """Return the folder of an exported student."""
-        return f"{self.results}/export/{objective}/seed-{seed}"
 
-    def metrics(self, model: str, languages: Iterable[str]) -> list[str]:
-        """Return the metrics of a model (its name) on some languages."""
-        return [f"{self.results}/metrics/{model}/{language}.json" for language in languages]
+def trained(model: str) -> tuple[str, str, str]:
+    """Return the places of what the training of a model makes: the model, its log and its summary."""
+    return f"{model}/model", f"{model}/metrics.jsonl", f"{model}/training.json"
 
-    def predictions(self, model: str, languages: Iterable[str]) -> list[str]:
-        """Return the predictions of a model (its name) on some languages."""
-        return [f"{self.results}/predictions/{model}/{language}.conll" for language in languages]
+
+def scores(language: str, decoder: str, seed: int | str, corpus: str) -> str:
+    """Return the place of the scores of a teacher on one corpus of its language."""
+    return f"{teacher(language, decoder, seed)}/scores/{corpus}.parquet"
+
+
+def targets(language: str, decoder: str, corpus: str) -> str:
+    """Return the place of the targets of one corpus."""
+    return f"targets/{language}/{decoder}/{corpus}.parquet"
+
+
+def metrics(model: str, languages: Iterable[str]) -> list[str]:
+    """Return the places of the metrics of a model (its name) on some languages."""
+    return [f"metrics/{model}/{language}.json" for language in languages]
+
+
+def predictions(model: str, languages: Iterable[str]) -> list[str]:
+    """Return the places of the predictions of a model (its name) on some languages."""
+    return [f"predictions/{model}/{language}.conll" for language in languages]
+
+
+# -- from places to files, and back
+
+
+def shared(place: str, key: str) -> str:
+    """Return the file, or folder, of a result.
+
+    >>> shared("data/fr/train.parquet", "KEY")
+    'results/shared/data/fr/KEY/train.parquet'
+    """
+    path = PurePosixPath(place)
+    return f"results/{SHARED}/{path.parent}/{key}/{path.name}"
+
+
+def place_of(file: str) -> str | None:
+    """Return the place of a shared result; None for any other file.
+
+    >>> place_of("results/shared/data/fr/0123456789abcdef/train.parquet")
+    'data/fr/train.parquet'
+    """
+    parts = PurePosixPath(file).parts
+    if parts[:2] != ("results", SHARED) or not KEY.fullmatch(parts[-2]):
+        return None
+    return "/".join([*parts[2:-2], parts[-1]])
+
+
+def benchmark(stage: str, job: str, key: str) -> str:
+    """Return the time and memory of the job that made a shared result."""
+    return f"benchmarks/{SHARED}/{stage}/{job}.{key}.tsv"
+
+
+def own_benchmark(name: str, file: str) -> str:
+    """Return the place of a benchmark among those of an experiment, where a link to a shared one lies.
+
+    >>> own_benchmark("mine", "benchmarks/shared/score/fr-crf-0-train.0123456789abcdef.tsv")
+    'benchmarks/mine/score/fr-crf-0-train.tsv'
+    """
+    parts = PurePosixPath(file).parts
+    if parts[:2] != ("benchmarks", SHARED):
+        return file
+    return "/".join(["benchmarks", name, *parts[2:-1], re.sub(rf"\.{KEY.pattern}\.tsv\Z", ".tsv", parts[-1])])

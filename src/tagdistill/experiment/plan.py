@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from tagdistill.encoders.keys import encoder_key
 from tagdistill.encoders.vectors import vectors_key
+from tagdistill.experiment import layout
 from tagdistill.experiment.job_keys import JobKeys
 from tagdistill.experiment.job_specs import JobSpecs
-from tagdistill.experiment.layout import DOWNLOADS, Layout, encoder_folder, vectors_folder
+from tagdistill.experiment.layout import DOWNLOADS, encoder_folder, vectors_folder
 from tagdistill.experiment.local_files import LocalFiles
 from tagdistill.experiment.runs import Runs
+from tagdistill.experiment.shared_files import SharedFiles
 from tagdistill.experiment.stage_modules import StageModules
 from tagdistill.settings.language import CORPORA
 
@@ -33,8 +35,9 @@ Files = dict[str, list[str]]
 class Plan:
     """One experiment as a workflow: its models, its files, its jobs. Paths are relative to the working folder.
 
-    `runs` holds the models and languages, `layout` the places of files, `local` the user's own files, `specs` the job
-    specifications, `modules` the code that each job runs, and `keys` what each result is known by.
+    `runs` holds the models and languages, `local` the user's own files, `specs` the job specifications, `modules` the
+    code that each job runs, `keys` what each result is known by, and `files` the results that experiments share.
+    `results` is the folder of what is this experiment's alone, and of links to the others.
     """
 
     def __init__(self, experiment: Experiment, project: Path) -> None:
@@ -43,10 +46,11 @@ class Plan:
         known = self.local.known_encoder(experiment.encoder, "encoder.id")
         self.experiment = experiment.model_copy(update={"encoder": known})
         self.runs = Runs(self.experiment, self.local.known_teacher)
-        self.layout = Layout(self.name)
+        self.results = f"results/{self.name}"
         self.specs = JobSpecs(self.runs)
         self.modules = StageModules(self.runs)
         self.keys = JobKeys(self.specs, self.modules, self.local)
+        self.files = SharedFiles(self.keys)
 
     def check_files(self, where: str = "config") -> None:
         """Raise ConfigError where a file of the config, or a layer of an encoder, is not there.
@@ -89,33 +93,40 @@ class Plan:
 
     def scores(self, language: str, decoder: str, corpus: str) -> str:
         """Return the scores of the teacher that teaches."""
-        return self.layout.scores(language, decoder, self.runs.teaching_seed(language), corpus)
+        return self.files.scores(language, decoder, self.runs.teaching_seed(language), corpus)
 
     def corpora(self, language: str) -> list[str]:
         """Return the corpora of a language."""
-        return [self.layout.data(language, split) for split in self.runs.splits(language)]
+        return [self.files.corpus(language, split) for split in self.runs.splits(language)]
 
     def left_out_tests(self, split: str) -> list[str]:
         """Return the test corpora whose sentences are left out of a split."""
-        return [self.layout.data(language, "test") for language in self.specs.without_tests_of(split)]
+        return [self.files.corpus(language, "test") for language in self.specs.without_tests_of(split)]
 
     def repeats_inputs(self) -> Files:
         """Return the corpora that students train on, and the test corpora."""
         seen = [(language, split) for language in self.runs.trained for split in self.runs.corpora(language)]
         return {
-            "seen": [self.layout.data(*pair) for pair in seen],
-            "tests": [self.layout.data(language, "test") for language in self.runs.tested],
+            "seen": [self.files.corpus(*pair) for pair in seen],
+            "tests": [self.files.corpus(language, "test") for language in self.runs.tested],
         }
 
     def metrics(self) -> list[str]:
         """Return the metrics of all models."""
-        models = self.runs.models.values()
-        return [file for model in models for file in self.layout.metrics(model.name, self.runs.tests_of(model))]
+        return [file for model in self.runs.models.values() for file in self.files.metrics(model)]
+
+    def models(self, kind: str) -> list[str]:
+        """Return the models of a kind, "teacher" or "student"."""
+        return [self.files.trained(model.name)[0] for model in self.runs.models.values() if model.kind == kind]
+
+    def export(self, objective: str, seed: int | str) -> str:
+        """Return the folder of an exported student."""
+        return f"{self.results}/export/{objective}/seed-{seed}"
 
     def teacher_targets(self) -> list[str]:
         """Return the targets of all corpora that a student learns from."""
         return [
-            self.layout.targets(language, decoder, corpus)
+            self.files.targets(language, decoder, corpus)
             for decoder in self.runs.teacher_decoders
             for language in self.runs.trained
             for corpus in self.runs.corpora(language)
@@ -127,17 +138,18 @@ class Plan:
         """Return the inputs of the training of a teacher."""
         splits = [split for split in self.runs.splits(language) if split in ("train", "dev")]
         teacher, encoder = self.runs.teacher(language), self.runs.teacher_encoder(language)
-        files = {split: [self.layout.data(language, split)] for split in splits}
+        files = {split: [self.files.corpus(language, split)] for split in splits}
         if teacher.mode == "frozen":
-            files |= {f"{split}_features": [self.layout.features(encoder, language, split)] for split in splits}
+            files |= {f"{split}_features": [self.files.features(encoder, language, split)] for split in splits}
         return self._given(files, teacher, encoder, vectors_of=language)
 
-    def score_inputs(self, language: str, corpus: str) -> Files:
-        """Return the inputs of the scoring of one corpus, without the model."""
+    def score_inputs(self, language: str, decoder: str, seed: int, corpus: str) -> Files:
+        """Return the inputs of the scoring of one corpus by a teacher."""
         teacher, encoder = self.runs.teacher(language), self.runs.teacher_encoder(language)
-        files = {"corpus": [self.layout.data(language, corpus)]}
+        model, *_ = self.files.trained(layout.teacher(language, decoder, seed))
+        files = {"model": [model], "corpus": [self.files.corpus(language, corpus)]}
         if teacher.mode == "frozen":
-            files["features"] = [self.layout.features(encoder, language, corpus)]
+            files["features"] = [self.files.features(encoder, language, corpus)]
         return self._given(files, teacher, encoder, vectors_of=language)
 
     def student_inputs(self, objective: str, seed: int) -> Files:
@@ -148,18 +160,18 @@ class Plan:
         files: Files = {}
         for split in ("train", "dev", *(("unlabelled",) if resolved.uses_unlabelled else ())):
             languages = self.runs.with_split(split)
-            files[split] = [self.layout.data(language, split) for language in languages]
+            files[split] = [self.files.corpus(language, split) for language in languages]
             if student.mode == "frozen":
                 encoder = self.experiment.encoder
-                files[f"{split}_features"] = [self.layout.features(encoder, language, split) for language in languages]
+                files[f"{split}_features"] = [self.files.features(encoder, language, split) for language in languages]
             if split in CORPORA and "targets" in row.needs:
-                files[f"{split}_targets"] = [self.layout.targets(language, decoder, split) for language in languages]
+                files[f"{split}_targets"] = [self.files.targets(language, decoder, split) for language in languages]
             if split in CORPORA and "scores" in row.needs:
                 files[f"{split}_scores"] = [self.scores(language, decoder, split) for language in languages]
         if baseline := self.runs.gated_by(objective, seed):
-            teachers = [self.layout.teacher(x, decoder, self.runs.teaching_seed(x)) for x in self.runs.trained]
-            files["gate_teachers"] = [f"{teacher}/training.json" for teacher in teachers]
-            files["gate_baseline"] = [f"{self.layout.results}/{baseline.name}/training.json"]
+            teachers = [layout.teacher(x, decoder, self.runs.teaching_seed(x)) for x in self.runs.trained]
+            files["gate_teachers"] = [self.files.trained(teacher)[-1] for teacher in teachers]
+            files["gate_baseline"] = [self.files.trained(baseline.name)[-1]]
         return self._given(files, student, self.experiment.encoder)
 
     def test_inputs(self, model: str) -> Files:
@@ -168,31 +180,32 @@ class Plan:
         teacher, languages = planned.teacher, self.runs.tests_of(planned)
         training: Training = self.runs.teacher(teacher) if teacher else self.experiment.student
         encoder = self.runs.teacher_encoder(teacher) if teacher else self.experiment.encoder
-        files = {"test": [self.layout.data(language, "test") for language in languages]}
+        files = {"test": [self.files.corpus(language, "test") for language in languages]}
         if training.mode == "frozen":
-            files["test_features"] = [self.layout.features(encoder, language, "test") for language in languages]
+            files["test_features"] = [self.files.features(encoder, language, "test") for language in languages]
         if own := self.runs.own_text(planned):
-            files["own"] = [self.layout.data(own, "train")]
-            files["own_scores"] = [self.layout.scores(own, planned.decoder, planned.seed, "train")]
+            files["own"] = [self.files.corpus(own, "train")]
+            files["own_scores"] = [self.files.scores(own, planned.decoder, planned.seed, "train")]
         return self._given(files, training, encoder, vectors_of=teacher)
-
-    def export_inputs(self) -> Files:
-        """Return the inputs of an export, without the model: its encoder, and the text that graphs are compared on."""
-        texts = self.runs.exported_texts()
-        files = {name: [self.layout.data(*pair) for pair in pairs] for name, pairs in texts.items()}
-        return {"encoder": [encoder_folder(self.experiment.encoder)], **files}
 
     def report_inputs(self) -> Files:
         """Return the inputs of the report."""
-        models = [f"{self.layout.results}/{model}" for model in self.runs.models]
+        trained = [self.files.trained(model) for model in self.runs.models]
         return {
             "metrics": self.metrics(),
-            "logs": [f"{model}/metrics.jsonl" for model in models],
-            "summaries": [f"{model}/training.json" for model in models],
-            "data": [self.layout.data_report(language) for language in self.runs.languages],
-            "repeats": [self.layout.repeats],
+            "logs": [log for _, log, _ in trained],
+            "summaries": [summary for *_, summary in trained],
+            "data": [self.files.data_report(language) for language in self.runs.languages],
+            "repeats": [self.files.repeats],
             "encoder": [encoder_folder(self.experiment.encoder)],
         }
+
+    def export_inputs(self, objective: str, seed: int | str) -> Files:
+        """Return the inputs of an export, without the card: with the text that graphs are compared on."""
+        model, *_ = self.files.trained(layout.student(objective, seed))
+        texts = self.runs.exported_texts()
+        files = {name: [self.files.corpus(*pair) for pair in pairs] for name, pairs in texts.items()}
+        return {"model": [model], "encoder": [encoder_folder(self.experiment.encoder)], **files}
 
     def _given(
         self, files: Files, training: Training, encoder: EncoderSettings, vectors_of: str | None = None

@@ -127,6 +127,8 @@ def read_stages(benchmarks: Path | None) -> list[Stage]:
     rows: dict[str, list[dict[str, str]]] = defaultdict(list)
     if benchmarks is not None and benchmarks.is_dir():
         for path in sorted(benchmarks.rglob("*.tsv")):
+            if not path.is_file():  # a link to the benchmark of a job that has not run
+                continue
             with stored(path, "a benchmark"), path.open(encoding="utf-8", newline="") as file:
                 stage = path.relative_to(benchmarks).parts[0].removesuffix(".tsv")
                 rows[stage] += csv.DictReader(file, delimiter="\t")
@@ -176,7 +178,8 @@ def piece_counts(results: Path, experiment: Experiment) -> dict[tuple[str, str],
     }
     by_split = {}
     for language in (*experiment.languages, *experiment.zero_shot):
-        for path in sorted((results / "features").glob(f"*/{language}/*.safetensors")):
+        stores = (results / "features").glob(f"*/{language}/*.safetensors")
+        for path in sorted(path for path in stores if path.is_file()):  # a link may lead to one that was removed
             counts = read_metadata(path).get("counts", {})
             by_split[language, path.stem] = {titles[name]: n for name, n in counts.items() if name in titles and n}
     return by_split

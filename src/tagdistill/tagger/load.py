@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda")
 SAVED, TORCH = "config.json", "torch"
+NOT_MADE = "This link leads to a result that is not made yet, or was removed: run snakemake with its config."
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def _folder(model: str | Path, precision: str | None, revision: str | None) -> P
         return folder
     if isinstance(model, Path) or folder.exists() or not _is_repository(model):
         what = "a file, and no folder of a model" if folder.exists() else "no such folder"
-        raise DataError(what, where=str(model), hint=_inside(folder.parent) if folder.exists() else None)
+        missing = NOT_MADE if folder.is_symlink() else None
+        raise DataError(what, where=str(model), hint=_inside(folder.parent) if folder.exists() else missing)
     found = _downloaded(model, revision, [RECORD])
     if not (found / RECORD).is_file() or precision == TORCH:
         return _downloaded(model, revision, None)

@@ -1,7 +1,6 @@
-"""Caches that no config uses any more: encoders, downloads, feature stores, and what killed jobs left behind.
+"""What no config uses any more: encoders, downloads, shared results, and what killed jobs left behind.
 
-All of them are made again when a run needs them. Of models, only students of objectives that the config of their
-experiment no longer has are known, with their cards, exports, predictions and metrics.
+Caches are made again when a run needs them. Models, and what was made of them, are trained again: they are apart.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from tagdistill.experiment.config import read_experiment
 from tagdistill.experiment.layout import DOWNLOADS, VECTORS
 from tagdistill.experiment.plan import Plan
 from tagdistill.formatting import count
+from tagdistill.workflow.unused_results import CACHES, MODELS, unused_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CARD = re.compile(r"(.+)-seed-\d+\.md\Z")
 MIN_AGE = 24 * 3600  # seconds, of what a killed job left
+RESULT = "result"  # of several stages, which the folder tells
 CONFIG_KEYS = frozenset({"task", "labels", "languages", "zero_shot", "teacher", "student", "distill"})
 
 
@@ -39,7 +40,7 @@ class Unused:
 
     path: Path
     why: str
-    stage: str = ""  # none for what a killed job left
+    stage: str = ""  # that makes it again; none for what a killed job left
 
     @property
     def size(self) -> int:
@@ -72,7 +73,10 @@ def configs_in_use(named: Iterable[Path], project: Path) -> tuple[list[Path], st
 
 
 def unused(configs: Iterable[Path], project: Path, root: str | None = None) -> list[Unused]:
-    """Return what none of the configs uses. Raises ConfigError for one that cannot be read: it might use anything."""
+    """Return the caches that none of the configs uses.
+
+    Raises ConfigError for a config that cannot be read: it might use anything.
+    """
     plans = [_plan(path, project, root) for path in configs]
     if not plans:
         raise ConfigError("no config file found", where=str(project), hint="Name those that are in use.")
@@ -80,30 +84,32 @@ def unused(configs: Iterable[Path], project: Path, root: str | None = None) -> l
         *_encoders(plans, project),
         *_downloads(plans, project),
         *_vectors(plans, project),
-        *_features(plans, project),
+        *(Unused(folder, why, RESULT) for folder, why in unused_results(plans, project, CACHES)),
         *_leftovers(project),
     ]
     own = {path for plan in plans for path in _users_own(plan, project)}
     return [item for item in found if _is_ours(item.path, project) and not _touches(item.path, own)]
 
 
-def old_students(configs: Iterable[Path], project: Path, root: str | None = None) -> list[Unused]:
-    """Return what is left of objectives that no config of the experiment's name has: students and what is made of them.
+def unused_models(configs: Iterable[Path], project: Path, root: str | None = None) -> list[Unused]:
+    """Return the models that none of the configs makes, with what was made of them; those of its last run stay.
 
-    Experiments without a config are left alone: it may lie elsewhere.
+    These are also exports and cards of objectives that no config of the experiment's name has. Those of experiments
+    without a config are left alone: it may lie elsewhere.
     """
+    plans = [_plan(path, project, root) for path in configs]
     objectives: dict[str, set[str]] = {}
-    for plan in (_plan(path, project, root) for path in configs):  # two configs may share a name
+    for plan in plans:  # two configs may share a name
         objectives.setdefault(plan.name, set()).update(plan.runs.objectives)
-    found = [item for name in sorted(objectives) for item in _students(project / "results" / name, objectives[name])]
+    found = [Unused(folder, why, RESULT) for folder, why in unused_results(plans, project, MODELS, keep_shown=True)]
+    found += [item for name in sorted(objectives) for item in _students(project / "results" / name, objectives[name])]
     return [item for item in found if _is_ours(item.path, project)]
 
 
 def _students(results: Path, objectives: set[str]) -> Iterator[Unused]:
     why = f"the config {results.name!r} has no such objective"
-    for kind in ("students", "export", "predictions/students", "metrics/students"):
-        gone = (path for path in _children(results / kind) if path.is_dir() and path.name not in objectives)
-        yield from (Unused(path, why) for path in gone if not path.name.startswith("."))
+    gone = (path for path in _children(results / "export") if path.is_dir() and path.name not in objectives)
+    yield from (Unused(path, why) for path in gone if not path.name.startswith("."))
     for card in _children(results / "report" / "cards"):
         if (match := CARD.match(card.name)) and match[1] not in objectives:
             yield Unused(card, why)
@@ -173,25 +179,6 @@ def _outside(folder: Path, kept: set[Path]) -> Iterator[Unused]:
             yield from _outside(child, kept)
         elif child.is_dir():
             yield Unused(child, "no config reads this download", "fetch")
-
-
-def _features(plans: list[Plan], project: Path) -> Iterator[Unused]:
-    keys: dict[str, set[str]] = {}
-    languages: dict[str, set[str]] = {}
-    for plan in plans:  # two configs may share a name
-        keys.setdefault(plan.name, set()).update(plan.specs.encoders())
-        languages.setdefault(plan.name, set()).update(plan.runs.languages)
-    for experiment in _children(project / "results"):
-        for store in _children(experiment / "features"):
-            if experiment.name not in keys:
-                yield Unused(store, f"no config looked at is named {experiment.name!r}", "encode")
-            elif store.name not in keys[experiment.name]:
-                why = f"the config {experiment.name!r} reads other layers or another encoder"
-                yield Unused(store, why, "encode")
-            else:
-                why = f"the config {experiment.name!r} has no such language"
-                gone = (folder for folder in _children(store) if folder.name not in languages[experiment.name])
-                yield from (Unused(folder, why, "encode") for folder in gone)
 
 
 def _leftovers(project: Path) -> Iterator[Unused]:

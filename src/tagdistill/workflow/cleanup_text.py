@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import read_json
-from tagdistill.encoders.keys import encoder_key, feature_key
+from tagdistill.encoders.keys import encoder_key
 from tagdistill.encoders.vectors import vectors_key
 from tagdistill.errors import TagdistillError
+from tagdistill.experiment.layout import JOBS, SHARED
 from tagdistill.formatting import count, disk, duration
 from tagdistill.settings.encoder import WordEncoder
 from tagdistill.settings.validation import validate
+from tagdistill.workflow.cleanup import RESULT
 from tagdistill.workflow.estimates import seconds, total
+from tagdistill.workflow.shown import experiments
+from tagdistill.workflow.unused_results import keyed, stage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,8 +26,7 @@ if TYPE_CHECKING:
 
     from tagdistill.workflow.cleanup import Unused
 
-STAGES = ("fetch", "convert_encoder", "convert_vectors", "encode")
-TIMED = "encode"  # the one of them that has benchmarks
+CACHES = ("fetch", "convert_encoder", "convert_vectors")
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,6 @@ class Model:
 
     experiment: str
     encoder: str
-    features: str
     vectors: str | None
 
 
@@ -47,36 +49,34 @@ def describe(found: Sequence[Unused], project: Path) -> list[str]:
 
 def _made_again(found: Sequence[Unused], project: Path) -> list[str]:
     """Return one line on the jobs that would make it again, with the times that benchmarks know."""
-    jobs: Counter[str] = Counter()
-    for item in found:
-        if item.stage:
-            jobs[item.stage] += len(_encoded(item)) if item.stage == TIMED else 1
-    parts = [_jobs(stage, jobs[stage], found, project) for stage in STAGES if jobs[stage]]
-    return [f"a run that needs them again: {', '.join(parts)}"] if parts else []
+    jobs = Counter(item.stage for item in found)
+    parts = [_job(stage, jobs[stage], found) for stage in CACHES if jobs[stage]]
+    results = {(stage_of(folder), folder.name) for item in found if item.stage == RESULT for folder in keyed(item.path)}
+    parts += [_results(stage, [key for made_by, key in results if made_by == stage], project) for stage in JOBS]
+    told = ", ".join(filter(None, parts))
+    return [f"a run that needs them again: {told}"] if told else []
 
 
-def _jobs(stage: str, number: int, found: Sequence[Unused], project: Path) -> str:
+def _job(stage: str, number: int, found: Sequence[Unused]) -> str:
     if stage == "fetch":
         return f"downloads of {disk(sum(item.size for item in found if item.stage == stage))}"
-    text = count(number, f"{stage} job")
-    if stage != TIMED:
-        return text
-    benchmarks = [_benchmark(store, project) for item in found if item.stage == TIMED for store in _encoded(item)]
-    whole = total(seconds(TIMED, path) for path in benchmarks)
+    return count(number, f"{stage} job")
+
+
+def _results(stage: str, keys: Sequence[str], project: Path) -> str:
+    """Return how many jobs of a stage would make results of these keys again, and for how long; or nothing."""
+    if not keys:
+        return ""
+    whole = total(seconds(stage, _benchmark(stage, key, project)) for key in keys)
     if not whole.known:
-        return f"{text} (time unknown)"
-    return f"{text} ({'over' if whole.unknown else 'about'} {duration(whole.value)})"
+        return f"{count(len(keys), f'{stage} job')} (time unknown)"
+    return f"{count(len(keys), f'{stage} job')} ({'over' if whole.unknown else 'about'} {duration(whole.value)})"
 
 
-def _encoded(item: Unused) -> list[Path]:
-    """Return the feature stores, one per encode job, in a folder of them."""
-    return sorted(item.path.rglob("[!.]*.safetensors"))
-
-
-def _benchmark(store: Path, project: Path) -> Path:
-    """Return the benchmark of the job that wrote results/NAME/features/KEY/LANGUAGE/SPLIT.safetensors."""
-    experiment, _, key, language, split = store.relative_to(project / "results").with_suffix("").parts
-    return project / "benchmarks" / experiment / TIMED / f"{key}-{language}-{split}.tsv"
+def _benchmark(stage: str, key: str, project: Path) -> Path:
+    """Return the benchmark of the job that made a result; of one that is not there, where it would be."""
+    folder = project / "benchmarks" / SHARED / stage
+    return next(folder.glob(f"*.{key}.tsv"), folder / f"{key}.tsv")
 
 
 # -- what models still need
@@ -85,31 +85,28 @@ def _benchmark(store: Path, project: Path) -> Path:
 def _warnings(found: Sequence[Unused], project: Path) -> Iterator[str]:
     models = list(_models(project))
     for item in found:
-        experiments = Counter(model.experiment for model in models if _needs(model, item, project))
+        experiments = Counter(model.experiment for model in models if _needs(model, item))
         if experiments:
             which = ", ".join(f"{count(number, 'model')} in results/{name}" for name, number in experiments.items())
-            use = "for training or scoring them again" if item.stage == TIMED else "for labelling new text"
-            yield f"warning: {item.path.relative_to(project)} is still needed by {which}, {use}"
+            yield f"warning: {item.path.relative_to(project)} is still needed by {which}, for labelling new text"
 
 
-def _needs(model: Model, item: Unused, project: Path) -> bool:
-    place = item.path.relative_to(project).parts
-    if item.stage == "encode":  # results/NAME/features/KEY, or one language of it
-        return (model.experiment, model.features) == (place[1], place[3])
+def _needs(model: Model, item: Unused) -> bool:
     if item.stage == "convert_vectors":
         return model.vectors == item.path.name
     return item.stage == "convert_encoder" and model.encoder == item.path.name
 
 
 def _models(project: Path) -> Iterator[Model]:
-    """Yield the saved models that can be read; a broken one warns of nothing, and is not what is removed."""
-    for kind in ("teachers", "students"):
-        for file in sorted((project / "results").glob(f"*/{kind}/**/model/config.json")):
-            with suppress(TagdistillError, KeyError, TypeError, OSError):
-                yield _model(file, file.relative_to(project / "results").parts[0])
+    """Yield the models that experiments show; a broken one warns of nothing, and is not what is removed."""
+    for name in experiments(project):
+        for kind in ("teachers", "students"):
+            for file in sorted((project / "results" / name / kind).glob("**/model/config.json")):
+                with suppress(TagdistillError, KeyError, TypeError, OSError):
+                    yield _model(file, name)
 
 
 def _model(file: Path, experiment: str) -> Model:
     settings = validate(WordEncoder, read_json(file)["encoder"], str(file))
     vectors = vectors_key(settings.vectors) if settings.vectors else None
-    return Model(experiment, encoder_key(settings), feature_key(settings), vectors)
+    return Model(experiment, encoder_key(settings), vectors)

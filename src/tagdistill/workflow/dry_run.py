@@ -32,8 +32,8 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Its wildcards as one text, without the long keys of encoders."""
-        return " ".join(value for key, value in self.wildcards.items() if key not in ("features", "encoder"))
+        """Its wildcards as one text, without long keys."""
+        return " ".join(value for name, value in self.wildcards.items() if name not in ("features", "encoder", "key"))
 
 
 def dry_run(arguments: Sequence[str]) -> list[Job]:

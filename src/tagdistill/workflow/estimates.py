@@ -72,7 +72,7 @@ def seconds(rule: str, benchmark: str | Path) -> Estimate:
 def _benchmarks(folder: Path, rule: str) -> dict[str, float]:
     """Return the seconds of each earlier job of a rule in one experiment's folder, by path."""
     found = {}
-    for path in sorted((folder / rule).rglob("*.tsv")):
+    for path in sorted(path for path in (folder / rule).rglob("*.tsv") if path.is_file()):
         with stored(path, "a benchmark"), path.open(encoding="utf-8", newline="") as handle:
             rows = [row["s"] for row in DictReader(handle, delimiter="\t")]
         if rows and re.fullmatch(r"\d+(\.\d*)?", rows[-1]):

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tagdistill.experiment.layout import own_benchmark, place_of
 from tagdistill.formatting import count, disk, duration
 from tagdistill.workflow.estimates import Estimate, seconds, size, total
-from tagdistill.workflow.rerun_reasons import NOT_THERE, explain
+from tagdistill.workflow.rerun_reasons import NOT_THERE, explain, explain_key
+from tagdistill.workflow.shown import last_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from tagdistill.workflow.dry_run import Job
+    from tagdistill.workflow.shown import Shown
 
 STAGES = (
     *("fetch", "convert_encoder", "convert_vectors", "prepare", "data_report", "repeats", "encode", "train_teacher"),
     *("score", "export_targets", "train_student", "evaluate_student", "evaluate_teacher", "report", "export_student"),
 )
+LINKS = ("links", "show", "show_model")  # they compute nothing
 MAX_NAMED = 4  # jobs or files that are named; the rest are counted
 HEAD = ("stage", "jobs", "time", "disk", "why, and for what")
 
@@ -33,24 +37,60 @@ class Group:
     jobs: list[Job] = field(default_factory=list)
 
 
-def forecast(jobs: Sequence[Job], cores: int = 1) -> str:
-    """Return the forecast of a run on some cores, as a table and its totals."""
-    grouped = groups(jobs)
+def forecast(jobs: Sequence[Job], cores: int = 1, shown: Shown | None = None) -> str:
+    """Return the forecast of a run on some cores, as a table and its totals.
+
+    `shown` knows what the results of the last run were made of, and which of them other experiments share.
+    """
+    grouped = groups(jobs, shown)
+    others = _shared_with(shown) if shown else []
     if not grouped:
-        return "Nothing to do: every result is there and up to date."
+        return "\n".join(["Nothing to do: every result is there and up to date.", *others])
     every = [job for group in grouped for job in group.jobs]
-    return "\n".join([*_table([HEAD, *map(_row, grouped)]), "", *_totals(every, cores)])
+    return "\n".join([*_table([HEAD, *map(_row, grouped)]), "", *_totals(every, cores), *others])
 
 
-def groups(jobs: Sequence[Job]) -> list[Group]:
+def groups(jobs: Sequence[Job], shown: Shown | None = None) -> list[Group]:
     """Return the jobs by stage and reason, in the order of the stages."""
+    known = _Known(shown)
     found: dict[tuple[str, str], Group] = {}
-    for job in jobs:
-        if job.output:  # the others are names for several files
-            why = _why(job)
+    for job in map(known.of_experiment, jobs):
+        if job.output and job.rule not in LINKS:  # the others are names for several files
+            why = known.why(job)
             found.setdefault((job.rule, why), Group(job.rule, why)).jobs.append(job)
     order = {rule: number for number, rule in enumerate(STAGES)}
     return sorted(found.values(), key=lambda group: order.get(group.rule, len(order)))
+
+
+class _Known:
+    """What is known of the last run of the experiment; nothing without `shown`."""
+
+    def __init__(self, shown: Shown | None) -> None:
+        self.name = shown.name if shown else None
+        self.before = last_run(shown.name) if shown else {}
+        self.now = {place: x for x in shown.results for place in x.places} if shown else {}
+
+    def of_experiment(self, job: Job) -> Job:
+        """Return a job with its benchmark among those of the experiment, where the last one of its name is."""
+        return replace(job, benchmark=own_benchmark(self.name, job.benchmark)) if self.name else job
+
+    def why(self, job: Job) -> str:
+        """Return why a job runs: of a result that is not there yet, what is new in it since the last run."""
+        why = _why(job)
+        place = place_of(job.output[0])
+        before, now = self.before.get(place or ""), self.now.get(place or "")
+        if why != NOT_THERE or not before or not now or before.key == now.key:
+            return why
+        return explain_key(before.made_of, now.made_of, job.rule)
+
+
+def _shared_with(shown: Shown) -> list[str]:
+    """Return a line on the results that are there and that other experiments show, too."""
+    alike: dict[str, list[str]] = {}
+    for name, stages in shown.shared_with().items():
+        counts = ", ".join(f"{stages[stage]} {stage}" for stage in STAGES if stages[stage])
+        alike.setdefault(counts, []).append(name)
+    return [f"shared with {_listed(names)}: {counts}" for counts, names in alike.items()]
 
 
 def _why(job: Job) -> str:

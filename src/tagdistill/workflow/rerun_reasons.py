@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from tagdistill.experiment.layout import KEY_DIGITS
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 FOLLOWS = "follows from the above"
 NOT_THERE = "not there yet"
-KEY_DIGITS = 16  # of a key: it follows from what a job reads
 HASHES = {  # number of hexadecimal digits: what a change means
     12: "tagdistill's code changed",
     64: "the data file changed",
@@ -40,15 +41,25 @@ def explain(reason: str, rule: str = "") -> str:
     >>> explain("Forced execution")
     'forced'
     """
+    before, _, now = reason.partition("before: ")[2].partition(" now: ")
     for start, words in REASONS:
         if start in reason:
-            return words or _changes(reason, rule)
+            return words or _changes(before, now, rule)
     return reason[:MAX_REASON]
 
 
-def _changes(reason: str, rule: str) -> str:
-    """Say which settings changed, from the old and the new parameters in Snakemake's reason."""
-    before, _, now = reason.partition("before: ")[2].partition(" now: ")
+def explain_key(before: Sequence[str], now: Sequence[str], rule: str = "") -> str:
+    """Return why a result has another key, from what was and is its job's own in it (`JobKeys.made`).
+
+    >>> explain_key(["10", "torch", "c0de" * 3], ["20", "torch", "c0de" * 3], "export_targets")
+    'distill.k: 10 → 20'
+    """
+    old, new = (", ".join(part for part in side if part not in other) for side, other in ((before, now), (now, before)))
+    return _changes(old, new, rule)
+
+
+def _changes(before: str, now: str, rule: str) -> str:
+    """Say which settings changed, from the old and the new parameters of a job as texts."""
     old, new = (dict(pair for value in _objects(text) for pair in _flat(value)) for text in (before, now))
     keys = [key for key in {**new, **old} if old.get(key) != new.get(key)]
     if "languages" in keys:  # the others say the same again

@@ -1,0 +1,155 @@
+"""The results of an experiment as files that other experiments share: each below the key of what it was made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tagdistill.encoders.keys import feature_key
+from tagdistill.experiment import layout
+from tagdistill.experiment.layout import JOBS, shared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from tagdistill.experiment.job_keys import JobKeys
+    from tagdistill.experiment.runs import Model
+    from tagdistill.settings.encoder import EncoderSettings
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one job makes, and what is its own in its key (`JobKeys.made`); `places` are below results/NAME."""
+
+    stage: str
+    job: str
+    key: str
+    places: tuple[str, ...]
+    made_of: tuple[str, ...]
+
+    @property
+    def files(self) -> list[str]:
+        """Its files and folders."""
+        return [shared(place, self.key) for place in self.places]
+
+    @property
+    def benchmark(self) -> str:
+        """The time and memory of the job that made it."""
+        return layout.benchmark(self.stage, self.job, self.key)
+
+
+class SharedFiles:
+    """The files of the results of one experiment."""
+
+    def __init__(self, keys: JobKeys) -> None:
+        self.keys, self.runs, self.experiment = keys, keys.runs, keys.experiment
+
+    def corpus(self, language: str, split: str) -> str:
+        """Return the corpus of a split."""
+        return shared(layout.corpus(language, split), self.keys.corpus(language, split))
+
+    def data_report(self, language: str) -> str:
+        """Return the data report of a language."""
+        return shared(layout.data_report(language), self.keys.data_report(language))
+
+    @property
+    def repeats(self) -> str:
+        """The repeats of all test sets."""
+        return shared(layout.REPEATS, self.keys.repeats())
+
+    def features(self, encoder: EncoderSettings, language: str, split: str) -> str:
+        """Return the feature store of a split."""
+        key = feature_key(encoder)
+        return shared(layout.features(key, language, split), self.keys.features(key, language, split))
+
+    def trained(self, model: str) -> list[str]:
+        """Return what the training of a model (its name) makes: the model, its log and its summary."""
+        return [shared(place, self.model_key(model)) for place in layout.trained(model)]
+
+    def scores(self, language: str, decoder: str, seed: int, corpus: str) -> str:
+        """Return the scores of a teacher on one corpus of its language."""
+        key = self.keys.scores(language, decoder, seed, corpus)
+        return shared(layout.scores(language, decoder, seed, corpus), key)
+
+    def targets(self, language: str, decoder: str, corpus: str) -> str:
+        """Return the targets of one corpus."""
+        return shared(layout.targets(language, decoder, corpus), self.keys.targets(language, decoder, corpus))
+
+    def metrics(self, model: Model) -> list[str]:
+        """Return the metrics of a model on all languages that it is tested on."""
+        places = layout.metrics(model.name, self.runs.tests_of(model))
+        return [shared(place, self.keys.evaluation(model.name)) for place in places]
+
+    def predictions(self, model: Model) -> list[str]:
+        """Return the predictions of a model on all languages that it is tested on."""
+        places = layout.predictions(model.name, self.runs.tests_of(model))
+        return [shared(place, self.keys.evaluation(model.name)) for place in places]
+
+    def model_key(self, name: str) -> str:
+        """Return the key of a model, given by its name."""
+        model = self.runs.models[name]
+        if model.teacher is None:
+            return self.keys.student(str(model.objective), model.seed)
+        return self.keys.teacher(model.teacher, model.decoder, model.seed)
+
+    # -- all of them
+
+    def results(self) -> Iterator[Result]:
+        """Yield all results of the experiment, each before those that are made of it."""
+        for language in self.runs.languages:
+            for split in self.runs.splits(language):
+                key, job = self.keys.corpus(language, split), {"lang": language, "split": split}
+                yield self._result("prepare", key, [layout.corpus(language, split)], **job)
+            places = [layout.data_report(language)]
+            yield self._result("data_report", self.keys.data_report(language), places, lang=language)
+        yield self._result("repeats", self.keys.repeats(), [layout.REPEATS])
+        for features, language, split in self._features():
+            key, job = self.keys.features(features, language, split), {"lang": language, "split": split}
+            yield self._result("encode", key, [layout.features(features, language, split)], features=features, **job)
+        for model in self.runs.teachers:
+            yield from self._of_teacher(str(model.teacher), model)
+        for model in self.runs.students:
+            yield from self._of_model(model, objective=str(model.objective))
+
+    def _of_teacher(self, language: str, model: Model) -> Iterator[Result]:
+        decoder, seed = model.decoder, model.seed
+        yield from self._of_model(model, lang=language, decoder=decoder)
+        if seed != self.runs.teaching_seed(language):
+            return
+        for corpus in self.runs.corpora(language):
+            job = {"lang": language, "decoder": decoder, "corpus": corpus}
+            places = [layout.scores(language, decoder, seed, corpus)]
+            yield self._result("score", self.keys.scores(language, decoder, seed, corpus), places, seed=seed, **job)
+            places = [layout.targets(language, decoder, corpus)]
+            yield self._result("export_targets", self.keys.targets(language, decoder, corpus), places, **job)
+
+    def _of_model(self, model: Model, **job: str) -> Iterator[Result]:
+        """Yield a model and its scores on the test sets, if it has any."""
+        key, seed = self.model_key(model.name), model.seed
+        yield self._result(f"train_{model.kind}", key, layout.trained(model.name), seed=seed, **job)
+        if tests := self.runs.tests_of(model):
+            places = [*layout.metrics(model.name, tests), *layout.predictions(model.name, tests)]
+            yield self._result(f"evaluate_{model.kind}", self.keys.evaluation(model.name), places, seed=seed, **job)
+
+    def _result(self, stage: str, key: str, places: Sequence[str], **job: str | int) -> Result:
+        return Result(stage, JOBS[stage].format(**job), key, tuple(places), self.keys.made[key])
+
+    def _features(self) -> list[tuple[str, str, str]]:
+        """Return encoder (the key of its features), language and split of every feature store that a model reads."""
+        student, encoder = self.experiment.student, self.experiment.encoder
+        read: list[tuple[EncoderSettings, str, Iterable[str]]] = []
+        if student.mode == "frozen":
+            text = any(self.runs.objective(name).uses_unlabelled for name in self.runs.objectives)
+            splits = ("train", "dev", "test", *(("unlabelled",) if text else ()))
+            read += [(encoder, language, splits) for language in self.runs.trained]
+            read += [(encoder, language, ("test",)) for language in self.runs.tested]
+        for model in self.runs.teachers:
+            language = str(model.teacher)
+            if self.runs.teacher(language).mode == "frozen":
+                own = self.runs.teacher_encoder(language)
+                read.append((own, language, ("train", "dev", "unlabelled")))
+                read += [(own, test, ("test",)) for test in self.runs.tests_of(model)]
+        found = [
+            (feature_key(e), x, split) for e, x, splits in read for split in splits if split in self.runs.splits(x)
+        ]
+        return list(dict.fromkeys(found))
