@@ -79,6 +79,21 @@ def test_a_zero_shot_language_needs_its_test_file_alone(project: Path):
         add_language(STUDY, "fr", {"test": FILES["test"]}, FRENCH)
 
 
+def test_that_a_teacher_of_all_languages_is_trained_anew_is_told(project: Path):
+    shared = "teachers: {all: {}, first: {languages: [en]}}\n"
+    several = CONFIG.replace("posterior]}", "posterior], teachers: [own, all, first]}")
+    STUDY.write_text(several + shared, encoding="utf-8")
+    output = add_language(STUDY, "fr", FILES, FRENCH)
+    assert "It trains the teacher of all languages (all) anew, with all that they label, the language's own" in output
+    Path("data/fr/plain.txt").write_text("Rit en juin\n", encoding="utf-8")
+    files = {"test": FILES["test"], "unlabelled": Path("data/fr/plain.txt")}
+    output = add_language(STUDY, "fr", files, FRENCH, zero_shot=True)
+    assert "It trains the 2 students that learn from its text; no teacher is trained again" in output
+    STUDY.write_text(CONFIG, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"zero_shot\.fr\.unlabelled: no objective learns from this text"):
+        add_language(STUDY, "fr", files, FRENCH, zero_shot=True)
+
+
 def test_repaired_spans_are_told(project: Path):
     for file in FILES.values():
         file.write_text("Ada\tI-PER\nrit\tO\n", encoding="utf-8")

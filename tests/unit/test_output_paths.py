@@ -34,7 +34,7 @@ JOBS = {
     "encode": EncodeJob(encoder=TINY),
     "vectors": VectorsJob(vectors=Vectors(path="x.vec")),
     "teacher": TeacherJob(
-        language="en",
+        languages=("en",),
         task="ner",
         labels=("O", "S-PER"),
         decoder="crf",

@@ -17,6 +17,7 @@ from tagdistill.experiment import layout, local_files
 from tagdistill.experiment.config import check_experiment
 from tagdistill.experiment.jobs import EncodeJob, EvaluateJob, PrepareJob, StudentJob, TeacherJob, read_job, write_job
 from tagdistill.experiment.layout import JOBS, encoder_folder, place_of, shared
+from tagdistill.experiment.mixture import Mixture
 from tagdistill.experiment.plan import Plan
 from tagdistill.settings.experiment import TEACHERS_ON_ALL
 from tagdistill.settings.objectives import OBJECTIVES
@@ -242,6 +243,7 @@ def test_a_plain_objective_is_told_what_it_always_was():
         "anneal": {"from": 1.0, "to": 0.0, "tau": None},
         "unlabelled_ratio": 0.5,
         "gate": "off",
+        "teachers": {"own": 1.0},
     }
 
 
@@ -283,15 +285,16 @@ def test_test_sets_reach_training_text_where_their_sentences_are_left_out_of_it(
     assert key(strict)[:2] != key(plain)[:2] and key(strict)[2] == key(plain)[2]
     tests = [strict.files.corpus(language, "test") for language in ("en", "es", "de")]
     assert [place_of(test) for test in tests] == [f"data/{language}/test.parquet" for language in ("en", "es", "de")]
-    assert strict.left_out_tests("train") == strict.left_out_tests("unlabelled") == tests
-    assert strict.left_out_tests("dev") == strict.left_out_tests("test") == plain.left_out_tests("train") == []
+    assert strict.left_out_tests("en", "train") == strict.left_out_tests("es", "unlabelled") == tests
+    assert strict.left_out_tests("en", "dev") == plain.left_out_tests("en", "train") == []
+    assert strict.left_out_tests("en", "test") == []
     assert plain.repeats_inputs()["tests"] == strict.repeats_inputs()["tests"] == tests
     assert plain.keys.repeats() != smaller.keys.repeats()
 
 
 def test_a_teacher_knows_of_nothing_but_its_language():
     job = json.loads(plan(languages__fr__teacher={"hidden": 3}).specs.teacher("fr", "crf", 1))
-    assert (job["language"], job["seed"], job["settings"]["hidden"]) == ("fr", 1, 3)
+    assert (job["languages"], job["seed"], job["settings"]["hidden"]) == (["fr"], 1, 3)
     assert job["labels"] == ["O", "B-PER", "I-PER", "E-PER", "S-PER", "B-LOC", "I-LOC", "E-LOC", "S-LOC"]
     text = everything(job)
     for foreign in ('"en"', '"sv"', '"de"', "objective", '"k"', "temperature", "anneal", "zero_shot", "distill"):
@@ -457,8 +460,8 @@ def test_jobs_survive_their_way_through_json():
 def test_files_are_where_the_design_says():
     of = plan()
     assert of.files.corpus("fr", "dev") == f"results/shared/data/fr/{of.keys.corpus('fr', 'dev')}/dev.parquet"
-    assert place_of(of.files.targets("fr", "crf", "train")) == "targets/fr/crf/train.parquet"
-    assert place_of(of.scores("fr", "crf", "train")) == "teachers/fr/crf/seed-0/scores/train.parquet"
+    assert place_of(of.files.targets("fr", "crf", "train", Mixture.named("fr"))) == "targets/fr/crf/train.parquet"
+    assert place_of(of.scores("fr", "crf", "fr", "train")) == "teachers/fr/crf/seed-0/scores/train.parquet"
     key = next(iter(of.specs.encoders()))
     assert place_of(of.files.features(of.experiment.encoder, "fr", "dev")) == f"features/{key}/fr/dev.safetensors"
     assert place_of(of.metrics()[0]) == "metrics/students/baseline/seed-0/en.json"
@@ -472,8 +475,8 @@ def test_files_are_where_the_design_says():
 
 def test_the_first_seed_of_a_language_teaches():
     of = plan(languages__fr__teacher={"seeds": [5, 6]})
-    assert place_of(of.scores("fr", "crf", "train")) == "teachers/fr/crf/seed-5/scores/train.parquet"
-    assert place_of(of.scores("en", "crf", "train")) == "teachers/en/crf/seed-0/scores/train.parquet"
+    assert place_of(of.scores("fr", "crf", "fr", "train")) == "teachers/fr/crf/seed-5/scores/train.parquet"
+    assert place_of(of.scores("en", "crf", "en", "train")) == "teachers/en/crf/seed-0/scores/train.parquet"
 
 
 def test_a_file_that_is_no_shared_result_has_no_place():
@@ -530,7 +533,7 @@ def test_the_results_of_a_plan_are_all_that_its_jobs_read_and_each_is_there_once
         read += [of.test_inputs(name) for name in of.runs.models]
         read += [of.teacher_inputs(language) for language in of.runs.trained]
         read += [of.student_inputs(objective, 0) for objective in of.runs.objectives]
-        read += [of.score_inputs(x, "crf", 0, corpus) for x in of.runs.trained for corpus in of.runs.corpora(x)]
+        read += [of.score_inputs(x, "crf", 0, x, corpus) for x in of.runs.trained for corpus in of.runs.corpora(x)]
         files = {file for inputs in read for paths in inputs.values() for file in paths if place_of(file)}
         made = {file for result in results for file in result.files}
         assert files <= made
@@ -570,7 +573,8 @@ def test_the_objectives_decide_which_teachers_there_are():
 def test_an_objective_reads_targets_or_scores_or_neither():
     of = plan(distill__objectives=["baseline", "posterior", "structural"])
     assert set(of.student_inputs("baseline", 0)) == {"train", "train_features", "dev", "dev_features"}
-    assert of.student_inputs("posterior", 0)["unlabelled_targets"] == [of.files.targets("en", "crf", "unlabelled")]
+    targets = of.files.targets("en", "crf", "unlabelled", Mixture.named("en"))
+    assert of.student_inputs("posterior", 0)["unlabelled_targets"] == [targets]
     assert len(of.student_inputs("structural", 0)["train_scores"]) == 3
     assert "train_targets" not in of.student_inputs("structural", 0)
 

@@ -490,7 +490,7 @@ def test_what_the_tokenizer_did_not_know_is_in_the_data_table():
 
 def test_the_note_on_demonstration_data_is_of_the_languages_that_are():
     def note(**changes) -> str:
-        analysis = SimpleNamespace(results=SimpleNamespace(experiment=settings(**changes), missing=[]))
+        analysis = SimpleNamespace(results=SimpleNamespace(experiment=settings(**changes), missing=[]), targets=[])
         return next((text for text in headline.notes(analysis, []) if "demonstration data" in text), "")
 
     demo = {name: {"source": "demo"} for name in ("en", "es")}

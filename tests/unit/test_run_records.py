@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_runs import LABELS, TINY, make_corpus, outputs_in, student_run, teacher_run
+from tiny_runs import LABELS, TINY, files_of, make_corpus, outputs_in, student_run, teacher_run
 
 from tagdistill.artifacts.provenance import versions
 from tagdistill.crf import kernel
@@ -79,6 +79,7 @@ def test_the_config_of_a_model_tells_what_it_was_trained_on(tmp_path):
         "decoder": "crf",
         "objective": "posterior",
         "languages": ["aa", "bb"],
+        "zero_shot_text": [],
         "licences": {"aa": "CC0-1.0", "bb": "CC0-1.0"},
         "corpora": {each.language: read_corpus(each.corpus).metadata["corpus_sha256"] for each in files},
         "encoder": TINY.model_dump(mode="json"),
@@ -91,6 +92,8 @@ def test_the_config_of_a_model_tells_what_it_was_trained_on(tmp_path):
         "teachers": {"aa": "teacher"},
         "gate": None,
     }
+    plain = files_of(make_corpus(tmp_path, "cc", "unlabelled", 3, labelled=False))
+    assert model_config(replace(run, unlabelled=[files[0], plain]), {})["zero_shot_text"] == ["cc"]
     gated = replace(run, gate={"aa": 0.5, "bb": 1.0})
     assert model_config(gated, {})["gate"] == {"aa": 0.5, "bb": 1.0}
     baseline = student_run(tmp_path, files, objective="baseline")
@@ -114,9 +117,8 @@ def test_a_run_holds_what_it_is_made_of(kind, tmp_path):
     }
     if kind == "teacher":
         settings = TeacherSettings(updates=3)
-        run = Run.for_teacher(settings, train, dev, **common)
+        run = Run.for_teacher(settings, [train], [dev], **common)
         own = {"unlabelled": (), "objective": None, "distill": None, "updates_per_batch": 1.0, "gate": None}
-        assert Run.for_teacher(settings, train, None, **common).dev == []
     else:
         settings, distill = StudentSettings(updates=3), Distill(objectives=["token"])
         student = {"objective": "token", "distill": distill}

@@ -329,7 +329,7 @@ def test_the_columns_of_every_table(analysis, tmp_path):
         "in_language": "system en fr nl average",
         "zero_shot": "system de ar xx average average, out of domain",
         "teachers": "teacher decoder en fr nl de ar xx",
-        "gap": f"objective reference decoder language languages teachers baseline student {bounds}",
+        "gap": f"objective reference decoder taught_by language languages teachers baseline student {bounds}",
         "significance": f"system reference group {interval} languages up runs reference_runs left_out draws",
         "variants": "kind system role language main other affected of",
         "missing": "file",

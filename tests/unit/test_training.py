@@ -38,7 +38,7 @@ from tagdistill.artifacts.files import read_json, sha256_file
 from tagdistill.distill.dataset import CorpusFiles, Source
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
 from tagdistill.models.model import save_model
-from tagdistill.settings.training import TeacherSettings
+from tagdistill.settings.training import SharedTeacherSettings, TeacherSettings
 from tagdistill.settings.validation import validate
 from tagdistill.training import assemble, learner, resume, trainer
 from tagdistill.training.assemble import one_teacher_each
@@ -625,6 +625,16 @@ def test_several_languages_have_a_macro_and_a_pooled_score(data, tmp_path):
     assert set(dev) == {"macro", "pooled", "aa", "bb"}
     assert dev["macro"] == pytest.approx((dev["aa"] + dev["bb"]) / 2)
     assert min(dev["aa"], dev["bb"]) <= dev["pooled"] <= max(dev["aa"], dev["bb"])
+
+
+def test_a_teacher_of_several_languages_learns_all_of_them(data, tmp_path):
+    common = {"task": "ner", "labels": LABELS, "decoder": "crf", "encoder": TINY, "seed": 0, "machine": Machine()}
+    settings = SharedTeacherSettings(updates=60, hidden=16, batch_words=60, learning_rate=3e-2, sampling=0.5)
+    train, dev = ([data[f"{language}/{split}"] for language in ("aa", "bb")] for split in ("train", "dev"))
+    run = Run.for_teacher(settings, train, dev, outputs=outputs_in(tmp_path), **common)
+    run_training(run)
+    assert min(read_json(run.outputs.summary)["dev_scores"][language] for language in ("aa", "bb")) > 50
+    assert read_json(run.outputs.model / "config.json")["languages"] == ["aa", "bb"]
 
 
 # ---- settings

@@ -103,7 +103,7 @@ def encoded(corpus: Path, encoder: Path) -> CorpusFiles:
 def teacher_run(folder: Path, train: CorpusFiles, dev: CorpusFiles | None = None, **rest) -> Run:
     """Return a run of a small teacher; `rest` replaces what is common to runs or, if unknown there, settings."""
     common, settings = _common(folder, rest)
-    return Run.for_teacher(TeacherSettings.model_validate(settings), train, dev, **common)
+    return Run.for_teacher(TeacherSettings.model_validate(settings), [train], [dev] if dev else [], **common)
 
 
 def student_run(folder: Path, train: list[CorpusFiles], dev: list[CorpusFiles] | None = None, **rest) -> Run:
@@ -151,7 +151,8 @@ def with_targets(model: Path, files: CorpusFiles, folder: Path, k: int = 4) -> C
 def train_command(run: Run) -> list[str]:
     """Return the arguments of tagdistill that train a teacher."""
     job = TeacherJob(
-        language=run.train[0].language,
+        languages=(run.train[0].language,),
+        dev_languages=tuple(files.language for files in run.dev),
         task=run.task,
         labels=run.labels,
         decoder=run.decoder,

@@ -15,6 +15,7 @@ from projects import Project, experiment
 
 from tagdistill.artifacts.code_key import code_key, import_closure
 from tagdistill.experiment.config import check_experiment
+from tagdistill.experiment.mixture import Mixture
 from tagdistill.experiment.plan import Plan
 
 RUNNER = """
@@ -43,7 +44,7 @@ STAGES = {
     "encode": lambda plan: plan.modules.encode(plan.experiment.encoder),
     "train_teacher": lambda plan: plan.modules.teacher("en"),
     "score": lambda plan: plan.modules.score("en"),
-    "export_targets": lambda plan: plan.modules.targets(),
+    "export_targets": lambda plan: plan.modules.targets(Mixture.named("en")),
     "train_student": lambda plan: plan.modules.student("posterior"),
     "evaluate_student": lambda plan: plan.modules.evaluate("students/posterior/seed-0"),
     "evaluate_teacher": lambda plan: plan.modules.evaluate("teachers/en/crf/seed-0"),

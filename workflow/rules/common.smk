@@ -18,6 +18,7 @@ from tagdistill.errors import TagdistillError
 from tagdistill.experiment.config import check_experiment, read_yaml
 from tagdistill.experiment import layout
 from tagdistill.experiment.layout import DOWNLOADS, ENCODERS, JOBS, KEY, VECTORS, encoder_folder, shared
+from tagdistill.experiment.job_keys import write_weights
 from tagdistill.experiment.plan import Plan, files_json
 from tagdistill.workflow.arguments import Argument
 from tagdistill.workflow.resources import gpus, memory, minutes
@@ -55,7 +56,9 @@ GPU = gpus(PLAN.experiment.device)
 
 
 wildcard_constraints:
-    lang="|".join(PLAN.runs.languages),
+    lang="|".join([*PLAN.runs.languages, *PLAN.runs.shared]),  # of a teacher: its language, or its own name
+    text="(?:/(?:{}))?".format("|".join(PLAN.runs.languages)),  # whose text it scores, where not its own
+    average=r"(?:/[A-Za-z0-9_@.+-]+)?",  # teachers of targets that are not the language's own teacher
     split="train|dev|test|unlabelled",
     corpus="train|unlabelled",
     decoder="crf|softmax",
@@ -210,7 +213,7 @@ def downloaded(wildcards):
 
 def left_out_tests(wildcards):
     """Return the test corpora whose sentences are left out of a split."""
-    files = {"tests": PLAN.left_out_tests(wildcards.split)}
+    files = {"tests": PLAN.left_out_tests(wildcards.lang, wildcards.split)}
     return needed(wildcards, files, [FILES.corpus(wildcards.lang, wildcards.split)])["tests"]
 
 
@@ -226,6 +229,18 @@ def in_place(wildcards):
     if not split:
         return ""
     return f"{option('--source', PLAN.raw(wildcards.lang, wildcards.split))} {option('--path', split.path)}"
+
+
+def score_job(wildcards):
+    """Return the teacher, its decoder and seed, and the language and split of a text that it scores."""
+    language = wildcards.text.removeprefix("/") or wildcards.lang
+    return wildcards.lang, wildcards.decoder, int(wildcards.seed), language, wildcards.corpus
+
+
+def targets_job(wildcards):
+    """Return the language, decoder, split and teachers of targets."""
+    mixture = layout.mixture_of(wildcards.average, wildcards.lang)
+    return wildcards.lang, wildcards.decoder, wildcards.corpus, mixture
 
 
 def test_files(wildcards, model):

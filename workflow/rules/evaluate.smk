@@ -42,6 +42,8 @@ use rule evaluate_student as evaluate_teacher with:
         log_of("evaluate_teacher"),
     benchmark:
         benchmark_of("evaluate_teacher")
+    wildcard_constraints:
+        lang="|".join(PLAN.runs.trained),
     params:
         job=lambda w, input: Argument(PLAN.specs.evaluate(layout.teacher(w.lang, w.decoder, w.seed))),
         files=lambda w, input: Argument(files_json(named(input))),
@@ -49,3 +51,15 @@ use rule evaluate_student as evaluate_teacher with:
         folders=lambda w, output: [Path(output.predictions[0]).parent, Path(output.metrics[0]).parent],
     message:
         "Evaluate the {wildcards.decoder} teacher of {wildcards.lang}, seed {wildcards.seed}"
+
+
+use rule evaluate_teacher as evaluate_shared_teacher with:
+    output:
+        metrics=[shared(place, "{key}") for place in layout.metrics(TEACHER, PLAN.runs.tested)],
+        predictions=[shared(place, "{key}") for place in layout.predictions(TEACHER, PLAN.runs.tested)],
+    log:
+        log_of("evaluate_shared_teacher"),
+    benchmark:
+        benchmark_of("evaluate_shared_teacher")
+    wildcard_constraints:
+        lang="|".join(PLAN.runs.shared) or "(no)",

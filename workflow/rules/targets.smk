@@ -2,17 +2,11 @@
 
 
 rule score:
-    """Run a teacher over one corpus of its language."""
+    """Run a teacher over one corpus."""
     input:
-        unpack(
-            lambda w: needed(
-                w,
-                PLAN.score_inputs(w.lang, w.decoder, int(w.seed), w.corpus),
-                [FILES.scores(w.lang, w.decoder, int(w.seed), w.corpus)],
-            )
-        ),
+        unpack(lambda w: needed(w, PLAN.score_inputs(*score_job(w)), [FILES.scores(*score_job(w))])),
     output:
-        shared(layout.scores("{lang}", "{decoder}", "{seed}", "{corpus}"), "{key}"),
+        shared(layout.scores("{lang}", "{decoder}", "{seed}", "{corpus}", "{text}"), "{key}"),
     log:
         log_of("score"),
     benchmark:
@@ -29,24 +23,18 @@ rule score:
         vectors=lambda w, input: option("--vectors", input.get("vectors", [])),
         encoder=encoder_option,
     message:
-        "Score the {wildcards.corpus} text of {wildcards.lang} with its {wildcards.decoder} teacher"
+        "Score {wildcards.corpus} text with the {wildcards.decoder} teacher of {wildcards.lang}{wildcards.text}"
     shell:
         "tagdistill score --model {input.model:q} --corpus {input.corpus:q} {params.features} {params.vectors} "
         "{params.encoder} --device {resources.device} --threads {threads} --out {output:q} > {log:q} 2>&1"
 
 
 rule export_targets:
-    """Posteriors and the K best label sequences, at temperature 1."""
+    """Posteriors and the K best label sequences of a teacher, or of the average of several, at temperature 1."""
     input:
-        unpack(
-            lambda w: needed(
-                w,
-                {"scores": [PLAN.scores(w.lang, w.decoder, w.corpus)]},
-                [FILES.targets(w.lang, w.decoder, w.corpus)],
-            )
-        ),
+        unpack(lambda w: needed(w, PLAN.target_inputs(*targets_job(w)), [FILES.targets(*targets_job(w))])),
     output:
-        shared(layout.targets("{lang}", "{decoder}", "{corpus}"), "{key}"),
+        shared(layout.targets("{lang}", "{decoder}", "{corpus}", "{average}"), "{key}"),
     log:
         log_of("export_targets"),
     benchmark:
@@ -57,10 +45,12 @@ rule export_targets:
         mem_mb=memory(2000),
         runtime=minutes(60),
     params:
+        scores=lambda w, input: " ".join(option("--scores", path) for path in input.scores),
+        weights=lambda w, input: option("--weights", write_weights(targets_job(w)[-1]) or []),
         k=lambda w, input: PLAN.experiment.distill.k,
         kernel=lambda w, input: PLAN.experiment.kernel,
     message:
-        "Write the {wildcards.decoder} targets of {wildcards.lang}, {wildcards.corpus}"
+        "Write the {wildcards.decoder} targets of {wildcards.lang}{wildcards.average}, {wildcards.corpus}"
     shell:
-        "tagdistill targets --scores {input.scores:q} --k {params.k} --kernel {params.kernel} --threads {threads} "
-        "--out {output:q} > {log:q} 2>&1"
+        "tagdistill targets {params.scores} {params.weights} --k {params.k} --kernel {params.kernel} "
+        "--threads {threads} --out {output:q} > {log:q} 2>&1"

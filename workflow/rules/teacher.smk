@@ -1,11 +1,11 @@
-"""One teacher per language: its settings hold nothing of the other languages."""
+"""One teacher per language, whose settings hold nothing of the others, and teachers of several languages."""
 
 TEACHER = layout.teacher("{lang}", "{decoder}", "{seed}")
 TRAINED_TEACHER = [shared(place, "{key}") for place in layout.trained(TEACHER)]
 
 
 rule train_teacher:
-    """Train the teacher of one language."""
+    """Train the teacher of one language, or of several."""
     input:
         unpack(
             lambda w: needed(w, PLAN.teacher_inputs(w.lang), FILES.trained(layout.teacher(w.lang, w.decoder, w.seed)))

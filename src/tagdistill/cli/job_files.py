@@ -25,19 +25,26 @@ def read_files(text: str) -> Files:
         raise TagdistillError(f"not JSON of named lists of files: {error}", where="--files") from error
 
 
-def corpus_files(languages: Sequence[str], files: Files, split: str) -> list[CorpusFiles]:
+def corpus_files(
+    languages: Sequence[str], files: Files, split: str, shares: Mapping[str, Sequence[float]] | None = None
+) -> list[CorpusFiles]:
     """Return the files of some languages' corpora, from the lists named SPLIT, SPLIT_features, SPLIT_targets, ...
 
-    A list that is absent or empty leaves that part out for all languages. Raises TagdistillError for a list of another
-    length.
+    A list that is absent or empty leaves that part out for all languages. `shares` has the weights of the teachers of
+    languages that have several, whose scores follow one another. Raises TagdistillError for a list of another length.
     """
     from tagdistill.distill.dataset import CorpusFiles
 
     if languages and not files.get(split):
         raise TagdistillError(f"{split}: the corpora of {', '.join(languages)} are missing", where="--files")
-    corpora, features, targets, scores = (
-        _one_each(languages, files, f"{split}{part}") for part in ("", "_features", "_targets", "_scores")
+    corpora, features, targets = (
+        _one_each(languages, files, f"{split}{part}") for part in ("", "_features", "_targets")
     )
+    several = {language: len((shares or {}).get(language, (1.0,))) for language in languages}
+    takers = [language for language, number in several.items() for _ in range(number)]
+    scores: dict[str, list[Path]] = {}
+    for language, path in _pairs(takers, files, f"{split}_scores"):
+        scores.setdefault(language, []).append(path)
     vectors = next(iter(files.get("vectors", ())), None)
     return [
         CorpusFiles(
@@ -45,7 +52,9 @@ def corpus_files(languages: Sequence[str], files: Files, split: str) -> list[Cor
             corpora[language],
             features=features.get(language),
             targets=targets.get(language),
-            scores=scores.get(language),
+            scores=next(iter(scores.get(language, ())), None),
+            other_scores=tuple(scores.get(language, ())[1:]),
+            shares=tuple((shares or {}).get(language, ())),
             vectors=vectors,
         )
         for language in languages
@@ -68,7 +77,12 @@ def gate_files(languages: Sequence[str], files: Files) -> tuple[dict[str, Path],
 
 def _one_each(languages: Sequence[str], files: Files, name: str) -> dict[str, Path]:
     """Return the file of each language from one of the lists; none where the list is absent or empty."""
+    return dict(_pairs(languages, files, name))
+
+
+def _pairs(languages: Sequence[str], files: Files, name: str) -> list[tuple[str, Path]]:
+    """Return the languages of the files of one of the lists; none where the list is absent or empty."""
     paths = files.get(name, ())
     if paths and len(paths) != len(languages):
         raise TagdistillError(f"{name}: {len(paths)} files for {len(languages)} languages", where="--files")
-    return dict(zip(languages, paths, strict=False))
+    return list(zip(languages, paths, strict=False))

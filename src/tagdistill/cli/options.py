@@ -101,3 +101,11 @@ def use_kernel(name: str, device: str) -> AbstractContextManager[None]:
     from tagdistill import crf
 
     return crf.use_kernel(name if device == "cpu" else "torch")
+
+
+def numbers(text: str, where: str) -> list[float]:
+    """Return the numbers in a text, with commas between them. Raises TagdistillError for anything else."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise TagdistillError(f"not numbers with commas between them: {text!r}", where=where) from None

@@ -106,7 +106,8 @@ def plan(
     trains = any(job.rule in ("train_teacher", "train_student") for job in jobs)
     warnings = few_updates(planned, training_words(planned)) if planned and config and trains else []
     shown = Shown(planned.name, list(planned.files.results())) if planned else None
-    typer.echo("\n".join([forecast(jobs, cores, shown), *warnings]))
+    notes = planned.notes() if planned else []
+    typer.echo("\n".join([forecast(jobs, cores, shown), *notes, *warnings]))
 
 
 def _planned(config: Path | None, root: str | None) -> Plan | None:

@@ -12,7 +12,7 @@ import typer
 from tagdistill.artifacts.output_path import check_folder, check_output
 from tagdistill.cli.help import STAGES
 from tagdistill.cli.job_files import corpus_files, gate_files, read_files
-from tagdistill.cli.options import Device, Encoder, Out, Threads, device_of, use_kernel, use_threads
+from tagdistill.cli.options import Device, Encoder, Out, Threads, device_of, numbers, use_kernel, use_threads
 from tagdistill.errors import TagdistillError
 
 if TYPE_CHECKING:
@@ -157,19 +157,18 @@ def train_teacher(
     gpus: Gpus = 1,
     threads: Threads = 1,
 ) -> None:
-    """Train the teacher of one language."""
+    """Train the teacher of one language, or of several."""
     from tagdistill.experiment.jobs import TeacherJob, read_job
     from tagdistill.training.run import Run
     from tagdistill.training.run_training import run_training
 
     spec, inputs = read_job(TeacherJob, job), read_files(files)
     outputs = _outputs(model, log, summary, checkpoints)
-    language = [spec.language]
     machine = _machine(device, gpus, threads)
     run = Run.for_teacher(
         spec.settings,
-        corpus_files(language, inputs, "train")[0],
-        corpus_files(language, inputs, "dev")[0] if inputs.get("dev") else None,
+        corpus_files(spec.languages, inputs, "train"),
+        corpus_files(spec.dev_languages, inputs, "dev"),
         task=spec.task,
         labels=spec.labels,
         decoder=spec.decoder,
@@ -212,9 +211,9 @@ def train_student(
         gate = read_gate(*gate_files(spec.languages, inputs))
     run = Run.for_student(
         spec.settings,
-        corpus_files(spec.languages, inputs, "train"),
+        corpus_files(spec.languages, inputs, "train", spec.shares),
         corpus_files(spec.dev_languages, inputs, "dev"),
-        corpus_files(spec.unlabelled_languages, inputs, "unlabelled"),
+        corpus_files(spec.unlabelled_languages, inputs, "unlabelled", spec.shares),
         objective=spec.objective,
         distill=spec.distill,
         updates_per_batch=spec.updates_per_batch,
@@ -280,19 +279,25 @@ def score(
 
 @app.command(rich_help_panel=STAGES)
 def targets(
-    scores: Annotated[Path, typer.Option(help="scores.parquet of a teacher")],
+    scores: Annotated[list[Path], typer.Option(help="scores.parquet of a teacher, or of each of several")],
     out: Out,
+    weights: Annotated[str | None, typer.Option(help="of several teachers: numbers, with commas between")] = None,
     k: Annotated[int, typer.Option(min=1, help="number of best label sequences to keep")] = 10,
     kernel: Annotated[str, typer.Option(help="kernel of the CRFs: torch or compiled")] = "torch",
     threads: Threads = 1,
 ) -> None:
-    """Convert a teacher's scores into posteriors and its k best label sequences."""
-    from tagdistill.distill.export_targets import export_targets
-
-    check_output(out, inputs=[scores])
+    """Convert a teacher's scores, or those of several, into posteriors and the k best label sequences."""
+    check_output(out, inputs=scores)
     use_threads(threads)
     with use_kernel(kernel, "cpu"):
-        export_targets(scores, out, k)
+        if len(scores) == 1:
+            from tagdistill.distill.export_targets import export_targets
+
+            export_targets(scores[0], out, k)
+        else:
+            from tagdistill.distill.average_targets import average_targets
+
+            average_targets(scores, numbers(weights, "--weights") if weights else [1.0] * len(scores), out, k)
 
 
 @app.command(rich_help_panel=STAGES)

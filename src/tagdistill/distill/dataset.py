@@ -46,6 +46,8 @@ class CorpusFiles:
     features: Path | None = None
     targets: Path | None = None
     scores: Path | None = None
+    other_scores: tuple[Path, ...] = ()  # of further teachers, if a student learns from the average of several
+    shares: tuple[float, ...] = ()  # their weights, the first teacher's before; the sum is 1
     vectors: Path | None = None  # folder of the word vectors that a teacher reads beside the features
 
 

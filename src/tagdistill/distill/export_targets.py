@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from tagdistill.artifacts.files import sha256_file
 from tagdistill.artifacts.scratch import scratch
@@ -17,6 +18,9 @@ from tagdistill.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from jaxtyping import Float, Int
+    from numpy.typing import NDArray
 
 MAX_LABELS = 256  # a path has one byte per label
 
@@ -33,19 +37,36 @@ def targets_of(scores: Scores, k: int, metadata: dict[str, Any], room: Path | No
 
     `room`: a folder for temporary files, which the targets are mapped from; None: they are in memory.
     """
+    targets = empty_targets(scores, k, metadata, room)
+    for rows, chain in chains(scores):
+        best = chain.top_k(k)
+        fill(targets, rows, chain.log_marginals, best.labels, best.log_prob)
+    return targets
+
+
+def empty_targets(scores: Scores, k: int, metadata: dict[str, Any], room: Path | None) -> Targets:
+    """Return targets to be filled, as `targets_of` does."""
     words, labels = scores.emissions.shape
     if labels > MAX_LABELS:
         raise DataError(f"{labels} labels, but targets hold one byte per label: {MAX_LABELS} at most")
     log_posterior = scratch(room, (words, labels), np.float16)
     paths = scratch(room, (words, k), np.uint8)
     log_prob = scratch(room, (len(scores.ids), k), np.float32)
-    for rows, chain in chains(scores):
-        best = chain.top_k(k)
-        marginals = chain.log_marginals.clamp_min(MIN_LOG_PROB).to(torch.float16).numpy()
-        labels_of = best.labels.to(torch.uint8).numpy()
-        log_prob[rows] = best.log_prob.float().numpy()
-        for place, row in enumerate(rows):
-            begin, end = scores.offsets[row], scores.offsets[row + 1]
-            log_posterior[begin:end] = marginals[place, : end - begin]
-            paths[begin:end] = labels_of[place, :, : end - begin].T
     return Targets(scores.ids, scores.offsets, log_posterior, paths, log_prob, metadata)
+
+
+def fill(
+    targets: Targets,
+    rows: NDArray[np.intp],
+    log_marginals: Float[Tensor, "batch time label"],
+    labels: Int[Tensor, "batch k time"],
+    log_prob: Float[Tensor, "batch k"],
+) -> None:
+    """Set the targets of some sentences."""
+    marginals = log_marginals.clamp_min(MIN_LOG_PROB).to(torch.float16).numpy()
+    labels_of = labels.to(torch.uint8).numpy()
+    targets.path_log_prob[rows] = log_prob.float().numpy()
+    for place, row in enumerate(rows):
+        begin, end = targets.offsets[row], targets.offsets[row + 1]
+        targets.log_posterior[begin:end] = marginals[place, : end - begin]
+        targets.paths[begin:end] = labels_of[place, :, : end - begin].T

@@ -24,12 +24,16 @@ BATCH_WORDS = 4000
 
 def chains(scores: Scores) -> Iterator[tuple[NDArray[np.intp], LinearChain]]:
     """Yield the teacher's own distributions, rebuilt from its scores, in length-bucketed float64 batches."""
+    for rows in bucketed(np.diff(scores.offsets), BATCH_WORDS):
+        yield rows, chain_of(scores, rows)
+
+
+def chain_of(scores: Scores, rows: NDArray[np.intp]) -> LinearChain:
+    """Return the teacher's own distributions of some sentences, in float64."""
     transitions, start, end = (torch.from_numpy(a).double() for a in (scores.transitions, scores.start, scores.end))
-    emissions = torch.from_numpy(scores.emissions)
-    lengths = np.diff(scores.offsets)
-    for rows in bucketed(lengths, BATCH_WORDS):
-        padded = gather(emissions, scores.offsets, rows, torch.float64)
-        yield rows, LinearChain(padded, transitions, torch.from_numpy(lengths[rows]), start=start, end=end)
+    padded = gather(torch.from_numpy(scores.emissions), scores.offsets, rows, torch.float64)
+    lengths = torch.from_numpy(np.diff(scores.offsets)[rows])
+    return LinearChain(padded, transitions, lengths, start=start, end=end)
 
 
 def expected_counts(scores: Scores, room: Path | None = None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

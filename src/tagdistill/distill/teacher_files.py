@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from tagdistill.artifacts.files import check_belongs
+from tagdistill.artifacts.files import check_belongs, sha256_json
 from tagdistill.distill.score_table import Scores, read_scores
 from tagdistill.distill.target_table import TargetsFile
 from tagdistill.distill.teacher_chains import expected_counts
@@ -21,33 +21,64 @@ if TYPE_CHECKING:
     from tagdistill.distill.dataset import CorpusFiles, Source
     from tagdistill.settings.distill import ResolvedObjective
 
+ROWS_AT_ONCE = 1 << 14  # of the counts that are averaged
+Values = tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]  # metadata, values of words, of sentences
+
 
 def with_teacher(
     source: Source, files: CorpusFiles, labels: Sequence[str], objective: ResolvedObjective, room: Path | None = None
 ) -> Source:
-    """Return a corpus with the values of its teacher that an objective reads.
+    """Return a corpus with the values of its teacher, or of the average of several, that an objective reads.
 
     `room`: a folder for temporary files, which large values are mapped from; None: they are in memory.
     Raises DataError if a file is missing, MismatchError if it is of another text, label list or kind of teacher, or if
     its files are of two teachers.
     """
-    for kind, path in (("targets", files.targets), ("scores", files.scores)):
+    for kind, first, others in (("targets", files.targets, ()), ("scores", files.scores, files.other_scores)):
         if kind not in objective.row.needs:
             continue
-        if path is None:
+        if first is None:
             raise DataError(f"the objective needs the teacher's {kind} of {files.language!r}", where=str(files.corpus))
         read = _read_targets if kind == "targets" else _read_scores
-        metadata, per_word, per_sentence = read(path, objective, room)
+        every = [read(path, objective, room) for path in (first, *others)]
+        names = [
+            _teacher_of(path, values[0], source, labels, objective)
+            for path, values in zip((first, *others), every, strict=True)
+        ]
+        per_word, per_sentence = _averaged(every, files.shares) if others else every[0][1:]
         source = replace(
             source,
             per_word=source.per_word | per_word,
             per_sentence=source.per_sentence | per_sentence,
-            teacher=_teacher_of(path, metadata, source, labels, objective),
+            teacher=_same_teacher(_name(names, files.shares), source, first),
         )
     return source
 
 
-Values = tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]  # metadata, values of words, of sentences
+def _averaged(every: Sequence[Values], shares: Sequence[float]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the expected counts of the average of several teachers: the average of their expected counts."""
+    _, words, sentences = every[0]
+    for values, part in ((words, 1), (sentences, 2)):
+        for name, total in values.items():
+            for begin in range(0, len(total), ROWS_AT_ONCE):
+                rows = slice(begin, begin + ROWS_AT_ONCE)
+                parts = (share * each[part][name][rows].double() for share, each in zip(shares, every, strict=True))
+                total[rows] = sum(parts)
+    return words, sentences
+
+
+def _name(teachers: Sequence[str], shares: Sequence[float]) -> str:
+    """Return what a teacher, or the average of several, is known by."""
+    return teachers[0] if len(teachers) == 1 else sha256_json([teachers, list(shares)])
+
+
+def _same_teacher(teacher: str, source: Source, path: Path) -> str:
+    """Return the teacher of a file, after checking that it is that of the files read before."""
+    if source.teacher not in (None, teacher):
+        raise MismatchError(
+            f"of another teacher than its targets: {teacher[:12]}, not {str(source.teacher)[:12]}", where=str(path)
+        )
+    return teacher
 
 
 def _read_targets(path: Path, objective: ResolvedObjective, room: Path | None) -> Values:
@@ -93,9 +124,4 @@ def _teacher_of(
             where=str(path),
             hint=f"`{objective.name}` learns from {objective.row.teacher_decoder} teachers.",
         )
-    teacher = str(metadata["teacher_sha256"])
-    if source.teacher not in (None, teacher):
-        raise MismatchError(
-            f"of another teacher than its targets: {teacher[:12]}, not {str(source.teacher)[:12]}", where=str(path)
-        )
-    return teacher
+    return str(metadata["teacher_sha256"])

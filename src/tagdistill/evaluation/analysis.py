@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tagdistill.evaluation.bootstrap import DRAWS, Bootstrap, same_sentences
 from tagdistill.evaluation.significance import Interval, Score, closed, corrected, difference, mean_and_sd
+from tagdistill.experiment.mixture import named
 from tagdistill.experiment.runs import Runs, TestLanguage
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class System:
 
     key: str
     title: str
-    kind: str  # student, teacher (each language's own), oracle, mean
+    kind: str  # student, teacher (each language's own, or one of several languages), oracle, mean
     models: Mapping[str, Mapping[object, str]]
     notes: Mapping[str, str]  # [language], such as the teacher that an oracle chose
 
@@ -56,12 +57,13 @@ class Value:
 class Gap:
     """The part of the gap between reference and teachers that an objective closes, in a language or on average.
 
-    The teachers are those that taught, taken as given.
+    The teachers are those that taught, taken as given; where a language has several, the score is their mean.
     """
 
     objective: str
     reference: str
     decoder: str  # of the teachers
+    taught_by: str  # their names, with weights
     language: str  # "" for the average
     languages: int  # that the numbers are averaged over
     teachers: float
@@ -104,7 +106,8 @@ class Analysis:
         self.results, self.draws, self.seed = results, draws, seed
         self.bootstrap = Bootstrap(_compared(results), draws=draws, seed=seed)
         self._value = results.main.set_index(["model", "language"])["value"].to_dict()
-        self.targets = Runs(results.experiment).test_languages
+        self.runs = Runs(results.experiment)
+        self.targets = self.runs.test_languages
         self.groups = _groups(self.targets)
         self.distill = results.experiment.distill
         self.students = [self._student(name) for name in self.distill.names]
@@ -141,15 +144,35 @@ class Analysis:
         own = rows[rows["teacher"] == rows["language"]]
         return System(f"teachers ({decoder})", f"Teachers{self._suffix(decoder)}", "teacher", _by_language(own), {})
 
-    def teaching(self, decoder: str) -> System:
-        """Return each language's own teacher, of the seed that taught the students."""
-        every = self.teachers(decoder)
-        runs = Runs(self.results.experiment)
-        taught: dict[str, dict[object, str]] = {
-            language: {seed: model for seed, model in seeds.items() if seed == runs.teaching_seed(language)}
-            for language, seeds in every.models.items()
-        }
-        return replace(every, models=taught)
+    def shared_teachers(self, decoder: str) -> list[System]:
+        """Return each teacher of several languages, on all languages."""
+        frame = self.results.main
+        rows = frame[(frame["kind"] == "teacher") & (frame["decoder"] == decoder)]
+        found = [(name, _by_language(rows[rows["teacher"] == name])) for name in self.runs.shared]
+        suffix = self._suffix(decoder)
+        return [
+            System(f"teacher {name} ({decoder})", f"Teacher {name}{suffix}", "teacher", models, {})
+            for name, models in found
+            if any(model.teacher == name and model.decoder == decoder for model in self.runs.teachers)
+        ]
+
+    def own_and_shared(self, decoder: str) -> list[System]:
+        """Return the teachers as systems: those of one language each, if there are any, and each of several."""
+        own = any(model.teacher in self.runs.trained and model.decoder == decoder for model in self.runs.teachers)
+        return [*([self.teachers(decoder)] if own else []), *self.shared_teachers(decoder)]
+
+    def taught_by(self, objective: str) -> System:
+        """Return the teachers of an objective, of the seeds that taught: of a language all that know it."""
+        decoder = str(self.distill.resolve(objective).row.teacher_decoder)
+        rows = self.results.main[self.results.main["decoder"] == decoder]
+        there = {(row.teacher, row.seed, row.language): row.model for row in rows.itertuples()}
+        models: dict[str, dict[object, str]] = {}
+        for language in self.runs.trained:
+            mixture = self.runs.mixture(objective, language)
+            for number, name in enumerate(mixture.teachers if mixture else ()):
+                if model := there.get((name, self.runs.teaching_seed(name), language)):
+                    models.setdefault(language, {})[number] = model
+        return System(f"teachers of {objective}", f"Teachers of {objective}", "teacher", models, {})
 
     @property
     def decoders(self) -> list[str]:
@@ -161,6 +184,7 @@ class Analysis:
         """Return the zero-shot rows of the teachers: the best one per language (chosen on test), the mean."""
         frame = self.results.main
         rows = frame[(frame["kind"] == "teacher") & (frame["decoder"] == decoder) & (frame["role"] == "zero_shot")]
+        rows = rows[rows["teacher"].isin(self.runs.trained)]
         means = rows.groupby(["language", "teacher"], sort=True)["value"].mean()
         best = {language: group.idxmax()[1] for language, group in means.groupby(level="language", sort=True)}
         chosen = rows[rows["teacher"] == rows["language"].map(best)]
@@ -177,6 +201,10 @@ class Analysis:
     def score(self, model: str, language: str) -> float:
         """Return the main score of one model in one language."""
         return float(self._value[model, language])
+
+    def is_scored(self, model: str, language: str) -> bool:
+        """Return whether a model was scored in a language."""
+        return (model, language) in self._value
 
     def value(self, system: System, language: str) -> Value | None:
         """Return the mean over seeds in one language, or None if there is no run."""
@@ -225,7 +253,7 @@ class Analysis:
             baseline = self._reference(system.key)
             if decoder is None or baseline is None:
                 continue
-            teachers = self.teaching(decoder)
+            teachers = self.taught_by(system.key)
             for group in self.groups:
                 if group.key == "in_language":
                     shared, _ = _shared(group.languages, system, teachers, baseline)
@@ -247,6 +275,7 @@ class Analysis:
                 objective=student.key,
                 reference=baseline.key,
                 decoder=decoder,
+                taught_by=named(self.distill.resolve(student.key).teachers),
                 language=language,
                 languages=len(over),
                 teachers=float(top.draws[0]),
@@ -262,13 +291,17 @@ class Analysis:
         """Return every objective and the teachers against their reference, for each group of languages."""
         references = {s.key: self._reference(s.key) for s in self.students}
         pairs = [(s, references[s.key]) for s in self.students if s is not references[s.key]]
-        own = [(self.teachers(decoder), self.reference_of_teachers(decoder)) for decoder in self.decoders]
         found = []
         for group in self.groups:
-            for system, reference in [*(own if group.role == "trained" else []), *pairs]:
+            for system, reference in [*self._teachers_compared(group), *pairs]:
                 found += self._compare(system, reference, group) if reference else []
         family = corrected([comparison.difference for comparison in found])
         return [replace(comparison, difference=test) for comparison, test in zip(found, family, strict=True)]
+
+    def _teachers_compared(self, group: Group) -> list[tuple[System, System | None]]:
+        """Return the teachers that are compared on a group: those of one language each on trained ones alone."""
+        of = self.own_and_shared if group.role == "trained" else self.shared_teachers
+        return [(system, self.reference_of_teachers(decoder)) for decoder in self.decoders for system in of(decoder)]
 
     def _compare(self, system: System, reference: System, group: Group) -> list[Comparison]:
         over, left_out = _shared(group.languages, system, reference)
@@ -319,11 +352,15 @@ def _by_language(rows) -> dict[str, dict[object, str]]:  # type: ignore[no-untyp
 
 
 def _compared(results: Results) -> dict[str, dict[str, Counts]]:
-    """Return the counts of the students and of each language's own teachers: no other model is compared."""
+    """Return the counts of the students, of each language's own teachers and of those of several languages.
+
+    No other model is compared.
+    """
     for language, models in results.counts.items():
         same_sentences(models, language)
     rows = results.main
-    rows = rows[(rows["kind"] == "student") | (rows["teacher"] == rows["language"])]
+    shared = rows["teacher"].isin(list(results.experiment.teachers))
+    rows = rows[(rows["kind"] == "student") | (rows["teacher"] == rows["language"]) | shared]
     found: dict[str, dict[str, Counts]] = {}
     for model, language in zip(rows["model"], rows["language"], strict=True):
         found.setdefault(language, {})[model] = results.counts[language][model]

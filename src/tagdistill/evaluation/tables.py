@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tagdistill.evaluation.analysis import Analysis, Group, System, Value
     from tagdistill.evaluation.significance import Interval
+    from tagdistill.experiment.runs import TestLanguage
 
 MISSING = "–"
 
@@ -70,22 +71,27 @@ class Grid:
 
 
 def in_language(analysis: Analysis) -> Grid:
-    """Return students and each language's own teacher on the trained languages."""
-    return _grid(analysis, "trained", [*map(analysis.teachers, analysis.decoders), *analysis.students])
+    """Return students, each language's own teacher and teachers of several languages on the trained languages."""
+    teachers = [row for decoder in analysis.decoders for row in analysis.own_and_shared(decoder)]
+    return _grid(analysis, "trained", [*teachers, *analysis.students])
 
 
 def zero_shot(analysis: Analysis) -> Grid:
-    """Return students, the best single teacher (chosen on test) and the mean of the teachers on unseen languages."""
-    abroad = [row for decoder in analysis.decoders for row in analysis.abroad(decoder)]
-    return _grid(analysis, "zero_shot", [*abroad, *analysis.students])
+    """Return students and teachers on unseen languages.
+
+    Of the teachers of one language each there are the best one (chosen on test) and their mean.
+    """
+    teachers = [
+        row for decoder in analysis.decoders for row in (*analysis.abroad(decoder), *analysis.shared_teachers(decoder))
+    ]
+    return _grid(analysis, "zero_shot", [*teachers, *analysis.students])
 
 
 def _grid(analysis: Analysis, role: str, systems: Sequence[System]) -> Grid:
     columns, values = [], []
     for language in analysis.languages(role):
         target = analysis.target(language)
-        mark = f"left out of averages: {target.leave_out}" if target.leave_out else ""
-        columns.append(Column(language, language, mark=mark or ("out of domain" if target.out_of_domain else "")))
+        columns.append(Column(language, language, mark=_mark(target)))
         values.append([(analysis.value(system, language), system.notes.get(language, "")) for system in systems])
     for group in analysis.groups:
         if group.role == role:
@@ -95,6 +101,12 @@ def _grid(analysis: Analysis, role: str, systems: Sequence[System]) -> Grid:
     cells = [_cells(column, systems) for column in values]
     rows = [Row(s.title, s.kind, [column[n] for column in cells]) for n, s in enumerate(systems)] if columns else []
     return Grid(columns, rows)
+
+
+def _mark(target: TestLanguage) -> str:
+    left_out = f"left out of averages: {target.leave_out}" if target.leave_out else ""
+    text = "not zero-shot in text" if target.text else ""
+    return "; ".join(filter(None, (left_out or ("out of domain" if target.out_of_domain else ""), text)))
 
 
 def _over(group: Group, most: int = 5) -> str:
@@ -139,7 +151,17 @@ def gap_frame(analysis: Analysis) -> pd.DataFrame:
             }
         flat.append(row)
     numbers = ["gap", "gap_low", "gap_high", "closed", "closed_low", "closed_high", "covers", "verdict"]
-    head = ["objective", "reference", "decoder", "language", "languages", "teachers", "baseline", "student"]
+    head = [
+        "objective",
+        "reference",
+        "decoder",
+        "taught_by",
+        "language",
+        "languages",
+        "teachers",
+        "baseline",
+        "student",
+    ]
     return pd.DataFrame(flat, columns=head + numbers)
 
 

@@ -12,7 +12,9 @@ import yaml
 from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.options import Reading, as_options, format_by_ending, in_options
 from tagdistill.errors import ConfigError, DataError
+from tagdistill.experiment.by_language import shared_teacher_settings
 from tagdistill.experiment.config import check_experiment, read_yaml
+from tagdistill.experiment.runs import Runs
 from tagdistill.formatting import count, printable
 from tagdistill.settings.language import SPLITS, Language
 
@@ -54,8 +56,10 @@ def add_language(
         after = check_experiment({**values, group: {**values.get(group, {}), key: own}}, str(config))
         language = {**after.languages, **after.zero_shot}[key]
         contents = [_read(after, key, language, split) for split in SPLITS if language.split(split)]
+    runs = Runs(after)
+    learners = sum(key in runs.seen(name, "unlabelled") for name in runs.objectives)
     block = _lines(config, group, key, own, new=group not in values)
-    return "\n".join([*contents, "", *block, "", *_next(config, before, zero_shot=zero_shot)])
+    return "\n".join([*contents, "", *block, "", *_next(config, before, zero_shot=zero_shot, learners=learners)])
 
 
 def _check_files(files: Mapping[str, Path]) -> None:
@@ -148,10 +152,20 @@ def _lines(config: Path, group: str, key: str, settings: Mapping[str, Any], *, n
     return [*head, *(f"  {line}" for line in block.rstrip().splitlines())]
 
 
-def _next(config: Path, before: Experiment, *, zero_shot: bool) -> list[str]:
+def _next(config: Path, before: Experiment, *, zero_shot: bool, learners: int) -> list[str]:
     students = len(before.distill.names) * len(before.seeds)
-    if zero_shot:
+    again = [name for name in before.teachers if shared_teacher_settings(before, name).languages == "all"]
+    if zero_shot and learners:
+        learn = count(learners * len(before.seeds), "student")
+        trains = f"It trains the {learn} that learn from its text; no teacher is trained again."
+    elif zero_shot:
         trains = "No model is trained: all are scored on it."
+    elif again:
+        s = "" if len(again) == 1 else "s"
+        trains = (
+            f"It trains the teacher{s} of all languages ({', '.join(again)}) anew, with all that they label, the "
+            f"language's own teacher if it has one, and the {students} students."
+        )
     elif any(before.distill.resolve(name).row.needs for name in before.distill.names):
         trains = f"It trains the language's own teacher and the {students} students; no other teacher is trained again."
     else:

@@ -10,12 +10,14 @@ from tagdistill.data.labels import OUTSIDE, UPOS, label_list
 from tagdistill.data.sources.source import load_source
 from tagdistill.encoders.provider import load_provider
 from tagdistill.errors import ConfigError, nearest
-from tagdistill.experiment.by_language import available_splits, teacher_settings
+from tagdistill.experiment.by_language import available_splits, shared_teacher_settings, teacher_settings
+from tagdistill.experiment.check_teachers import check_teachers
 from tagdistill.experiment.layout import SHARED
+from tagdistill.experiment.runs import Runs
 from tagdistill.formatting import count
 from tagdistill.settings.experiment import Experiment
 from tagdistill.settings.language import LANGUAGE_ID, Language
-from tagdistill.settings.training import TeacherSettings, Training
+from tagdistill.settings.training import SharedTeacherSettings, TeacherSettings, Training
 from tagdistill.settings.validation import validate
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ def check_experiment(values: dict[str, Any], where: str) -> Experiment:
         raise ConfigError(f"{both[0]!r} is both trained and zero-shot", where=f"{where}: zero_shot.{both[0]}")
     _check_labels(experiment, where)
     _check_encoders(experiment, where)
+    check_teachers(experiment, where)
     _check_training(experiment, where)
     _check_objectives(experiment, where)
     _check_gates(experiment, where)
@@ -148,6 +151,9 @@ def _check_encoders(experiment: Experiment, where: str) -> None:
     for language, settings in experiment.languages.items():
         if "encoder" in settings.teacher:
             found[f"languages.{language}.teacher.encoder"] = teacher_settings(experiment, language).encoder
+    for name, own in experiment.teachers.items():
+        if "encoder" in own:
+            found[f"teachers.{name}.encoder"] = shared_teacher_settings(experiment, name, where).encoder
     for key, encoder in found.items():
         if encoder:
             load_provider(encoder.provider).check(encoder, f"{where}: {key}")
@@ -162,6 +168,10 @@ def _check_training(experiment: Experiment, where: str) -> None:
         teacher = teacher_settings(experiment, language, f"{where}: languages.{language}")
         place = f"languages.{language}.teacher" if settings.teacher else "teacher"
         runs.setdefault(place, (teacher, teacher.encoder or experiment.encoder, []))[2].append(language)
+    for name in experiment.teachers:
+        shared = shared_teacher_settings(experiment, name, where)
+        languages = list(experiment.languages if shared.languages == "all" else shared.languages)
+        runs[f"teachers.{name}"] = (shared, shared.encoder or experiment.encoder, languages)
     for place, (training, encoder, languages) in runs.items():
         _check_run(experiment, f"{where}: {place}", training, encoder, languages)
 
@@ -171,7 +181,8 @@ def _check_run(
 ) -> None:
     with_dev = [x for x in languages if "dev" in available_splits(x, experiment.languages[x], trained=True)]
     without = [x for x in languages if x not in with_dev]
-    if training.schedule == "plateau" and (not with_dev if where.endswith(": student") else without):
+    several = not isinstance(training, TeacherSettings) or isinstance(training, SharedTeacherSettings)
+    if training.schedule == "plateau" and (not with_dev if several else without):
         raise ConfigError(
             f"'plateau' follows the dev score, and there is no dev set of {', '.join(without[:5])}",
             where=f"{where}.schedule",
@@ -193,10 +204,9 @@ def _check_run(
 
 def _check_objectives(experiment: Experiment, where: str) -> None:
     """Refuse what the targets or the data do not have for an objective."""
-    distill = experiment.distill
-    splits = [available_splits(name, language, trained=True) for name, language in experiment.languages.items()]
-    text = any("unlabelled" in each for each in splits)
+    distill, runs = experiment.distill, Runs(experiment)
     for number, name in enumerate(distill.names):
+        text = bool(runs.seen(name, "unlabelled"))
         resolved, place = distill.resolve(name), f"{where}: distill.objectives.{number}"
         if resolved.k is not None and resolved.k > distill.k:
             raise ConfigError(
@@ -204,7 +214,7 @@ def _check_objectives(experiment: Experiment, where: str) -> None:
                 where=f"{place}.k",
                 hint=f"Set `distill.k: {resolved.k}`: the targets are made again, and the students that read them.",
             )
-        if resolved.row.tempered and resolved.temperature > 1 and text and resolved.uses_unlabelled:
+        if resolved.row.tempered and resolved.temperature > 1 and text:
             own = not isinstance(entry := distill.objectives[number], str) and entry.temperature is not None
             raise ConfigError(
                 f"{name!r} learns at temperature {resolved.temperature:g} from unlabelled text, where the teacher's "
@@ -212,7 +222,7 @@ def _check_objectives(experiment: Experiment, where: str) -> None:
                 where=f"{place}.temperature" if own else f"{where}: distill.temperature",
                 hint="Set it to 1, or `unlabelled_ratio: 0` to learn from labelled text, where the weight falls.",
             )
-        if resolved.row.gold_only and not (text and resolved.uses_unlabelled):
+        if resolved.row.gold_only and not text:
             raise ConfigError(
                 f"{name!r} learns from its teachers on unlabelled text alone, and there is none",
                 where=place,
@@ -248,9 +258,8 @@ def _check_gates(experiment: Experiment, where: str) -> None:
 def describe_experiment(experiment: Experiment, name: str) -> str:
     """Return one paragraph for a person: what a config file would train."""
     objectives = experiment.distill.names
-    decoders = {experiment.distill.resolve(name).row.teacher_decoder for name in objectives} - {None}
     trained, unseen = (", ".join(languages) for languages in (experiment.languages, experiment.zero_shot))
-    teachers = len(experiment.languages) * len(experiment.teacher.seeds) * len(decoders)
+    teachers = len(Runs(experiment).teachers)
     students, seeds = len(objectives) * len(experiment.seeds), ", ".join(map(str, experiment.seeds))
     return (
         f"{name}: fine. {experiment.name}: {experiment.task}, {count(len(experiment.languages), 'trained language')} "

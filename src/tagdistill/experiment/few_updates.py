@@ -13,7 +13,7 @@ from tagdistill.errors import TagdistillError
 from tagdistill.formatting import count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tagdistill.experiment.plan import Plan
     from tagdistill.settings.training import Training
@@ -72,13 +72,22 @@ def few_updates(plan: Plan, words: Mapping[str, int]) -> list[str]:
 
 def _lengths(plan: Plan, words: Mapping[str, int]) -> Iterator[tuple[str, str, Length]]:
     """Yield the key of the settings of each model, its language ("" for students) and how long it is trained."""
-    for language in plan.runs.trained if plan.runs.teachers else ():
+    for language in (x for x in plan.runs.trained if any(model.teacher == x for model in plan.runs.teachers)):
         own = plan.experiment.languages[language].teacher
         key = f"languages.{language}.teacher" if {"updates", "epochs"} & own.keys() else "teacher"
         yield key, language, _length(plan.runs.teacher(language), words.get(language), TEACHERS)
-    known = [words.get(language) for language in plan.runs.trained]
-    every = None if None in known else sum(number or 0 for number in known)
+    for name in dict.fromkeys(str(model.teacher) for model in plan.runs.teachers if model.teacher in plan.runs.shared):
+        own = plan.experiment.teachers[name]
+        key = f"teachers.{name}" if {"updates", "epochs"} & own.keys() else "teacher"
+        yield key, name, _length(plan.runs.teacher(name), _sum(words, plan.runs.taught(name)), STUDENTS)
+    every = _sum(words, plan.runs.trained)
     yield "student", "", _length(plan.experiment.student, every, STUDENTS, plan.specs.updates_per_batch())
+
+
+def _sum(words: Mapping[str, int], languages: Sequence[str]) -> int | None:
+    """Return the words of some languages together; None where those of one are not known."""
+    known = [words.get(language) for language in languages]
+    return None if None in known else sum(number or 0 for number in known)
 
 
 def _length(
@@ -95,7 +104,8 @@ def _warning(key: str, models: list[tuple[str, Length]]) -> str:
     who, result = "the students get", "they learn little"
     if languages:
         several = len(languages) > 1
-        who = f"the teacher{'s' if several else ''} of {_listed(languages)} {'get' if several else 'gets'}"
+        of = "" if key.startswith("teachers.") else "of "  # a teacher of several languages has a name of its own
+        who = f"the teacher{'s' if several else ''} {of}{_listed(languages)} {'get' if several else 'gets'}"
         result = "students lose by what such a teacher teaches"
     updates = _range([length.updates or 0 for length in lengths], "update")
     words = [length.words for length in lengths if length.words is not None]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tagdistill.experiment.job_specs import JobSpecs
     from tagdistill.experiment.local_files import LocalFiles
+    from tagdistill.experiment.mixture import Mixture
     from tagdistill.experiment.stage_modules import StageModules
     from tagdistill.settings.encoder import EncoderSettings, Vectors
     from tagdistill.settings.training import Training
@@ -54,11 +55,11 @@ class JobKeys:
     def _corpus(self, language: str, split: str) -> str:
         """Return the key of a corpus."""
         own = self.specs.prepare(language, split), *self._read_from(language, split)
-        return self._key(own, self._left_out(split))
+        return self._key(own, self._left_out(language, split))
 
     def _text(self, language: str, split: str) -> str:
         """Return the key of the tokens of a corpus, whatever its labels are."""
-        return self._key(self._own_text(language, split), self._left_out(split))
+        return self._key(self._own_text(language, split), self._left_out(language, split))
 
     def _own_text(self, language: str, split: str) -> tuple[str | None, ...]:
         return self.specs.tokens(language, split), *self._read_from(language, split)
@@ -68,9 +69,9 @@ class JobKeys:
         sha256 = self.local.raw_sha256(self.runs.languages[language], split)
         return code_key(*self.modules.prepare(language, split)), sha256
 
-    def _left_out(self, split: str) -> list[str]:
+    def _left_out(self, language: str, split: str) -> list[str]:
         """Return the keys of the test sets whose sentences a split does not hold."""
-        return [self.text(language, "test") for language in self.specs.without_tests_of(split)]
+        return [self.text(tested, "test") for tested in self.specs.without_tests_of(language, split)]
 
     def _data_report(self, language: str) -> str:
         """Return the key of a data report."""
@@ -79,7 +80,7 @@ class JobKeys:
 
     def _repeats(self) -> str:
         """Return the key of the repeats of all test sets."""
-        read = [(language, split) for language in self.runs.trained for split in self.runs.corpora(language)]
+        read = [(language, split) for language in self.runs.languages for split in self.runs.corpora(language)]
         read += [(language, "test") for language in self.runs.tested]
         return self._key([code_key(*self.modules.repeats())], [self.text(*pair) for pair in read])
 
@@ -95,37 +96,45 @@ class JobKeys:
         """Return the key of a feature store, given the key of its encoder and layers."""
         encoder = self.specs.encoders()[features]
         own = self.specs.encode(features), code_key(*self.modules.encode(encoder)), *self._own_text(language, split)
-        return self._key(own, self.encoder(encoder), self._left_out(split))
+        return self._key(own, self.encoder(encoder), self._left_out(language, split))
 
-    def _teacher(self, language: str, decoder: str, seed: int) -> str:
+    def _teacher(self, name: str, decoder: str, seed: int) -> str:
         """Return the key of a teacher."""
-        splits = [split for split in ("train", "dev") if split in self.runs.splits(language)]
-        read = self._read_by_teacher(language, [(language, split) for split in splits])
-        own = self.specs.teacher(language, decoder, seed), code_key(*self.modules.teacher(language))
-        return self._key(own, read)
+        pairs = [
+            (x, split) for split in ("train", "dev") for x in self.runs.taught(name) if split in self.runs.splits(x)
+        ]
+        own = self.specs.teacher(name, decoder, seed), code_key(*self.modules.teacher(name))
+        return self._key(own, self._read_by_teacher(name, pairs))
 
-    def _scores(self, language: str, decoder: str, seed: int, corpus: str) -> str:
+    def _scores(self, name: str, decoder: str, seed: int, language: str, corpus: str) -> str:
         """Return the key of the scores of a teacher on one corpus."""
-        read = self._read_by_teacher(language, [(language, corpus)])
-        return self._key([code_key(*self.modules.score(language))], self.teacher(language, decoder, seed), read)
+        read = self._read_by_teacher(name, [(language, corpus)])
+        return self._key([code_key(*self.modules.score(name))], self.teacher(name, decoder, seed), read)
 
-    def _targets(self, language: str, decoder: str, corpus: str) -> str:
+    def _targets(self, language: str, decoder: str, corpus: str, mixture: Mixture) -> str:
         """Return the key of the targets of one corpus."""
-        scores = self.scores(language, decoder, self.runs.teaching_seed(language), corpus)
-        own = str(self.experiment.distill.k), self.experiment.kernel, code_key(*self.modules.targets())
-        return self._key(own, scores)
+        seed = self.runs.teaching_seed
+        scores = [self.scores(x, decoder, seed(x), language, corpus) for x in mixture.teachers]
+        weights = write_weights(mixture)
+        own = str(self.experiment.distill.k), self.experiment.kernel, code_key(*self.modules.targets(mixture)), weights
+        return self._key(own, *scores)
 
     def _student(self, objective: str, seed: int) -> str:
         """Return the key of a student."""
         resolved = self.runs.objective(objective)
         row = resolved.row
-        splits = ("train", "dev", *(("unlabelled",) if resolved.uses_unlabelled else ()))
-        pairs = [(language, split) for split in splits for language in self.runs.with_split(split)]
-        decoder = row.teacher_decoder
-        taught = [pair for pair in pairs if pair[1] in CORPORA and decoder]
-        targets = [self.targets(x, str(decoder), split) for x, split in taught if "targets" in row.needs]
-        seeds = self.runs.teaching_seed
-        scores = [self.scores(x, str(decoder), seeds(x), split) for x, split in taught if "scores" in row.needs]
+        splits = ("train", "dev", "unlabelled")
+        pairs = [(language, split) for split in splits for language in self.runs.seen(objective, split)]
+        decoder, seeds = str(row.teacher_decoder), self.runs.teaching_seed
+        mixed = [(*pair, self.runs.mixture(objective, pair[0])) for pair in pairs if pair[1] in CORPORA]
+        taught = [(language, split, mix) for language, split, mix in mixed if mix]
+        targets = [self.targets(x, decoder, split, mix) for x, split, mix in taught if "targets" in row.needs]
+        scores = [
+            self.scores(teacher, decoder, seeds(teacher), language, split)
+            for language, split, mix in taught
+            if "scores" in row.needs
+            for teacher in mix.teachers
+        ]
         baseline = self.runs.gated_by(objective, seed)
         gate = [self.student(str(baseline.objective), seed)] if baseline else []  # and teachers, by what they taught
         own = self.specs.student(objective, seed), code_key(*self.modules.student(objective))
@@ -141,7 +150,7 @@ class JobKeys:
             key = self.teacher(model.teacher, model.decoder, model.seed)
             read = [key, self._read_by_teacher(model.teacher, pairs)]
             if own := self.runs.own_text(model):
-                read += [self.corpus(own, "train"), self.scores(own, model.decoder, model.seed, "train")]
+                read += [self.corpus(own, "train"), self.scores(own, model.decoder, model.seed, own, "train")]
         return self._key([self.specs.evaluate(name), code_key(*self.modules.evaluate(name))], read)
 
     def report(self) -> str:
@@ -158,10 +167,10 @@ class JobKeys:
         read = self.student(objective, seed), self.encoder(self.experiment.encoder), texts
         return self._key([self.specs.export(), code_key(*self.modules.export())], read)
 
-    def _read_by_teacher(self, language: str, pairs: Iterable[tuple[str, str]]) -> list[Any]:
-        teacher = self.runs.teacher(language)
+    def _read_by_teacher(self, name: str, pairs: Iterable[tuple[str, str]]) -> list[Any]:
+        teacher = self.runs.teacher(name)
         vectors = self.vectors(teacher.vectors) if teacher.vectors else None
-        return [*self._read(teacher, self.runs.teacher_encoder(language), pairs), vectors]
+        return [*self._read(teacher, self.runs.teacher_encoder(name), pairs), vectors]
 
     def _read_by_student(self, pairs: Iterable[tuple[str, str]]) -> list[Any]:
         return self._read(self.experiment.student, self.experiment.encoder, pairs)
@@ -177,3 +186,8 @@ class JobKeys:
 
 def _hash(*parts: Any) -> str:
     return sha256_json(parts)[:KEY_DIGITS]
+
+
+def write_weights(mixture: Mixture) -> str | None:
+    """Return the weights of an average as a job is told them; None for one teacher alone."""
+    return ",".join(map(repr, mixture.shares)) if len(mixture.weights) > 1 else None

@@ -27,6 +27,7 @@ from tagdistill.settings.distill import Distill, ObjectiveSettings
 from tagdistill.settings.encoder import EncoderSettings, Vectors, WordEncoder
 from tagdistill.settings.export import Export
 from tagdistill.settings.language import CORPORA, SPLITS, Language
+from tagdistill.settings.training import SharedTeacherSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,7 +84,7 @@ class JobSpecs:
         settings = self.runs.languages[language]
         # What other stages read stays out: a change there must not prepare anything again.
         own: dict[str, Any] = {name: None for name in SPLITS if name != split}
-        own |= {"teacher": {}, "splits": None, "sha256": {}, **SHOWN_KEYS}
+        own |= {"teacher": {}, "teachers": None, "splits": None, "sha256": {}, **SHOWN_KEYS}
         if given := settings.given(split):
             own[split] = given.model_copy(update={"path": None})  # known by its checksum
         return PrepareJob(
@@ -93,18 +94,20 @@ class JobSpecs:
             task=self.experiment.task,
             labels=self.experiment.labels,
             limit=getattr(self.experiment.limit, split),
-            without_tests_of=self.without_tests_of(split),
+            without_tests_of=self.without_tests_of(language, split),
         )
 
-    def without_tests_of(self, split: str) -> tuple[str, ...]:
-        """Return the languages whose test sentences are left out of a split, if any are."""
-        return self.runs.tested if self.experiment.exclude_test_repeats and split in CORPORA else ()
+    def without_tests_of(self, language: str, split: str) -> tuple[str, ...]:
+        """Return the languages whose test sentences are left out of a split: of zero-shot text, in any case."""
+        left_out = self.experiment.exclude_test_repeats or language in self.experiment.zero_shot
+        return self.runs.tested if left_out and split in CORPORA else ()
 
     # -- encoders
 
     def _encoders(self) -> dict[str, EncoderSettings]:
         """Return the settings of every encoder by the key of its features."""
-        used = [self.experiment.encoder, *(self.runs.teacher_encoder(language) for language in self.runs.trained)]
+        named = (*self.runs.trained, *self.runs.shared)
+        used = [self.experiment.encoder, *(self.runs.teacher_encoder(teacher) for teacher in named)]
         return {feature_key(encoder): encoder for encoder in used}
 
     def encoder_of_folder(self, key: str) -> EncoderSettings:
@@ -132,20 +135,24 @@ class JobSpecs:
 
     # -- models
 
-    def teacher(self, language: str, decoder: str, seed: int) -> str:
-        """Return the job that trains a teacher; it holds nothing of other languages."""
-        settings = self.runs.teacher(language)
-        encoder = _as_read(settings, self.runs.teacher_encoder(language))
+    def teacher(self, name: str, decoder: str, seed: int) -> str:
+        """Return the job that trains a teacher; it holds nothing of languages that it is not trained on."""
+        settings, languages = self.runs.teacher(name), self.runs.taught(name)
+        encoder = _as_read(settings, self.runs.teacher_encoder(name))
+        written: dict[str, Any] = {"seeds": (0,), "encoder": None, "vectors": None}
+        if isinstance(settings, SharedTeacherSettings):
+            written["languages"] = "all"
         return write_job(
             TeacherJob(
-                language=language,
+                languages=languages,
+                dev_languages=tuple(x for x in self.runs.with_split("dev") if x in languages),
                 task=self.experiment.task,
                 labels=self.labels,
                 decoder=decoder,
-                settings=settings.model_copy(update={"seeds": (0,), "encoder": None, "vectors": None}),
+                settings=settings.model_copy(update=written),
                 encoder=WordEncoder(**encoder.model_dump(), vectors=settings.vectors),
                 seed=seed,
-                decode=self._decode_dev([language]),
+                decode=self._decode_dev(languages),
                 kernel=self.experiment.kernel,
             )
         )
@@ -155,10 +162,10 @@ class JobSpecs:
 
         All objectives are trained for as many, so that they can be compared.
         """
-        if self.experiment.student.epochs is None or not self.runs.with_split("unlabelled"):
+        if self.experiment.student.epochs is None:
             return 1.0
-        objectives = map(self.runs.objective, self.runs.objectives)
-        return 1.0 + max(each.unlabelled_ratio if each.uses_unlabelled else 0.0 for each in objectives)
+        reading = [name for name in self.runs.objectives if self.runs.seen(name, "unlabelled")]
+        return 1.0 + max((self.runs.objective(name).unlabelled_ratio for name in reading), default=0.0)
 
     def _decode_dev(self, languages: Iterable[str]) -> Decode:
         """Return how dev is decoded to choose a model: as the test sets are, where that makes a difference."""
@@ -167,8 +174,7 @@ class JobSpecs:
 
     def student(self, objective: str, seed: int) -> str:
         """Return the job that trains a student."""
-        resolved = self.runs.objective(objective)
-        unlabelled = self.runs.with_split("unlabelled") if resolved.uses_unlabelled else ()
+        resolved, unlabelled = self.runs.objective(objective), self.runs.seen(objective, "unlabelled")
         return write_job(
             StudentJob(
                 languages=self.runs.trained,
@@ -180,6 +186,7 @@ class JobSpecs:
                 objective=objective,
                 settings=self.experiment.student,
                 distill=_as_distilled(resolved, unlabelled=bool(unlabelled)),
+                shares=self._shares(objective) if "scores" in resolved.row.needs else {},
                 updates_per_batch=self.updates_per_batch(),
                 encoder=_as_read(self.experiment.student, self.experiment.encoder),
                 seed=seed,
@@ -187,6 +194,12 @@ class JobSpecs:
                 kernel=self.experiment.kernel,
             )
         )
+
+    def _shares(self, objective: str) -> dict[str, tuple[float, ...]]:
+        """Return the weights of the teachers of each language that has several."""
+        texts = dict.fromkeys(x for split in CORPORA for x in self.runs.seen(objective, split))
+        mixtures = {language: self.runs.mixture(objective, language) for language in texts}
+        return {language: mix.shares for language, mix in mixtures.items() if mix and len(mix.weights) > 1}
 
     def evaluate(self, model: str) -> str:
         """Return the job that scores a model, given by its name."""
@@ -246,5 +259,6 @@ def _as_distilled(objective: ResolvedObjective, *, unlabelled: bool) -> Distill:
             "anneal": objective.anneal if row.needs else plain.anneal,
             "unlabelled_ratio": objective.unlabelled_ratio if unlabelled else plain.unlabelled_ratio,
             "gate": objective.gate,
+            "teachers": objective.teachers if row.needs else plain.teachers,
         }
     )

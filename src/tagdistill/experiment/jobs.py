@@ -17,7 +17,7 @@ from tagdistill.settings.base import Decode, Decoder, Kernel, Settings
 from tagdistill.settings.distill import Distill
 from tagdistill.settings.encoder import EncoderSettings, Vectors, WordEncoder
 from tagdistill.settings.language import Language
-from tagdistill.settings.training import StudentSettings, TeacherSettings
+from tagdistill.settings.training import SharedTeacherSettings, StudentSettings, TeacherSettings
 from tagdistill.settings.validation import validate
 
 Job = TypeVar("Job", bound=Settings)
@@ -49,13 +49,14 @@ class EncodeJob(Settings):
 
 
 class TeacherJob(Settings):
-    """One teacher: nothing here knows of another language."""
+    """One teacher: nothing here knows of a language that it is not trained on."""
 
-    language: str
+    languages: tuple[str, ...]
+    dev_languages: tuple[str, ...] = ()
     task: str
     labels: tuple[str, ...]
     decoder: Decoder
-    settings: TeacherSettings
+    settings: TeacherSettings | SharedTeacherSettings  # a shared one has keys that the other lacks
     encoder: WordEncoder
     seed: int
     decode: Decode = "unconstrained"  # of dev, if there is one
@@ -80,6 +81,9 @@ class StudentJob(Settings):
     objective: str
     settings: StudentSettings
     distill: Distill
+    shares: dict[str, tuple[float, ...]] = Field(
+        default_factory=dict, description="weights of the teachers whose scores are read, of languages with several"
+    )
     updates_per_batch: float = Field(1.0, description="with `epochs`: in an epoch, for each labelled batch")
     encoder: EncoderSettings
     seed: int

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from tagdistill.encoders.keys import encoder_key
+from tagdistill.experiment.mixture import Mixture
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,11 +33,12 @@ JOBS = {
     "repeats": "repeats",
     "encode": "{features}-{lang}-{split}",
     "train_teacher": "{lang}-{decoder}-{seed}",
-    "score": "{lang}-{decoder}-{seed}-{corpus}",
-    "export_targets": "{lang}-{decoder}-{corpus}",
+    "score": "{lang}{text}-{decoder}-{seed}-{corpus}",
+    "export_targets": "{lang}{average}-{decoder}-{corpus}",
     "train_student": "{objective}-{seed}",
     "evaluate_student": "{objective}-{seed}",
     "evaluate_teacher": "{lang}-{decoder}-{seed}",
+    "evaluate_shared_teacher": "{lang}-{decoder}-{seed}",
 }
 
 
@@ -68,9 +70,9 @@ def features(key: str, language: str, split: str) -> str:
     return f"features/{key}/{language}/{split}.safetensors"
 
 
-def teacher(language: str, decoder: str, seed: int | str) -> str:
-    """Return the name of a teacher: the folder of its places."""
-    return f"teachers/{language}/{decoder}/seed-{seed}"
+def teacher(name: str, decoder: str, seed: int | str) -> str:
+    """Return the name of a teacher, given its language or its own name: the folder of its places."""
+    return f"teachers/{name}/{decoder}/seed-{seed}"
 
 
 def student(objective: str, seed: int | str) -> str:
@@ -83,14 +85,37 @@ def trained(model: str) -> tuple[str, str, str]:
     return f"{model}/model", f"{model}/metrics.jsonl", f"{model}/training.json"
 
 
-def scores(language: str, decoder: str, seed: int | str, corpus: str) -> str:
-    """Return the place of the scores of a teacher on one corpus of its language."""
-    return f"{teacher(language, decoder, seed)}/scores/{corpus}.parquet"
+def scores(name: str, decoder: str, seed: int | str, corpus: str, text: str = "") -> str:
+    """Return the place of the scores of a teacher on one corpus; `text` is "/LANG" where that is not its own language.
+
+    >>> scores("all", "crf", 0, "train", "/fr")
+    'teachers/all/crf/seed-0/scores/fr/train.parquet'
+    """
+    return f"{teacher(name, decoder, seed)}/scores{text}/{corpus}.parquet"
 
 
-def targets(language: str, decoder: str, corpus: str) -> str:
-    """Return the place of the targets of one corpus."""
-    return f"targets/{language}/{decoder}/{corpus}.parquet"
+def targets(language: str, decoder: str, corpus: str, average: str = "") -> str:
+    """Return the place of the targets of one corpus; `average` is "/NAME" of other teachers than the language's own.
+
+    >>> targets("fr", "crf", "train", "/all+fr")
+    'targets/fr/crf/all+fr/train.parquet'
+    """
+    return f"targets/{language}/{decoder}{average}/{corpus}.parquet"
+
+
+def text_of(teacher: str, language: str) -> str:
+    """Return how the place of a teacher's scores says whose text they are of: not at all where it is its own."""
+    return "" if teacher == language else f"/{language}"
+
+
+def average_of(mixture: Mixture, language: str) -> str:
+    """Return how the place of targets says whose they are: not at all where they are of the language's own teacher."""
+    return "" if mixture.teachers == (language,) else f"/{mixture.name}"
+
+
+def mixture_of(average: str, language: str) -> Mixture:
+    """Return the teachers of targets from what their place says."""
+    return Mixture.named(average.removeprefix("/") or language)
 
 
 def metrics(model: str, languages: Iterable[str]) -> list[str]:

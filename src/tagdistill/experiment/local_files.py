@@ -71,16 +71,19 @@ class LocalFiles:
         self._encoders[encoder_key(known)] = source, place
         return known
 
-    def known_teacher(self, language: str, teacher: TeacherSettings) -> TeacherSettings:
+    def known_teacher(self, name: str, teacher: TeacherSettings) -> TeacherSettings:
         """Return the settings of a teacher with its own encoder and word vectors by their content."""
-        encoder = teacher.encoder and self.known_encoder(teacher.encoder, f"{self.encoder_place(language)}.id")
-        vectors = teacher.vectors and self._known_vectors(teacher.vectors, language)
+        encoder = teacher.encoder and self.known_encoder(teacher.encoder, f"{self.encoder_place(name)}.id")
+        vectors = teacher.vectors and self._known_vectors(teacher.vectors, name)
         return teacher.model_copy(update={"encoder": encoder, "vectors": vectors})
 
-    def encoder_place(self, language: str) -> str:
-        """Return the key of the config that says which encoder the teacher of a language has."""
-        if "encoder" in self.experiment.languages[language].teacher:
-            return f"languages.{language}.teacher.encoder"
+    def encoder_place(self, teacher: str) -> str:
+        """Return the key of the config that says which encoder a teacher has, by its language or name."""
+        if teacher in self.experiment.teachers:
+            if "encoder" in self.experiment.teachers[teacher]:
+                return f"teachers.{teacher}.encoder"
+        elif "encoder" in self.experiment.languages[teacher].teacher:
+            return f"languages.{teacher}.teacher.encoder"
         return "teacher.encoder" if self.experiment.teacher.encoder else "encoder"
 
     def _known_vectors(self, vectors: Vectors, language: str) -> Vectors:
@@ -89,7 +92,7 @@ class LocalFiles:
         source = _from_here(self.root / vectors.path)
         sha256 = vectors.sha256 or (_sha256(source) if source.is_file() else None)
         known = vectors.model_copy(update={"path": "local", "sha256": sha256})
-        own = "vectors" in self.experiment.languages[language].teacher
+        own = language in self.experiment.languages and "vectors" in self.experiment.languages[language].teacher
         place = f"languages.{language}.teacher.vectors.path" if own else "teacher.vectors.path"
         self._vectors[vectors_key(known)] = source, place
         return known
@@ -147,7 +150,8 @@ class LocalFiles:
 
     def _check_layers(self, runs: Runs, where: str) -> None:
         students = (runs.experiment.student, runs.experiment.encoder, "encoder")
-        teachers = [(runs.teacher(x), runs.teacher_encoder(x), self.encoder_place(x)) for x in runs.trained]
+        named = (*runs.trained, *runs.shared)
+        teachers = [(runs.teacher(x), runs.teacher_encoder(x), self.encoder_place(x)) for x in named]
         for training, encoder, place in (students, *teachers):
             source = self.encoder_source(encoder_key(encoder))
             layers = layers_of(encoder, Path(source) if source else None, Path(encoder_folder(encoder)))

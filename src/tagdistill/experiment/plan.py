@@ -24,6 +24,7 @@ from tagdistill.settings.language import CORPORA
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from tagdistill.experiment.mixture import Mixture
     from tagdistill.settings.encoder import EncoderSettings
     from tagdistill.settings.experiment import Experiment
     from tagdistill.settings.language import Split
@@ -59,6 +60,17 @@ class Plan:
         """
         self.local.check(self.runs, where)
 
+    def notes(self) -> list[str]:
+        """Return what someone who extends the experiment should know, a line each."""
+        used = {model.teacher for model in self.runs.teachers}
+        names = [
+            x for x in self.runs.shared if x in used and self.experiment.teachers[x].get("languages", "all") == "all"
+        ]
+        return [
+            f"note: the teacher {name} learns from all languages: adding one trains it anew, and all that it teaches"
+            for name in names
+        ]
+
     # -- raw files
 
     def raw(self, language: str, split: str) -> str | None:
@@ -91,21 +103,21 @@ class Plan:
 
     # -- files that several rules name
 
-    def scores(self, language: str, decoder: str, corpus: str) -> str:
-        """Return the scores of the teacher that teaches."""
-        return self.files.scores(language, decoder, self.runs.teaching_seed(language), corpus)
+    def scores(self, teacher: str, decoder: str, language: str, corpus: str) -> str:
+        """Return the scores of a teacher, by its language or name, of the seed that teaches."""
+        return self.files.scores(teacher, decoder, self.runs.teaching_seed(teacher), language, corpus)
 
     def corpora(self, language: str) -> list[str]:
         """Return the corpora of a language."""
         return [self.files.corpus(language, split) for split in self.runs.splits(language)]
 
-    def left_out_tests(self, split: str) -> list[str]:
+    def left_out_tests(self, language: str, split: str) -> list[str]:
         """Return the test corpora whose sentences are left out of a split."""
-        return [self.files.corpus(language, "test") for language in self.specs.without_tests_of(split)]
+        return [self.files.corpus(tested, "test") for tested in self.specs.without_tests_of(language, split)]
 
     def repeats_inputs(self) -> Files:
         """Return the corpora that students train on, and the test corpora."""
-        seen = [(language, split) for language in self.runs.trained for split in self.runs.corpora(language)]
+        seen = [(language, split) for language in self.runs.languages for split in self.runs.corpora(language)]
         return {
             "seen": [self.files.corpus(*pair) for pair in seen],
             "tests": [self.files.corpus(language, "test") for language in self.runs.tested],
@@ -126,31 +138,35 @@ class Plan:
     def teacher_targets(self) -> list[str]:
         """Return the targets of all corpora that a student learns from."""
         return [
-            self.files.targets(language, decoder, corpus)
-            for decoder in self.runs.teacher_decoders
-            for language in self.runs.trained
-            for corpus in self.runs.corpora(language)
+            self.files.targets(language, decoder, corpus, mixture)
+            for decoder, language, corpus, mixture in self.runs.targets
         ]
 
     # -- inputs of the jobs, by name; lists are in the languages' order
 
-    def teacher_inputs(self, language: str) -> Files:
-        """Return the inputs of the training of a teacher."""
-        splits = [split for split in self.runs.splits(language) if split in ("train", "dev")]
-        teacher, encoder = self.runs.teacher(language), self.runs.teacher_encoder(language)
-        files = {split: [self.files.corpus(language, split)] for split in splits}
-        if teacher.mode == "frozen":
-            files |= {f"{split}_features": [self.files.features(encoder, language, split)] for split in splits}
-        return self._given(files, teacher, encoder, vectors_of=language)
+    def teacher_inputs(self, name: str) -> Files:
+        """Return the inputs of the training of a teacher, by its language or name."""
+        teacher, encoder = self.runs.teacher(name), self.runs.teacher_encoder(name)
+        files: Files = {}
+        for split in ("train", "dev"):
+            languages = [x for x in self.runs.with_split(split) if x in self.runs.taught(name)]
+            files[split] = [self.files.corpus(language, split) for language in languages]
+            if teacher.mode == "frozen":
+                files[f"{split}_features"] = [self.files.features(encoder, language, split) for language in languages]
+        return self._given(files, teacher, encoder, vectors_of=name)
 
-    def score_inputs(self, language: str, decoder: str, seed: int, corpus: str) -> Files:
-        """Return the inputs of the scoring of one corpus by a teacher."""
-        teacher, encoder = self.runs.teacher(language), self.runs.teacher_encoder(language)
-        model, *_ = self.files.trained(layout.teacher(language, decoder, seed))
+    def score_inputs(self, name: str, decoder: str, seed: int, language: str, corpus: str) -> Files:
+        """Return the inputs of the scoring of one corpus by a teacher, by its language or name."""
+        teacher, encoder = self.runs.teacher(name), self.runs.teacher_encoder(name)
+        model, *_ = self.files.trained(layout.teacher(name, decoder, seed))
         files = {"model": [model], "corpus": [self.files.corpus(language, corpus)]}
         if teacher.mode == "frozen":
             files["features"] = [self.files.features(encoder, language, corpus)]
-        return self._given(files, teacher, encoder, vectors_of=language)
+        return self._given(files, teacher, encoder, vectors_of=name)
+
+    def target_inputs(self, language: str, decoder: str, corpus: str, mixture: Mixture) -> Files:
+        """Return the inputs of the targets of one corpus: the scores of its teachers."""
+        return {"scores": [self.scores(teacher, decoder, language, corpus) for teacher in mixture.teachers]}
 
     def student_inputs(self, objective: str, seed: int) -> Files:
         """Return the inputs of the training of a student."""
@@ -158,18 +174,24 @@ class Plan:
         row = resolved.row
         decoder = row.teacher_decoder or row.decoder
         files: Files = {}
-        for split in ("train", "dev", *(("unlabelled",) if resolved.uses_unlabelled else ())):
-            languages = self.runs.with_split(split)
+        for split in ("train", "dev", "unlabelled"):
+            languages = self.runs.seen(objective, split)
             files[split] = [self.files.corpus(language, split) for language in languages]
             if student.mode == "frozen":
                 encoder = self.experiment.encoder
                 files[f"{split}_features"] = [self.files.features(encoder, language, split) for language in languages]
-            if split in CORPORA and "targets" in row.needs:
-                files[f"{split}_targets"] = [self.files.targets(language, decoder, split) for language in languages]
-            if split in CORPORA and "scores" in row.needs:
-                files[f"{split}_scores"] = [self.scores(language, decoder, split) for language in languages]
+            taught = [(x, mix) for x in languages if split in CORPORA and (mix := self.runs.mixture(objective, x))]
+            if "targets" in row.needs:
+                files[f"{split}_targets"] = [self.files.targets(x, decoder, split, mix) for x, mix in taught]
+            if "scores" in row.needs:
+                files[f"{split}_scores"] = [
+                    self.scores(y, decoder, x, split) for x, mix in taught for y in mix.teachers
+                ]
         if baseline := self.runs.gated_by(objective, seed):
-            teachers = [layout.teacher(x, decoder, self.runs.teaching_seed(x)) for x in self.runs.trained]
+            taught = [(x, mix) for x in self.runs.trained if (mix := self.runs.mixture(objective, x))]
+            teachers = [
+                layout.teacher(y, decoder, self.runs.teaching_seed(y)) for _, mix in taught for y in mix.teachers
+            ]
             files["gate_teachers"] = [self.files.trained(teacher)[-1] for teacher in teachers]
             files["gate_baseline"] = [self.files.trained(baseline.name)[-1]]
         return self._given(files, student, self.experiment.encoder)
@@ -185,7 +207,7 @@ class Plan:
             files["test_features"] = [self.files.features(encoder, language, "test") for language in languages]
         if own := self.runs.own_text(planned):
             files["own"] = [self.files.corpus(own, "train")]
-            files["own_scores"] = [self.files.scores(own, planned.decoder, planned.seed, "train")]
+            files["own_scores"] = [self.files.scores(own, planned.decoder, planned.seed, own, "train")]
         return self._given(files, training, encoder, vectors_of=teacher)
 
     def report_inputs(self) -> Files:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from tagdistill.experiment.by_language import available_splits, teacher_settings
+from tagdistill.experiment.by_language import available_splits, shared_teacher_settings, teacher_settings
+from tagdistill.experiment.mixture import Mixture
+from tagdistill.settings.distill import OWN
 from tagdistill.settings.experiment import TEACHERS_ON_ALL
 from tagdistill.settings.language import CORPORA
+from tagdistill.settings.training import SharedTeacherSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +29,7 @@ OWN_LANGUAGE = "{lang}"  # in the name of a rule's files: the language of the te
 
 @dataclass(frozen=True)
 class Model:
-    """One trained model: a student (its objective) or a teacher (its language)."""
+    """One trained model: a student (its objective) or a teacher (its language, or the name of one of several)."""
 
     kind: Literal["student", "teacher"]
     name: str  # its folder below results/NAME, and below predictions/ and metrics/
@@ -46,6 +49,7 @@ class TestLanguage:
     role: Role
     out_of_domain: bool
     leave_out: str | None
+    text: bool = False  # zero-shot, but students may learn from unlabelled text of it
 
     @property
     def averaged(self) -> bool:
@@ -68,7 +72,11 @@ class Runs:
             key: available_splits(key, language, trained=key in experiment.languages)
             for key, language in self.languages.items()
         }
-        teachers = {language: teacher_settings(experiment, language) for language in self.trained}
+        self.shared = tuple(experiment.teachers)
+        teachers = {
+            **{language: teacher_settings(experiment, language) for language in self.trained},
+            **{name: shared_teacher_settings(experiment, name) for name in self.shared},
+        }
         self._teachers = {key: resolve(key, teacher) for key, teacher in teachers.items()} if resolve else teachers
 
     # -- languages and splits
@@ -82,8 +90,22 @@ class Runs:
         return tuple(language for language in self.trained if split in self._splits[language])
 
     def corpora(self, language: str) -> tuple[str, ...]:
-        """Return the splits of a language that its teacher scores."""
+        """Return the splits of a language that students learn from."""
         return tuple(split for split in CORPORA if split in self._splits[language])
+
+    @property
+    def zero_shot_text(self) -> tuple[str, ...]:
+        """The zero-shot languages whose unlabelled text teachers label."""
+        return tuple(language for language in self.experiment.zero_shot if "unlabelled" in self._splits[language])
+
+    def seen(self, objective: str, split: str) -> tuple[str, ...]:
+        """Return the languages whose split the students of an objective learn from, or are chosen by."""
+        if split != "unlabelled":
+            return self.with_split(split)
+        if not self.objective(objective).uses_unlabelled:
+            return ()
+        unseen = (language for language in self.zero_shot_text if self.mixture(objective, language))
+        return (*self.with_split(split), *unseen)
 
     @cached_property
     def test_languages(self) -> list[TestLanguage]:
@@ -94,6 +116,7 @@ class Runs:
                 "trained" if key in self.experiment.languages else "zero_shot",
                 language.out_of_domain,
                 language.leave_out,
+                key in self.zero_shot_text,
             )
             for key, language in self.languages.items()
             if "test" in self._splits[key]
@@ -108,7 +131,7 @@ class Runs:
         """Return language and split of the text that exported graphs are made for and compared on, if there are any."""
         if self.experiment.export.formats == ("torch",):
             return {}
-        training = [(language, split) for language in self.trained for split in self.corpora(language)]
+        training = [(language, split) for language in self.languages for split in self.corpora(language)]
         return {"training": training, "tests": [(language, "test") for language in self.tested]}
 
     # -- models
@@ -131,22 +154,68 @@ class Runs:
         reference = self.experiment.distill.first_with(resolved.row.reference)
         return next(student for student in self.students if (student.objective, student.seed) == (reference, seed))
 
-    def teacher(self, language: str) -> TeacherSettings:
-        """Return the settings of the teacher of a language: the experiment's with the language's own on top."""
-        return self._teachers[language]
+    def teacher(self, name: str) -> TeacherSettings:
+        """Return the settings of a teacher, by its language or name: the experiment's with its own on top."""
+        return self._teachers[name]
 
-    def teacher_encoder(self, language: str) -> EncoderSettings:
-        """Return the encoder of the teacher of a language: its own, or the experiment's."""
-        return self._teachers[language].encoder or self.experiment.encoder
+    def taught(self, teacher: str) -> tuple[str, ...]:
+        """Return the languages that a teacher is trained on, by its language or name."""
+        settings = self._teachers[teacher]
+        if not isinstance(settings, SharedTeacherSettings):
+            return (teacher,)
+        return self.trained if settings.languages == "all" else settings.languages
 
-    def teaching_seed(self, language: str) -> int:
+    def mixture(self, objective: str, language: str) -> Mixture | None:
+        """Return the teachers of a language's text for an objective; None where none of them knows it.
+
+        Text of zero-shot languages is taught by those that its `teachers` name, else by those of several languages.
+        """
+        weights, settings = self.objective(objective).teachers, self.languages[language]
+        if not weights:
+            return None
+        if language not in self.trained:
+            shared = {name: weight for name, weight in weights.items() if name != OWN}
+            named = dict.fromkeys(settings.teachers, 1.0) if settings.teachers else shared
+            return Mixture.of(named) if named else None
+        known = {language if name == OWN else name: weight for name, weight in weights.items()}
+        known = {name: weight for name, weight in known.items() if language in self.taught(name)}
+        return Mixture.of(known) if known else None
+
+    @cached_property
+    def targets(self) -> list[tuple[Decoder, str, str, Mixture]]:
+        """The texts that students learn from: decoder of their teachers, language, split, and teachers, each once."""
+        found = []
+        for name in self.objectives:
+            if decoder := self.objective(name).row.teacher_decoder:
+                pairs = [(x, split) for split in CORPORA for x in self.seen(name, split)]
+                # An objective that reads no unlabelled text has targets of it all the same: another may read them.
+                pairs += [(x, "unlabelled") for x in self.with_split("unlabelled")]
+                found += [(decoder, *pair, mix) for pair in pairs if (mix := self.mixture(name, pair[0]))]
+        return sorted(dict.fromkeys(found), key=self._place)
+
+    def _place(self, targets: tuple[Decoder, str, str, Mixture]) -> tuple[Any, ...]:
+        decoder, language, split, _ = targets
+        return decoder, [*self.languages].index(language), CORPORA.index(split)
+
+    @cached_property
+    def scored(self) -> list[tuple[str, Decoder, str, str]]:
+        """The texts that teachers score: teacher, decoder, language and split, each once."""
+        found = [(x, decoder, language, split) for decoder, language, split, mix in self.targets for x in mix.teachers]
+        return list(dict.fromkeys(found))
+
+    def teacher_encoder(self, name: str) -> EncoderSettings:
+        """Return the encoder of a teacher, by its language or name: its own, or the experiment's."""
+        return self._teachers[name].encoder or self.experiment.encoder
+
+    def teaching_seed(self, name: str) -> int:
         """Return the seed of the teacher that teaches; the others show the spread over seeds."""
-        return self._teachers[language].seeds[0]
+        return self._teachers[name].seeds[0]
 
     def own_text(self, model: Model) -> str | None:
         """Return the language of a teacher whose training text is scored: one that teaches, and is tested there."""
-        own = model.teacher
-        teaches = own is not None and model.seed == self.teaching_seed(own)
+        own = model.teacher if model.teacher in self.trained else None
+        teaches = own is not None and (own, model.decoder, own, "train") in self.scored
+        teaches = teaches and own is not None and model.seed == self.teaching_seed(own)
         return own if teaches and own in self.tests_of(model) else None
 
     @cached_property
@@ -160,12 +229,14 @@ class Runs:
 
     @cached_property
     def teachers(self) -> list[Model]:
-        """The teachers that the objectives need: one for each decoder, language and seed."""
+        """The teachers that the objectives need: one for each decoder, language (or name) and seed."""
+        needed = {(decoder, teacher) for teacher, decoder, *_ in self.scored}
         return [
-            Model("teacher", f"teachers/{language}/{decoder}/seed-{seed}", decoder, seed, teacher=language)
+            Model("teacher", f"teachers/{name}/{decoder}/seed-{seed}", decoder, seed, teacher=name)
             for decoder in self.teacher_decoders
-            for language in self.trained
-            for seed in self._teachers[language].seeds
+            for name in (*self.trained, *self.shared)
+            if (decoder, name) in needed
+            for seed in self._teachers[name].seeds
         ]
 
     @cached_property
@@ -182,12 +253,12 @@ class Runs:
         return setting == "all" or (setting == "auto" and len(self.languages) <= TEACHERS_ON_ALL)
 
     def tests_of_teachers(self) -> tuple[str, ...]:
-        """Return the languages that every teacher is tested on; OWN_LANGUAGE stands for its own alone."""
+        """Return the languages that every teacher of one language is tested on; OWN_LANGUAGE stands for its own."""
         return self.tested if self.teachers_everywhere else (OWN_LANGUAGE,)
 
     def tests_of(self, model: Model) -> tuple[str, ...]:
         """Return the languages that a model is tested on."""
-        if model.teacher is None or self.teachers_everywhere:
+        if model.teacher not in self.trained or self.teachers_everywhere:  # students, teachers of several languages
             return self.tested
         return (model.teacher,) if model.teacher in self.tested else ()
 
@@ -201,5 +272,5 @@ class Runs:
             languages = self.tests_of(model)
             for test in self.test_languages:
                 if test.language in languages:
-                    own = model.teacher in (None, test.language)
+                    own = model.teacher not in self.trained or model.teacher == test.language
                     yield model, test, own or not optional

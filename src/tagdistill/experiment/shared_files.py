@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from tagdistill.encoders.keys import feature_key
 from tagdistill.experiment import layout
-from tagdistill.experiment.layout import JOBS, shared
+from tagdistill.experiment.layout import JOBS, average_of, shared, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from tagdistill.experiment.job_keys import JobKeys
+    from tagdistill.experiment.mixture import Mixture
     from tagdistill.experiment.runs import Model
     from tagdistill.settings.encoder import EncoderSettings
 
@@ -66,14 +67,15 @@ class SharedFiles:
         """Return what the training of a model (its name) makes: the model, its log and its summary."""
         return [shared(place, self.model_key(model)) for place in layout.trained(model)]
 
-    def scores(self, language: str, decoder: str, seed: int, corpus: str) -> str:
-        """Return the scores of a teacher on one corpus of its language."""
-        key = self.keys.scores(language, decoder, seed, corpus)
-        return shared(layout.scores(language, decoder, seed, corpus), key)
+    def scores(self, name: str, decoder: str, seed: int, language: str, corpus: str) -> str:
+        """Return the scores of a teacher, by its language or name, on one corpus of a language."""
+        key = self.keys.scores(name, decoder, seed, language, corpus)
+        return shared(layout.scores(name, decoder, seed, corpus, text_of(name, language)), key)
 
-    def targets(self, language: str, decoder: str, corpus: str) -> str:
-        """Return the targets of one corpus."""
-        return shared(layout.targets(language, decoder, corpus), self.keys.targets(language, decoder, corpus))
+    def targets(self, language: str, decoder: str, corpus: str, mixture: Mixture) -> str:
+        """Return the targets of one corpus, by one teacher or several."""
+        key = self.keys.targets(language, decoder, corpus, mixture)
+        return shared(layout.targets(language, decoder, corpus, average_of(mixture, language)), key)
 
     def metrics(self, model: Model) -> list[str]:
         """Return the metrics of a model on all languages that it is tested on."""
@@ -107,21 +109,27 @@ class SharedFiles:
             key, job = self.keys.features(features, language, split), {"lang": language, "split": split}
             yield self._result("encode", key, [layout.features(features, language, split)], features=features, **job)
         for model in self.runs.teachers:
-            yield from self._of_teacher(str(model.teacher), model)
+            yield from self._of_model(model, lang=str(model.teacher), decoder=model.decoder)
+        yield from self._scores()
+        yield from self._targets()
         for model in self.runs.students:
             yield from self._of_model(model, objective=str(model.objective))
 
-    def _of_teacher(self, language: str, model: Model) -> Iterator[Result]:
-        decoder, seed = model.decoder, model.seed
-        yield from self._of_model(model, lang=language, decoder=decoder)
-        if seed != self.runs.teaching_seed(language):
-            return
-        for corpus in self.runs.corpora(language):
-            job = {"lang": language, "decoder": decoder, "corpus": corpus}
-            places = [layout.scores(language, decoder, seed, corpus)]
-            yield self._result("score", self.keys.scores(language, decoder, seed, corpus), places, seed=seed, **job)
-            places = [layout.targets(language, decoder, corpus)]
-            yield self._result("export_targets", self.keys.targets(language, decoder, corpus), places, **job)
+    def _scores(self) -> Iterator[Result]:
+        for teacher, decoder, language, corpus in self.runs.scored:
+            seed, text = self.runs.teaching_seed(teacher), text_of(teacher, language)
+            key = self.keys.scores(teacher, decoder, seed, language, corpus)
+            places = [layout.scores(teacher, decoder, seed, corpus, text)]
+            job = {"lang": teacher, "text": text, "decoder": decoder, "corpus": corpus}
+            yield self._result("score", key, places, seed=seed, **job)
+
+    def _targets(self) -> Iterator[Result]:
+        for decoder, language, corpus, mixture in self.runs.targets:
+            average = average_of(mixture, language)
+            key = self.keys.targets(language, decoder, corpus, mixture)
+            places = [layout.targets(language, decoder, corpus, average)]
+            job = {"lang": language, "average": average, "decoder": decoder, "corpus": corpus}
+            yield self._result("export_targets", key, places, **job)
 
     def _of_model(self, model: Model, **job: str) -> Iterator[Result]:
         """Yield a model and its scores on the test sets, if it has any."""
@@ -129,7 +137,8 @@ class SharedFiles:
         yield self._result(f"train_{model.kind}", key, layout.trained(model.name), seed=seed, **job)
         if tests := self.runs.tests_of(model):
             places = [*layout.metrics(model.name, tests), *layout.predictions(model.name, tests)]
-            yield self._result(f"evaluate_{model.kind}", self.keys.evaluation(model.name), places, seed=seed, **job)
+            kind = model.kind if model.teacher not in self.runs.shared else "shared_teacher"
+            yield self._result(f"evaluate_{kind}", self.keys.evaluation(model.name), places, seed=seed, **job)
 
     def _result(self, stage: str, key: str, places: Sequence[str], **job: str | int) -> Result:
         return Result(stage, JOBS[stage].format(**job), key, tuple(places), self.keys.made[key])
@@ -139,15 +148,16 @@ class SharedFiles:
         student, encoder = self.experiment.student, self.experiment.encoder
         read: list[tuple[EncoderSettings, str, Iterable[str]]] = []
         if student.mode == "frozen":
-            text = any(self.runs.objective(name).uses_unlabelled for name in self.runs.objectives)
-            splits = ("train", "dev", "test", *(("unlabelled",) if text else ()))
-            read += [(encoder, language, splits) for language in self.runs.trained]
+            read += [(encoder, language, ("train", "dev", "test")) for language in self.runs.trained]
             read += [(encoder, language, ("test",)) for language in self.runs.tested]
+            texts = (language for name in self.runs.objectives for language in self.runs.seen(name, "unlabelled"))
+            read += [(encoder, language, ("unlabelled",)) for language in texts]
         for model in self.runs.teachers:
-            language = str(model.teacher)
-            if self.runs.teacher(language).mode == "frozen":
-                own = self.runs.teacher_encoder(language)
-                read.append((own, language, ("train", "dev", "unlabelled")))
+            name = str(model.teacher)
+            if self.runs.teacher(name).mode == "frozen":
+                own = self.runs.teacher_encoder(name)
+                read += [(own, language, ("train", "dev")) for language in self.runs.taught(name)]
+                read += [(own, x, (split,)) for teacher, _, x, split in self.runs.scored if teacher == name]
                 read += [(own, test, ("test",)) for test in self.runs.tests_of(model)]
         found = [
             (feature_key(e), x, split) for e, x, splits in read for split in splits if split in self.runs.splits(x)

@@ -11,6 +11,7 @@ from tagdistill.settings.metrics import metric_modules
 from tagdistill.settings.names import FORMATS, PROVIDERS, SOURCES, module_of
 
 if TYPE_CHECKING:
+    from tagdistill.experiment.mixture import Mixture
     from tagdistill.experiment.runs import Runs
     from tagdistill.settings.encoder import EncoderSettings
 
@@ -26,6 +27,7 @@ TRAIN = "tagdistill.training.run_training"
 GATE = "tagdistill.training.gate"
 SCORE = "tagdistill.distill.score_corpus"
 TARGETS = "tagdistill.distill.export_targets"
+AVERAGE = "tagdistill.distill.average_targets"
 EVALUATE = "tagdistill.evaluation.evaluate"
 REPORT = "tagdistill.reporting.report"
 EXPORT = "tagdistill.export.bundle"
@@ -66,9 +68,9 @@ class StageModules:
         """Return the modules for computing features."""
         return ENCODE, _provider(encoder)
 
-    def teacher(self, language: str) -> Modules:
-        """Return the modules for training the teacher of a language."""
-        return TRAIN, _provider(self.runs.teacher_encoder(language)), *self._kernels
+    def teacher(self, name: str) -> Modules:
+        """Return the modules for training a teacher, by its language or name."""
+        return TRAIN, *self.runs.teacher(name).modules, _provider(self.runs.teacher_encoder(name)), *self._kernels
 
     def student(self, objective: str) -> Modules:
         """Return the modules for training the student of an objective: its loss is loaded by name."""
@@ -82,13 +84,13 @@ class StageModules:
             *self._kernels,
         )
 
-    def score(self, language: str) -> Modules:
-        """Return the modules for scoring a corpus with the teacher of its language."""
-        return SCORE, _provider(self.runs.teacher_encoder(language)), *self._kernels
+    def score(self, name: str) -> Modules:
+        """Return the modules for scoring a corpus with a teacher, by its language or name."""
+        return SCORE, _provider(self.runs.teacher_encoder(name)), *self._kernels
 
-    def targets(self) -> Modules:
-        """Return the modules for exporting targets."""
-        return TARGETS, *self._kernels
+    def targets(self, mixture: Mixture) -> Modules:
+        """Return the modules for exporting targets of one teacher, or of the average of several."""
+        return (TARGETS if len(mixture.weights) == 1 else AVERAGE), *self._kernels
 
     def evaluate(self, model: str) -> Modules:
         """Return the modules for evaluating a model, given by its name: the metrics of the task are loaded by name."""

@@ -49,6 +49,7 @@ def model_card(
         mode=config.get("mode", "frozen"),
         seed=config["seed"],
         languages=[plain(x) for x in config["languages"]],
+        zero_shot_text=[plain(x) for x in config.get("zero_shot_text") or ()],
         labels=[plain(x) for x in config["labels"]],
         trained=[_scores(record) for record in metrics if record["role"] == "trained"],
         zero_shot=[_scores(record) for record in metrics if record["role"] == "zero_shot"],

@@ -17,7 +17,9 @@ from tagdistill.artifacts.stored_file import stored
 from tagdistill.data.repeats import FORMAT, KIND
 from tagdistill.encoders.store import read_metadata
 from tagdistill.errors import DataError
-from tagdistill.settings.language import CORPORA, SPLITS
+from tagdistill.experiment import layout
+from tagdistill.experiment.runs import Runs
+from tagdistill.settings.language import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -153,12 +155,12 @@ def _number(text: str | None) -> float | None:
 def target_sizes(results: Path, experiment: Experiment, decoders: Iterable[str]) -> list[dict[str, Any]]:
     """Return the sentences, words, bytes and bytes per word of each file of targets."""
     sizes = []
-    for decoder in decoders:
-        for language in experiment.languages:
-            for corpus in CORPORA:
-                path = results / "targets" / language / decoder / f"{corpus}.parquet"
-                if path.exists():
-                    sizes.append({"language": language, "decoder": decoder, "corpus": corpus, **_size(path)})
+    wanted = [*decoders]
+    for decoder, language, corpus, mixture in Runs(experiment).targets:
+        path = results / layout.targets(language, decoder, corpus, layout.average_of(mixture, language))
+        if decoder in wanted and path.exists():
+            of = f"{language} by {mixture.name}" if experiment.teachers else language
+            sizes.append({"language": of, "decoder": decoder, "corpus": corpus, **_size(path)})
     return sizes
 
 

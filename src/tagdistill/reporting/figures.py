@@ -106,9 +106,10 @@ def averages(analysis: Analysis, key: str) -> alt.TopLevelMixin | None:
 
 
 def _averages(analysis: Analysis, group: Group) -> tuple[Rows, Rows, list[str]]:
-    own = [analysis.teachers(decoder) for decoder in analysis.decoders] if group.role == "trained" else []
+    of = analysis.own_and_shared if group.role == "trained" else analysis.shared_teachers
+    teachers = [system for decoder in analysis.decoders for system in of(decoder)]
     seeds, means, order = [], [], []
-    for system in [*own, *analysis.students]:
+    for system in [*teachers, *analysis.students]:
         value = analysis.average(system, group)
         if value is None:
             continue

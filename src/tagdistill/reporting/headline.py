@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tagdistill.evaluation.significance import BETTER, BOTH, ONE_SEED, SENTENCES, WORSE
 from tagdistill.formatting import count
 from tagdistill.reporting.sections import VERDICTS
+from tagdistill.settings.distill import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,10 +123,11 @@ def _gap_findings(analysis: Analysis) -> list[str]:
     texts = []
     seen = set()
     for gap in analysis.gaps:
-        if gap.language or (gap.reference, gap.decoder) in seen:
+        if gap.language or (gap.reference, gap.decoder, gap.taught_by) in seen:
             continue
-        seen.add((gap.reference, gap.decoder))
-        averages = f"The teachers average {gap.teachers:.2f} and {gap.reference} {gap.baseline:.2f}"
+        seen.add((gap.reference, gap.decoder, gap.taught_by))
+        by = "" if gap.taught_by == OWN else f" of {gap.objective} ({gap.taught_by})"
+        averages = f"The teachers{by} average {gap.teachers:.2f} and {gap.reference} {gap.baseline:.2f}"
         if gap.closed:
             texts.append(f"{averages}: a gap of {difference(gap.gap)} to close.")
         else:
@@ -144,6 +146,11 @@ def notes(analysis: Analysis, runs: Sequence[Run]) -> list[str]:
         texts.append(
             "One seed: the variation over seeds is not known. There are no verdicts, and the intervals cover the "
             "choice of test sentences only."
+        )
+    if seen := [target.language for target in analysis.targets if target.text]:
+        texts.append(
+            f"Not zero-shot in text: {', '.join(seen)}. Students may have learned from unlabelled text of "
+            f"{'it' if len(seen) == 1 else 'them'}, which teachers labelled; no sentence of a test set was in it."
         )
     if missing := analysis.results.missing:
         texts.append(f"{count(len(missing), 'result')} missing (shown as –): {_some(missing)}.")

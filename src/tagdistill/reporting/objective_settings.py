@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tagdistill.experiment.mixture import named
 from tagdistill.experiment.runs import Runs
 from tagdistill.reporting.html import Table, plain_table
-from tagdistill.settings.distill import Distill
+from tagdistill.settings.distill import OWN, Distill
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,21 +15,26 @@ if TYPE_CHECKING:
     from tagdistill.settings.distill import Anneal, ResolvedObjective
     from tagdistill.settings.experiment import Experiment
 
-COLUMNS = ["objective", "loss", "teacher weight", "temperature", "paths", "unlabelled per labelled batch"]
+COLUMNS = ["objective", "loss", "teachers", "teacher weight", "temperature", "paths", "unlabelled per labelled batch"]
 
 
 def objective_table(experiment: Experiment) -> Table | None:
     """Return the settings of each objective; those that change nothing in it are missing."""
     runs, distill = Runs(experiment), experiment.distill
-    text = bool(runs.with_split("unlabelled"))
+    text = bool(runs.with_split("unlabelled") or runs.zero_shot_text)
     rows = []
     for name in distill.names:
         resolved = distill.resolve(name)
         found = _settings(resolved)
         paths = found.get("paths", distill.k if resolved.row.reads_paths else None)
         ratio = f"{resolved.unlabelled_ratio:g}" if text and resolved.row.needs else None
-        rows.append((name, resolved.row.name, found.get("teacher weight"), found.get("temperature"), paths, ratio))
-    return plain_table(COLUMNS, rows, words=True)
+        teachers = named(resolved.teachers) or None
+        own = resolved.row.name, teachers, found.get("teacher weight"), found.get("temperature"), paths, ratio
+        rows.append((name, *own))
+    left_out = () if experiment.teachers else ("teachers",)  # all have their own
+    columns = [number for number, title in enumerate(COLUMNS) if title not in left_out]
+    shown = [[row[number] for number in columns] for row in rows]
+    return plain_table([COLUMNS[number] for number in columns], shown, words=True)
 
 
 def described(config: Mapping[str, Any]) -> str:
@@ -45,6 +51,8 @@ def _settings(objective: ResolvedObjective) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if objective.row.needs:
         found["teacher weight"] = _weight(objective.anneal) + (", gated" if objective.gate != "off" else "")
+    if objective.row.needs and set(objective.teachers) != {OWN}:
+        found["teachers"] = named(objective.teachers)
     if objective.row.tempered:
         found["temperature"] = f"{objective.temperature:g}"
     if objective.k is not None:

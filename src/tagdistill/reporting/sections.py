@@ -11,6 +11,7 @@ from tagdistill.evaluation.tables import MISSING, matrix_frame
 from tagdistill.formatting import duration, probability
 from tagdistill.reporting.facts import feature_sizes, non_commercial, splits, target_sizes
 from tagdistill.reporting.html import Field, Head, Table, plain_table
+from tagdistill.settings.distill import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,9 +33,10 @@ def gap_table(analysis: Analysis) -> Table | None:
     seen = set()
     for objective in dict.fromkeys(objective for objective, _ in gaps):
         first = next(gap for gap in gaps.values() if gap.objective == objective)
-        if (pair := (first.decoder, first.reference)) not in seen:
-            seen.add(pair)
-            title = f"gap: teachers ({first.decoder}) − {first.reference}"
+        if (compared := (first.decoder, first.taught_by, first.reference)) not in seen:
+            seen.add(compared)
+            by = "" if first.taught_by == OWN else f" {first.taught_by}"
+            title = f"gap: teachers{by} ({first.decoder}) − {first.reference}"
             rows.append((Head(title, tone="teacher"), [_gap(gaps.get((objective, x))) for x in languages]))
         rows.append((Head(objective, tone="student"), [_closed(gaps.get((objective, x))) for x in languages]))
     heads = [Head(x) if x else Head("average", tone="average") for x in languages]

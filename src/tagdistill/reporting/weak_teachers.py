@@ -5,7 +5,6 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
-from tagdistill.experiment.runs import Runs
 from tagdistill.formatting import count
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ MAX_NAMED = 10
 
 
 class Weak(NamedTuple):
-    """A teacher that is below its reference by so many points, on the dev or the test set of its language."""
+    """A teacher that is below its reference by so many points, on the dev or the test set of a language."""
 
     language: str
     points: float
@@ -29,30 +28,37 @@ class Weak(NamedTuple):
 def weak_teachers(analysis: Analysis, runs: Sequence[Run]) -> list[str]:
     """Return a warning for the teachers that are below the students without teachers, the worst first.
 
-    They are compared on dev, with the mean over the students' seeds; where dev scores are missing, on test.
+    They are compared on dev, with the mean over the students' seeds; where dev scores are missing, on test. Those of
+    one language each are named together, those of several languages one by one.
     """
     texts = []
     for decoder in analysis.decoders:
         if (reference := analysis.reference_of_teachers(decoder)) is None:
             continue
-        found = sorted(_weak(analysis, runs, decoder, reference), key=lambda each: -each.points)
-        texts += [
-            _warning(weak, decoder, reference.title, text)
-            for text in ("dev", "test")
-            if (weak := [each for each in found if each.text == text])
-        ]
+        for name in ("", *analysis.runs.shared):
+            found = sorted(_weak(analysis, runs, decoder, reference, name), key=lambda each: -each.points)
+            texts += [
+                _warning(weak, decoder, reference.title, text, name)
+                for text in ("dev", "test")
+                if (weak := [each for each in found if each.text == text])
+            ]
     return texts
 
 
-def _weak(analysis: Analysis, runs: Sequence[Run], decoder: str, reference: System) -> Iterator[Weak]:
-    seed, teachers = Runs(analysis.results.experiment).teaching_seed, analysis.teaching(decoder)
-    for language in analysis.results.experiment.languages:
-        taught = [run for run in runs if run.model.teacher == language and run.model.decoder == decoder]
-        ours = _dev([run for run in taught if run.model.seed == seed(language)], language)
+def _weak(analysis: Analysis, runs: Sequence[Run], decoder: str, reference: System, name: str) -> Iterator[Weak]:
+    """Yield the languages where a teacher, or each language's own if it has no name, is below the reference."""
+    for language in analysis.runs.taught(name) if name else analysis.runs.trained:
+        teacher = name or language
+        seed = analysis.runs.teaching_seed(teacher)
+        taught = [
+            run for run in runs if (run.model.teacher, run.model.decoder, run.model.seed) == (teacher, decoder, seed)
+        ]
+        ours = _dev(taught, language)
         theirs = _dev([run for run in runs if run.model.objective == reference.key], language)
         text = "dev" if ours and theirs else "test"
         if text == "test":
-            ours, theirs = ([analysis.score(x, language) for x in s.names(language)] for s in (teachers, reference))
+            models = [run.model.name for run in taught]
+            ours, theirs = (_test(analysis, names, language) for names in (models, reference.names(language)))
         if ours and theirs and fmean(theirs) - fmean(ours) >= LEAST:
             yield Weak(language, fmean(theirs) - fmean(ours), text)
 
@@ -63,15 +69,23 @@ def _dev(runs: Sequence[Run], language: str) -> list[float]:
     return [score for score in scores if score is not None]
 
 
-def _warning(found: Sequence[Weak], decoder: str, reference: str, text: str) -> str:
+def _test(analysis: Analysis, models: Sequence[str], language: str) -> list[float]:
+    """Return the test scores in a language of those models that have one."""
+    return [analysis.score(model, language) for model in models if analysis.is_scored(model, language)]
+
+
+def _warning(found: Sequence[Weak], decoder: str, reference: str, text: str, name: str) -> str:
     listed = ", ".join(f"{each.language} ({each.points:.1f} points)" for each in found[:MAX_NAMED])
     if len(found) > MAX_NAMED:
         listed += f" and {count(len(found) - MAX_NAMED, 'other language')}"
-    who, them = ("teacher", "it") if len(found) == 1 else ("teachers", "them")
-    verb = "is" if len(found) == 1 else "are"
-    kind = "softmax " if decoder == "softmax" else ""
+    one, kind = bool(name) or len(found) == 1, "softmax " if decoder == "softmax" else ""
+    who = f"{kind}teacher {'`' + name + '` in' if name else 'of' if one else ''}" if one else f"{kind}teachers of"
+    verb, them = ("is", "it") if one else ("are", "them")
+    key = f"teachers.{name}" if name else "teacher"
+    more = [f"Train {them} longer (`{key}.updates`)", f"give {them} more labelled text"]
+    more += [f"fine-tune the encoder (`{key}.mode: finetune`)"]
+    more += [] if name else [f"let `distill.gate: soft` weigh {them} less"]
     return (
-        f"The {kind}{who} of {listed} {verb} below the student `{reference}` on {text}: students that learn from "
-        f"{them} may lose by it. Train {them} longer (`teacher.updates`), give {them} more labelled text, fine-tune "
-        f"the encoder (`teacher.mode: finetune`), or let `distill.gate: soft` weigh {them} less."
+        f"The {who} {listed} {verb} below the student `{reference}` on {text}: students that learn from "
+        f"{them} may lose by it. {', '.join(more[:-1])}, or {more[-1]}."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from tagdistill.settings.base import Settings, Share
 from tagdistill.settings.objectives import OBJECTIVES, Objective, ObjectiveName
@@ -14,7 +14,25 @@ Paths = Annotated[int, Field(gt=0, le=255)]  # a path has one byte per label
 Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Gate = Literal["off", "soft"]
 Ratio = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+OWN = "own"  # the teachers of one language each, whose settings are those of `teacher`
 MAX_NAME = 60  # characters: names are folders, and parts of the names of files
+
+
+def _weights(value: Any) -> Any:
+    """Return names of teachers as weights: a list of them weighs all alike."""
+    if isinstance(value, (list, tuple, dict)) and not value:
+        raise ValueError("name one teacher or more")
+    if isinstance(value, (list, tuple)):
+        if len(set(map(str, value))) < len(value):
+            raise ValueError("a teacher is named twice")
+        return dict.fromkeys(value, 1.0)
+    return value
+
+
+Teachers = Annotated[
+    dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]],
+    BeforeValidator(_weights, json_schema_input_type=tuple[str, ...] | dict[str, float]),
+]
 
 
 class Anneal(Settings):
@@ -50,6 +68,7 @@ class ObjectiveSettings(Settings):
     )
     k: Paths | None = Field(None, description="paths that it reads, of the `distill.k` in the targets")
     gate: Gate | None = Field(None, description="soft: a teacher that is worse than the baseline on dev weighs less")
+    teachers: Teachers | None = Field(None, description="`own` and names of `teachers`: a list, or names with weights")
 
     @model_validator(mode="before")
     @classmethod
@@ -76,6 +95,7 @@ class ObjectiveSettings(Settings):
             "unlabelled_ratio": bool(row.needs),
             "k": row.reads_paths,
             "gate": bool(row.needs),
+            "teachers": bool(row.needs),
         }
         for key, effect in has.items():
             if getattr(self, key) is not None and not effect:
@@ -94,6 +114,7 @@ class ResolvedObjective:
     unlabelled_ratio: float
     k: int | None  # paths that it reads; None: all that the targets hold
     gate: Gate
+    teachers: dict[str, float]  # weights of `own` and of shared teachers; none where the objective has no teachers
 
     @property
     def uses_unlabelled(self) -> bool:
@@ -128,6 +149,11 @@ class Distill(Settings):
         description="soft: a teacher with more errors on dev than the baseline weighs less, from 1 for as many errors "
         "to 0 for twice as many, on labelled and unlabelled text",
     )
+    teachers: Teachers = Field(
+        default_factory=lambda: {OWN: 1.0},
+        description="whose distributions are averaged: `own`, one per language, and names of `teachers`; a list, or "
+        "names with weights",
+    )
 
     @model_validator(mode="after")
     def _differently_named(self) -> Distill:
@@ -161,4 +187,5 @@ class Distill(Settings):
             unlabelled_ratio=self.unlabelled_ratio if own.unlabelled_ratio is None else own.unlabelled_ratio,
             k=own.k,
             gate=(self.gate if own.gate is None else own.gate) if row.needs else "off",
+            teachers=(own.teachers or self.teachers) if row.needs else {},
         )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from tagdistill.settings.base import Decode, Kernel, Positive, Seeds, Settings, Task
-from tagdistill.settings.distill import Distill
+from tagdistill.settings.distill import MAX_NAME, Distill
 from tagdistill.settings.encoder import EncoderSettings
 from tagdistill.settings.export import Export
 from tagdistill.settings.language import Language
@@ -45,6 +45,7 @@ def _languages(value: Any) -> Any:
     return value
 
 
+TeacherName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=MAX_NAME)]
 Languages = Annotated[dict[str, Language], BeforeValidator(_languages)]
 
 
@@ -68,6 +69,11 @@ class Experiment(Settings):
         default_factory=lambda: EncoderSettings.model_validate({}), description="the encoder of all models"
     )
     teacher: TeacherSettings = Field(description="how teachers are trained")
+    teachers: dict[TeacherName, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="teachers of several languages, by names of your own: `languages` (all, or a list) and the keys "
+        "of `teacher`",
+    )
     student: StudentSettings = Field(description="how students are trained")
     distill: Distill = Field(
         default_factory=lambda: Distill.model_validate({}), description="objectives and how they teach"

@@ -102,6 +102,12 @@ class Language(Settings):
     leave_out: str | None = Field(None, description="why this language is shown but left out of the averages")
     licence: str | None = Field(None, description="licence of the data, for the report and the model card")
     teacher: dict[str, Any] = Field(default_factory=dict, description="teacher settings of this language alone")
+    teachers: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="zero-shot: whose distributions are averaged on its `unlabelled` text, names of `teachers` or "
+        "trained languages; if none, those of an objective's teachers that know several languages",
+    )
 
     def split(self, name: str) -> Split | None:
         """Return what the config says about a split, or None."""

@@ -41,6 +41,11 @@ class Objective:
         return tuple(file for file, fields in files.items() if fields)
 
     @property
+    def averages(self) -> bool:
+        """Whether it can learn from the average of several teachers, which is no chain: it has no scores."""
+        return not {"emissions", "transitions"} & set(self.scores)
+
+    @property
     def reads_paths(self) -> bool:
         """Whether the number of paths, k, changes its loss."""
         return "path_log_prob" in self.targets

@@ -105,14 +105,39 @@ class TeacherSettings(Training):
     vectors: Vectors | None = Field(None, description="`frozen`: word vectors beside the encoder's")
 
 
+Sampling = Annotated[
+    Share,
+    Field(
+        description="languages are drawn by the number of their sentences to this power: 1 as they are, 0 all alike "
+        "(XLM-R: 0.3)"
+    ),
+]
+
+
+class SharedTeacherSettings(TeacherSettings):
+    """A teacher of several languages; what it leaves out is that of `teacher`."""
+
+    languages: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        "all", description="all trained languages, or a list of them"
+    )
+    sampling: Sampling = 1.0
+
+    @model_validator(mode="after")
+    def _each_once(self) -> SharedTeacherSettings:
+        if self.languages != "all" and len(set(self.languages)) < len(self.languages):
+            raise ValueError("`languages` names one of them twice")
+        return self
+
+    @property
+    def alpha(self) -> float:
+        """The power of their sizes by which languages are drawn."""
+        return self.sampling
+
+
 class StudentSettings(Training):
     """The multilingual student."""
 
-    sampling: Share = Field(
-        1.0,
-        description="languages are drawn by the number of their sentences to this power: 1 as they are, 0 all alike "
-        "(XLM-R: 0.3)",
-    )
+    sampling: Sampling = 1.0
 
     @property
     def alpha(self) -> float:

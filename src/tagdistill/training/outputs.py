@@ -68,6 +68,7 @@ def model_config(run: Run, teachers: dict[str, str]) -> dict[str, Any]:
         "decoder": run.decoder,
         "objective": run.objective,
         "languages": list(metadata),
+        "zero_shot_text": [files.language for files in run.unlabelled if files.language not in metadata],
         "licences": {language: values.get("licence") for language, values in metadata.items()},
         "corpora": {language: values["corpus_sha256"] for language, values in metadata.items()},
         "encoder": run.encoder.model_dump(mode="json"),

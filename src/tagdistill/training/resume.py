@@ -31,6 +31,7 @@ def fingerprint_of(run: Run) -> str:
             "settings": run.settings.model_dump(mode="json"),
             "distill": run.distill.model_dump(mode="json") if run.distill else None,
             "shape": [run.task, run.labels, run.decoder, run.objective, run.seed, run.updates_per_batch, run.decode],
+            "shares": [corpus.shares for corpus in (*run.train, *run.unlabelled)],
             "gate": dict(run.gate) if run.gate else None,
             "machine": [run.machine.device, run.machine.threads, kernel(), run.machine.processes.number],
             "encoder": [run.encoder.model_dump(mode="json"), encoder],
@@ -43,7 +44,7 @@ def fingerprint_of(run: Run) -> str:
 
 def _paths(corpus: CorpusFiles) -> list[Path]:
     # Word vectors are not among them: their key is in the encoder's settings, and is checked when they are opened.
-    paths = (corpus.corpus, corpus.features, corpus.targets, corpus.scores)
+    paths = (corpus.corpus, corpus.features, corpus.targets, corpus.scores, *corpus.other_scores)
     return [path for path in paths if path is not None]
 
 

@@ -1,4 +1,4 @@
-"""One training run: a teacher of one language, or a student of all."""
+"""One training run: a teacher of one language or several, or a student of all."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ class Run:
     def for_teacher(
         cls,
         settings: TeacherSettings,
-        train: CorpusFiles,
-        dev: CorpusFiles | None,
+        train: Sequence[CorpusFiles],
+        dev: Sequence[CorpusFiles],
         *,
         task: str,
         labels: tuple[str, ...],
@@ -81,11 +81,8 @@ class Run:
         machine: Machine,
         decode: Decode = "unconstrained",
     ) -> Self:
-        """Return the run that trains the teacher of one language."""
-        dev_sets = [dev] if dev else []
-        return cls(
-            task, labels, decoder, settings, encoder, seed, [train], dev_sets, outputs, encoder_folder, machine, decode
-        )
+        """Return the run that trains the teacher of one language, or of several."""
+        return cls(task, labels, decoder, settings, encoder, seed, train, dev, outputs, encoder_folder, machine, decode)
 
     @classmethod
     def for_student(

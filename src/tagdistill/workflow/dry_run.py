@@ -33,7 +33,9 @@ class Job:
     @property
     def name(self) -> str:
         """Its wildcards as one text, without long keys."""
-        return " ".join(value for name, value in self.wildcards.items() if name not in ("features", "encoder", "key"))
+        return " ".join(
+            value for name, value in self.wildcards.items() if value and name not in ("features", "encoder", "key")
+        )
 
 
 def dry_run(arguments: Sequence[str]) -> list[Job]:

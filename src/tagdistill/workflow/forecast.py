@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 STAGES = (
     *("fetch", "convert_encoder", "convert_vectors", "prepare", "data_report", "repeats", "encode", "train_teacher"),
-    *("score", "export_targets", "train_student", "evaluate_student", "evaluate_teacher", "report", "export_student"),
+    *("score", "export_targets", "train_student", "evaluate_student", "evaluate_teacher"),
+    *("evaluate_shared_teacher", "report", "export_student"),
 )
 LINKS = ("links", "show", "show_model")  # they compute nothing
 MAX_NAMED = 4  # jobs or files that are named; the rest are counted

@@ -45,7 +45,7 @@ def stage_of(folder: Path) -> str:
     if top in ("metrics", "predictions"):
         return f"evaluate_{others[0].removesuffix('s')}"
     if top in ("students", "teachers"):
-        return "score" if folder.parent.name == "scores" else f"train_{top.removesuffix('s')}"
+        return "score" if "scores" in others else f"train_{top.removesuffix('s')}"
     return kinds[top]
 
 

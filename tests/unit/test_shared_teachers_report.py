@@ -1,0 +1,124 @@
+"""Teachers of several languages, averages and text of zero-shot languages on the report, in tables and on cards."""
+
+from __future__ import annotations
+
+import pytest
+from synthetic_results import TRAINED, WRONG, build, settings
+
+from tagdistill.evaluation import tables
+from tagdistill.evaluation.analysis import Analysis
+from tagdistill.evaluation.scores import read_scores
+from tagdistill.reporting import headline
+from tagdistill.reporting.card import model_card
+from tagdistill.reporting.facts import read_runs
+from tagdistill.reporting.objective_settings import objective_table
+from tagdistill.reporting.sections import gap_table
+from tagdistill.reporting.weak_teachers import weak_teachers
+
+OF_ALL = {"teachers/all/crf/seed-0": {"en": 110, "fr": 90, "nl": 98, "de": 150, "ar": 450, "xx": 300}}
+OBJECTIVES = ["baseline", "posterior"]
+
+
+@pytest.fixture(scope="module")
+def analysis(tmp_path_factory) -> Analysis:
+    return read(tmp_path_factory.mktemp("both"), teachers=["own", "all"])
+
+
+def read(folder, teachers, **changes) -> Analysis:
+    wrong = WRONG if "own" in teachers else {x: y for x, y in WRONG.items() if x.startswith("students")}
+    results, _ = build(folder, wrong | OF_ALL)
+    distill = {"objectives": OBJECTIVES, "teachers": teachers}
+    return Analysis(read_scores(results, settings(teachers={"all": {}}, distill=distill, **changes)), draws=200)
+
+
+def values(grid: tables.Grid, title: str) -> list[float]:
+    row = next(row for row in grid.rows if row.title == title)
+    return [cell.value.mean for cell in row.cells if cell.value]
+
+
+def test_a_teacher_of_several_languages_has_a_row_of_its_own(analysis):
+    grid = tables.in_language(analysis)
+    assert [row.title for row in grid.rows] == ["Teachers", "Teacher all", *OBJECTIVES]
+    assert values(grid, "Teacher all")[:3] == pytest.approx([89.0, 91.0, 90.2])
+    assert values(grid, "Teachers")[:3] == pytest.approx([95.0, 94.0, 90.0])
+    unseen = tables.zero_shot(analysis)
+    assert [row.title for row in unseen.rows][2] == "Teacher all"
+    assert values(unseen, "Teacher all")[:3] == pytest.approx([85.0, 55.0, 70.0])
+    # It is no teacher of one language: not among those of which the best is chosen, and not in their mean.
+    assert values(unseen, "Best single teacher, chosen on test")[0] == pytest.approx(70.0)
+    assert values(unseen, "Mean of the teachers")[0] == pytest.approx(100 - (35 + 40 + 30) / 3)
+
+
+def test_the_gap_is_that_to_the_teachers_that_taught(analysis, tmp_path):
+    (gap,) = (gap for gap in analysis.gaps if gap.language == "en")
+    assert gap.taught_by == "own + all"
+    assert gap.teachers == pytest.approx((95.0 + 89.0) / 2) and gap.baseline == pytest.approx(89.8)
+    assert "gap: teachers own + all (crf) − baseline" in str(gap_table(analysis))
+    assert any("The teachers of posterior (own + all) average" in text for text in headline.findings(analysis))
+    alone = read(tmp_path, ["all"])
+    (gap,) = (gap for gap in alone.gaps if gap.language == "en")
+    assert (gap.taught_by, gap.teachers) == ("all", pytest.approx(89.0))
+    assert [row.title for row in tables.in_language(alone).rows] == ["Teacher all", *OBJECTIVES]
+
+
+def test_teachers_of_several_languages_are_compared_on_unseen_languages_too(analysis):
+    found = {(c.system, c.group): c.difference.value for c in analysis.comparisons if "teacher" in c.system}
+    assert found["teacher all (crf)", "in_language"] == pytest.approx(90.0667 - 90.0333, abs=0.01)
+    assert found["teacher all (crf)", "zero_shot"] == pytest.approx(85.0 - 79.5)
+    assert ("teachers (crf)", "in_language") in found and ("teachers (crf)", "zero_shot") not in found
+
+
+def test_a_teacher_of_several_languages_that_is_below_the_baseline_is_named(analysis, tmp_path):
+    results, _ = build(tmp_path, WRONG | OF_ALL)
+    runs = read_runs(results, analysis.runs.models.values())
+    texts = weak_teachers(analysis, runs)
+    own, shared = texts
+    assert own.startswith("The teacher of nl (0.1 points) is below the student `baseline` on test: students that learn")
+    assert own.endswith("(`teacher.mode: finetune`), or let `distill.gate: soft` weigh it less.")
+    assert shared.startswith(
+        "The teacher `all` in en (0.8 points) is below the student `baseline` on test: students that"
+    )
+    assert "Train it longer (`teachers.all.updates`), give it more labelled text, or fine-tune" in shared
+    assert shared.endswith("(`teachers.all.mode: finetune`).")
+
+
+def test_the_settings_of_objectives_say_who_teaches_where_there_is_a_choice():
+    of = settings(teachers={"all": {}}, distill={"objectives": OBJECTIVES, "teachers": {"all": 2, "own": 1}})
+    table = objective_table(of)
+    assert [head.text for head in table.columns][:2] == ["loss", "teachers"]
+    assert {head.text: cells[1].text for head, cells in table.rows} == {"baseline": "–", "posterior": "own + 2 all"}
+    assert "teachers" not in [head.text for head in objective_table(settings()).columns]
+
+
+def test_columns_whose_text_was_seen_are_marked(tmp_path):
+    unseen = {
+        "de": {"test": "de.conllu", "format": "conllu", "unlabelled": "plain.conllu"},
+        "ar": {"test": "ar.conllu", "format": "conllu", "out_of_domain": True, "unlabelled": "plain.conllu"},
+        "xx": {"test": "xx.conllu", "format": "conllu"},
+    }
+    analysis = read(tmp_path, ["own", "all"], zero_shot=unseen)
+    marks = {column.key: column.mark for column in tables.zero_shot(analysis).columns}
+    assert (marks["de"], marks["ar"], marks["xx"]) == (
+        "not zero-shot in text",
+        "out of domain; not zero-shot in text",
+        "",
+    )
+    (note,) = (text for text in headline.notes(analysis, []) if "in text" in text)
+    assert note.startswith("Not zero-shot in text: de, ar. Students may have learned from unlabelled text of them")
+    assert {column.mark for column in tables.in_language(analysis).columns if not column.average} == {""}
+
+
+def test_a_model_card_says_whose_text_was_seen_and_who_taught():
+    config = {
+        "task": "pos",
+        "labels": ["NOUN"],
+        "decoder": "crf",
+        "objective": "posterior",
+        "languages": list(TRAINED),
+        "zero_shot_text": ["de", "a|r"],
+        "seed": 0,
+        "distill": {"objectives": ["posterior"], "teachers": {"all": 2, "own": 1}},
+    }
+    card = model_card(config)
+    assert "Not zero-shot in text: de, a\\|r." in card and "teachers own + 2 all" in card
+    assert "Not zero-shot" not in model_card({**config, "zero_shot_text": []})
