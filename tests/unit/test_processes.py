@@ -179,7 +179,6 @@ def kill_all(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("device", "backend"), [("cuda", "nccl"), ("cpu", "gloo")])
 def test_processes_join_by_the_backend_of_their_device(device: str, backend: str, monkeypatch):
     joined: list[object] = []
@@ -192,6 +191,7 @@ def test_processes_join_by_the_backend_of_their_device(device: str, backend: str
     assert joined[-1] == backend and len(joined) == 1 + (device == "cuda")
 
 
+@pytest.mark.slow
 def test_more_gpus_than_there_are_is_an_error_in_words(tmp_path):
     with pytest.raises(ConfigError, match="2 GPUs are asked for, 0 are visible with device cpu"):
         launch(2, "cpu")
