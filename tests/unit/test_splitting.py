@@ -175,3 +175,5 @@ def test_without_icu_only_text_that_needs_it_is_refused(monkeypatch):
     assert split("No need of it.", way) == [["No", "need", "of", "it", "."]]
     with pytest.raises(TagdistillError, match=r"(?s)needs icu4py.*tagdistill\[icu\].*lists of words"):
         split("東京", way)
+    with pytest.raises(TagdistillError, match=r"export\.unspaced: this needs icu4py"):
+        choose_splitter([["a"]], tiny_tokenizer(), "icu")

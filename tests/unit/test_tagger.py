@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_splitting import SCRIPTS
+from test_splitting import SCRIPTS, needs_icu
 from tiny_runs import make_corpus
 from tiny_taggers import exported
 
@@ -86,6 +86,15 @@ def test_results_say_how_text_was_split(tagger, words):
     assert name == "inner_punctuation+characters"
     assert {tagged.split for tagged in tagger(list(SCRIPTS.values()))} == {name}
     assert tagger(words[:1])[0].split == "given"
+
+
+@needs_icu
+def test_an_export_with_icu_says_so_and_splits_by_it(tmp_path):
+    folder = exported(tmp_path, unspaced="icu")
+    assert Record.read(folder).versions["icu4py"]
+    tagged = Tagger.from_pretrained(folder)("東京は日本の首都です。")
+    assert [tagged.text[start:end] for start, end in tagged.words] == ["東京", "は", "日本", "の", "首都", "です", "。"]
+    assert tagged.split == "inner_punctuation+icu"
 
 
 def test_a_text_with_offsets_keeps_them(tagger):

@@ -45,12 +45,14 @@ def saved_tagger(
     return folder / "model"
 
 
-def exported(folder: Path, *formats: str, corpora: list[Path] | None = None, vocabulary="full", **tagger) -> Path:
+def exported(
+    folder: Path, *formats: str, corpora: list[Path] | None = None, vocabulary="full", unspaced="auto", **tagger
+) -> Path:
     """Export a tagger of random weights and return the folder."""
     model = saved_tagger(folder, **tagger)
     card = folder / "card.md"
     card.write_text("# A card\n")
     tests = corpora or [make_corpus(folder / "data", "en", "test", 30)]
-    settings = Export(formats=formats or ("fp32",), vocabulary=vocabulary)
+    settings = Export(formats=formats or ("fp32",), vocabulary=vocabulary, unspaced=unspaced)
     export_student(model, tiny_encoder(folder), card, folder / "out", settings, Corpora(tests=tests))
     return folder / "out"

@@ -121,6 +121,7 @@ def _record(
     unspaced = None if settings.unspaced == "auto" else settings.unspaced
     samples = {language: list(of_words(text, WORDS_SPLIT)) for language, text in texts.all.items()}
     splitter = choose_splitter([s for sample in samples.values() for s in sample], pieces.tokenizer, unspaced)
+    libraries = ("onnx", "onnxruntime", *(["icu4py"] if splitter.unspaced == "icu" else []))
     tagger, encoder = torch.loaded.model.tagger, torch.settings
     return Record(
         task=torch.loaded.config["task"],
@@ -139,6 +140,6 @@ def _record(
         compared={},
         vocabulary=settings.vocabulary,
         pieces=0,
-        versions=versions() | {name: version(name) for name in ("onnx", "onnxruntime")},
+        versions=versions() | {name: version(name) for name in libraries},
         decode=torch.loaded.decode,
     )

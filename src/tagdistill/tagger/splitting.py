@@ -130,8 +130,11 @@ def choose_splitter(
 ) -> Splitter:
     """Return the splitter that keeps most words of a text whole; of equals the first.
 
-    `unspaced` is how scripts without blanks are cut; None: as characters or as pieces, whichever keeps more.
+    `unspaced` is how scripts without blanks are cut; None: as characters or as pieces, whichever keeps more. Raises
+    TagdistillError where it is icu, and ICU is not installed.
     """
+    if unspaced == "icu":
+        _icu_breaker("export.unspaced")
     ways: tuple[Unspaced, ...] = (unspaced,) if unspaced else ("characters", "pieces")
     splitters = [Splitter(words, way, tokenizer) for way in ways for words in get_args(Words)]
     return max(splitters, key=lambda splitter: kept_whole(splitter, sentences))
@@ -159,17 +162,17 @@ def as_written(words: Sequence[str]) -> tuple[str, list[Offsets]]:
 
 
 @cache
-def _icu_breaker() -> type[WordBreaker]:
+def _icu_breaker(where: str) -> type[WordBreaker]:
     try:
         from icu4py.breakers import WordBreaker
     except ModuleNotFoundError as error:
-        raise missing_package(error, where="text of a script without blanks") from error
+        raise missing_package(error, where=where) from error
     return WordBreaker
 
 
 def _icu_words(run: str) -> Iterator[str]:
     """Yield the words of a run, which are all of it. Raises TagdistillError where ICU is not installed."""
-    return iter(_icu_breaker()(run, "und"))
+    return iter(_icu_breaker("text of a script without blanks")(run, "und"))
 
 
 @cache
