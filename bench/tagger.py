@@ -46,7 +46,8 @@ def pipeline(folder: Path) -> Label:
     torch.set_num_threads(1)
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / "pipeline/tokenizer.json"))
     tokenizer.pad_token = tokenizer.convert_ids_to_tokens(json.loads((folder / "pad.json").read_text()))
-    model = AutoModelForTokenClassification.from_pretrained(folder / "pipeline").eval()
+    # The file holds half precision, in which a CPU is slow.
+    model = AutoModelForTokenClassification.from_pretrained(folder / "pipeline", dtype=torch.float32).eval()
     return make("token-classification", model=model, tokenizer=tokenizer, aggregation_strategy="simple")
 
 

@@ -163,7 +163,7 @@ def test_products_of_bytes_are_near_those_of_floats_whatever_the_size_of_a_row(a
         return session.run(None, {"ids": values})[0]
 
     exact, found = result(graph), result(as_bytes(graph))
-    assert [node.op_type for node in as_bytes(graph).nodes].count("MatMulInteger") == 2
+    assert [node.op_type for node in as_bytes(graph).nodes].count("MatMulIntegerToFloat") == 2
     error = np.abs(exact - found).max(-1) / np.maximum(np.abs(exact).max(-1), 0.1)
     assert 0 < error.max() < 0.04, error
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
     from torch import Tensor
 
+RUNTIME = "com.microsoft"  # operations of ONNX Runtime's own
 OPSET, IR = 20, 9  # Gelu is an operation since opset 20
 MAX_BYTES = 2**31 - 2**24  # of constants: Protocol Buffers end at 2 GiB
 TYPES = {np.dtype("int64"): TensorProto.INT64, np.dtype("bool"): TensorProto.BOOL}
@@ -77,7 +78,8 @@ class Graph:
         result = helper.make_tensor_value_info(OUTPUT.name, TensorProto.FLOAT, list(OUTPUT.axes))
         constants = [numpy_helper.from_array(array, name) for name, array in self.constants.items()]
         graph = helper.make_graph(self.nodes, "tagger", inputs, [result], constants)
-        opsets = [helper.make_opsetid("", OPSET)]
+        domains = {"": OPSET} | {node.domain: 1 for node in self.nodes if node.domain}
+        opsets = [helper.make_opsetid(*domain) for domain in domains.items()]
         return helper.make_model(graph, opset_imports=opsets, ir_version=IR, producer_name="tagdistill")
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from onnx import TensorProto, helper
 
+from tagdistill.export.graph import RUNTIME
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -89,10 +91,10 @@ def _with_byte_products(graph: Graph) -> Graph:
         constants |= {f"{name}.bytes": columns, f"{name}.scales": scales[0]}
         if value in lifted:
             constants[f"{name}.lift"] = (LIFT * columns.sum(0, dtype=np.int64) * scales[0]).astype(np.float32)
-            nodes += _byte_product(value, name, f"{result}.lifted", "rows.none")
+            nodes += _byte_product(value, name, f"{result}.lifted", lifted=True)
             nodes.append(helper.make_node("Sub", [f"{result}.lifted", f"{name}.lift"], [result]))
         else:
-            nodes += _byte_product(value, name, result, "rows.middle")
+            nodes += _byte_product(value, name, result, lifted=False)
     return graph.changed(nodes, constants)
 
 
@@ -108,28 +110,27 @@ _CONSTANTS: dict[str, NDArray[Any]] = {
 
 
 def _quantised(value: str, *, lifted: bool) -> list[NodeProto]:
-    """Return what makes VALUE.bytes and VALUE.scale, by rows: symmetric about 128, or of a lifted value from 0 up."""
+    """Return what makes VALUE.bytes and VALUE.size, by rows: symmetric about 128, or of a lifted value from 0 up."""
     step, zero = ("rows.lifted_step", "rows.none") if lifted else ("rows.step", "rows.middle")
-    largest, size, level = (f"{value}.{part}" for part in ("largest", "size", "level"))
+    largest, size, factor, level = (f"{value}.{part}" for part in ("largest", "size", "factor", "level"))
     positive = f"{value}.positive"
     first = ("Add", [value, "rows.lift"]) if lifted else ("Abs", [value])
     return [
         helper.make_node(*first, [positive]),
         helper.make_node("ReduceMax", [positive, "rows.axis"], [largest], keepdims=1),
         helper.make_node("Max", [largest, "rows.smallest"], [size]),
-        helper.make_node("Mul", [size, step], [f"{value}.scale"]),
-        helper.make_node("Div", [positive if lifted else value, size], [level]),
+        helper.make_node("Reciprocal", [size], [factor]),
+        helper.make_node("Mul", [positive if lifted else value, factor], [level]),
         helper.make_node("QuantizeLinear", [level, step, zero], [f"{value}.bytes"]),
     ]
 
 
-def _byte_product(value: str, weight: str, result: str, zero: str) -> list[NodeProto]:
-    whole, floats, rows = (f"{result}.{part}" for part in ("whole", "floats", "rows"))
+def _byte_product(value: str, weight: str, result: str, *, lifted: bool) -> list[NodeProto]:
+    step, zero = ("rows.lifted_step", "rows.none") if lifted else ("rows.step", "rows.middle")
+    inputs = [f"{value}.bytes", f"{weight}.bytes", step, f"{weight}.scales", zero]
     return [
-        helper.make_node("MatMulInteger", [f"{value}.bytes", f"{weight}.bytes", zero], [whole]),
-        helper.make_node("Cast", [whole], [floats], to=TensorProto.FLOAT),
-        helper.make_node("Mul", [floats, f"{value}.scale"], [rows]),
-        helper.make_node("Mul", [rows, f"{weight}.scales"], [result]),
+        helper.make_node("MatMulIntegerToFloat", inputs, [f"{result}.level"], domain=RUNTIME),
+        helper.make_node("Mul", [f"{result}.level", f"{value}.size"], [result]),
     ]
 
 
