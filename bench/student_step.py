@@ -34,6 +34,7 @@ from tagdistill.distill.losses import load_loss
 from tagdistill.models.inference import tag
 from tagdistill.models.model import Model
 from tagdistill.models.tagger import TaggerSpec
+from tagdistill.settings.base import LossPer
 from tagdistill.settings.training import Training
 from tagdistill.training.checkpoints import Checkpoints
 from tagdistill.training.learner import Learner
@@ -62,8 +63,8 @@ class Enough(Exception):
 class TimedUpdates(Updates):
     """Notes when each update begins; what lies between two beginnings is one update with all that goes with it."""
 
-    def __init__(self, pool: Pool, plan: list[Update], last: int) -> None:
-        super().__init__(pool, None, plan)
+    def __init__(self, pool: Pool, plan: list[Update], last: int, loss_per: LossPer) -> None:
+        super().__init__(pool, None, plan, loss_per=loss_per)
         self.last, self.begun = last, list[tuple[float, float]]()
 
     def __getitem__(self, number: int) -> UpdateBatch:
@@ -99,7 +100,7 @@ class Student:
         plan = [
             Update(True, rows, weight) for rows in itertools.islice(itertools.cycle([batches[0], *batches]), UPDATES)
         ]
-        updates = TimedUpdates(self.pool, plan, len(batches))
+        updates = TimedUpdates(self.pool, plan, len(batches), self.settings.loss_per)
         with tempfile.TemporaryDirectory() as folder, suppress(Enough):
             learner = self.learner(self.model, self.loss, 1.0, self.settings.loss_per)
             Trainer(learner, updates, self.settings, Checkpoints(Path(folder), updates.processes)).run()
