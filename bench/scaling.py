@@ -137,16 +137,18 @@ def predict(folder: Path, sentences: int, limit: int) -> dict[str, Any]:
     run("train_student", ["train-student", *map(str, training(job, files, small / "student"))], folder, limit)
     write_raw(folder / "raw.txt", sentences)
     command = ["predict", "--model", "small/student/model", "--encoder", "small/encoder", "--threads", "1"]
-    return run("predict", [*command, "raw.txt", "labels.conll"], folder, limit)
+    return run("predict", [*command, "raw.txt", "--output", "labels.conll"], folder, limit)
 
 
-def measure(sizes: list[int], limit: int, work: Path | None) -> dict[str, Any]:
-    found = []
+def measure(sizes: list[int], limit: int, work: Path | None, out: Path) -> None:
+    """Run all sizes, and write what is known after each."""
+    found: list[dict[str, Any]] = []
     for size in [sizes[0], *sizes]:
         with tempfile.TemporaryDirectory(dir=work) as folder:
             print(f"-- {size} sentences", flush=True)
             found.append(stages(Path(folder), size, limit))
-    return {"sizes": sizes, "limit": limit, "again": found[0], "runs": found[1:], "machine": machine()}
+        known = {"sizes": sizes[: len(found) - 1], "limit": limit, "again": found[0], "runs": found[1:]}
+        out.write_text(json.dumps({**known, "machine": machine()}, indent=1), encoding="utf-8")
 
 
 # -- the page
@@ -242,8 +244,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.page_only:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        found = measure(options.sizes, options.limit, options.work)
-        options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        measure(options.sizes, options.limit, options.work, options.json)
     options.out.write_text(page(json.loads(options.json.read_text())), encoding="utf-8")
 
 

@@ -212,7 +212,14 @@ def _padded(
     return padded
 
 
-def make_pool(sources: Sequence[Source], model: Model, words: WordPieces | None, *, cache: bool = False) -> Pool:
+def make_pool(
+    sources: Sequence[Source],
+    model: Model,
+    words: WordPieces | None,
+    *,
+    cache: bool = False,
+    room: Path | None = None,
+) -> Pool:
     """Return the data set of some sources with the inputs that a model needs.
 
     `words`: the tokenizer of a fine-tuned encoder, None for a frozen one. `cache`: compute the states of the frozen
@@ -223,4 +230,4 @@ def make_pool(sources: Sequence[Source], model: Model, words: WordPieces | None,
     if not any(len(source.tokens) for source in sources):
         return Pool(sources)
     sentences = chain.from_iterable(source.tokens for source in sources)
-    return Pool(sources, PieceInputs.of(sentences, words, model.encoder, cache=cache).batch)
+    return Pool(sources, PieceInputs.of(sentences, words, model.encoder, cache=cache, room=room).batch)

@@ -5,14 +5,20 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from tagdistill.artifacts.scratch import scratch
+from tagdistill.encoders.pieces import offsets
 from tagdistill.errors import TagdistillError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from tagdistill.encoders.load import Encoder
@@ -42,30 +48,48 @@ def encode_pieces(
             yield batch, _halves(vectors).cpu()
 
 
-def cache_states(pieces: Pieces, encoder: Encoder, layer: int, *, progress: str | None = None) -> list[Tensor]:
-    """Return the states (piece, hidden), float16, of hidden layer `layer` for every window, on the CPU.
+@dataclass(frozen=True)
+class States:
+    """The states of the pieces of all windows, special ones included.
 
-    Special pieces are included: with `batch_states` they are what `Encoder.forward_from` resumes from.
+    Window i has those from ends[i] to ends[i + 1].
+    """
+
+    values: NDArray[np.float16]  # [pieces, hidden]
+    ends: NDArray[np.int64]  # [windows + 1]
+
+
+def cache_states(
+    pieces: Pieces, encoder: Encoder, layer: int, room: Path | None = None, *, progress: str | None = None
+) -> States:
+    """Return the states of hidden layer `layer` for every window: what `Encoder.forward_from` resumes from.
+
+    `room`: a folder for temporary files, which they are mapped from; None: they are in memory.
     """
     import torch
 
     device = next(encoder.parameters()).device
-    states: dict[int, Tensor] = {}
+    ends = offsets(pieces.window_lengths)
+    states = scratch(room, (int(ends[-1]), encoder.hidden_size), np.float16)
     with torch.inference_mode():
         for batch in _with_progress(pieces, device.type, progress):
             there = batch.to(device)
             (found,) = encoder.hidden_states(there.ids, there.mask, [layer])
-            rows = _halves(found).cpu()
-            for window, row, mask in zip(batch.windows, rows, batch.mask, strict=True):
-                states[window] = row[: int(mask.sum())].clone()
-    return [states[window] for window in range(len(pieces.windows) - 1)]
+            for window, row in zip(batch.windows, _halves(found).cpu().numpy(), strict=True):
+                states[ends[window] : ends[window + 1]] = row[: ends[window + 1] - ends[window]]
+    return States(states, ends)
 
 
-def batch_states(states: Sequence[Tensor], batch: Batch) -> Tensor:
+def batch_states(states: States, batch: Batch) -> Tensor:
     """Return cached states as (batch, piece, hidden), float32, padded with zeros like the batch's `ids`."""
-    from torch.nn.utils.rnn import pad_sequence
+    import torch
 
-    return pad_sequence([states[window] for window in batch.windows], batch_first=True).float()
+    windows = np.array(batch.windows, np.int64)
+    found = np.zeros((*batch.ids.shape, states.values.shape[1]), np.float32)
+    inside = batch.mask.numpy()
+    places = states.ends[windows, None] + np.arange(inside.shape[1])
+    found[inside] = states.values[places[inside]]
+    return torch.from_numpy(found)
 
 
 def _halves(values: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tagdistill.encoders.load import Encoder, load_encoder
 from tagdistill.encoders.pieces import Pieces, WordPieces
 from tagdistill.encoders.pooling import pool
-from tagdistill.encoders.states import batch_states, cache_states
+from tagdistill.encoders.states import States, batch_states, cache_states
 from tagdistill.errors import ConfigError
 from tagdistill.models.inputs import ModelInputs, SentenceInputs
 from tagdistill.settings.encoder import EncoderSettings
@@ -80,18 +80,28 @@ class TunedLayers(nn.Module):
 class PieceInputs:
     """The pieces of many sentences and, if they are cached, the states of the layers below the tuned ones."""
 
-    def __init__(self, pieces: Pieces, states: list[Tensor] | None = None) -> None:
+    def __init__(self, pieces: Pieces, states: States | None = None) -> None:
         self.pieces, self.states = pieces, states
 
     @classmethod
     def of(
-        cls, sentences: Iterable[Sequence[str]], words: WordPieces, layers: TunedLayers, *, cache: bool
+        cls,
+        sentences: Iterable[Sequence[str]],
+        words: WordPieces,
+        layers: TunedLayers,
+        *,
+        cache: bool,
+        room: Path | None = None,
     ) -> PieceInputs:
-        """Tokenise sentences; with `cache`, run the frozen layers over them once."""
+        """Tokenise sentences; with `cache`, run the frozen layers over them once.
+
+        `room`: a folder for temporary files, which their states are mapped from; None: they are in memory.
+        """
         pieces = words(sentences)
-        cached = cache and not layers.whole
         layers.encoder.eval()
-        return cls(pieces, cache_states(pieces, layers.encoder, layers.first, progress="states") if cached else None)
+        if not cache or layers.whole:
+            return cls(pieces)
+        return cls(pieces, cache_states(pieces, layers.encoder, layers.first, room, progress="states"))
 
     def batch(self, rows: NDArray[np.intp]) -> SentenceInputs:
         """Return the model's inputs for some sentences: their pieces, and their states if they are cached."""

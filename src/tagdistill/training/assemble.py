@@ -150,7 +150,9 @@ def _moments(vectors: Tensor) -> tuple[Tensor, Tensor]:
 def _updates(
     run: Run, labelled: Sequence[Source], unlabelled: Sequence[Source], model: Model, words: WordPieces | None
 ) -> Updates:
-    pool, other = (make_pool(sources, model, words, cache=True) for sources in (labelled, unlabelled))
+    pool, other = (
+        make_pool(sources, model, words, cache=True, room=run.outputs.room) for sources in (labelled, unlabelled)
+    )
     objective = run.distillation
     planned = plan(
         run.settings,
@@ -193,7 +195,9 @@ def dev_score(run: Run, model: Model, words: WordPieces | None) -> Score:
         source = read_source(files, run.labels, run.encoder, room=run.outputs.room)
         if source.labels is None:
             raise DataError("the dev set has no labels", where=str(files.corpus))
-        sets.append((source, make_pool([source], model, words, cache=True), source.labels.numpy()))
+        sets.append(
+            (source, make_pool([source], model, words, cache=True, room=run.outputs.room), source.labels.numpy())
+        )
 
     def score(model: Model) -> dict[str, float]:
         counts = {}
