@@ -100,7 +100,7 @@ paper: setup  ## Rewrite docs/paper.md from the finished experiments of the pape
 starts: setup  ## Measure the start of a job of each stage; rewrites docs/starts.md (BEFORE=src of an older state: beside it)
 	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python bench/starts.py $(if $(BEFORE),--before $(BEFORE))
 
-scaling: setup  ## Measure every stage; rewrites docs/scaling.md (some ten minutes)
+scaling: setup  ## Measure every stage up to a million sentences; rewrites docs/scaling.md (half an hour, 10 GB of disk)
 	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python bench/scaling.py
 
 aa: setup  ## Measure how often a verdict is false; rewrites its section of docs/reliability.md (some ten minutes)

@@ -155,13 +155,13 @@ def measure(sizes: list[int], limit: int, work: Path | None, out: Path) -> None:
 
 
 HEAD = """\
-# A million sentences
+# Memory and time as a corpus grows
 
 <!-- Written by `python bench/scaling.py`; do not edit. -->
 
 `python bench/scaling.py` makes up corpora of {languages} languages with sentences of {words} words, {labels} labels,
 vectors of {dim} numbers for each word, and runs each stage on them, one thread a job, **under a hard limit of
-{limit:.0f} GB of memory** (`RLIMIT_DATA`, which mapped files do not count to): all ran to their end at all sizes.
+{limit:.0f} GB of memory** (`RLIMIT_DATA`, which mapped files do not count to): all of them ended.
 Machine: {processor}, Python {python}, torch {torch}.
 
 Sizes are those of all languages together; {one} read one language, a tenth of it. The students make {updates} updates,
@@ -214,7 +214,7 @@ def page(found: dict[str, Any]) -> str:
         one=", ".join(f"`{name}`" for name in runs[0] if name in ONE), updates=MODEL["updates"], **found["machine"],
     )  # fmt: skip
     shown = [f"{size:,}" for size in sizes]
-    text += MEMORY.strip("\n").join(["", "\n\n"]).format(sampled=1000 * SAMPLED, noise=noise)
+    text += MEMORY.format(sampled=1000 * SAMPLED, noise=noise)
     rows = [
         [name, *(f"{each[name]['memory']:.0f}" for each in runs), growth(name, sizes, runs, noise)] for name in runs[0]
     ]

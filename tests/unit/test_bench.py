@@ -138,3 +138,23 @@ def test_the_page_of_starts_judges_each_stage_and_shows_what_was_before(tmp_path
     assert "| `train-student` | 1.25 (≤ 2.6) | 2.50 | 0.50 |" in page
     assert "| `report` | 1.75 (≤ 1.5, missed) | 2.50 | 0.70 |" in page
     assert "a processor, 2 cores" in page and "0.90 CPU seconds" in page
+
+
+def test_the_page_of_scaling_shows_growth_beyond_what_measurements_differ_by(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCH))
+    import scaling
+
+    machine = {"processor": "a processor", "python": "3.11", "torch": "2.6"}
+    runs = [
+        {"score": {"seconds": 1.0 + n, "memory": 200.0 + n}, "predict": {"seconds": 2.0, "memory": 100.0 + 20 * n}}
+        for n in range(3)
+    ]
+    again = {"score": {"seconds": 1.0, "memory": 204.0}, "predict": {"seconds": 2.0, "memory": 100.0}}
+    found = {"sizes": [10_000, 20_000, 30_000], "limit": 3e9, "again": again, "runs": runs, "machine": machine}
+    page = scaling.page(found)
+    assert "| stage | 10,000 | 20,000 | 30,000 | MB more for a million |" in page
+    assert "| score | 200 | 201 | 202 | none |" in page and "differ by 4 MB" in page
+    assert "| predict | 100 | 120 | 140 | 2000 |" in page  # 20 MB for each 10,000 sentences
+    assert "| score | 1.0 | 2.0 | 3.0 |" in page and "`score` read one language" in page and "3 GB of memory" in page
+    monkeypatch.setattr(scaling, "ONE", {"predict"})  # a tenth of the sentences: ten times the growth of each
+    assert "| predict | 100 | 120 | 140 | 20000 |" in scaling.page(found)
