@@ -57,6 +57,7 @@ def missing_package(error: ModuleNotFoundError, *, where: str | None = None) -> 
     everything = "`pip install 'tagdistill[train]'` installs all that the workflow needs"
     hints = {
         "boto3": "`pip install 'tagdistill[s3]'` installs it",
+        "spacy": "`pip install 'tagdistill[spacy]'` installs it",
         **dict.fromkeys(("fastapi", "prometheus_client", "starlette", "uvicorn"), SERVE),
         "icu4py": "`pip install 'tagdistill[icu]'` installs it; or give lists of words",
         "pyarrow": f"{everything}, 'tagdistill[parquet]' this alone",

@@ -521,3 +521,17 @@ def test_where_all_students_are_equal_none_is_the_best(tmp_path):
     ]
     assert headline.findings(analysis)[0] == "In-language: all students have the same average, 0.00."
     assert not any(field.best for _, row in grid_table(in_language(analysis)).rows for field in row)
+
+
+def test_the_hub_reads_the_scores_of_a_card():
+    from huggingface_hub import ModelCard
+
+    record = {"language": "en", "role": "trained", "score": "f1", "f1": 91.534, "precision": 90.0, "recall": 93.0}
+    rest = {"scorer": "seqeval strict", "scheme": "IOBES", "sentences": 3}
+    expected = {"f1": 0.9153, "precision": 0.9, "recall": 0.93}
+    card = ModelCard(model_card({**config(), "task": "ner"}, [{**record, **rest}], name="demo/students/posterior"))
+    assert card.data.model_name == "demo/students/posterior" and card.data.library_name == "tagdistill"
+    scores = {found.metric_type: (found.metric_value, found.dataset_name) for found in card.data.eval_results}
+    assert scores == {name: (value, "en (trained)") for name, value in expected.items()}
+    assert "loads with `tagdistill.Tagger`" in card.text
+    assert ModelCard(model_card(config())).data.eval_results is None

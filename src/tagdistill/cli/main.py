@@ -26,7 +26,7 @@ from tagdistill.formatting import printable
 
 DEFECT = "This is a bug in tagdistill, not a mistake of yours: please report it with all of this text."
 UNCHANGED = "Put it right and run again: what was finished before is unchanged."
-NOISY = ("transformers", "filelock", "urllib3", "httpx", "pooch")
+NOISY = ("transformers", "filelock", "urllib3", "httpx", "httpx2", "pooch")
 INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
 
 

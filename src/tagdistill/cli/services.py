@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tagdistill.artifacts.output_path import check_output
 from tagdistill.cli.help import MODELS
 from tagdistill.cli.inference import ModelFolder, Precision
-from tagdistill.cli.options import Device, Encoder, Threads
+from tagdistill.cli.options import Device, Encoder, Out, Threads
 
 app = typer.Typer()
 
@@ -36,3 +38,36 @@ def serve(
     limits = Limits(texts=max_texts, text_characters=max_text, characters=max_characters, wait=max_wait)
     opened = partial(open_model, model, encoder=encoder, precision=precision, device=device, threads=threads)
     serve(opened, host=host, port=port, limits=limits)
+
+
+@app.command(rich_help_panel=MODELS)
+def to_transformers(
+    model: Annotated[Path, typer.Option(help="folder of a fine-tuned student with a linear head")],
+    out: Out,
+    encoder: Encoder = None,
+) -> None:
+    """Write a student as a plain model of transformers, without its chain."""
+    from tagdistill.artifacts.files import read_json
+    from tagdistill.encoders.folder import RECORD
+    from tagdistill.export.huggingface import check_plain, write_plain
+    from tagdistill.models.load import find_encoder
+    from tagdistill.models.model import read_config
+    from tagdistill.reporting.card import model_card
+
+    check_output(out, folder=True, inputs=[model, encoder])
+    config = read_config(model)
+    check_plain(config, str(model))
+    record = read_json(find_encoder(model, config, encoder) / RECORD)
+    write_plain(model, out, model_card(config, name=out.name, encoder=record, plain_model=True), encoder)
+
+
+@app.command(rich_help_panel=MODELS)
+def push(
+    folder: Annotated[Path, typer.Argument(help="folder of an exported student")],
+    repository: Annotated[str, typer.Argument(help="OWNER/NAME on the Hugging Face Hub; made if it is not there")],
+    private: Annotated[bool, typer.Option("--private", help="for you and your organisation only")] = False,
+) -> None:
+    """Upload an exported student, with its model card, to the Hugging Face Hub."""
+    from tagdistill.export.push import push
+
+    typer.echo(push(folder, repository, private=private))

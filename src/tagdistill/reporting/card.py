@@ -31,16 +31,21 @@ def model_card(
     *,
     name: str = "tagdistill student",
     encoder: Mapping[str, Any] | None = None,
+    plain_model: bool = False,
 ) -> str:
     """Return the model card (README.md) of a saved student, from its config.json and its metrics files.
 
-    `encoder` is the record of the converted encoder (tagdistill.json), for its licence and attribution.
+    `encoder` is the record of the converted encoder (tagdistill.json), for its licence and attribution. `plain_model`:
+    the card is of a folder that transformers loads by itself.
     """
+    library, scores = ("transformers", ()) if plain_model else ("tagdistill", metrics)
     licences = {x: (config.get("licences") or {}).get(x) for x in config["languages"]}
     return render(
         "card.md.j2",
-        front=_front_matter(config),
+        front=_front_matter(config, scores, name, library),
         name=plain(name),
+        plain_model=plain_model,
+        pooling=(config.get("encoder") or {}).get("pooling"),
         task=TASKS.get(config["task"], config["task"]),
         version=config.get("versions", {}).get("tagdistill", __version__),
         objective=config.get("objective") or "none",
@@ -69,15 +74,29 @@ def plain(text: object) -> str:
     return MARKDOWN.sub(r"\\\1", " ".join(str(text).split()))
 
 
-def _front_matter(config: Mapping[str, Any]) -> str:
-    codes = _codes(config["languages"])
+def _front_matter(config: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], name: str, library: str) -> str:
+    codes, encoder = _codes(config["languages"]), config.get("encoder") or {}
+    results = [_result(record, TASKS.get(config["task"], config["task"])) for record in metrics]
     facts = {
         **({"language": codes} if codes else {}),
-        "library_name": "tagdistill",
+        "library_name": library,
         "pipeline_tag": "token-classification",
         "tags": ["tagdistill", "knowledge-distillation", str(config["task"])],
+        **({"base_model": encoder["id"]} if encoder.get("provider") == "hub" else {}),
+        # What the Hub shows beside the card.
+        **({"model-index": [{"name": name, "results": results}]} if results else {}),
     }
     return yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
+
+
+def _result(record: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """Return the scores on one test set as the Hub reads them, from 0 to 1."""
+    values = {name: round(record[name] / 100, 4) for name in _score_names(record)}
+    return {
+        "task": {"type": "token-classification", "name": task},
+        "dataset": {"type": record["language"], "name": f"{record['language']} ({record['role']})", "split": "test"},
+        "metrics": [{"type": name, "value": value, "name": SCORES.get(name, name)} for name, value in values.items()],
+    }
 
 
 def _codes(keys: Sequence[str]) -> list[str]:
@@ -86,13 +105,17 @@ def _codes(keys: Sequence[str]) -> list[str]:
 
 
 def _scores(record: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("accuracy",) if record["score"] == "accuracy" else ("f1", "precision", "recall")
+    names = _score_names(record)
     values = {SCORES.get(name, name): f"{record[name]:.2f}" for name in names}
     values |= {
         f"F1, {name}": f"{found['f1']:.2f}" for name, found in record.get("further", {}).items() if "f1" in found
     }
     scorer = f"{record['scorer']}, {record['scheme']}"
     return {"language": plain(record["language"]), "values": values, "sentences": record["sentences"], "scorer": scorer}
+
+
+def _score_names(record: Mapping[str, Any]) -> tuple[str, ...]:
+    return ("accuracy",) if record["score"] == "accuracy" else ("f1", "precision", "recall")
 
 
 def _encoder(settings: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, str]:

@@ -1,0 +1,56 @@
+"""Upload an exported student to the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tagdistill.artifacts.files import read_json
+from tagdistill.errors import DataError, TagdistillError
+from tagdistill.tagger.folder import RECORD, TOKENIZER, Record, graph_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CARD, CONFIG = "README.md", "config.json"
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+HIDDEN = ("**/.*", ".*")  # files of other programs, such as Snakemake's
+LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN to a token that may write."
+
+
+def push(folder: Path, repository: str, *, private: bool = False) -> str:
+    """Upload a folder as one commit, and return its address.
+
+    Raises TagdistillError, before anything is uploaded, for a folder that holds no whole student with its card.
+    """
+    from huggingface_hub import HfApi
+
+    if not REPOSITORY.fullmatch(repository):
+        raise TagdistillError("is no name of a repository", where=repository, hint="Give OWNER/NAME.")
+    check_whole(folder)
+    api = HfApi()
+    try:
+        api.create_repo(repository, private=private, exist_ok=True)
+        done = api.upload_folder(
+            repo_id=repository, folder_path=folder, commit_message="Upload with tagdistill", ignore_patterns=[*HIDDEN]
+        )
+    except Exception as error:  # of the network, the Hub, or the name
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise TagdistillError(f"the Hub does not take it: {first}", where=repository, hint=LOG_IN) from error
+    return str(done.commit_url)
+
+
+def check_whole(folder: Path) -> None:
+    """Refuse a folder without a student or its card, or with a file that was altered."""
+    if not folder.is_dir():
+        raise DataError("no such folder", where=str(folder))
+    if (folder / RECORD).is_file():
+        record = Record.read(folder)
+        record.check_files(folder, [TOKENIZER, *map(graph_file, record.graphs)])
+    elif not (folder / CONFIG).is_file() or "kind" not in read_json(folder / CONFIG):
+        raise DataError(
+            "holds no exported student", where=str(folder), hint="`snakemake export` and `to-transformers` write them."
+        )
+    if not (folder / CARD).is_file():
+        hint = "Push the folder that `snakemake export` wrote: its card says what the model is for."
+        raise DataError(f"has no model card ({CARD})", where=str(folder), hint=hint)
