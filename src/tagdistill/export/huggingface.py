@@ -87,7 +87,7 @@ def _plain_model(loaded: Loaded, place: Path) -> Any:
     config.id2label = {number: bio(label) for number, label in enumerate(loaded.labels)}
     config.label2id = {label: number for number, label in reversed(config.id2label.items())}
     config.update({"kind": KIND, "format": FORMAT})  # so that it is known as ours, and as no whole student
-    plain = AutoModelForTokenClassification.from_config(config).eval()
+    plain = AutoModelForTokenClassification.from_config(config).eval()  # type: ignore[no-untyped-call]
     _copy_encoder(plain, tuned, str(place))
     _copy_head(plain, loaded.model.tagger, str(place))
     return plain
