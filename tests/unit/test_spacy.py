@@ -53,7 +53,7 @@ def test_a_span_inside_of_a_token_is_widened_to_it():
             spans = [Span("PER", "mail", 2, 6, 0.5, (0, 1)), Span("LOC", "Ada", 7, 10, 0.5, (1, 2))]
             return Tagged(given, (), (), (), tuple(spans))
 
-    doc = spacy.tokens.Doc(spacy.blank("xx").vocab, words=["e-mail", "Ada"])
+    doc = spacy.tokens.Doc(spacy.blank("xx").vocab, words=["e-mail", "Ada"], spaces=[True, False])
     found = spacy_component.TaggerComponent(Fixed())(doc)
     assert [(x.text, x.label_) for x in found.ents] == [("e-mail", "PER"), ("Ada", "LOC")] and doc.text == text
 
