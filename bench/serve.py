@@ -4,8 +4,8 @@
       --json build/bench/serve.json
 
 Requests hold 1 to 32 texts, as the shares of `MIX` say, of the test sets of `--data`. Capacity is what clients get that
-always have a request waiting; the loads after it are open: requests come at random times, whether others are answered or
-not. The service runs on one thread, clients in the process of the measurement.
+always have a request waiting; the loads after it are open: requests come at random times, whether others are answered
+or not. The service runs on one thread, clients in the process of the measurement.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Connections:
 
     async def ask(self, request: bytes) -> int:
         """Return the status of the answer; 0 if the connection ends without one."""
-        pair = self.free.pop() if self.free else await asyncio.open_connection("127.0.0.1", self.port)
         try:
+            pair = self.free.pop() if self.free else await asyncio.open_connection("127.0.0.1", self.port)
             pair[1].write(request)
             head = (await pair[0].readuntil(b"\r\n\r\n")).lower()
             await pair[0].readexactly(int(re.search(rb"content-length: (\d+)", head)[1]))  # type: ignore[index]
@@ -179,8 +179,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         log = process.stderr.read()
     finally:
         process.kill()
-    counts = re.search(r"(\d+) requests? accepted, (\d+) requests? answered", log)
-    stop |= {"accepted": int(counts[1]), "answered": int(counts[2])} if counts else {}
+    counts = re.search(r"([\d,]+) requests? accepted, ([\d,]+) requests? answered", log)
+    stop |= dict(zip(("accepted", "answered"), counts.groups(), strict=True)) if counts else {}
     languages = len(files)
     return {
         **machine(),

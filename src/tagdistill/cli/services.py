@@ -28,7 +28,7 @@ def serve(
     max_texts: Annotated[int, typer.Option(min=1, help="texts of a request")] = 1000,
     max_characters: Annotated[int, typer.Option(min=1, help="characters of a request")] = 100_000,
     max_text: Annotated[int, typer.Option(min=1, help="characters of a text")] = 20_000,
-    max_wait: Annotated[float, typer.Option(min=0, help="seconds in the queue; with more, a request is refused")] = 0.5,
+    max_wait: Annotated[float, typer.Option(min=0, help="seconds in the queue; with more, a request is refused")] = 0.2,
 ) -> None:
     """Answer requests over HTTP with the labels of their texts, and show a page to try the model."""
     from tagdistill.serving.limits import Limits

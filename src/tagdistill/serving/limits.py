@@ -13,7 +13,7 @@ class Limits:
     text_characters: int = 20_000  # of a text: while it is labelled, all others wait
     characters: int = 100_000  # of a request
     k_best: int = 10
-    wait: float = 0.5  # of a request before its turn, as estimated; with more, it is refused
+    wait: float = 0.2  # of a request before its turn, as estimated; with more, it is refused
     stop: float = 8.0  # from the signal until what was accepted is labelled; so much work is accepted at most
     body: float = 10.0  # to receive a request
     reply: float = 30.0  # from a request until its answer

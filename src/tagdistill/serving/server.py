@@ -32,7 +32,7 @@ BACKLOG = 512  # connections that wait to be accepted
 class Server(uvicorn.Server):
     """A server that tells the service when it is told to stop, and ends as one that was asked to."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, address: str = "") -> None:
         limits = service.limits
         config = uvicorn.Config(
             service.app,
@@ -48,7 +48,12 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=round(limits.stop + LAST_WORDS),
         )
         super().__init__(config)
-        self.stop = service.stop
+        self.stop, self.address = service.stop, address
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, and say so."""
+        await super().startup(sockets=sockets)
+        log.info("serving on %s", self.address)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop at the first signal; a second one ends the process at once."""
@@ -68,11 +73,11 @@ def serve(open_tagger: Callable[[], Tagger], *, host: str, port: int, limits: Li
         service = Service(open_tagger(), limits)
         service.start()
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # ours says it all
-        log.info("serving on http://%s:%d", f"[{host}]" if ":" in host else host, place.getsockname()[1])
+        address = f"[{host}]" if ":" in host else host
         if not _is_loopback(place.getsockname()[0]):
             log.warning("warning: every machine that reaches this address can use the service; it asks for no password")
         begin = time.monotonic()
-        Server(service).run(sockets=[place])
+        Server(service, f"http://{address}:{place.getsockname()[1]}").run(sockets=[place])
         seconds = time.monotonic() - begin
         log.info("stopped after %.0f s: %s accepted, %s answered", seconds, *_counts(service))
 
