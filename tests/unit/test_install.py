@@ -153,7 +153,7 @@ def test_all_that_the_code_imports_is_required_somewhere(project):
         *project["dependencies"],
         *(
             text
-            for name in ("parquet", "icu", "serve", "train", "s3")
+            for name in ("parquet", "icu", "serve", "spacy", "train", "s3")
             for text in project["optional-dependencies"][name]
         ),
     ]
