@@ -164,9 +164,9 @@ vectors of {dim} numbers for each word, and runs each stage on them, one thread 
 {limit:.0f} GB of memory** (`RLIMIT_DATA`, which mapped files do not count to): all of them ended.
 Machine: {processor}, Python {python}, torch {torch}.
 
-Sizes are those of all languages together; {one} read one language, a tenth of it. The students make {updates} updates,
-whatever the size; `predict` reads raw text with a small encoder.
-
+Sizes are those of all languages together; {one}
+read one language, a tenth of it. The trainings make {updates} updates, whatever the size; `predict` reads raw text with
+a small encoder.
 """
 
 MEMORY = """
@@ -226,6 +226,8 @@ def page(found: dict[str, Any]) -> str:
 
 def growth(name: str, sizes: list[int], runs: list[dict[str, Any]], noise: float) -> str:
     """Return the slope of a stage's memory over the sentences that it reads; none where it is within the noise."""
+    if len(sizes) == 1:
+        return "not measured"
     memory = [each[name]["memory"] for each in runs]
     if memory[-1] - memory[0] <= noise:
         return "none"

@@ -155,6 +155,6 @@ def test_the_page_of_scaling_shows_growth_beyond_what_measurements_differ_by(mon
     assert "| stage | 10,000 | 20,000 | 30,000 | MB more for a million |" in page
     assert "| score | 200 | 201 | 202 | none |" in page and "differ by 4 MB" in page
     assert "| predict | 100 | 120 | 140 | 2000 |" in page  # 20 MB for each 10,000 sentences
-    assert "| score | 1.0 | 2.0 | 3.0 |" in page and "`score` read one language" in page and "3 GB of memory" in page
+    assert "| score | 1.0 | 2.0 | 3.0 |" in page and "`score`\nread one language" in page and "3 GB of memory" in page
     monkeypatch.setattr(scaling, "ONE", {"predict"})  # a tenth of the sentences: ten times the growth of each
     assert "| predict | 100 | 120 | 140 | 20000 |" in scaling.page(found)
