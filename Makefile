@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP_TORCH := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
 INSTALLED := $(VENV)/installed$(addprefix -,$(TORCH))
 
-.PHONY: help setup demo test test-quick test-slurm check docs bench bench-gpu starts scaling aa soak fuzz mutation tiny paper results clean
+.PHONY: help setup demo test test-quick test-slurm check docs bench bench-gpu bench-serve starts scaling aa soak fuzz mutation tiny paper results clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -75,6 +75,12 @@ build/peers/installed: bench/peers.txt | setup
 bench-gpu: setup  ## Measure the CRF kernels on a CUDA device; rewrites docs/benchmarks-gpu.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/peers-gpu --upgrade --no-deps pytorch-crf==0.7.2
 	$(BIN)/python bench/gpu.py --path build/peers-gpu --json build/gpu.json --page docs/benchmarks-gpu.md
+
+bench-serve: demo  ## Load the service of the demo's student for some four minutes; rewrites a part of docs/guide/serving.md
+	PATH="$$PWD/$(BIN):$$PATH" snakemake results/demo/export/posterior/seed-0 --cores $(CORES)
+	$(BIN)/python bench/serve.py --model results/demo/export/posterior/seed-0 --data results/demo/data \
+	  --json build/bench/serve.json
+	$(BIN)/python bench/serve_page.py build/bench/serve.json docs/guide/serving.md
 
 soak: setup  ## Kill runs and let file operations fail, for an hour or two; rewrites parts of docs/reliability.md
 	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python tests/soak/faults.py build/reliability/faults.json

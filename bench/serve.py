@@ -53,16 +53,23 @@ class Connections:
         self.port, self.free = port, list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]()
 
     async def ask(self, request: bytes) -> int:
-        """Return the status of the answer; 0 if the connection ends without one."""
-        try:
-            pair = self.free.pop() if self.free else await asyncio.open_connection("127.0.0.1", self.port)
-            pair[1].write(request)
-            head = (await pair[0].readuntil(b"\r\n\r\n")).lower()
-            await pair[0].readexactly(int(re.search(rb"content-length: (\d+)", head)[1]))  # type: ignore[index]
-        except (OSError, asyncio.IncompleteReadError):
-            return 0
-        self.free.append(pair)
-        return int(head[9:12])
+        """Return the status of the answer; 0 if the connection ends without one.
+
+        One that was idle may have been ended meanwhile: then, as clients do, it is asked again on a new one.
+        """
+        while True:
+            used = bool(self.free)
+            try:
+                pair = self.free.pop() if used else await asyncio.open_connection("127.0.0.1", self.port)
+                pair[1].write(request)
+                head = (await pair[0].readuntil(b"\r\n\r\n")).lower()
+                await pair[0].readexactly(int(re.search(rb"content-length: (\d+)", head)[1]))  # type: ignore[index]
+            except (OSError, asyncio.IncompleteReadError):
+                if used:
+                    continue
+                return 0
+            self.free.append(pair)
+            return int(head[9:12])
 
 
 def private_memory(process: int) -> float:
