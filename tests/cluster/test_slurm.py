@@ -24,7 +24,7 @@ def hashes(project, pattern: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("pattern", "files"),
     [
-        ("**/model.safetensors", 2),
+        ("**/model/model.safetensors", 2),
         ("**/model/config.json", 2),
         ("features/**/*.safetensors", 2),
         ("data/**/*.parquet", 2),

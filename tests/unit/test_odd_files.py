@@ -141,8 +141,8 @@ def conllu(*rows: str) -> str:
 def test_parts_of_a_range_without_a_form_and_real_underscores(corpus):
     text = conllu("1 _ PUNCT", "2-3 okurken _", "2 oku VERB", "3 _ AUX", "3.1 boş VERB", "4 . PUNCT")
     read = corpus(text, format="conllu", task="pos", labels="upos")
-    assert read.tokens == [["_", "oku", "_", "."]] and read.multiword == [[(1, 3, "okurken")]]
-    assert read.labels == [["PUNCT", "VERB", "AUX", "PUNCT"]] and counts(read)["empty nodes left out"] == 1
+    assert list(read.tokens) == [["_", "oku", "_", "."]] and list(read.multiword) == [[(1, 3, "okurken")]]
+    assert list(read.labels) == [["PUNCT", "VERB", "AUX", "PUNCT"]] and counts(read)["empty nodes left out"] == 1
 
 
 REVIEWS = """<Reviews><Review><sentences><sentence id="1"><text>Good pizza here.</text><Opinions>

@@ -82,7 +82,7 @@ def test_logits_of_a_words_pieces_average_to_its_emissions(tmp_path, sentences):
     [
         ({"mode": "frozen"}, "its encoder is frozen"),
         ({"head": "bilstm"}, r"of its own \(bilstm\)"),
-        ({"drop_bare_underline": True}, "leaves out the piece"),
+        ({"drop_bare_underline": True}, "leaves out single pieces"),
     ],
 )
 def test_any_other_student_loads_with_tagger(tmp_path, student, reason):

@@ -46,6 +46,12 @@ def test_a_config_file_stands_alone(fresh: Project):
     assert folders(jobs) == {"tiny", "shared"}
 
 
+def test_norwegian_is_a_language_as_all_others_are(fresh: Project):
+    values = demo_only()
+    values["languages"] = {"no": {"source": "demo", "code": "en"}}
+    assert fresh.plan(values).of("evaluate_teacher", "lang") == [("no",)] * 2  # of both decoders
+
+
 def test_an_override_changes_one_setting_of_the_demo_or_of_a_file(fresh: Project):
     assert fresh.plan(None, "--config", "seeds=[7]").of("train_student", "seed")[0] == ("7",)
     jobs = fresh.plan(Path("config/tiny.yaml"), "--config", "name=renamed")
