@@ -29,7 +29,7 @@ from tagdistill.export.compare import LIMITS, Difference
 from tagdistill.export.graph import Graph
 from tagdistill.export.precision import PRECISIONS, as_bytes, as_halves
 from tagdistill.models.tagger import Tagger, TaggerSpec
-from tagdistill.tagger.batches import OUTPUT, batches, graph_inputs
+from tagdistill.tagger.batches import OUTPUT, PADDING, batches, graph_inputs, grouped
 from tagdistill.tagger.torch_backend import TorchBackend
 
 LONG = [f"word{number}" for number in range(90)]  # more pieces than a window has
@@ -224,6 +224,15 @@ def test_batches_keep_within_words_and_pieces_and_leave_out_what_has_no_words():
 def test_batches_are_of_sentences_with_as_many_pieces_however_many_words_these_are():
     pieces = WordPieces(tiny_tokenizer(), 64)([["a"] * 4, ["xxxx"], ["a"] * 3, ["xxx"]])
     assert [rows.tolist() for rows in batches(pieces, 8)] == [[3, 2], [1, 0]]
+
+
+def test_a_batch_has_little_padding_and_those_of_decoding_as_much_as_it_takes():
+    sizes = np.array([4, 4, 4, 4, 8, 30, 9, 31])
+    found = [rows.tolist() for rows in grouped(sizes, sizes, 1000, PADDING)]
+    assert found == [[0, 1, 2, 3, 4], [6], [5, 7]]  # 4 * 4 pieces of padding, and with 9 four more and one
+    for rows in found:
+        assert (sizes[rows].max() - sizes[rows]).sum() <= PADDING
+    assert [rows.tolist() for rows in grouped(sizes, sizes, 1000)] == [[0, 1, 2, 3, 4, 6, 5, 7]]
 
 
 def test_an_export_without_text_is_refused(tmp_path):

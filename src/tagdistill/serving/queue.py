@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tagdistill.serving.limits import Limits
 
-PORTION = 0.05  # estimated seconds of the texts that are labelled together: what arrives waits no longer for its turn
+PORTION = 0.08  # estimated seconds of the texts that are labelled together: what arrives waits no longer for its turn
 TEXT_BYTES = 8  # beside its own, what a text counts
 K_BEST = 30  # so many best labellings double the work
 FIRST_RATE = 20_000.0  # bytes a second, until it is measured

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tagdistill.encoders.pieces import Pieces
 
 
+PADDING = 16  # pieces, of a batch: so many cost as much time as another call of the graph
 PIECES_PER_WORD = 8  # more than text has on average: the bound is for words of many pieces, such as addresses
 
 
@@ -62,22 +63,27 @@ def graph_inputs(pieces: Pieces, sentences: Sequence[int], pooling: str) -> dict
 def batches(pieces: Pieces, words: int) -> list[NDArray[np.intp]]:
     """Split sentences into batches of at most so many words, padding included, of similar numbers of pieces.
 
-    Pieces are what the encoder's time goes into. They are at most `PIECES_PER_WORD` times as many as words. A longer
-    sentence is a batch of its own; sentences without words are in none.
+    Pieces are what the encoder's time goes into. They are at most `PIECES_PER_WORD` times as many as words, and few of
+    them are padding (`PADDING`). A longer sentence is a batch of its own; sentences without words are in none.
     """
-    return grouped(np.diff(pieces.sentences), np.diff(pieces.words[pieces.sentences]), words)
+    return grouped(np.diff(pieces.sentences), np.diff(pieces.words[pieces.sentences]), words, PADDING)
 
 
-def grouped(lengths: NDArray[np.int64], sizes: NDArray[np.int64], words: int) -> list[NDArray[np.intp]]:
-    """Return the rows of each of `batches`, by the words and the pieces of sentences."""
+def grouped(
+    lengths: NDArray[np.int64], sizes: NDArray[np.int64], words: int, most_padding: float = np.inf
+) -> list[NDArray[np.intp]]:
+    """Return the rows of each of `batches`, by the words and the sizes of sentences."""
     order = np.lexsort((lengths, sizes))
     order = order[lengths[order] > 0]
-    found, begin, longest = [], 0, 0
+    found, begin, longest, whole = [], 0, 0, 0
     for place, row in enumerate(order):
         longest, count = max(longest, int(lengths[row])), place - begin + 1
-        if place > begin and (longest * count > words or sizes[row] * count > PIECES_PER_WORD * words):
+        size = int(sizes[row]) * count
+        padding = size - whole - int(sizes[row])
+        if place > begin and (longest * count > words or size > PIECES_PER_WORD * words or padding > most_padding):
             found.append(order[begin:place])
-            begin, longest = place, int(lengths[row])
+            begin, longest, whole = place, int(lengths[row]), 0
+        whole += int(sizes[row])
     if begin < len(order):
         found.append(order[begin:])
     return found
