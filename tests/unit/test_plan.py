@@ -522,20 +522,25 @@ def test_an_experiment_shares_what_its_settings_leave_alone(change: dict[str, An
     assert reached(plan(), plan(**change)) == stages
 
 
+def made_and_read(of: Plan) -> tuple[set[str], set[str]]:
+    """Return the files of a plan's results, each of which is there once, and the results that its jobs read."""
+    results = list(of.files.results())
+    places = [place for result in results for place in result.places]
+    assert len(places) == len(set(places)) and {result.stage for result in results} <= set(JOBS)
+    assert len({(result.stage, result.job) for result in results}) == len(results)
+    read = [of.report_inputs(), of.repeats_inputs(), {"targets": of.teacher_targets()}]
+    read += [of.test_inputs(name) for name in of.runs.models]
+    read += [of.teacher_inputs(str(model.teacher)) for model in of.runs.teachers]
+    read += [of.student_inputs(objective, 0) for objective in of.runs.objectives]
+    read += [of.score_inputs(teacher, decoder, 0, x, split) for teacher, decoder, x, split in of.runs.scored]
+    read += [of.target_inputs(x, decoder, split, mix) for decoder, x, split, mix in of.runs.targets]
+    files = {file for inputs in read for paths in inputs.values() for file in paths if file.startswith("results/")}
+    return {file for result in results for file in result.files}, files
+
+
 def test_the_results_of_a_plan_are_all_that_its_jobs_read_and_each_is_there_once():
     for changes in ({}, {"teacher": {"mode": "finetune", "updates": 1, "tune_from": 1}}, {"zero_shot": {}}):
-        of = plan(**changes)
-        results = list(of.files.results())
-        places = [place for result in results for place in result.places]
-        assert len(places) == len(set(places)) and {result.stage for result in results} <= set(JOBS)
-        assert len({(result.stage, result.job) for result in results}) == len(results)
-        read = [of.report_inputs(), of.repeats_inputs(), {"targets": of.teacher_targets()}]
-        read += [of.test_inputs(name) for name in of.runs.models]
-        read += [of.teacher_inputs(language) for language in of.runs.trained]
-        read += [of.student_inputs(objective, 0) for objective in of.runs.objectives]
-        read += [of.score_inputs(x, "crf", 0, x, corpus) for x in of.runs.trained for corpus in of.runs.corpora(x)]
-        files = {file for inputs in read for paths in inputs.values() for file in paths if place_of(file)}
-        made = {file for result in results for file in result.files}
+        made, files = made_and_read(plan(**changes))
         assert files <= made
         stores = {file for file in made if "/features/" in file}
         assert stores == {file for file in files if "/features/" in file}  # none is made that nobody reads

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_plan import different, plan
+from test_plan import different, made_and_read, plan
 
 from tagdistill.cli.job_files import corpus_files
 from tagdistill.errors import ConfigError, TagdistillError
 from tagdistill.experiment.few_updates import few_updates
 from tagdistill.experiment.jobs import StudentJob, TeacherJob, read_job
-from tagdistill.experiment.layout import JOBS, place_of
+from tagdistill.experiment.layout import place_of
 from tagdistill.experiment.mixture import Mixture
 from tagdistill.experiment.plan import Plan
 from tagdistill.settings.training import SAMPLING, SharedTeacherSettings, TeacherSettings
@@ -183,19 +183,8 @@ def test_the_key_of_a_student_names_who_taught_it():
 
 @pytest.mark.parametrize("changes", [BOTH, {**BOTH, **TEXT}, {**BOTH, "evaluate__teachers": "own"}], ids=str)
 def test_the_results_of_a_plan_are_all_that_its_jobs_read(changes: dict[str, Any]):
-    of = plan(**changes)
-    results = list(of.files.results())
-    every = [place for result in results for place in result.places]
-    assert len(every) == len(set(every)) and {result.stage for result in results} <= set(JOBS)
-    assert len({(result.stage, result.job) for result in results}) == len(results)
-    read = [of.report_inputs(), of.repeats_inputs(), {"targets": of.teacher_targets()}]
-    read += [of.test_inputs(name) for name in of.runs.models]
-    read += [of.teacher_inputs(str(model.teacher)) for model in of.runs.teachers]
-    read += [of.student_inputs(objective, 0) for objective in of.runs.objectives]
-    read += [of.score_inputs(teacher, decoder, 0, x, split) for teacher, decoder, x, split in of.runs.scored]
-    read += [of.target_inputs(x, decoder, split, mix) for decoder, x, split, mix in of.runs.targets]
-    files = {file for each in read for paths in each.values() for file in paths if file.startswith("results/")}
-    assert files <= {file for result in results for file in result.files}
+    made, files = made_and_read(plan(**changes))
+    assert files <= made
 
 
 def test_a_teacher_of_several_languages_is_tested_on_all():

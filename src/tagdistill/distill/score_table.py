@@ -43,6 +43,11 @@ class Scores:
         return list(self.metadata["labels"])
 
 
+def sentence_columns(ids: Sequence[str], offsets: NDArray[np.int64]) -> dict[str, pa.Array]:
+    """Return the columns of some sentences that scores and targets have alike, by their `offsets` [sentences + 1]."""
+    return {"id": text_array(ids), "length": number_array(np.diff(offsets).astype(np.int32))}
+
+
 def write_scores(path: Path, scores: Scores) -> None:
     """Write scores.parquet: one row per sentence in corpus order, the chain's other scores in the metadata."""
     chain = {name: getattr(scores, name).tolist() for name in ("transitions", "start", "end")}
@@ -51,8 +56,7 @@ def write_scores(path: Path, scores: Scores) -> None:
     def columns(rows: slice) -> dict[str, pa.Array]:
         offsets = scores.offsets[rows.start : rows.stop + 1]
         return {
-            "id": text_array(scores.ids[rows]),
-            "length": number_array(np.diff(offsets).astype(np.int32)),
+            **sentence_columns(scores.ids[rows], offsets),
             "emissions": flat_list(scores.emissions, offsets, large=large),
         }
 

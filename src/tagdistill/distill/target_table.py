@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from tagdistill.artifacts.parquet import Rows, StoredTable, number_array, row_groups, text_array, write_table
+from tagdistill.artifacts.parquet import Rows, StoredTable, number_array, row_groups, write_table
 from tagdistill.artifacts.scratch import scratch
 from tagdistill.artifacts.stored_file import read_errors, stored
 from tagdistill.distill import score_table
-from tagdistill.distill.score_table import flat_list, offsets_of
+from tagdistill.distill.score_table import flat_list, offsets_of, sentence_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,8 +47,7 @@ def write_targets(path: Path, targets: Targets) -> None:
     def columns(rows: slice) -> dict[str, pa.Array]:
         offsets = targets.offsets[rows.start : rows.stop + 1]
         return {
-            "id": text_array(targets.ids[rows]),
-            "length": number_array(np.diff(offsets).astype(np.int32)),
+            **sentence_columns(targets.ids[rows], offsets),
             "log_posterior": flat_list(targets.log_posterior, offsets, large=many),
             "top_k": _binary(targets.paths, offsets, large=bytes_many),
             "top_k_log_prob": pa.FixedSizeListArray.from_arrays(
