@@ -12,7 +12,6 @@ from tagdistill.artifacts.output_path import check_output
 from tagdistill.cli.help import MODELS
 from tagdistill.cli.inference import ModelFolder, Precision
 from tagdistill.cli.options import Device, Encoder, Out, Threads
-from tagdistill.serving.limits import Limits
 
 app = typer.Typer()
 
@@ -26,14 +25,13 @@ def serve(
     precision: Precision = None,
     device: Device = "auto",
     threads: Threads = 1,
-    max_texts: Annotated[int, typer.Option(min=1, help="texts of a request")] = Limits.texts,
-    max_characters: Annotated[int, typer.Option(min=1, help="characters of a request")] = Limits.characters,
-    max_text: Annotated[int, typer.Option(min=1, help="characters of a text")] = Limits.text_characters,
-    max_wait: Annotated[
-        float, typer.Option(min=0, help="seconds in the queue; with more, a request is refused")
-    ] = Limits.wait,
+    max_texts: Annotated[int, typer.Option(min=1, help="texts of a request")] = 1000,
+    max_characters: Annotated[int, typer.Option(min=1, help="characters of a request")] = 100_000,
+    max_text: Annotated[int, typer.Option(min=1, help="characters of a text")] = 20_000,
+    max_wait: Annotated[float, typer.Option(min=0, help="seconds in the queue; with more, a request is refused")] = 0.2,
 ) -> None:
     """Answer requests over HTTP with the labels of their texts, and show a page to try the model."""
+    from tagdistill.serving.limits import Limits
     from tagdistill.serving.server import serve
     from tagdistill.tagger.open import open_model
 
