@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tagdistill.cli import main as cli
 from tagdistill.errors import ConfigError
-from tagdistill.experiment.by_language import teacher_settings
+from tagdistill.experiment.by_language import shared_teacher_settings, teacher_settings
 from tagdistill.experiment.config import (
     check_experiment,
     describe_experiment,
@@ -23,7 +23,7 @@ from tagdistill.experiment.config import (
 )
 from tagdistill.experiment.plan import Plan
 from tagdistill.settings.experiment import Experiment
-from tagdistill.settings.training import PAPER
+from tagdistill.settings.presets import PAPER
 
 VALID: dict[str, Any] = {
     "name": "study",
@@ -593,7 +593,10 @@ def test_the_preset_is_the_papers_recipe_and_other_keys_win_over_it():
     experiment = check_experiment(changed("student", {"preset": "paper", "clip": 1.0}), "study.yaml")
     found = experiment.student.model_dump()
     assert {key: found[key] for key in PAPER} == PAPER | {"clip": 1.0}
-    assert "the only preset is 'paper'" in refusal(changed("student", {"preset": "papers", "updates": 3}))
+    message = refusal(changed("student", {"preset": "papers", "updates": 3}))
+    assert message == (
+        "study.yaml: student.preset: no preset 'papers'\n  Did you mean 'paper'? Known: paper, recommended."
+    )
 
 
 def test_updates_may_stand_instead_of_the_epochs_of_the_preset():
@@ -618,10 +621,53 @@ def test_a_language_changes_its_own_teacher_alone():
 
 def test_a_language_may_give_its_teacher_the_preset():
     message = refusal(changed("languages.fr.teacher", {"preset": "papers"}))
-    assert message == "study.yaml: languages.fr.teacher: preset 'papers': the only preset is 'paper'"
+    assert message.startswith("study.yaml: languages.fr.teacher.preset: no preset 'papers'")
     english = teacher_settings(check_experiment(changed("languages.en.teacher", {"preset": "paper"}), "x"), "en")
     assert (english.optimizer, english.batch_words) == ("sgd", 2000)
     assert english.seeds == (0, 1)
+
+
+@pytest.mark.parametrize("task", ["ner", "aspect"])
+def test_the_recommended_recipe_depends_on_the_task(task: str):
+    values = changed("teacher", {"preset": "recommended"}) | {"student": {"preset": "recommended"}, "task": task}
+    experiment = check_experiment(values, "study.yaml")
+    teacher, student = experiment.teacher, experiment.student
+    assert (teacher.mode, teacher.head, teacher.tune_from, teacher.updates) == ("finetune", "linear", 4, 200)
+    assert (student.mode, student.head, student.hidden, student.updates) == ("frozen", "bilstm", 128, 1500)
+    assert teacher.learning_rate_encoder == {"ner": 1e-4, "aspect": 3e-4}[task]
+
+
+def test_the_recommended_recipe_depends_on_mode_and_device_and_other_keys_win_over_it():
+    tuned = changed("student", {"preset": "recommended", "mode": "finetune", "clip": 1.0})
+    student = check_experiment(tuned, "x").student
+    assert (student.head, student.updates, student.tune_from, student.clip) == ("linear", 450, 4, 1.0)
+    shorter = check_experiment(changed("student", {"preset": "recommended", "epochs": 3}), "x").student
+    assert (shorter.mode, shorter.updates, shorter.epochs) == ("frozen", None, 3)
+    gpu = changed("student", {"preset": "recommended"}) | {"device": "cuda"}
+    student = check_experiment(gpu, "x").student
+    assert (student.mode, student.tune_from, student.batch_words, student.updates) == ("finetune", 1, 1000, 1500)
+
+
+def test_teachers_of_several_languages_have_more_updates_than_the_recommended_recipe_gives_one():
+    def updates(teacher: dict[str, Any], shared: dict[str, Any]) -> tuple[int | None, int | None]:
+        values = changed("distill.teachers", ["own", "all"]) | {"teacher": teacher, "teachers": {"all": shared}}
+        experiment = check_experiment(values | {"encoder": {"provider": "wheel"}}, "x")
+        found = shared_teacher_settings(experiment, "all")
+        return found.updates, found.epochs
+
+    assert updates({"preset": "recommended"}, {}) == (450, None)
+    assert updates({"preset": "recommended"}, {"mode": "frozen"}) == (1500, None)
+    assert updates({"preset": "recommended"}, {"epochs": 3}) == (None, 3)
+    assert updates({"preset": "recommended", "updates": 7}, {}) == (7, None)
+    assert updates({"updates": 7}, {"preset": "recommended"}) == (450, None)
+    assert updates({"updates": 7}, {}) == (7, None)
+
+
+def test_a_languages_recipe_is_that_of_the_mode_of_its_teacher():
+    values = changed("languages.fr.teacher", {"preset": "recommended"})
+    values["teacher"] = {"mode": "frozen", "updates": 6}
+    french = teacher_settings(check_experiment(values, "x"), "fr")
+    assert (french.mode, french.head, french.updates) == ("frozen", "bilstm", 500)
 
 
 def test_a_described_experiment_counts_teachers_and_students():

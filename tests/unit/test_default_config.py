@@ -38,7 +38,7 @@ def test_the_default_config_holds_the_defaults_and_nothing_else():
     values = yaml.safe_load(default_config())
     written = check_experiment(values, "default.yaml")
     needed = {key: values[key] for key in ("name", "task", "labels", "languages", "zero_shot")}
-    bare = needed | {"teacher": {"updates": 300}, "student": {"updates": 300}}
+    bare = needed | {"teacher": {"preset": "recommended"}, "student": {"preset": "recommended"}}
     assert written == check_experiment(bare, "bare")
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.data.sources.source import load_source
-from tagdistill.errors import ConfigError
 from tagdistill.settings.language import SPLITS
-from tagdistill.settings.training import SharedTeacherSettings, TeacherSettings, expand_preset
+from tagdistill.settings.training import SharedTeacherSettings, TeacherSettings
 from tagdistill.settings.validation import validate
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def available_splits(key: str, language: Language, *, trained: bool) -> tuple[st
 
 def teacher_settings(experiment: Experiment, language: str, where: str = "config") -> TeacherSettings:
     """Return the teacher settings of one language: the experiment's, with the language's own on top."""
-    own = _own_teacher(experiment.languages[language].teacher, f"{where}.teacher")
+    own = experiment.languages[language].teacher
     base = experiment.teacher.model_dump(exclude_unset=True, mode="json")
     return validate(TeacherSettings, _on_top(base, own), f"{where}.teacher", joint=".")
 
@@ -41,20 +40,10 @@ def shared_teacher_settings(experiment: Experiment, name: str, where: str = "con
     """
     base = experiment.teacher.model_dump(exclude_unset=True, mode="json", exclude={"vectors"})
     place = f"{where}.teachers.{name}" if where == "config" else f"{where}: teachers.{name}"
-    return validate(
-        SharedTeacherSettings, _on_top(base, _own_teacher(experiment.teachers[name], place)), place, joint="."
-    )
+    return validate(SharedTeacherSettings, _on_top(base, experiment.teachers[name]), place, joint=".")
 
 
 def _on_top(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     if "updates" in own or "epochs" in own:  # they stand for one another
         base = {key: value for key, value in base.items() if key not in ("updates", "epochs")}
     return {**base, **own}
-
-
-def _own_teacher(values: dict[str, Any], where: str) -> dict[str, Any]:
-    try:
-        expanded: dict[str, Any] = expand_preset(values)
-    except ValueError as error:
-        raise ConfigError(str(error), where=where) from None
-    return expanded

@@ -17,6 +17,7 @@ from tagdistill.experiment.runs import Runs
 from tagdistill.formatting import count
 from tagdistill.settings.experiment import Experiment
 from tagdistill.settings.language import LANGUAGE_ID, Language
+from tagdistill.settings.presets import expand_presets
 from tagdistill.settings.training import SharedTeacherSettings, TeacherSettings, Training
 from tagdistill.settings.validation import validate
 
@@ -67,7 +68,7 @@ def read_experiment(path: Path, **overrides: Any) -> Experiment:
 
 def check_experiment(values: dict[str, Any], where: str) -> Experiment:
     """Check the settings of a whole experiment; raise ConfigError at the first thing that cannot be used."""
-    experiment = validate(Experiment, values, where)
+    experiment = validate(Experiment, expand_presets(values, where), where)
     if experiment.name.lower() == SHARED:
         hint = f"results/{SHARED} is the folder of what experiments share: choose another name."
         raise ConfigError(f"no experiment can be called {experiment.name!r}", where=f"{where}: name", hint=hint)

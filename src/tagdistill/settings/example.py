@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from tagdistill.settings.experiment import Experiment
 from tagdistill.settings.language import Language, Split
 from tagdistill.settings.messages import model_in
+from tagdistill.settings.presets import PRESETS, Role, recommended
 from tagdistill.settings.reference import values_of
 from tagdistill.settings.training import StudentSettings, TeacherSettings
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 HEAD = """\
 # Every key with its default. Written by `tagdistill config default`; a test compares.
-# It runs as it stands, on the embedded demo. `#key: value` is off: it has no default, or belongs to other sources.
+# It runs as it stands, on the embedded demo. `#key: value` is off: it has no default,
+# belongs to other sources, or stands for what the preset above it sets.
 # Copy the file, change what you need, leave out the rest, and check it with `tagdistill config check FILE`.
 
 """
@@ -71,13 +73,27 @@ def _field(name: str, field: FieldInfo, indent: int, *, meaning: bool = True) ->
         return [_line(key, value, field if meaning else None, indent, on=value is not None)]
     if not (field.is_required() or field.default_factory):  # a teacher's own encoder: its keys are shown above
         return [_line(key, {}, field, indent, on=False)]
-    inner = [line for n, f in model.model_fields.items() for line in _field(n, f, indent + 2, meaning=_own(model, n))]
+    inner = [line for n, f in model.model_fields.items() for line in _field(n, f, indent + 2)]
     if model in SAME:
-        inner.append(f"{' ' * (indent + 2)}#preset: paper  # the recipe of Wang et al. 2020; keys beside it win")
+        inner = _recipe(model)
     on = any(not line.lstrip().startswith("#") for line in inner)
     if not on:
         inner = [f"{' ' * indent}#  {line.lstrip()[1:]}" for line in inner]
     return [f"{' ' * indent}{'' if on else '#'}{key}:  # {_meaning(field)}", *inner]
+
+
+def _recipe(model: type[BaseModel]) -> list[str]:
+    """Return the recommended recipe, and the keys that it stands for, which would win over it."""
+    role: Role = "student" if model is StudentSettings else "teacher"
+    values = recommended(role, EXAMPLE["task"], "auto")
+    meanings = "; ".join(f"{name}: {meaning}" for name, meaning in PRESETS.items()) + "; keys beside it win"
+    lines = [f"  preset: recommended  # {meanings}" if model is TeacherSettings else "  preset: recommended"]
+    for name, field in model.model_fields.items():
+        value = values.get(
+            name, {} if name in ("encoder", "vectors") else None if name == "epochs" else _default(name, field)
+        )
+        lines.append(_line(name, value, field if _own(model, name) else None, 2, on=False))
+    return lines
 
 
 def _own(model: type[BaseModel], name: str) -> bool:

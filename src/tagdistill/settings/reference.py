@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from tagdistill.settings.base import Task
 from tagdistill.settings.distill import Anneal, Distill, ObjectiveSettings
 from tagdistill.settings.encoder import EncoderSettings, Vectors
 from tagdistill.settings.experiment import Evaluate, Experiment, Limit
 from tagdistill.settings.export import Export
 from tagdistill.settings.language import Language, Split
 from tagdistill.settings.names import FORMATS, PROVIDERS, SOURCES, summaries_in
-from tagdistill.settings.training import PAPER, StudentSettings, TeacherSettings
+from tagdistill.settings.presets import PAPER, Role, recommended
+from tagdistill.settings.training import StudentSettings, TeacherSettings
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -78,6 +80,15 @@ Providers of encoders:
 {providers}
 """
 
+RECIPES: tuple[tuple[str, Role, str, str], ...] = (
+    ("teacher", "teacher", "cpu", "finetune"),
+    ("frozen teacher", "teacher", "cpu", "frozen"),
+    ("student", "student", "cpu", "frozen"),
+    ("tuned student", "student", "cpu", "finetune"),
+    ("teacher, `device: cuda`", "teacher", "cuda", "finetune"),
+    ("student, `device: cuda`", "student", "cuda", "finetune"),
+)
+
 
 def config_reference() -> str:
     """Return config/README.md: a table of keys for each part of the settings."""
@@ -87,12 +98,29 @@ def config_reference() -> str:
         parts.append(
             "\n".join([f"## {title}", "", text, "", "| key | values | default | meaning |", "|---|---|---|---|", *rows])
         )
-    preset = ", ".join(f"`{key}: {value}`" for key, value in PAPER.items())
-    parts.append(
-        f"## `preset: paper`\n\nIn `teacher:` or `student:`, the recipe of Wang et al. 2020: {preset}. "
-        "Other keys override it."
-    )
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *_presets()]) + "\n"
+
+
+def _presets() -> list[str]:
+    """Return the sections of the presets, each with its values."""
+    tasks: dict[tuple[str, str], list[str]] = {}  # by what they share
+    for title, role, device, mode in RECIPES:
+        for task in get_args(Task):
+            tasks.setdefault((title, _values(recommended(role, task, device, mode))), []).append(f"`{task}`")
+    rows = [f"| {title} | {', '.join(names)} | {values} |" for (title, values), names in tasks.items()]
+    table = ["| of | task | keys |", "|---|---|---|", *rows]
+    return [
+        f"## `preset: paper`\n\nIn `teacher:` or `student:`, the recipe of Wang et al. 2020: {_values(PAPER)}. "
+        "Other keys override it.",
+        "## `preset: recommended`\n\nIn `teacher:` or `student:`, what trained well in the experiments of "
+        "[config/evidence](evidence), by the task, `mode` and `device` of the config. Teachers are tuned unless they "
+        "say `mode: frozen`; students are frozen unless they say `mode: finetune` or the config `device: cuda`. A "
+        "teacher of several languages has as many updates as a student. Other keys override it.\n\n" + "\n".join(table),
+    ]
+
+
+def _values(settings: dict[str, Any]) -> str:
+    return ", ".join(f"`{key}: {value}`" for key, value in settings.items())
 
 
 def _listed(folder: str) -> str:

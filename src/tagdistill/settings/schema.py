@@ -7,6 +7,7 @@ from typing import Any
 
 from tagdistill.settings.experiment import Experiment
 from tagdistill.settings.language import SPLITS
+from tagdistill.settings.presets import PRESETS
 
 
 def config_schema() -> str:
@@ -18,7 +19,10 @@ def config_schema() -> str:
         language[split]["anyOf"].insert(0, {"type": "string"})
     language["teacher"] = {"$ref": "#/$defs/TeacherSettings", "description": language["teacher"]["description"]}
     for training in ("TeacherSettings", "StudentSettings"):
-        definitions[training]["properties"]["preset"] = {"enum": ["paper"], "description": "the recipe of the paper"}
+        definitions[training]["properties"]["preset"] = {
+            "enum": list(PRESETS),
+            "description": "; ".join(f"{name}: {meaning}" for name, meaning in PRESETS.items()),
+        }
     objective = definitions["ObjectiveSettings"]  # one of the two stands for the other
     objective["anyOf"] = [{"required": [name]} for name in objective.pop("required")]
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "An experiment of tagdistill"}

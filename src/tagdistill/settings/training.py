@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -57,11 +57,6 @@ class Training(Settings):
         """The modules that only such a training loads, by name."""
         return (SAMPLING,) if self.alpha != 1 else ()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _preset(cls, values: Any) -> Any:
-        return expand_preset(values)
-
     @model_validator(mode="after")
     def _length(self) -> Training:
         if (self.updates is None) == (self.epochs is None):
@@ -69,32 +64,6 @@ class Training(Settings):
         if self.schedule == "plateau" and self.warmup:
             raise ValueError("`schedule: plateau` has no `warmup`")
         return self
-
-
-# Wang et al. 2020, section 4.1; dropout, clipping and the choice by pooled dev score are in the published code alone.
-PAPER: dict[str, Any] = {
-    "optimizer": "sgd",
-    "schedule": "plateau",
-    "learning_rate": 0.1,
-    "learning_rate_transitions": 0.1,
-    "dropout": 0.5,
-    "word_dropout": 0.05,
-    "batch_words": 2000,
-    "clip": 5.0,
-    "evaluations": 300,
-    "select": "pooled",
-    "epochs": 300,
-}
-
-
-def expand_preset(values: Any) -> Any:
-    """Return training settings with `preset: paper` written out; keys beside it win, `updates` over its `epochs`."""
-    if not isinstance(values, dict) or (name := values.get("preset")) is None:
-        return values
-    if name != "paper":
-        raise ValueError(f"preset {name!r}: the only preset is 'paper'")
-    paper = {key: value for key, value in PAPER.items() if key != "epochs" or "updates" not in values}
-    return {**paper, **{key: value for key, value in values.items() if key != "preset"}}
 
 
 class TeacherSettings(Training):
