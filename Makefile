@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP_TORCH := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
 INSTALLED := $(VENV)/installed$(addprefix -,$(TORCH))
 
-.PHONY: help setup demo test test-quick test-slurm check docs bench bench-gpu bench-serve starts scaling aa soak fuzz mutation tiny paper results clean
+.PHONY: help setup demo test test-quick test-slurm check docs bench bench-gpu bench-serve starts scaling aa soak fuzz mutation tiny paper results size-speed clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -114,6 +114,9 @@ aa: setup  ## Measure how often a verdict is false; rewrites its section of docs
 
 results: setup  ## Rewrite the pages in docs/results from the finished evidence and medium experiments
 	$(BIN)/tagdistill results $(sort $(wildcard results/evidence-* results/medium-*)) --objective posterior --out docs/results
+
+size-speed: setup  ## Measure size and speed of the models of the evidence on parts of speech; rewrites docs/results/size-speed.md
+	$(BIN)/python bench/size_speed.py $(addprefix results/evidence-,pos-tuned pos-layer-4 pos pos-layer-8) --out docs/results/size-speed
 
 clean:  ## Remove the demo's report and links (what experiments share stays: `tagdistill clean` lists what no config uses)
 	rm -rf results/demo logs/demo benchmarks/demo

@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 ROWS = ("graph, int8", "graph, fp32", "torch", "pipeline", "flair", "spaCy")
 BATCH_SIZES = (1, 8, 32)  # that pipelines are tried with
@@ -163,19 +163,10 @@ def prepare(student: Path, data: Path, folder: Path, sentences: int) -> dict[str
     import torch
     from transformers import AutoConfig, AutoModelForTokenClassification
 
-    from tagdistill.data.corpus import read_corpus
-    from tagdistill.export.bundle import Corpora, export_student
-    from tagdistill.models.load import find_encoder
     from tagdistill.models.model import read_config
-    from tagdistill.settings.export import Export
 
     config = read_config(student)
-    encoder = find_encoder(student, config)
-    tests = [data / language / "test.parquet" for language in config["languages"]]
-    training = [path for path in data.glob("*/*.parquet") if path.stem in ("train", "unlabelled")]
-    (folder / "card.md").write_text("")
-    settings = Export(formats=("int8", "fp32", "torch"), vocabulary="used")
-    export_student(student, encoder, folder / "card.md", folder / "export", settings, Corpora(training, tests))
+    found = export(student, data, folder, sentences, vocabulary="used")
     own = folder / "export/encoder"
     torch.manual_seed(0)
     shape = AutoConfig.from_pretrained(own, num_labels=len(config["labels"]))
@@ -185,6 +176,26 @@ def prepare(student: Path, data: Path, folder: Path, sentences: int) -> dict[str
     (folder / "pad.json").write_text(json.dumps(model.config.pad_token_id))
     types = {label.partition("-")[2] or label for label in config["labels"]}
     (folder / "types.json").write_text(json.dumps(sorted(types)))
+    return found
+
+
+def export(
+    student: Path, data: Path, folder: Path, sentences: int, *, vocabulary: Literal["full", "used"]
+) -> dict[str, Any]:
+    """Write the exported student, and the text that rows label. Return how much text it is."""
+    from tagdistill.data.corpus import read_corpus
+    from tagdistill.export.bundle import Corpora, export_student
+    from tagdistill.models.load import find_encoder
+    from tagdistill.models.model import read_config
+    from tagdistill.settings.export import Export
+
+    config = read_config(student)
+    tests = [data / language / "test.parquet" for language in config["languages"]]
+    training = [path for path in data.glob("*/*.parquet") if path.stem in ("train", "unlabelled")]
+    (folder / "card.md").write_text("")
+    settings = Export(formats=("int8", "fp32", "torch"), vocabulary=vocabulary)
+    encoder = find_encoder(student, config)
+    export_student(student, encoder, folder / "card.md", folder / "export", settings, Corpora(training, tests))
     corpora = [read_corpus(path) for path in tests]
     texts = [" ".join(tokens) for corpus in corpora for tokens in corpus.tokens[:sentences]]
     (folder / "texts.json").write_text(json.dumps(texts))

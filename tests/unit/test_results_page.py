@@ -9,6 +9,7 @@ import pytest
 from synthetic_results import WRONG, build, settings
 
 from tagdistill.artifacts.files import write_text
+from tagdistill.cli.project import results
 from tagdistill.errors import DataError
 from tagdistill.reporting.report import build_report
 from tagdistill.reporting.results import write_results
@@ -99,6 +100,13 @@ def test_an_experiment_is_compared_with_the_one_whose_name_it_continues(pages: P
     assert found["posterior", "zero_shot"] == ("1.0000", "1", "1")
     assert found["baseline", "in_language"] == ("0.0000", "0", "3")
     assert not written(pages, "medium-a", "same systems")
+
+
+def test_what_experiments_share_is_no_experiment(folders: list[Path], tmp_path: Path):
+    shared = folders[1].with_name("shared")
+    shared.mkdir()
+    results([folders[1], shared], out=tmp_path / "pages")
+    assert sorted(page.name for page in (tmp_path / "pages").glob("*.md")) == ["one.md"]
 
 
 def test_other_files_stay_and_figures_lie_beside_the_page(pages: Path):

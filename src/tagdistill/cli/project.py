@@ -190,11 +190,14 @@ def results(
     """Write a Markdown page, a table and figures of each finished experiment.
 
     An experiment whose name begins with another's that is given, such as `pos-tuned` and `pos`, is compared with it.
+    What experiments share, in results/shared, is passed over.
     """
+    from tagdistill.experiment.layout import SHARED
     from tagdistill.reporting.results import write_results
 
     check_folder(out)
-    write_results(experiments, benchmarks, out, objective=objective)
+    named = [folder for folder in experiments if folder.name != SHARED]
+    write_results(named, benchmarks, out, objective=objective)
 
 
 @app.command(rich_help_panel=RESULTS)
