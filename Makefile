@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP_TORCH := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
 INSTALLED := $(VENV)/installed$(addprefix -,$(TORCH))
 
-.PHONY: help setup demo test test-quick test-slurm check docs bench bench-gpu bench-serve starts scaling aa soak fuzz mutation tiny paper results size-speed clean
+.PHONY: help setup demo test test-quick test-slurm check docs bench bench-gpu bench-serve starts scaling aa soak fuzz mutation tiny paper results size-speed map clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -113,10 +113,17 @@ aa: setup  ## Measure how often a verdict is false; rewrites its section of docs
 	$(BIN)/python bench/aa.py --page docs/reliability.md
 
 results: setup  ## Rewrite the pages in docs/results from the finished evidence and medium experiments
-	$(BIN)/tagdistill results $(sort $(wildcard results/evidence-* results/medium-*)) --objective posterior --out docs/results
+	$(BIN)/tagdistill results $(sort $(filter-out results/evidence-map-%,$(wildcard results/evidence-* results/medium-*))) --objective posterior --out docs/results
 
 size-speed: setup  ## Measure size and speed of the models of the evidence on parts of speech; rewrites docs/results/size-speed.md
 	$(BIN)/python bench/size_speed.py $(addprefix results/evidence-,pos-tuned pos-layer-4 pos pos-layer-8) --out docs/results/size-speed
+
+map: setup  ## Distil with few to many labelled and unlabelled sentences below ROOT (an hour); rewrites docs/results/map.md
+	for labelled in 50 150 500; do for unlabelled in 250 1000; do \
+	  PATH="$$PWD/$(BIN):$$PATH" snakemake --cores $(CORES) --configfile config/evidence/map.yaml --config root="$(ROOT)" \
+	    name=evidence-map-$$labelled-$$unlabelled \
+	    limit="{train: $$labelled, dev: 100, test: 400, unlabelled: $$unlabelled}"; done; done
+	$(BIN)/python bench/evidence_map.py results/evidence-map-* --out docs/results/map
 
 clean:  ## Remove the demo's report and links (what experiments share stays: `tagdistill clean` lists what no config uses)
 	rm -rf results/demo logs/demo benchmarks/demo
