@@ -385,15 +385,15 @@ def test_a_run_resumes_from_any_layer(architecture):
     encoder = load_encoder(architecture)
     if not encoder.resumable:
         with pytest.raises(TagdistillError, match=r"deberta-v2.*cannot be run on their own"):
-            encoder.forward_from(torch.zeros(1, 2, 32), torch.ones(1, 2, dtype=torch.bool), 1)
+            encoder.forward_from(torch.zeros(1, 2, 32), torch.ones(1, 2, dtype=torch.bool), 1, [2])
         return
     with torch.no_grad():
         states = encoder.hidden_states(batch.ids, batch.mask, range(5))
         for first in range(5):
             spoilt = torch.where(batch.mask[..., None], states[first], 100.0)
-            resumed = encoder.forward_from(spoilt, batch.mask, first)
+            resumed = encoder.forward_from(spoilt, batch.mask, first, [encoder.depth])[0]
             torch.testing.assert_close(resumed[batch.mask], states[4][batch.mask])
-        middle = encoder.forward_from(states[1], batch.mask, 1, 3)
+        middle = encoder.forward_from(states[1], batch.mask, 1, [3])[0]
         torch.testing.assert_close(middle[batch.mask], states[3][batch.mask])
 
 

@@ -185,7 +185,7 @@ def test_a_run_resumes_from_cached_states(tiny, tmp_path, monkeypatch):
     batch = pieces.batch(pieces.windows_of([3, 0, 2]))
     with torch.no_grad():
         (direct,) = encoder.hidden_states(batch.ids, batch.mask, [4])
-        resumed = encoder.forward_from(batch_states(cached, batch), batch.mask, 2)
+        resumed = encoder.forward_from(batch_states(cached, batch), batch.mask, 2, [encoder.depth])[0]
     torch.testing.assert_close(resumed[batch.mask], direct[batch.mask], atol=5e-3, rtol=5e-3)
     assert not batch_states(cached, batch)[~batch.mask].any()
     monkeypatch.setattr(scratch, "LARGE", 0)

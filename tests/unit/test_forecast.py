@@ -66,6 +66,7 @@ def test_a_job_needs_as_much_disk_as_its_like_and_nothing_for_what_it_replaces()
         estimates._sizes.cache_clear()
     assert size(encode("hi")) == Estimate(2000)
     assert size(encode("hi", key="another")) == Estimate(2000, foreign=True)
+    assert size(encode("hi", key="e-mix1+2+3-mean")) == Estimate(6000, foreign=True)  # a vector of each layer
     assert size(encode("en")) == Estimate(0)
 
 

@@ -54,6 +54,8 @@ def graph_of(backend: TorchBackend):
         {"head": "bilstm", "pooling": "last", "tap": (1, 3)},
         {"head": "bilstm", "mode": "finetune"},
         {"head": "linear", "tap": 0, "drop_bare_underline": False},
+        {"head": "bilstm", "tap": {"mix": (0, 3, 1)}},
+        {"head": "linear", "mode": "finetune", "tap": "mix"},
     ],
     ids=str,
 )

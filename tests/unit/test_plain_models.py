@@ -83,6 +83,7 @@ def test_logits_of_a_words_pieces_average_to_its_emissions(tmp_path, sentences):
         ({"mode": "frozen"}, "its encoder is frozen"),
         ({"head": "bilstm"}, r"of its own \(bilstm\)"),
         ({"drop_bare_underline": True}, "leaves out single pieces"),
+        ({"tap": "mix"}, "reads a learned mix of hidden layers"),
     ],
 )
 def test_any_other_student_loads_with_tagger(tmp_path, student, reason):

@@ -43,6 +43,7 @@ def test_the_summary_tells_how_a_training_went(best, tmp_path):
     run = student_run(tmp_path, corpora(tmp_path), objective="posterior", seed=3, processes=Processes(0, 2))
     model = torch.nn.Linear(2, 3)
     model.bias.requires_grad = False
+    model.tagger = SimpleNamespace(mix=None)
     parts = SimpleNamespace(model=model, updates=[None] * 7, words_without_vector=None)
     outcome = TrainingOutcome(LINES, best, 12.345)
     expected = {

@@ -25,8 +25,9 @@ def saved_tagger(
     torch.manual_seed(seed)
     settings = EncoderSettings.model_validate({**TINY.model_dump(), **encoder})
     place = tiny_encoder(folder)
+    settings = settings.tuned_from(1) if mode == "finetune" else settings
     layers = TunedLayers(load_encoder(place, settings.layers), 1, settings) if mode == "finetune" else None
-    spec = TaggerSpec(inputs=HIDDEN, labels=labels, decoder="crf", head=head, hidden=8)
+    spec = TaggerSpec(inputs=HIDDEN, mix=settings.mixed, labels=labels, decoder="crf", head=head, hidden=8)
     model = Model(spec, layers)
     with torch.no_grad():
         for weights in (*model.tagger.parameters(), *(layers.blocks.parameters() if layers else ())):

@@ -16,7 +16,7 @@ from torch import Tensor
 from tagdistill.artifacts.files import check_belongs
 from tagdistill.artifacts.scratch import scratch
 from tagdistill.data.corpus import Corpus, read_corpus
-from tagdistill.encoders.keys import encoder_key
+from tagdistill.encoders.keys import encoder_key, stored_taps
 from tagdistill.encoders.store import FeatureStore
 from tagdistill.models.batches import gather
 from tagdistill.models.finetuned import PieceInputs
@@ -61,11 +61,12 @@ class Source:
     language: str
     tokens: Sequence[Sequence[str]]
     offsets: NDArray[np.int64]
-    vectors: Tensor | None = None  # [words, dim] float16, of a frozen encoder
+    vectors: Tensor | None = None  # [words, dim] float16, of a frozen encoder; of layers to mix beside one another
     labels: Tensor | None = None  # [words] whole numbers: places in the label list
     per_word: dict[str, Tensor] = field(default_factory=dict)  # fields of TeacherValues, [words, ...]
     per_sentence: dict[str, Tensor] = field(default_factory=dict)  # fields of TeacherValues, [sentences, ...]
     teacher: str | None = None  # hash of the weights that the teacher's values were computed with
+    beside: int = 0  # the last numbers of each vector that are a word vector beside the encoder's
     words_without_vector: int | None = None  # None: no word vectors are read beside the encoder's
     corpus_sha256: str | None = None
 
@@ -76,8 +77,12 @@ class Source:
 
     @property
     def width(self) -> int:
-        """Size of a frozen encoder's vectors."""
+        """Size of a frozen encoder's vectors, as they are stored."""
         return _vectors_of(self).shape[1]
+
+    def width_of_mix(self, layers: int) -> int:
+        """Return the size of a frozen encoder's vectors when so many layers, if any, are mixed."""
+        return (self.width - self.beside) // max(1, layers) + self.beside
 
 
 def read_source(
@@ -91,13 +96,15 @@ def read_source(
     corpus = read_corpus(files.corpus)
     # Files come in lists and are matched by position: the corpus itself says whether it is the expected one.
     check_belongs(files.corpus, corpus.metadata, language=files.language, labels=list(labels))
-    vectors, missing = _vectors(files, files.features, corpus, encoder, room) if files.features else (None, None)
+    read = _vectors(files, files.features, corpus, encoder, room) if files.features else (None, 0, None)
+    vectors, beside, missing = read
     return Source(
         files.language,
         corpus.tokens,
         np.concatenate([[0], np.cumsum(corpus.lengths, dtype=np.int64)]),
         vectors,
         label_ids(corpus),
+        beside=beside,
         words_without_vector=missing,
         corpus_sha256=corpus.sha256,
     )
@@ -105,16 +112,19 @@ def read_source(
 
 def _vectors(
     files: CorpusFiles, path: Path, corpus: Corpus, encoder: EncoderSettings | None, room: Path | None
-) -> tuple[Tensor, int | None]:
-    """Return the vectors of all words and, if word vectors are read beside the encoder's, how many words have none."""
+) -> tuple[Tensor, int, int | None]:
+    """Return the vectors of all words, the size of word vectors in them, and how many words have none of these.
+
+    Without word vectors beside the encoder's the size is 0, and the number None.
+    """
     store = FeatureStore.open(path)
     store.matches(corpus)
     if encoder is not None:
         made_with = {"pooling": encoder.pooling, "drop_bare_underline": encoder.drop_bare_underline}
-        check_belongs(path, store.metadata, encoder=encoder_key(encoder), taps=list(encoder.taps), **made_with)
+        check_belongs(path, store.metadata, encoder=encoder_key(encoder), taps=stored_taps(encoder), **made_with)
     wanted = encoder.vectors if isinstance(encoder, WordEncoder) else None
     if wanted is None and files.vectors is None:
-        return store.features, None
+        return store.features, 0, None
     words = open_word_vectors(files.vectors, wanted, str(files.corpus))
     own = store.features.shape[1]
     joined = torch.from_numpy(scratch(room, (len(store.features), own + words.dim), np.float16))
@@ -124,7 +134,7 @@ def _vectors(
         part[:, :own] = store.features[begin : begin + WORDS_AT_ONCE]
         part[:, own:] = torch.from_numpy(words(islice(every, len(part))))
     log.info("%s: %d of %d words have no word vector", files.corpus, words.missing, words.looked_up)
-    return joined, words.missing
+    return joined, words.dim, words.missing
 
 
 def label_ids(corpus: Corpus) -> Tensor | None:

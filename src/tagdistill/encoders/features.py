@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.encoders.folder import EncoderInfo
-from tagdistill.encoders.keys import encoder_key
+from tagdistill.encoders.keys import encoder_key, stored_taps
 from tagdistill.encoders.pieces import Pieces, WordPieces
 from tagdistill.encoders.store import read_metadata, writing
 from tagdistill.errors import TagdistillError
@@ -59,7 +59,8 @@ def encode(
         pieces = words(corpus.tokens)
         metadata = {**made_with, "tokens_sha256": corpus.tokens_sha256, "counts": pieces.counts}
         started = time.monotonic()
-        with writing(out[split], pieces.sentences, model.hidden_size, metadata) as features:
+        dim = model.hidden_size * max(1, len(settings.mixed))
+        with writing(out[split], pieces.sentences, dim, metadata) as features:
             for batch, vectors in encode_pieces(pieces, model, settings, progress=str(out[split])):
                 features[batch.words.numpy()] = vectors.numpy()
         _report(out[split], pieces, time.monotonic() - started)
@@ -70,7 +71,7 @@ def feature_metadata(info: EncoderInfo, settings: EncoderSettings) -> dict[str, 
     return {
         "encoder": encoder_key(settings),
         "encoder_sha256": info.sha256,
-        "taps": list(settings.taps),
+        "taps": stored_taps(settings),
         "pooling": settings.pooling,
         "drop_bare_underline": settings.drop_bare_underline,
     }

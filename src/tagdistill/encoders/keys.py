@@ -22,10 +22,25 @@ def encoder_key(settings: EncoderSettings) -> str:
 
 
 def feature_key(settings: EncoderSettings) -> str:
-    """Return the name of a feature store: the encoder, the layers that are read, and how words are pooled."""
-    taps = "+".join(map(str, settings.taps))
+    """Return the name of a feature store: the encoder, the layers that are read or mixed, and how words are pooled."""
+    taps = ("mix" if settings.mixed else "tap") + "+".join(map(str, settings.taps))
     marker = "" if settings.drop_bare_underline else "-underline"
-    return f"{encoder_key(settings)}-tap{taps}-{settings.pooling}{marker}"
+    return f"{encoder_key(settings)}-{taps}-{settings.pooling}{marker}"
+
+
+def layers_in(path: str) -> int:
+    """Return how many vectors of a word a feature store holds, by its path: of layers to mix as many as there are.
+
+    >>> layers_in("features/tiny-0-mix2+4+6-mean/fr/train.safetensors"), layers_in("features/tiny-0-tap2+4-mean/fr")
+    (3, 1)
+    """
+    mixed = re.search(r"-mix([0-9+]+)-", path)
+    return mixed[1].count("+") + 1 if mixed else 1
+
+
+def stored_taps(settings: EncoderSettings) -> list[int] | dict[str, list[int]]:
+    """Return what a feature store says of the hidden layers that it holds: an average, or several to be mixed."""
+    return {"mix": list(settings.mixed)} if settings.mixed else list(settings.taps)
 
 
 def layers_of(settings: EncoderSettings, source: Path | None, converted: Path) -> int | None:

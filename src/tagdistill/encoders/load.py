@@ -93,15 +93,15 @@ class Encoder(nn.Module):
         found = self._run(self.model.embeddings(input_ids=ids), mask, 0, max(taps), set(taps))
         return [found[tap] for tap in taps]
 
-    def forward_from(self, states: Tensor, mask: Tensor, first_layer: int, last_layer: int | None = None) -> Tensor:
-        """Return hidden layer `last_layer` (default: the last) computed from the states of hidden layer `first_layer`.
+    def forward_from(self, states: Tensor, mask: Tensor, first_layer: int, taps: Sequence[int]) -> list[Tensor]:
+        """Return the hidden layers `taps`, in their order, computed from the states of hidden layer `first_layer`.
 
         Raises TagdistillError for an architecture whose layers cannot be run on their own.
         """
         self._check_resumable()
-        last = self.depth if last_layer is None else last_layer
-        self._check_layer(last)
-        return self._run(states, mask, first_layer, last, {last})[last]
+        self._check_layer(max(taps))
+        found = self._run(states, mask, first_layer, max(taps), set(taps))
+        return [found[tap] for tap in taps]
 
     def _run(self, states: Tensor, mask: Tensor, first: int, last: int, keep: set[int]) -> dict[int, Tensor]:
         """Step from hidden layer `first` to `last` and return the states of the layers in `keep`."""

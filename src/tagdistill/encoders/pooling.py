@@ -8,7 +8,19 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tagdistill.encoders.pieces import Batch
+
+
+def combined(states: Sequence[Tensor], *, mixed: bool) -> Tensor:
+    """Return one tensor of the states (..., hidden) of several layers: their average.
+
+    `mixed`: the layers beside one another (..., layers * hidden), for a model that learns their weights.
+    """
+    if len(states) == 1:
+        return states[0]
+    return torch.cat(list(states), -1) if mixed else torch.stack(list(states)).mean(0)
 
 
 def pool(states: Tensor, batch: Batch, pooling: str) -> Tensor:

@@ -33,18 +33,20 @@ REPORT_SECONDS = 15
 def encode_pieces(
     pieces: Pieces, encoder: Encoder, settings: EncoderSettings, *, progress: str | None = None
 ) -> Iterator[tuple[Batch, Tensor]]:
-    """Yield batches, longest windows first, each with its words' vectors (word, dim), float16, on the CPU."""
+    """Yield batches, longest windows first, each with its words' vectors (word, dim), float16, on the CPU.
+
+    Vectors of layers to mix stand beside one another: dim is their number times the hidden size.
+    """
     import torch
 
-    from tagdistill.encoders.pooling import pool
+    from tagdistill.encoders.pooling import combined, pool
 
     device = next(encoder.parameters()).device
     with torch.inference_mode():
         for batch in _with_progress(pieces, device.type, progress):
             there = batch.to(device)
             states = encoder.hidden_states(there.ids, there.mask, settings.taps)
-            mixed = states[0] if len(states) == 1 else torch.stack(states).mean(0)
-            vectors = pool(mixed, there, settings.pooling)
+            vectors = pool(combined(states, mixed=bool(settings.mixed)), there, settings.pooling)
             yield batch, _halves(vectors).cpu()
 
 

@@ -195,11 +195,23 @@ def _check_run(
             where=f"{where}.vectors",
             hint="Take them out, or set `mode: frozen`.",
         )
-    if training.mode == "finetune" and training.tune_from >= encoder.layers:
+    if training.mode == "finetune" and encoder.mixed:
+        _check_tuned_mix(where, encoder, training.tune_from)
+    elif training.mode == "finetune" and training.tune_from >= encoder.layers:
         raise ConfigError(
             f"{training.tune_from} layers are kept frozen, but `encoder.layers` keeps {encoder.layers} in all",
             where=f"{where}.tune_from",
             hint=f"Choose less than {encoder.layers}, or more `layers`.",
+        )
+
+
+def _check_tuned_mix(where: str, encoder: EncoderSettings, first: int) -> None:
+    """Refuse a mix of which fewer than two layers are tuned."""
+    if len(tuned := encoder.tuned_from(first).mixed) < 2:
+        raise ConfigError(
+            f"{first} layers are kept frozen: of those to mix, {list(encoder.mixed)}, only {list(tuned)} are tuned",
+            where=f"{where}.tune_from",
+            hint="Lower it, or give `encoder.tap: {mix: [...]}` more layers above it, or take one layer.",
         )
 
 

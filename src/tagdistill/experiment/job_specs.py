@@ -244,7 +244,9 @@ def _as_frozen(encoder: EncoderSettings) -> EncoderSettings:
 
 def _as_read(settings: Training, encoder: EncoderSettings) -> EncoderSettings:
     """Return the encoder settings with those that this mode does not read at their defaults."""
-    return _as_frozen(encoder) if settings.mode == "frozen" else encoder.model_copy(update={"tap": 6})
+    if settings.mode == "frozen":
+        return _as_frozen(encoder)
+    return encoder.tuned_from(settings.tune_from) if encoder.mixed else encoder.model_copy(update={"tap": 6})
 
 
 def _as_distilled(objective: ResolvedObjective, *, unlabelled: bool) -> Distill:

@@ -156,7 +156,9 @@ class LocalFiles:
             source = self.encoder_source(encoder_key(encoder))
             layers = layers_of(encoder, Path(source) if source else None, Path(encoder_folder(encoder)))
             frozen = training.mode == "frozen"
-            name, highest = ("tap", max(encoder.taps)) if frozen else ("layers", encoder.layers)
+            name, highest = (
+                ("tap", max(encoder.taps)) if frozen else ("layers", encoder.tuned_from(training.tune_from).layers)
+            )
             if layers is not None and highest > layers:
                 raise ConfigError(
                     f"layer {highest}, but this encoder has {layers} layers", where=f"{where}: {place}.{name}"

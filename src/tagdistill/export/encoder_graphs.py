@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 MASKED = -1e30  # added to the scores of padding: its weight is exactly 0
 
 
-def add_encoder(graph: Graph, encoder: Encoder, taps: tuple[int, ...]) -> str:
-    """Add the layers of an encoder up to the highest of `taps`, and return the average of their states."""
+def add_encoder(graph: Graph, encoder: Encoder, taps: tuple[int, ...], *, mixed: bool = False) -> str:
+    """Add the layers of an encoder up to the highest of `taps`, and return the average of their states.
+
+    `mixed`: return their states beside one another, in the order of `taps`.
+    """
     added = _Layers(graph, encoder)
-    states, kept = added.embeddings(), []
-    for layer in range(max(taps) + 1):
-        if layer:
-            states = added.layer(states, layer - 1)
-        kept += [states] * taps.count(layer)
+    states = [added.embeddings()]
+    for layer in range(max(taps)):
+        states.append(added.layer(states[-1], layer))
+    kept = [states[tap] for tap in taps]
     if len(kept) == 1:
-        return str(kept[0])
-    return str(graph.op("Mean", *kept))
+        return kept[0]
+    return str(graph.op("Concat", *kept, axis=-1) if mixed else graph.op("Mean", *kept))
 
 
 class _Layers:

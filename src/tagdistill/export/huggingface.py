@@ -55,6 +55,8 @@ def check_plain(config: dict[str, Any], where: str) -> None:
         what = "its encoder is frozen: what stands on top reads a hidden layer that transformers does not give"
     elif head != "linear":
         what = f"it has a head of its own ({head}), which transformers does not know"
+    elif config["spec"].get("mix"):
+        what = "it reads a learned mix of hidden layers, which transformers does not know"
     else:
         return
     raise TagdistillError(f"cannot be a plain model of transformers: {what}", where=where, hint=WITH_TAGGER)

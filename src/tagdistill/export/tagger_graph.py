@@ -14,18 +14,19 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tagdistill.encoders.load import Encoder
+    from tagdistill.models.layer_mix import LayerMix
     from tagdistill.models.tagger import Tagger
 
 
 def tagger_graph(encoder: Encoder, taps: tuple[int, ...], tagger: Tagger, *, halves: bool) -> Graph:
-    """Return the graph of an encoder whose hidden layers `taps` are averaged, and of the tagger on top of it.
+    """Return the graph of an encoder whose hidden layers `taps` are averaged or mixed, and of the tagger on top of it.
 
     `halves`: word vectors are rounded to float16, as those of a frozen encoder are stored. Raises ConfigError for an
     encoder of another architecture than `encoder_graphs.ARCHITECTURES`.
     """
     graph = Graph()
-    states = add_encoder(graph, encoder, taps)
-    vectors = _word_vectors(graph, states, encoder.hidden_size)
+    states = add_encoder(graph, encoder, taps, mixed=tagger.mix is not None)
+    vectors = _word_vectors(graph, states, encoder.hidden_size * max(1, len(tagger.spec.mix)))
     if halves:
         vectors = graph.op("Cast", graph.op("Cast", vectors, to=TensorProto.FLOAT16), to=TensorProto.FLOAT)
     graph.end(_emissions(graph, vectors, tagger))
@@ -45,7 +46,17 @@ def _word_vectors(graph: Graph, states: str, size: int) -> str:
     return str(graph.op("Div", graph.op("Reshape", sums, both), counts))
 
 
+def _mixed(graph: Graph, vectors: str, mix: LayerMix) -> str:
+    """Return the mix (sentence, word, hidden) of the vectors of layers that stand beside one another."""
+    weights = array_of(mix.scale * mix.weights)[:, None]
+    stacked = graph.reshape(vectors, 0, 0, len(weights), -1)
+    weighed = graph.op("Mul", stacked, graph.constant(weights, name="tagger.mix"))
+    return str(graph.op("ReduceSum", weighed, graph.constant([2], np.int64), keepdims=0))
+
+
 def _emissions(graph: Graph, vectors: str, tagger: Tagger) -> str:
+    if tagger.mix is not None:
+        vectors = _mixed(graph, vectors, tagger.mix)
     centred = graph.op("Sub", vectors, graph.constant(array_of(tagger.mean), name="tagger.mean"))
     states = graph.op("Div", centred, graph.constant(array_of(tagger.std), name="tagger.std"))
     if tagger.bilstm is not None:

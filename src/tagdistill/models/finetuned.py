@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from tagdistill.encoders.load import Encoder, load_encoder
 from tagdistill.encoders.pieces import Pieces, WordPieces
-from tagdistill.encoders.pooling import pool
+from tagdistill.encoders.pooling import combined, pool
 from tagdistill.encoders.states import States, batch_states, cache_states
 from tagdistill.errors import ConfigError
 from tagdistill.models.inputs import ModelInputs, SentenceInputs
@@ -34,7 +34,10 @@ class TunedLayers(nn.Module):
             raise ConfigError(
                 f"tunes from layer {first}, but `encoder.layers` keeps {encoder.depth} layers", where="tune_from"
             )
-        self.first, self.pooling, self.depth = first, settings.pooling, encoder.depth
+        if settings.mixed and min(settings.mixed) <= first:
+            what = f"mixes layer {min(settings.mixed)}, but tunes those above {first} only"
+            raise ConfigError(what, where="encoder.tap")
+        self.first, self.pooling, self.taps = first, settings.pooling, settings.mixed or (encoder.depth,)
         self.whole = not settings.freeze_embeddings
         encoder.freeze(0 if self.whole else first, embeddings=not self.whole)
         # A list hides the encoder from `parameters()`: only what is tuned is trained, saved and counted.
@@ -61,13 +64,13 @@ class TunedLayers(nn.Module):
         return super().train(mode)
 
     def forward(self, batch: ModelInputs) -> Float[Tensor, "batch time dim"]:
-        """Return the word vectors of a batch; padding is 0."""
+        """Return the word vectors of a batch, those of layers to mix beside one another; padding is 0."""
         pieces = batch["pieces"]
         if self.whole:
-            (states,) = self.encoder.hidden_states(pieces.ids, pieces.mask, [self.depth])
+            states = self.encoder.hidden_states(pieces.ids, pieces.mask, self.taps)
         else:
-            states = self.encoder.forward_from(self._lower(batch), pieces.mask, self.first)
-        words = pool(states, pieces, self.pooling)
+            states = self.encoder.forward_from(self._lower(batch), pieces.mask, self.first, self.taps)
+        words = pool(combined(states, mixed=True), pieces, self.pooling)
         return nn.utils.rnn.pad_sequence(list(torch.split(words, batch["lengths"].tolist())), batch_first=True)
 
     def _lower(self, batch: ModelInputs) -> Tensor:

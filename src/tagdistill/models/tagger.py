@@ -10,13 +10,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tagdistill.crf import LinearChain
+from tagdistill.models.layer_mix import LayerMix
 from tagdistill.settings.base import Decoder, Settings
 
 
 class TaggerSpec(Settings):
     """The shape of a tagger: with the weights, all that is needed to rebuild it."""
 
-    inputs: int = Field(gt=0, description="size of a word vector")
+    inputs: int = Field(gt=0, description="size of a word vector, after the mix of layers")
+    mix: tuple[int, ...] = Field((), description="hidden layers that are mixed")
     labels: tuple[str, ...]
     decoder: Decoder
     head: Literal["bilstm", "mlp", "linear"]
@@ -97,6 +99,7 @@ class Tagger(nn.Module):
         # Standardisation belongs to the model: a new language changes no stored feature and no other model.
         self.register_buffer("mean", torch.zeros(spec.inputs))
         self.register_buffer("std", torch.ones(spec.inputs))
+        self.mix = LayerMix(len(spec.mix)) if spec.mix else None
         self.dropout_in = LockedDropout(spec.dropout, spec.word_dropout)
         self.dropout_out = LockedDropout(spec.dropout if spec.head != "linear" else 0.0)
         self.bilstm = BiLSTM(spec.inputs, spec.hidden) if spec.head == "bilstm" else None
@@ -114,11 +117,15 @@ class Tagger(nn.Module):
         self.mean.copy_(mean)
         self.std.copy_(std.clamp_min(1e-6))
 
+    def mixed(self, vectors: Float[Tensor, "*words all"]) -> Float[Tensor, "*words dim"]:
+        """Return word vectors as they are standardised: of layers to mix, which stand beside one another, the mix."""
+        return vectors if self.mix is None else self.mix(vectors, self.spec.inputs)
+
     def emissions(
-        self, vectors: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
+        self, vectors: Float[Tensor, "batch time all"], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch time label"]:
         """Return the score of each label of each word; rows past a sentence's end are undefined."""
-        states = self.dropout_in((vectors - self.mean) / self.std)
+        states = self.dropout_in((self.mixed(vectors) - self.mean) / self.std)
         if self.bilstm is not None:
             states = self.bilstm(states, lengths)
         if self.mlp is not None:
@@ -126,7 +133,7 @@ class Tagger(nn.Module):
         scores: Tensor = self.emission(self.dropout_out(states))
         return scores
 
-    def forward(self, vectors: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> LinearChain:
+    def forward(self, vectors: Float[Tensor, "batch time all"], lengths: Int[Tensor, " batch"]) -> LinearChain:
         """Return the distribution over the label sequences of each sentence."""
         emissions = self.emissions(vectors, lengths).float()
         lengths = lengths.to(vectors.device, non_blocking=True)

@@ -52,6 +52,7 @@ def model_card(
         distilled=described(config),
         decoder=config["decoder"],
         mode=config.get("mode", "frozen"),
+        mix=_mix(config.get("mix")),
         seed=config["seed"],
         languages=[plain(x) for x in config["languages"]],
         zero_shot_text=[plain(x) for x in config.get("zero_shot_text") or ()],
@@ -66,6 +67,13 @@ def model_card(
         decode=next((record["decode"] for record in metrics if "decode" in record), "unconstrained"),
         further=any(record.get("further") for record in metrics),
         versions=config.get("versions", {}),
+    )
+
+
+def _mix(mix: Mapping[str, Any] | None) -> str:
+    """Return the weights of hidden layers that a model mixes, in words; nothing of other models."""
+    return (
+        ", ".join(f"{plain(layer)} ({100 * weight:.0f} %)" for layer, weight in mix["weights"].items()) if mix else ""
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     ProviderName = str
 else:  # type checkers know no Literal of names that are looked up
     ProviderName = Literal[names_in(PROVIDERS)]
+KEPT_LAYERS = 8
 
 
 class EncoderSettings(Settings):
@@ -23,8 +24,14 @@ class EncoderSettings(Settings):
         None, description="`hub`: model id; `path`: folder; `wheel`: a local copy of the wheel; relative to `root`"
     )
     revision: str | None = Field(None, description="`hub`: the commit, all 40 digits")
-    layers: Positive = Field(8, description="layers kept when the encoder is fine-tuned")
-    tap: int | tuple[int, ...] = Field(6, description="frozen: the hidden layer to read, or the layers to average")
+    layers: Positive = Field(
+        KEPT_LAYERS, description="layers kept when the encoder is fine-tuned, and mixed by `tap: mix`"
+    )
+    tap: int | tuple[int, ...] | dict[Literal["mix"], tuple[int, ...]] | Literal["mix"] = Field(
+        6,
+        description="frozen: the hidden layer to read, or those to average; `mix`, or `{mix: [2, 4, 6]}`: a learned "
+        "mix of layers 1 to `layers`, or of these (fine-tuned: of the tuned ones)",
+    )
     pooling: Literal["first", "mean", "last"] = Field("mean", description="how a word's subtokens become one vector")
     drop_bare_underline: bool = Field(True, description="drop a lone '▁' piece of a word that has other pieces")
     freeze_embeddings: bool = Field(True, description="keep the word embeddings fixed when fine-tuning")
@@ -32,12 +39,37 @@ class EncoderSettings(Settings):
     @property
     def taps(self) -> tuple[int, ...]:
         """The hidden layers that are read from a frozen encoder, 0 for the embeddings."""
-        return (self.tap,) if isinstance(self.tap, int) else self.tap
+        if isinstance(self.tap, int):
+            return (self.tap,)
+        return self.mixed or tuple(tap for tap in self.tap if isinstance(tap, int))
+
+    @property
+    def mixed(self) -> tuple[int, ...]:
+        """The hidden layers whose weights are learned; none where one is read, or an average."""
+        return self.tap["mix"] if isinstance(self.tap, dict) else ()
+
+    def tuned_from(self, first: int) -> Self:
+        """Return the settings of a model that tunes the layers above `first`: it mixes those, and runs none unread."""
+        if not self.mixed:
+            return self
+        above = tuple(layer for layer in self.mixed if layer > first)
+        return self.model_copy(update={"tap": {"mix": above}, "layers": max((*above, first))})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mix_of_all(cls, values: Any) -> Any:
+        """Write `mix` out as the layers that it means."""
+        if not isinstance(values, dict) or values.get("tap") != "mix":
+            return values
+        layers = values.get("layers", KEPT_LAYERS)
+        return {**values, "tap": {"mix": list(range(1, layers + 1))}} if isinstance(layers, int) else values
 
     @model_validator(mode="after")
     def _layers_from_0(self) -> EncoderSettings:
         if not self.taps or min(self.taps) < 0:
             raise ValueError("`tap` counts layers from 0 (the embeddings)")
+        if self.mixed and len(set(self.mixed)) < max(2, len(self.mixed)):
+            raise ValueError(f"`tap: mix` needs two layers or more, each once, not {list(self.mixed)}")
         return self
 
 

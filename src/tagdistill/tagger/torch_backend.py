@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tagdistill.encoders.load import Encoder, load_encoder
-from tagdistill.encoders.pooling import pool
+from tagdistill.encoders.pooling import combined, pool
 from tagdistill.models.load import Loaded, find_encoder, load_tagger
 from tagdistill.models.word_vectors import find_vectors, open_word_vectors
 from tagdistill.tagger.backend import unpadded
@@ -41,8 +41,8 @@ class TorchBackend:
 
     @property
     def taps(self) -> tuple[int, ...]:
-        """The hidden layers whose average is read: of a fine-tuned model, its last."""
-        return self.settings.taps if self.loaded.model.encoder is None else (self.encoder.depth,)
+        """The hidden layers whose average or mix is read: of a fine-tuned model its last, or those that it mixes."""
+        return self.settings.taps if (tuned := self.loaded.model.encoder) is None else tuned.taps
 
     @property
     def frozen(self) -> bool:
@@ -57,8 +57,8 @@ class TorchBackend:
         batch = pieces.batch(pieces.windows_of(sentences)).to(self.device)
         lengths = torch.from_numpy(np.diff(pieces.sentences)[list(sentences)])
         if (tuned := self.loaded.model.encoder) is None:
-            states = torch.stack(self.encoder.hidden_states(batch.ids, batch.mask, self.taps)).mean(0)
-            flat = pool(states, batch, self.settings.pooling).half()
+            states = self.encoder.hidden_states(batch.ids, batch.mask, self.taps)
+            flat = pool(combined(states, mixed=bool(self.settings.mixed)), batch, self.settings.pooling).half()
             if self.vectors is not None:
                 beside = self.vectors(word for sentence in sentences for word in words[sentence])
                 flat = torch.cat([flat, torch.from_numpy(beside).to(self.device)], dim=1)

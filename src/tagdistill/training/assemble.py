@@ -25,7 +25,7 @@ from tagdistill.settings.training import SAMPLING
 from tagdistill.training.updates import Updates, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -115,8 +115,10 @@ def new_model(run: Run, labelled: Sequence[Source]) -> tuple[Model, WordPieces |
         if run.encoder_folder is None:
             raise ConfigError("fine-tuning needs the encoder's folder", where="--encoder")
         layers, words = load_tuned(run.encoder_folder, run.encoder, run.settings.tune_from)
+    mix = run.encoder.mixed
     spec = TaggerSpec(
-        inputs=layers.hidden_size if layers is not None else labelled[0].width,
+        inputs=layers.hidden_size if layers is not None else labelled[0].width_of_mix(len(mix)),
+        mix=mix,
         labels=run.labels,
         decoder=run.decoder,
         head=run.settings.head,
@@ -126,25 +128,34 @@ def new_model(run: Run, labelled: Sequence[Source]) -> tuple[Model, WordPieces |
     )
     model = Model(spec, layers)
     if layers is None:
-        model.tagger.standardise_by(*mean_and_std([s.vectors for s in labelled if s.vectors is not None]))
+        vectors = [source.vectors for source in labelled if source.vectors is not None]
+        model.tagger.standardise_by(*mean_and_std(vectors, model.tagger.mixed))
     return model.to(run.machine.device), words
 
 
-def mean_and_std(languages: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation [dim] of word vectors [words, dim]; all languages have the same weight."""
-    moments = [_moments(vectors) for vectors in languages]
+@torch.no_grad()
+def mean_and_std(
+    languages: Sequence[Tensor], mixed: Callable[[Tensor], Tensor] = lambda vectors: vectors
+) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation [dim] of word vectors [words, dim]; all languages have the same weight.
+
+    `mixed` turns the vectors of several layers into one, as a new model does: into their average.
+    """
+    moments = [_moments(torch.split(vectors, 8192), mixed) for vectors in languages]
     mean = torch.stack([first for first, _ in moments]).mean(0)
     square = torch.stack([second for _, second in moments]).mean(0)
     return mean.float(), (square - mean.square()).clamp_min(0).sqrt().float()
 
 
-def _moments(vectors: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(pieces: Sequence[Tensor], mixed: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
     """Return the means of values and squares, in pieces: the vectors of a large corpus exceed memory in float64."""
-    first = second = torch.zeros(vectors.shape[1], dtype=torch.float64)
-    for piece in torch.split(vectors, 8192):
-        first = first + piece.double().sum(0)
-        second = second + piece.double().square().sum(0)
-    return first / len(vectors), second / len(vectors)
+    words = sum(map(len, pieces))
+    first = second = torch.zeros((), dtype=torch.float64)
+    for piece in pieces:
+        values = mixed(piece.float()).double()
+        first = first + values.sum(0)
+        second = second + values.square().sum(0)
+    return first / words, second / words
 
 
 def _updates(

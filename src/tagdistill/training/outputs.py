@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.artifacts.files import write_json, write_text
@@ -17,19 +18,22 @@ if TYPE_CHECKING:
     from tagdistill.training.run import Run
     from tagdistill.training.trainer import TrainingOutcome
 
+log = logging.getLogger(__name__)
+
 
 def write_outputs(run: Run, parts: Parts, outcome: TrainingOutcome, fingerprint: str) -> None:
     """Write metrics.jsonl, training.json and the model's folder; the model is last, so that it implies the others."""
     write_text(run.outputs.log, "".join(json.dumps(line, sort_keys=True) + "\n" for line in outcome.history))
     write_json(run.outputs.summary, summary(run, parts, outcome, fingerprint))
-    save_model(run.outputs.model, parts.model, model_config(run, parts.teachers))
+    config, mix = model_config(run, parts.teachers), learned_mix(run, parts)
+    save_model(run.outputs.model, parts.model, {**config, "mix": mix} if mix else config)
 
 
 def summary(run: Run, parts: Parts, outcome: TrainingOutcome, fingerprint: str) -> dict[str, Any]:
     """Return what training.json says: how the training went, and on what machine."""
     rates = [line["words_per_second"] for line in outcome.history if "words_per_second" in line]
     clipped = [line["clipped"] for line in outcome.history if "clipped" in line]
-    record = {
+    record: dict[str, Any] = {
         "updates": len(parts.updates),
         "seconds": round(outcome.seconds, 1),
         "words_per_second": sorted(rates)[len(rates) // 2] if rates else None,
@@ -47,9 +51,19 @@ def summary(run: Run, parts: Parts, outcome: TrainingOutcome, fingerprint: str) 
         "fingerprint": fingerprint,
         "versions": versions(),
     }
+    if (mix := learned_mix(run, parts)) is not None:
+        record["mix"] = mix
+        listed = ", ".join(f"{layer}: {100 * share:.1f} %" for layer, share in mix["weights"].items())
+        log.info("weights of the hidden layers: %s; scale %g", listed, mix["scale"])
     if parts.words_without_vector is not None:
         record["words_without_vector"] = parts.words_without_vector
     return record
+
+
+def learned_mix(run: Run, parts: Parts) -> dict[str, Any] | None:
+    """Return the weights that the model gives hidden layers, and their scale; None where it mixes none."""
+    mix = parts.model.tagger.mix
+    return None if mix is None else mix.record(run.encoder.mixed)
 
 
 def dev_scores(outcome: TrainingOutcome) -> dict[str, float] | None:

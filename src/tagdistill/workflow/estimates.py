@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import folder_size
 from tagdistill.artifacts.stored_file import stored
+from tagdistill.encoders.keys import layers_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from tagdistill.workflow.dry_run import Job
 
@@ -92,14 +93,11 @@ def size(job: Job) -> Estimate:
 def _file_size(file: str, wildcards: Mapping[str, str]) -> Estimate:
     everything = _pattern(file, wildcards)
     like = _pattern(file, {name: value for name, value in wildcards.items() if name not in UNLIKE})
+    layers = layers_in(file)
     if sizes := _sizes(like):
-        return Estimate(_mean(sizes))
+        return Estimate(round(layers * fmean(sizes)))
     sizes = _sizes(everything) or _sizes(str(Path(everything).with_name(f"*{Path(file).suffix}")))
-    return Estimate(_mean(sizes), foreign=like != everything) if sizes else UNKNOWN
-
-
-def _mean(sizes: Sequence[int]) -> int:
-    return round(fmean(sizes))
+    return Estimate(round(layers * fmean(sizes)), foreign=like != everything) if sizes else UNKNOWN
 
 
 def _pattern(file: str, wildcards: Mapping[str, str]) -> str:
@@ -120,5 +118,7 @@ def _part_pattern(part: str, values: set[str]) -> str:
 
 
 @cache
-def _sizes(pattern: str) -> list[int]:
-    return [folder_size(path) for path in sorted(Path().glob(pattern)) if not fnmatchcase(path.name, ".*")]
+def _sizes(pattern: str) -> list[float]:
+    """Return the bytes of each result, of features for each layer that they hold."""
+    paths = [path for path in sorted(Path().glob(pattern)) if not fnmatchcase(path.name, ".*")]
+    return [folder_size(path) / layers_in(str(path)) for path in paths]
