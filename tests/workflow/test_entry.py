@@ -36,7 +36,7 @@ def folders(jobs: Jobs) -> set[str]:
 def test_without_a_config_file_the_demo_is_planned(fresh: Project):
     demo = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     jobs = fresh.plan(None)
-    assert jobs.languages() == {*demo["languages"], *demo["zero_shot"]}
+    assert jobs.languages() == {*demo["languages"], *demo["zero_shot"], *demo["teachers"]}
     assert all("/tiny/" not in file for job in jobs.jobs for file in job.output)
 
 
