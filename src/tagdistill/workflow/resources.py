@@ -6,6 +6,7 @@ time comes back with more of both (`retries` in the profile), and training goes 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,10 +22,21 @@ def memory(base: int, more: Callable[[Any], float] | None = None) -> Callable[..
     """
 
     def mem_mb(wildcards: Any, input: Any, attempt: int) -> int:
-        size: float = input.size_mb + (more(wildcards) if more else 0)
+        size = megabytes(input) + (more(wildcards) if more else 0)
         return round(base + 2 * size) << (attempt - 1)
 
     return mem_mb
+
+
+def megabytes(files: Any) -> float:
+    """Return the size of the inputs of a job. Raises FileNotFoundError for one that is to be made.
+
+    Snakemake's own `size_mb` starts an event loop for each job, which takes longer than all else in the plan of a job;
+    only it can ask a remote store.
+    """
+    if any(getattr(file, "is_storage", False) for file in files):
+        return float(files.size_mb)
+    return sum(map(os.path.getsize, files)) / 2**20
 
 
 def minutes(base: int) -> Callable[..., int]:
