@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP_TORCH := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
 INSTALLED := $(VENV)/installed$(addprefix -,$(TORCH))
 
-.PHONY: help setup demo test test-quick test-slurm check docs bench bench-gpu bench-serve starts scaling aa soak fuzz mutation tiny paper results size-speed map clean
+.PHONY: help setup demo test test-quick test-slurm check docs bench bench-gpu bench-serve starts planning scaling aa soak fuzz mutation tiny paper results size-speed map clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -105,6 +105,9 @@ paper: setup  ## Rewrite docs/paper.md from the finished experiments of the pape
 
 starts: setup  ## Measure the start of a job of each stage; rewrites docs/starts.md (BEFORE=src of an older state: beside it)
 	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python bench/starts.py $(if $(BEFORE),--before $(BEFORE))
+
+planning: setup  ## Measure the plan of experiments of up to 1,000 languages; rewrites docs/planning.md
+	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python bench/planning.py
 
 scaling: setup  ## Measure every stage up to a million sentences; rewrites docs/scaling.md (half an hour, 10 GB of disk)
 	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python bench/scaling.py

@@ -79,6 +79,9 @@ rule export:
         shown=record,
 
 
+remember_signatures(workflow.rules)
+
+
 onstart:
     remove_timestamps()
 

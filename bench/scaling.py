@@ -125,10 +125,11 @@ def predict(folder: Path, sentences: int, limit: int) -> dict[str, Any]:
     encoder = {"encoder": ENCODER.model_dump(mode="json", exclude={"vectors"})}
     write_corpora(small, 20)
     corpus, features, weights = small / LANGUAGES[0] / "train.parquet", small / "train.safetensors", small / "encoder"
-    files = {"corpora": [str(corpus)], "features": [str(features)]}
+    files = {"corpora": [str(corpus)]}
     given = json.dumps(encoder)
     run("convert_encoder", ["convert-encoder", "--job", given, "--out", str(weights)], folder, limit)
-    run("encode", ["encode", "--job", given, "--files", json.dumps(files), "--encoder", str(weights)], folder, limit)
+    command = ["encode", "--job", given, "--files", json.dumps(files), "--encoder", str(weights), "--out", str(small)]
+    run("encode", command, folder, limit)
     job = StudentJob(
         languages=LANGUAGES[:1], objective="baseline", distill={"objectives": ["baseline"]},
         settings={**MODEL, "updates": 2}, **COMMON,

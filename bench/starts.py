@@ -111,14 +111,13 @@ def measure(rounds: int, sources: dict[str, Path]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         commands = recorded(folder)
-        stores = json.loads(commands["encode"][commands["encode"].index("--files") + 1])["features"]
+        stores = folder / commands["encode"][commands["encode"].index("--out") + 1]
         for _ in range(rounds):
             torch_alone.append(seconds_of(["-c", "import torch"], folder, ROOT / "src"))
             for stage, command in commands.items():
                 for name, source in sources.items():
                     if stage == "encode":  # what is there already would be kept
-                        for store in stores:
-                            (folder / store).unlink(missing_ok=True)
+                        shutil.rmtree(stores, ignore_errors=True)
                     times[name][stage].append(seconds_of(["-m", "tagdistill", *command], folder, source))
     medians = {name: {stage: statistics.median(each) for stage, each in rows.items()} for name, rows in times.items()}
     return {"rounds": rounds, "torch_alone": statistics.median(torch_alone), "seconds": medians, **machine()}

@@ -158,3 +158,40 @@ def test_the_page_of_scaling_shows_growth_beyond_what_measurements_differ_by(mon
     assert "| score | 1.0 | 2.0 | 3.0 |" in page and "`score`\nread one language" in page and "3 GB of memory" in page
     monkeypatch.setattr(scaling, "ONE", {"predict"})  # a tenth of the sentences: ten times the growth of each
     assert "| predict | 100 | 120 | 140 | 20000 |" in scaling.page(found)
+
+
+def test_the_page_of_planning_says_what_a_job_takes_in_our_functions_and_in_snakemake(tmp_path):
+    machine = {
+        "processor": "a processor",
+        "cores": 2,
+        "load": 0.1,
+        "system": "Linux",
+        "python": "3.11",
+        "snakemake": "9",
+    }
+    sizes = {
+        "100": {"jobs": 1000, "seconds": 4.0, "ours": 1.0, "mb": 200.0},
+        "1000": {"jobs": 9000, "seconds": 24.0, "ours": 5.0, "mb": 1900.0},
+    }
+    (tmp_path / "planning.json").write_text(json.dumps({"sizes": sizes, "machine": machine}))
+    done = script("planning.py", "--page-only", "--json", tmp_path / "planning.json", "--page", tmp_path / "page.md")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "page.md").read_text()
+    assert "| 100 | 1,000 | 4.0 | 1.0 | 200 |" in page
+    assert "| 1,000 | 9,000 | 24.0 (≤ 20, missed) | 5.0 | 1900 (≤ 2000) |" in page
+    assert (
+        "takes 2.50 ms: 0.50 ms in functions" in page
+        and "2.00 ms in Snakemake" in page
+        and "1.5 s, is the start" in page
+    )
+
+
+@pytest.mark.slow
+def test_three_hundred_languages_are_planned_in_half_a_minute(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCH))
+    import planning
+
+    found = planning.measure(300)
+    # 270 are trained: three corpora each, a report on them, features, a teacher, its scores, targets and evaluation.
+    assert found["jobs"] == 270 * 9 + 30 * 3 + 7
+    assert found["seconds"] < 30 and found["mb"] < 1000 and 0 < found["ours"] < found["seconds"]

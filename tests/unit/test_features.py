@@ -214,3 +214,27 @@ def test_a_terminal_shows_a_bar(tiny, tmp_path, monkeypatch, capsys):
 def test_a_gpu_gives_the_same_features(store, tiny, tmp_path):
     encode({"train": tmp_path / "train.parquet"}, tiny, TINY, {"train": tmp_path / "gpu"}, device="cuda")
     torch.testing.assert_close(FeatureStore.open(tmp_path / "gpu").features, store.features, atol=2e-3, rtol=2e-3)
+
+
+def test_a_store_of_the_same_key_is_taken_from_a_folder_beside(tiny, tmp_path, monkeypatch):
+    corpora = {split: corpus(tmp_path / f"{split}.parquet", TEXT[:n]) for split, n in (("train", 3), ("test", 2))}
+    first, second = ({split: tmp_path / name / f"{split}.safetensors" for split in corpora} for name in ("a", "b"))
+    encode(corpora, tiny, TINY, first, keys={"train": "k1", "test": "k2"})
+    encoded = []
+    compute = module.encode_pieces
+    monkeypatch.setattr(
+        module,
+        "encode_pieces",
+        lambda pieces, *rest, **named: encoded.append(pieces) or compute(pieces, *rest, **named),
+    )
+    encode(corpora, tiny, TINY, second, keys={"train": "k1", "test": "k3"})  # of other code, say
+    assert len(encoded) == 1 and second["train"].samefile(first["train"])
+    assert not second["test"].samefile(first["test"])
+    assert FeatureStore.open(second["test"]).metadata["key"] == "k3"
+    first["train"].unlink()
+    assert len(FeatureStore.open(second["train"])) == 3
+
+    monkeypatch.setattr("os.link", lambda *_: (_ for _ in ()).throw(OSError("no links here")))
+    encode({"train": corpora["train"]}, tiny, TINY, first, keys={"train": "k1"})
+    assert first["train"].read_bytes() == second["train"].read_bytes() and not first["train"].samefile(second["train"])
+    assert len(encoded) == 1

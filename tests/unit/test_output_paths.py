@@ -55,15 +55,6 @@ FILE = {
     "data-report": ("data-report", "IN", "--out", "OUT"),
     "score": ("score", "--model", "DIR", "--corpus", "IN", "--out", "OUT"),
     "targets": ("targets", "--scores", "IN", "--out", "OUT"),
-    "encode": (
-        "encode",
-        "--job",
-        JOB["encode"],
-        "--encoder",
-        "DIR",
-        "--files",
-        '{"corpora":["IN"],"features":["OUT"]}',
-    ),
     "train --log": (*TRAIN, "--model", "M", "--log", "OUT", "--summary", "S", "--checkpoints", "C"),
     "train --summary": (
         *TRAIN,
@@ -85,6 +76,7 @@ FOLDER = {
 }
 INTO = {  # folders into which files are written
     "compare": ("compare", "DIR", "DIR", "--out", "OUT"),
+    "encode": ("encode", "--job", JOB["encode"], "--encoder", "DIR", "--files", '{"corpora":["IN"]}', "--out", "OUT"),
     "fetch": ("fetch", "--job", JOB["prepare"], "--data", "OUT"),
     "evaluate-model": ("evaluate-model", "--job", JOB["evaluate"], "--files", "{}", "--model", "DIR",
                        "--predictions", "OUT", "--metrics", "M"),

@@ -16,7 +16,7 @@ from tagdistill.errors import ConfigError
 from tagdistill.experiment import layout, local_files
 from tagdistill.experiment.config import check_experiment
 from tagdistill.experiment.jobs import EncodeJob, EvaluateJob, PrepareJob, StudentJob, TeacherJob, read_job, write_job
-from tagdistill.experiment.layout import JOBS, encoder_folder, place_of, shared
+from tagdistill.experiment.layout import JOBS, encoder_folder, output_of, place_of, shared
 from tagdistill.experiment.mixture import Mixture
 from tagdistill.experiment.plan import Plan
 from tagdistill.settings.experiment import TEACHERS_ON_ALL
@@ -544,6 +544,21 @@ def test_the_results_of_a_plan_are_all_that_its_jobs_read_and_each_is_there_once
         assert files <= made
         stores = {file for file in made if "/features/" in file}
         assert stores == {file for file in files if "/features/" in file}  # none is made that nobody reads
+
+
+def test_the_feature_stores_of_a_language_are_one_result_and_what_reads_one_is_known_by_that_one():
+    of, other = plan(), plan(limit__test=3)
+    (encode,) = [result for result in of.files.results() if result.stage == "encode" and "fr" in result.job]
+    assert [place.rpartition("/")[2] for place in encode.places] == [
+        f"{x}.safetensors" for x in ("train", "dev", "test")
+    ]
+    assert len({output_of(file) for file in encode.files}) == 1
+    before, now = of.teacher_inputs("fr"), other.teacher_inputs("fr")
+    assert before["train_features"] != now["train_features"]  # the folder has another key
+    assert of.keys.teacher("fr", "crf", 0) == other.keys.teacher("fr", "crf", 0)
+    (features,) = of.specs.encoders()
+    stores, changed = (x.files.stores(features, "fr") for x in (of, other))
+    assert {split for split in stores if stores[split] != changed[split]} == {"test"}
 
 
 def test_a_key_tells_what_is_its_own():

@@ -86,7 +86,7 @@ def commands(tmp_path_factory) -> dict[str, list[str]]:
         "data-report": ["data-report", str(test.corpus), "--out", f"{folder}/report.json"],
         "encode": [
             *("encode", "--job", write_job(EncodeJob(encoder=TINY)), "--encoder", str(encoder), "--device", "cpu"),
-            *("--files", json.dumps({"corpora": [str(test.corpus)], "features": [f"{folder}/test.safetensors"]})),
+            *("--files", json.dumps({"corpora": [str(test.corpus)]}), "--out", str(folder)),
         ],
         "train-teacher": train_command(teacher_run(folder / "frozen", train, train, updates=2)),
         "train-teacher, fine-tuned": train_command(teacher_run(folder / "tuned", text, text, **tuned)),

@@ -142,7 +142,7 @@ def test_a_file_that_snakemake_itself_cannot_read_ends_in_its_message(fresh: Pro
 
 
 TARGETS = {
-    "teachers": {"convert_encoder": 1, "prepare": 4, "encode": 4, "train_teacher": 4},
+    "teachers": {"convert_encoder": 1, "prepare": 8, "encode": 2, "train_teacher": 4},
     "targets": {"train_teacher": 4, "score": 8, "export_targets": 8},
     "students": {"train_student": 4, "train_teacher": 4, "score": 8, "export_targets": 8},
     "zero_shot": {"train_student": 4, "evaluate_student": 4, "evaluate_teacher": 4},
@@ -172,8 +172,8 @@ def test_one_file_may_be_asked_for(fresh: Project):
     jobs = fresh.plan(demo_only(), "results/tiny/targets/es/crf/train.parquet")
     assert jobs.count == {
         "convert_encoder": 1,
-        "prepare": 2,
-        "encode": 2,
+        "prepare": 4,
+        "encode": 1,
         "train_teacher": 1,
         "score": 1,
         "export_targets": 1,
@@ -204,7 +204,7 @@ def test_a_hundred_languages_are_planned_in_ten_seconds(fresh: Project):
         "prepare": 401,
         "data_report": 101,
         "repeats": 1,
-        "encode": 401,
+        "encode": 101,
         "train_teacher": 100,
         "score": 200,
         "export_targets": 200,

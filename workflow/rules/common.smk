@@ -22,6 +22,7 @@ from tagdistill.experiment.job_keys import write_weights
 from tagdistill.experiment.plan import Plan, files_json
 from tagdistill.workflow.arguments import Argument
 from tagdistill.workflow.resources import gpus, memory, minutes
+from tagdistill.workflow.signatures import remember_signatures
 from tagdistill.workflow.shown import RECORD as RECORD_NAME
 from tagdistill.workflow.shown import Shown
 
@@ -99,9 +100,10 @@ def inputs(files, up_to_date):
     Snakemake runs a job again where an input has to be made again. An encoder, a download or features that were removed,
     and are made again for another job, must run nothing else again.
     """
+    made = {name: list(map(layout.output_of, paths)) for name, paths in files.items()}
     if may_rerun_anyway() or not up_to_date:
-        return files
-    there = {name: [path for path in paths if Path(path).exists()] for name, paths in files.items()}
+        return made
+    there = {name: [path for path in paths if Path(path).exists()] for name, paths in made.items()}
     return {name: [ancient(path) for path in paths] for name, paths in there.items()}
 
 
@@ -168,7 +170,7 @@ def to_show(wildcards):
         return nothing_of(place)
     if not shown().is_right(place):
         workflow.dag.forcefiles.add(f"{PLAN.results}/{place}")
-    return ancient(shown().files[place])
+    return ancient(layout.output_of(shown().files[place]))
 
 
 if workflow.exec_mode == ExecMode.DEFAULT:

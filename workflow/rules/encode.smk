@@ -42,17 +42,17 @@ rule convert_vectors:
 
 
 rule encode:
-    """Compute the word vectors of one corpus, once. They depend on its tokens, not on its labels."""
+    """Compute the word vectors of one language, each text once. They depend on its tokens, not on its labels."""
     input:
         unpack(
             lambda w: needed(
                 w,
-                {"encoder": [PLAN.encoder_of_features(w.features)], "corpora": [FILES.corpus(w.lang, w.split)]},
-                [FILES.features(PLAN.specs.encoders()[w.features], w.lang, w.split)],
+                PLAN.encode_inputs(w.features, w.lang),
+                [layout.stores(w.features, w.lang, FILES.stores_key(w.features, w.lang))],
             )
         ),
     output:
-        features=shared(layout.features("{features}", "{lang}", "{split}"), "{key}"),
+        directory(layout.stores("{features}", "{lang}", "{key}")),
     log:
         log_of("encode"),
     benchmark:
@@ -66,12 +66,11 @@ rule encode:
         gpu=GPU,
     params:
         job=lambda w, input: Argument(PLAN.specs.encode(w.features)),
-        files=lambda w, input, output: Argument(
-            files_json({"corpora": input.get("corpora", []), "features": [output.features]})
-        ),
+        files=lambda w, input: Argument(files_json(named(input))),
+        known=lambda w, input: ",".join(FILES.stores(w.features, w.lang).values()),
         encoder=encoder_option,
     message:
-        "Compute the word vectors of {wildcards.lang}, {wildcards.split}"
+        "Compute the word vectors of {wildcards.lang}"
     shell:
         "tagdistill encode {params.encoder} --job {params.job:q} --files {params.files:q} "
-        "--device {resources.device} --threads {threads} > {log:q} 2>&1"
+        "--keys {params.known} --out {output:q} --device {resources.device} --threads {threads} > {log:q} 2>&1"

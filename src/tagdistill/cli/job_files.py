@@ -50,7 +50,7 @@ def corpus_files(
         CorpusFiles(
             language,
             corpora[language],
-            features=features.get(language),
+            features=store_of(features.get(language), split),
             targets=targets.get(language),
             scores=next(iter(scores.get(language, ())), None),
             other_scores=tuple(scores.get(language, ())[1:]),
@@ -59,6 +59,11 @@ def corpus_files(
         )
         for language in languages
     ]
+
+
+def store_of(features: Path | None, split: str) -> Path | None:
+    """Return the feature store of a split: a file, or the one of that name in the folder of a language's stores."""
+    return features / f"{split}.safetensors" if features and features.is_dir() else features
 
 
 def gate_files(languages: Sequence[str], files: Files) -> tuple[dict[str, Path], Path]:

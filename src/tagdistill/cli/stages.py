@@ -11,7 +11,7 @@ import typer
 
 from tagdistill.artifacts.output_path import check_folder, check_output
 from tagdistill.cli.help import STAGES
-from tagdistill.cli.job_files import corpus_files, gate_files, read_files
+from tagdistill.cli.job_files import corpus_files, gate_files, read_files, store_of
 from tagdistill.cli.options import Device, Encoder, Out, Threads, device_of, numbers, use_kernel, use_threads
 from tagdistill.errors import TagdistillError
 
@@ -128,20 +128,30 @@ def convert_vectors(job: Job, out: Out, data: Downloads, source: Source = None) 
 
 
 @app.command(rich_help_panel=STAGES)
-def encode(job: Job, files: Files, encoder: ConvertedEncoder, device: Device = "auto", threads: Threads = 1) -> None:
-    """Compute the frozen encoder's word vectors of one language."""
+def encode(
+    job: Job,
+    files: Files,
+    encoder: ConvertedEncoder,
+    out: Out,
+    keys: Annotated[
+        str, typer.Option(help="what each store is known by, separated by commas: those in folders beside are linked")
+    ] = "",
+    device: Device = "auto",
+    threads: Threads = 1,
+) -> None:
+    """Compute the frozen encoder's word vectors of one language: a folder with a store for each corpus."""
     from tagdistill.encoders.features import encode
     from tagdistill.experiment.jobs import EncodeJob, read_job
 
     use_threads(threads)
     settings = read_job(EncodeJob, job).encoder
-    inputs = read_files(files)
-    names = [path.stem for path in inputs["corpora"]]
-    corpora = dict(zip(names, inputs["corpora"], strict=True))
-    features = dict(zip(names, inputs["features"], strict=True))
-    for store in inputs["features"]:
-        check_output(store, inputs=[*inputs["corpora"], encoder])
-    encode(corpora, encoder, settings, features, device_of(device))
+    corpora = {path.stem: path for path in read_files(files)["corpora"]}
+    stores = {split: out / f"{split}.safetensors" for split in corpora}
+    check_folder(out)
+    for store in stores.values():
+        check_output(store, inputs=[*corpora.values(), encoder])
+    known = dict(zip(corpora, keys.split(","), strict=True)) if keys else None
+    encode(corpora, encoder, settings, stores, device_of(device), known)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -261,7 +271,9 @@ def score(
     model: Annotated[Path, typer.Option(help="folder of the teacher")],
     corpus: Annotated[Path, typer.Option(help="corpus to score")],
     out: Out,
-    features: Annotated[Path | None, typer.Option(help="features of the corpus (frozen encoder)")] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="features of the corpus, or their folder (frozen encoder)")
+    ] = None,
     vectors: Annotated[Path | None, typer.Option(help="converted word vectors of the teacher")] = None,
     encoder: Encoder = None,
     device: Device = "auto",
@@ -273,7 +285,8 @@ def score(
     from tagdistill.distill.score_corpus import score_corpus
 
     check_output(out, inputs=[model, corpus, features, vectors, encoder])
-    files = CorpusFiles(read_corpus(corpus).language, corpus, features, vectors=vectors)
+    store = store_of(features, corpus.stem)
+    files = CorpusFiles(read_corpus(corpus).language, corpus, store, vectors=vectors)
     score_corpus(model, files, out, encoder=encoder, device=device_of(device), threads=threads)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
+from tagdistill.artifacts.files import atomic_path
 from tagdistill.encoders.folder import EncoderInfo
 from tagdistill.encoders.keys import encoder_key, stored_taps
 from tagdistill.encoders.pieces import Pieces, WordPieces
@@ -28,24 +31,27 @@ def encode(
     settings: EncoderSettings,
     out: Mapping[str, Path],
     device: str = "cpu",
+    keys: Mapping[str, str] | None = None,
 ) -> None:
     """Write the feature store of every split: `corpora` and `out` map a split to its Parquet file and its store.
 
-    A store that is there already, made from the same text with the same encoder and settings, is kept. The encoder is
-    loaded once, and only as many layers as the highest tap needs. Raises ConfigError where `tap` names a layer that
-    the encoder lacks.
+    A store that is there already, made from the same text with the same encoder and settings, is kept. `keys` says
+    what each store is known by: the folders beside that of the stores are then searched for one with the same key,
+    which another experiment or an earlier config has made of the same text. The encoder is loaded once, and only as
+    many layers as the highest tap needs. Raises ConfigError where `tap` names a layer that the encoder lacks.
     """
     from tagdistill.data.corpus import read_corpus
 
     info = EncoderInfo.read(encoder)
     made_with = feature_metadata(info, settings)
-    todo: dict[str, Corpus] = {}
+    todo: dict[str, tuple[Corpus, dict[str, Any]]] = {}
     for split, path in corpora.items():
         corpus = read_corpus(path)
-        if _is_done(out[split], {**made_with, "tokens_sha256": corpus.tokens_sha256}):
+        wanted = {**made_with, "tokens_sha256": corpus.tokens_sha256, **({"key": keys[split]} if keys else {})}
+        if _is_done(out[split], wanted):
             log.info("%s: features are up to date", out[split])
-        else:
-            todo[split] = corpus
+        elif not (keys and _take(out[split], wanted)):
+            todo[split] = corpus, wanted
     if not todo:
         return
 
@@ -55,9 +61,9 @@ def encode(
     check_layers(info, max(settings.taps), "encoder.tap")
     words = WordPieces.load(encoder, drop_bare_underline=settings.drop_bare_underline)
     model = load_encoder(encoder, max(settings.taps)).to(device)
-    for split, corpus in todo.items():
+    for split, (corpus, wanted) in todo.items():
         pieces = words(corpus.tokens)
-        metadata = {**made_with, "tokens_sha256": corpus.tokens_sha256, "counts": pieces.counts}
+        metadata = {**wanted, "counts": pieces.counts}
         started = time.monotonic()
         dim = model.hidden_size * max(1, len(settings.mixed))
         with writing(out[split], pieces.sentences, dim, metadata) as features:
@@ -85,6 +91,24 @@ def _is_done(path: Path, wanted: dict[str, Any]) -> bool:
     except TagdistillError:
         return False
     return all(found.get(key) == value for key, value in wanted.items())
+
+
+def _take(store: Path, wanted: dict[str, Any]) -> bool:
+    """Take a store from a folder beside its own where one is the same; return whether there is one.
+
+    It is the same file under a second name (a copy where the file system has no hard links), so that either may be
+    removed.
+    """
+    for path in sorted(store.parent.parent.glob(f"*/{store.name}")):
+        if path != store and _is_done(path, wanted):
+            with atomic_path(store) as temporary:
+                try:
+                    os.link(path, temporary)
+                except OSError:
+                    shutil.copyfile(path, temporary)
+            log.info("%s: the same as %s", store, path)
+            return True
+    return False
 
 
 def _report(path: Path, pieces: Pieces, seconds: float) -> None:

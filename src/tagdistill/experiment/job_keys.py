@@ -42,6 +42,7 @@ class JobKeys:
         self.corpus, self.text = cache(self._corpus), cache(self._text)
         self.data_report, self.repeats = cache(self._data_report), cache(self._repeats)
         self.features, self.teacher, self.scores = cache(self._features), cache(self._teacher), cache(self._scores)
+        self.stores = cache(self._stores)
         self.targets, self.student = cache(self._targets), cache(self._student)
         self.evaluation = cache(self._evaluation)
 
@@ -97,6 +98,16 @@ class JobKeys:
         encoder = self.specs.encoders()[features]
         own = self.specs.encode(features), code_key(*self.modules.encode(encoder)), *self._own_text(language, split)
         return self._key(own, self.encoder(encoder), self._left_out(language, split))
+
+    def _stores(self, features: str, language: str, splits: tuple[str, ...]) -> str:
+        """Return the key of a language's feature stores together, in which one job makes them.
+
+        What reads a store is known by the key of that store alone: it is the same in every folder.
+        """
+        encoder = self.specs.encoders()[features]
+        texts = [part for split in splits for part in self._own_text(language, split)]
+        own = self.specs.encode(features), code_key(*self.modules.encode(encoder)), *dict.fromkeys(texts)
+        return self._key(own, splits, [self.features(features, language, split) for split in splits])
 
     def _teacher(self, name: str, decoder: str, seed: int) -> str:
         """Return the key of a teacher."""

@@ -31,7 +31,7 @@ JOBS = {
     "prepare": "{lang}-{split}",
     "data_report": "{lang}",
     "repeats": "repeats",
-    "encode": "{features}-{lang}-{split}",
+    "encode": "{features}-{lang}",
     "train_teacher": "{lang}-{decoder}-{seed}",
     "score": "{lang}{text}-{decoder}-{seed}-{corpus}",
     "export_targets": "{lang}{average}-{decoder}-{corpus}",
@@ -68,6 +68,14 @@ def data_report(language: str) -> str:
 def features(key: str, language: str, split: str) -> str:
     """Return the place of the feature store of a split, given the key of its encoder and layers."""
     return f"features/{key}/{language}/{split}.safetensors"
+
+
+def stores(features: str, language: str, key: str) -> str:
+    """Return the folder that holds the feature stores of a language, a file for each split: one job makes them.
+
+    `features` is the key of their encoder and layers, `key` that of all that the folder holds.
+    """
+    return f"results/{SHARED}/features/{features}/{language}/{key}"
 
 
 def teacher(name: str, decoder: str, seed: int | str) -> str:
@@ -151,6 +159,15 @@ def place_of(file: str) -> str | None:
     if parts[:2] != ("results", SHARED) or not KEY.fullmatch(parts[-2]):
         return None
     return "/".join([*parts[2:-2], parts[-1]])
+
+
+def output_of(file: str) -> str:
+    """Return what a job makes a shared file as: itself, or the folder of a language's feature stores.
+
+    >>> output_of("results/shared/features/wheel-tap6/fr/0123456789abcdef/train.safetensors")
+    'results/shared/features/wheel-tap6/fr/0123456789abcdef'
+    """
+    return file.rpartition("/")[0] if file.startswith(f"results/{SHARED}/features/") else file
 
 
 def benchmark(stage: str, job: str, key: str) -> str:

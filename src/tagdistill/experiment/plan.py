@@ -148,8 +148,9 @@ class Plan:
         """Return the inputs of the training of a teacher, by its language or name."""
         teacher, encoder = self.runs.teacher(name), self.runs.teacher_encoder(name)
         files: Files = {}
+        taught = self.runs.taught(name)
         for split in ("train", "dev"):
-            languages = [x for x in self.runs.with_split(split) if x in self.runs.taught(name)]
+            languages = [x for x in self.runs.with_split(split) if x in taught]
             files[split] = [self.files.corpus(language, split) for language in languages]
             if teacher.mode == "frozen":
                 files[f"{split}_features"] = [self.files.features(encoder, language, split) for language in languages]
@@ -239,11 +240,12 @@ class Plan:
             files["vectors"] = [vectors_folder(vectors_key(vectors))]
         return {name: paths for name, paths in files.items() if paths}
 
-    # -- encoders
+    def encode_inputs(self, features: str, language: str) -> Files:
+        """Return the inputs of the job that stores the features of a language, given the key of encoder and layers."""
+        corpora = [self.files.corpus(language, split) for split in self.files.stores(features, language)]
+        return {"encoder": [encoder_folder(self.specs.encoders()[features])], "corpora": corpora}
 
-    def encoder_of_features(self, key: str) -> str:
-        """Return the converted encoder that computes the features of a key."""
-        return encoder_folder(self.specs.encoders()[key])
+    # -- encoders
 
     def encoder_folders(self) -> set[str]:
         """Return the keys of all converted encoders that the experiment uses."""

@@ -10,7 +10,7 @@ from tagdistill.experiment.by_language import available_splits, shared_teacher_s
 from tagdistill.experiment.mixture import Mixture
 from tagdistill.settings.distill import OWN
 from tagdistill.settings.experiment import TEACHERS_ON_ALL
-from tagdistill.settings.language import CORPORA
+from tagdistill.settings.language import CORPORA, SPLITS
 from tagdistill.settings.training import SharedTeacherSettings
 
 if TYPE_CHECKING:
@@ -87,7 +87,11 @@ class Runs:
 
     def with_split(self, split: str) -> tuple[str, ...]:
         """Return the trained languages that have a split."""
-        return tuple(language for language in self.trained if split in self._splits[language])
+        return self._with_split[split]
+
+    @cached_property
+    def _with_split(self) -> dict[str, tuple[str, ...]]:  # every job of every language asks
+        return {split: tuple(x for x in self.trained if split in self._splits[x]) for split in SPLITS}
 
     def corpora(self, language: str) -> tuple[str, ...]:
         """Return the splits of a language that students learn from."""
@@ -246,7 +250,7 @@ class Runs:
 
     # -- tests
 
-    @property
+    @cached_property
     def teachers_everywhere(self) -> bool:
         """Whether every teacher is tested on every language, and not on its own alone."""
         setting = self.experiment.evaluate.teachers

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tagdistill.encoders.keys import feature_key
 from tagdistill.experiment import layout
 from tagdistill.experiment.layout import JOBS, average_of, shared, text_of
+from tagdistill.settings.language import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -61,7 +64,18 @@ class SharedFiles:
     def features(self, encoder: EncoderSettings, language: str, split: str) -> str:
         """Return the feature store of a split."""
         key = feature_key(encoder)
-        return shared(layout.features(key, language, split), self.keys.features(key, language, split))
+        return shared(layout.features(key, language, split), self.stores_key(key, language))
+
+    def stores(self, features: str, language: str) -> dict[str, str]:
+        """Return the splits of a language whose features are stored, each with the key of its store.
+
+        `features` is the key of their encoder and layers.
+        """
+        return {split: self.keys.features(features, language, split) for split in self._splits[features, language]}
+
+    def stores_key(self, features: str, language: str) -> str:
+        """Return the key of the folder of a language's feature stores."""
+        return self.keys.stores(features, language, self._splits[features, language])
 
     def trained(self, model: str) -> list[str]:
         """Return what the training of a model (its name) makes: the model, its log and its summary."""
@@ -105,9 +119,9 @@ class SharedFiles:
             places = [layout.data_report(language)]
             yield self._result("data_report", self.keys.data_report(language), places, lang=language)
         yield self._result("repeats", self.keys.repeats(), [layout.REPEATS])
-        for features, language, split in self._features():
-            key, job = self.keys.features(features, language, split), {"lang": language, "split": split}
-            yield self._result("encode", key, [layout.features(features, language, split)], features=features, **job)
+        for (features, language), splits in self._splits.items():
+            places = [layout.features(features, language, split) for split in splits]
+            yield self._result("encode", self.stores_key(features, language), places, features=features, lang=language)
         for model in self.runs.teachers:
             yield from self._of_model(model, lang=str(model.teacher), decoder=model.decoder)
         yield from self._scores()
@@ -142,6 +156,14 @@ class SharedFiles:
 
     def _result(self, stage: str, key: str, places: Sequence[str], **job: str | int) -> Result:
         return Result(stage, JOBS[stage].format(**job), key, tuple(places), self.keys.made[key])
+
+    @cached_property
+    def _splits(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        """The splits that are stored, in one order, by encoder (the key of its features) and language."""
+        found: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for features, language, split in self._features():
+            found[features, language].append(split)
+        return {pair: tuple(split for split in SPLITS if split in splits) for pair, splits in found.items()}
 
     def _features(self) -> list[tuple[str, str, str]]:
         """Return encoder (the key of its features), language and split of every feature store that a model reads."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tagdistill.experiment.layout import own_benchmark, place_of
+from tagdistill.experiment.layout import output_of, own_benchmark
 from tagdistill.formatting import count, disk, duration
 from tagdistill.workflow.estimates import Estimate, seconds, size, total
 from tagdistill.workflow.rerun_reasons import NOT_THERE, explain, explain_key
@@ -69,7 +69,8 @@ class _Known:
     def __init__(self, shown: Shown | None) -> None:
         self.name = shown.name if shown else None
         self.before = last_run(shown.name) if shown else {}
-        self.now = {place: x for x in shown.results for place in x.places} if shown else {}
+        results = shown.results if shown else ()
+        self.now = {output_of(file): (x, place) for x in results for place, file in zip(x.places, x.files, strict=True)}
 
     def of_experiment(self, job: Job) -> Job:
         """Return a job with its benchmark among those of the experiment, where the last one of its name is."""
@@ -78,8 +79,8 @@ class _Known:
     def why(self, job: Job) -> str:
         """Return why a job runs: of a result that is not there yet, what is new in it since the last run."""
         why = _why(job)
-        place = place_of(job.output[0])
-        before, now = self.before.get(place or ""), self.now.get(place or "")
+        now, place = self.now.get(job.output[0], (None, ""))
+        before = self.before.get(place)
         if why != NOT_THERE or not before or not now or before.key == now.key:
             return why
         return explain_key(before.made_of, now.made_of, job.rule)
