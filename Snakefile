@@ -1,9 +1,13 @@
 """tagdistill: from data sets to one multilingual tagger. `snakemake --cores N [--configfile config/small/ud.yaml]`."""
 
+import gc
+
 from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.0")
+if not workflow.modifier.parent_modifier:  # a workflow that uses these rules has an `onstart` of its own
+    gc.disable()  # a plan is millions of objects that stay: looking for circles among them is a fifth of its time
 
 
 report: "workflow/report/workflow.rst"
@@ -83,6 +87,7 @@ remember_signatures(workflow.rules)
 
 
 onstart:
+    gc.enable()
     remove_timestamps()
 
 
