@@ -118,15 +118,17 @@ def test_a_run_holds_what_it_is_made_of(kind, tmp_path):
     }
     if kind == "teacher":
         settings = TeacherSettings(updates=3)
-        run = Run.for_teacher(settings, [train], [dev], **common)
+        run = Run.for_teacher(settings, [train], [dev], fold=(1, 4), **common)
         own = {"unlabelled": (), "objective": None, "distill": None, "updates_per_batch": 1.0, "gate": None}
+        own["fold"] = 1, 4
+        assert Run.for_teacher(settings, [train], [dev], **common).fold is None
     else:
         settings, distill = StudentSettings(updates=3), Distill(objectives=["token"])
         student = {"objective": "token", "distill": distill}
         run = Run.for_student(
             settings, [train], [dev], [text], updates_per_batch=2.5, gate={"aa": 0.5}, **student, **common
         )
-        own = {"unlabelled": [text], "updates_per_batch": 2.5, "gate": {"aa": 0.5}, **student}
+        own = {"unlabelled": [text], "updates_per_batch": 2.5, "gate": {"aa": 0.5}, "fold": None, **student}
         assert Run.for_student(settings, [train], [dev], [], **student, **common).updates_per_batch == 1.0
     assert vars(run) == {"settings": settings, "train": [train], "dev": [dev], **own, **common}
 

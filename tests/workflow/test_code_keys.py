@@ -43,7 +43,7 @@ STAGES = {
     "convert_encoder": lambda plan: plan.modules.convert_encoder(plan.experiment.encoder),
     "encode": lambda plan: plan.modules.encode(plan.experiment.encoder),
     "train_teacher": lambda plan: plan.modules.teacher("en"),
-    "score": lambda plan: plan.modules.score("en"),
+    "score": lambda plan: plan.modules.score("en", "train"),
     "export_targets": lambda plan: plan.modules.targets(Mixture.named("en")),
     "train_student": lambda plan: plan.modules.student("posterior"),
     "evaluate_student": lambda plan: plan.modules.evaluate("students/posterior/seed-0"),

@@ -65,6 +65,7 @@ wildcard_constraints:
     decoder="crf|softmax",
     objective="|".join(re.escape(name) for name in PLAN.runs.objectives),
     seed=r"\d+",
+    fold=r"\d+",
     features="[A-Za-z0-9_+-]+",
     key=KEY.pattern,
     raw=f"(?:{'|'.join(fetched_sources())})/.+",

@@ -21,12 +21,13 @@ rule score:
     params:
         features=lambda w, input: option("--features", input.get("features", [])),
         vectors=lambda w, input: option("--vectors", input.get("vectors", [])),
+        folds=lambda w, input: " ".join(option("--fold", path) for path in input.get("folds", [])),
         encoder=encoder_option,
     message:
         "Score {wildcards.corpus} text with the {wildcards.decoder} teacher of {wildcards.lang}{wildcards.text}"
     shell:
         "tagdistill score --model {input.model:q} --corpus {input.corpus:q} {params.features} {params.vectors} "
-        "{params.encoder} --device {resources.device} --threads {threads} --out {output:q} > {log:q} 2>&1"
+        "{params.folds} {params.encoder} --device {resources.device} --threads {threads} --out {output:q} > {log:q} 2>&1"
 
 
 rule export_targets:

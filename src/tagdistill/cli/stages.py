@@ -188,6 +188,7 @@ def train_teacher(
         encoder_folder=encoder,
         machine=machine,
         decode=spec.decode,
+        fold=None if spec.fold is None else (spec.fold, spec.settings.folds),
     )
     with use_kernel(spec.kernel, machine.device):
         run_training(run)
@@ -275,19 +276,29 @@ def score(
         Path | None, typer.Option(help="features of the corpus, or their folder (frozen encoder)")
     ] = None,
     vectors: Annotated[Path | None, typer.Option(help="converted word vectors of the teacher")] = None,
+    fold: Annotated[
+        list[Path] | None, typer.Option(help="folder of the teacher that was trained without fold 0, 1, ...: each once")
+    ] = None,
     encoder: Encoder = None,
     device: Device = "auto",
     threads: Threads = 1,
 ) -> None:
-    """Write a teacher's scores of one corpus."""
+    """Write a teacher's scores of one corpus, or those of the teachers that were trained without a fold of it."""
     from tagdistill.data.corpus import read_corpus
     from tagdistill.distill.dataset import CorpusFiles
-    from tagdistill.distill.score_corpus import score_corpus
 
-    check_output(out, inputs=[model, corpus, features, vectors, encoder])
+    check_output(out, inputs=[model, corpus, features, vectors, encoder, *(fold or [])])
     store = store_of(features, corpus.stem)
     files = CorpusFiles(read_corpus(corpus).language, corpus, store, vectors=vectors)
-    score_corpus(model, files, out, encoder=encoder, device=device_of(device), threads=threads)
+    where = device_of(device)
+    if fold:
+        from tagdistill.distill.score_folds import score_out_of_fold
+
+        score_out_of_fold(model, fold, files, out, encoder=encoder, device=where, threads=threads)
+    else:
+        from tagdistill.distill.score_corpus import score_corpus
+
+        score_corpus(model, files, out, encoder=encoder, device=where, threads=threads)
 
 
 @app.command(rich_help_panel=STAGES)

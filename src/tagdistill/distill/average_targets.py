@@ -19,7 +19,7 @@ from tagdistill.crf import LinearChain, kernel
 from tagdistill.distill.export_targets import empty_targets, fill
 from tagdistill.distill.score_table import Scores, read_scores
 from tagdistill.distill.target_table import Targets, write_targets
-from tagdistill.distill.teacher_chains import chain_of, chains
+from tagdistill.distill.teacher_chains import chain_of, one_chain_each
 from tagdistill.errors import TagdistillError
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def targets_of_average(
     are not proven to be the best.
     """
     targets, unproven = empty_targets(scores[0], k, metadata, room), 0
-    for batches in zip(*map(chains, scores), strict=True):
-        rows, every = batches[0][0], [chain for _, chain in batches]
+    for rows in one_chain_each(scores):
+        every = [chain_of(one, rows) for one in scores]
         labels, log_prob, proven = _best(every, shares, k, k)
         for place in np.flatnonzero(~proven):  # one by one: they may need many candidates
             alone = [chain_of(one, rows[place : place + 1]) for one in scores]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tagdistill.data.corpus import Corpus
+
 
 def score_corpus(
     model: Path, files: CorpusFiles, out: Path, *, encoder: Path | None = None, device: str = "cpu", threads: int = 1
@@ -33,25 +35,35 @@ def score_corpus(
     corpus = read_corpus(files.corpus)
     source = read_source(files, teacher.labels, teacher.encoder, room=out.parent)
     pool = make_pool([source], teacher.model, teacher.words)
-    metadata = {
-        "labels": list(teacher.labels),
-        "decoder": teacher.config["decoder"],
-        "language": files.language,
-        "teacher_sha256": sha256_file(model / "model.safetensors"),
-        "corpus_sha256": corpus.sha256,
-    }
     shape = (int(source.offsets[-1]), len(teacher.labels))
     found = scratch(out.parent, shape, np.float32)
+    chain = chain_scores(teacher)
     scores = Scores(
         ids=corpus.ids,
         offsets=source.offsets,
         emissions=emissions(teacher.model, pool.lengths, pool.batch, found, device=device),
-        transitions=_parameter(teacher, "transitions"),
-        start=_parameter(teacher, "start"),
-        end=_parameter(teacher, "end"),
-        metadata=metadata,
+        transitions=chain["transitions"],
+        start=chain["start"],
+        end=chain["end"],
+        metadata=metadata_of(teacher, model, corpus),
     )
     write_scores(out, scores)
+
+
+def metadata_of(teacher: Loaded, model: Path, corpus: Corpus) -> dict[str, Any]:
+    """Return what scores of a corpus say of it and of their teacher, the model in a folder."""
+    return {
+        "labels": list(teacher.labels),
+        "decoder": teacher.config["decoder"],
+        "language": corpus.language,
+        "teacher_sha256": sha256_file(model / "model.safetensors"),
+        "corpus_sha256": corpus.sha256,
+    }
+
+
+def chain_scores(teacher: Loaded) -> dict[str, NDArray[np.float32]]:
+    """Return the scores of a teacher's chain beside its emissions, by their names in `Scores`."""
+    return {name: _parameter(teacher, name) for name in ("transitions", "start", "end")}
 
 
 def _parameter(teacher: Loaded, name: str) -> NDArray[np.float32]:

@@ -36,6 +36,9 @@ class Scores:
     start: NDArray[np.float32]  # [labels]
     end: NDArray[np.float32]  # [labels]
     metadata: dict[str, Any]
+    fold: NDArray[np.int64] | None = (
+        None  # [sentences], of out-of-fold scores: the chain's others are [folds, ...] then
+    )
 
     @property
     def labels(self) -> list[str]:
@@ -58,6 +61,7 @@ def write_scores(path: Path, scores: Scores) -> None:
         return {
             **sentence_columns(scores.ids[rows], offsets),
             "emissions": flat_list(scores.emissions, offsets, large=large),
+            **({} if scores.fold is None else {"fold": number_array(scores.fold[rows])}),
         }
 
     header = {**scores.metadata, **chain, "kind": "scores"}
@@ -74,10 +78,12 @@ def read_scores(path: Path, room: Path | None = None) -> Scores:
     with stored(path, WHAT):
         metadata = dict(table.metadata)
         labels = len(metadata["labels"])
-        shapes = {"transitions": (labels, labels), "start": (labels,), "end": (labels,)}
+        folds = [len(metadata["fold_teachers"])] if "fold_teachers" in metadata else []
+        shapes = {"transitions": (*folds, labels, labels), "start": (*folds, labels), "end": (*folds, labels)}
         chain = {name: np.asarray(metadata.pop(name), np.float32).reshape(shape) for name, shape in shapes.items()}
     emissions = table.numbers("emissions", scratch(room, (int(offsets[-1]), labels), np.float32))
-    return Scores(Rows(table, "id"), offsets, emissions, metadata=metadata, **chain)
+    fold = table.numbers("fold", np.zeros(len(table), np.int64)) if folds else None
+    return Scores(Rows(table, "id"), offsets, emissions, metadata=metadata, fold=fold, **chain)
 
 
 def flat_list(values: NDArray[Any], offsets: NDArray[np.int64], *, large: bool) -> pa.ListArray | pa.LargeListArray:

@@ -12,7 +12,7 @@ from tagdistill.crf import LinearChain
 from tagdistill.models.batches import bucketed, gather
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -24,13 +24,30 @@ BATCH_WORDS = 4000
 
 def chains(scores: Scores) -> Iterator[tuple[NDArray[np.intp], LinearChain]]:
     """Yield the teacher's own distributions, rebuilt from its scores, in length-bucketed float64 batches."""
-    for rows in bucketed(np.diff(scores.offsets), BATCH_WORDS):
+    for rows in one_chain_each([scores]):
         yield rows, chain_of(scores, rows)
 
 
+def one_chain_each(every: Sequence[Scores]) -> Iterator[NDArray[np.intp]]:
+    """Yield the rows of length-bucketed batches of sentences, in each of which every teacher has a single chain."""
+    lengths = np.diff(every[0].offsets)
+    folds = [one.fold for one in every if one.fold is not None]
+    if not folds:
+        yield from bucketed(lengths, BATCH_WORDS)
+        return
+    _, group = np.unique(np.stack(folds), axis=1, return_inverse=True)
+    for number in range(int(group.max(initial=-1)) + 1):
+        rows = np.flatnonzero(group.reshape(-1) == number)
+        for places in bucketed(lengths[rows], BATCH_WORDS):
+            yield rows[places]
+
+
 def chain_of(scores: Scores, rows: NDArray[np.intp]) -> LinearChain:
-    """Return the teacher's own distributions of some sentences, in float64."""
-    transitions, start, end = (torch.from_numpy(a).double() for a in (scores.transitions, scores.start, scores.end))
+    """Return the teacher's own distributions of some sentences, in float64; if there are folds, of a single one."""
+    every = scores.transitions, scores.start, scores.end
+    if scores.fold is not None:
+        every = tuple(values[scores.fold[rows[0]]] for values in every)
+    transitions, start, end = (torch.from_numpy(values).double() for values in every)
     padded = gather(torch.from_numpy(scores.emissions), scores.offsets, rows, torch.float64)
     lengths = torch.from_numpy(np.diff(scores.offsets)[rows])
     return LinearChain(padded, transitions, lengths, start=start, end=end)

@@ -109,7 +109,9 @@ def _read_scores(path: Path, objective: ResolvedObjective, room: Path | None) ->
 
 
 def _repeated(scores: Scores) -> Tensor:
-    """Return the one transition matrix for every sentence, without copies: a batch may have several teachers."""
+    """Return each sentence's transition matrix, without copies where all have the same: a batch may have several."""
+    if scores.fold is not None:
+        return torch.from_numpy(scores.transitions)[torch.from_numpy(scores.fold)]
     return torch.from_numpy(scores.transitions).expand(len(scores.ids), -1, -1)
 
 

@@ -50,6 +50,8 @@ def check_data(plan: Plan, where: str) -> list[str]:
                 not_fetched.add(raw)
             else:
                 checked.append(_check(plan, language, split, Path(raw) if raw else None, where))
+    for part in (each.part for each in checked if each.part.split == "train"):
+        _check_folds(plan, part, where)
     lines = [line for split in checked for line in split.lines]
     lines += _missing_types(plan, checked) if not not_fetched else []
     labelled = [split.part for split in checked if split.part.split != "unlabelled"]
@@ -70,6 +72,17 @@ def _check(plan: Plan, language: str, split: str, source: Path | None, where: st
     reported = [line.replace(": ", f": {part.name}: ", 1) for line in found.lines(name)]
     words = sum(len(sentence.tokens) for sentence in found.sentences)
     return Checked(part, found.notes.count(REPAIRED), types, words, reported)
+
+
+def _check_folds(plan: Plan, part: Part, where: str) -> None:
+    """Refuse more folds than a language has different labelled sentences."""
+    for name in (part.language, *plan.runs.shared):
+        folds, sentences = plan.runs.folds(name, "train"), len(set(part.hashes))
+        if part.language in plan.runs.taught(name) and folds > sentences:
+            key = f"teachers.{name}" if name in plan.runs.shared else "teacher"
+            what = f"{folds} folds, but {part.name} has {count(sentences, 'different sentence')}"
+            hint = "Take fewer folds, or more labelled sentences."
+            raise ConfigError(what, where=f"{where}: {key}.folds", hint=hint)
 
 
 def _missing_types(plan: Plan, checked: Sequence[Checked]) -> list[str]:

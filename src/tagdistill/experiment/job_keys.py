@@ -109,18 +109,21 @@ class JobKeys:
         own = self.specs.encode(features), code_key(*self.modules.encode(encoder)), *dict.fromkeys(texts)
         return self._key(own, splits, [self.features(features, language, split) for split in splits])
 
-    def _teacher(self, name: str, decoder: str, seed: int) -> str:
-        """Return the key of a teacher."""
+    def _teacher(self, name: str, decoder: str, seed: int, fold: int | None = None) -> str:
+        """Return the key of a teacher, or of one without a fold of its text."""
         pairs = [
             (x, split) for split in ("train", "dev") for x in self.runs.taught(name) if split in self.runs.splits(x)
         ]
-        own = self.specs.teacher(name, decoder, seed), code_key(*self.modules.teacher(name))
+        code = code_key(*self.modules.teacher(name, fold=fold is not None))
+        own = self.specs.teacher(name, decoder, seed, fold), code
         return self._key(own, self._read_by_teacher(name, pairs))
 
     def _scores(self, name: str, decoder: str, seed: int, language: str, corpus: str) -> str:
         """Return the key of the scores of a teacher on one corpus."""
         read = self._read_by_teacher(name, [(language, corpus)])
-        return self._key([code_key(*self.modules.score(name))], self.teacher(name, decoder, seed), read)
+        folds = [self.teacher(name, decoder, seed, fold) for fold in range(self.runs.folds(name, corpus))]
+        code = code_key(*self.modules.score(name, corpus))
+        return self._key([code], self.teacher(name, decoder, seed), read, *([folds] if folds else []))
 
     def _targets(self, language: str, decoder: str, corpus: str, mixture: Mixture) -> str:
         """Return the key of the targets of one corpus."""

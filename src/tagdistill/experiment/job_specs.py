@@ -135,11 +135,15 @@ class JobSpecs:
 
     # -- models
 
-    def teacher(self, name: str, decoder: str, seed: int) -> str:
-        """Return the job that trains a teacher; it holds nothing of languages that it is not trained on."""
+    def teacher(self, name: str, decoder: str, seed: int, fold: int | None = None) -> str:
+        """Return the job that trains a teacher, or one without a fold of its text.
+
+        It holds nothing of languages that it is not trained on.
+        """
         settings, languages = self.runs.teacher(name), self.runs.taught(name)
         encoder = _as_read(settings, self.runs.teacher_encoder(name))
         written: dict[str, Any] = {"seeds": (0,), "encoder": None, "vectors": None}
+        written["folds"] = 0 if fold is None else settings.folds
         if isinstance(settings, SharedTeacherSettings):
             written["languages"] = "all"
         return write_job(
@@ -152,6 +156,7 @@ class JobSpecs:
                 settings=settings.model_copy(update=written),
                 encoder=WordEncoder(**encoder.model_dump(), vectors=settings.vectors),
                 seed=seed,
+                fold=fold,
                 decode=self._decode_dev(languages),
                 kernel=self.experiment.kernel,
             )

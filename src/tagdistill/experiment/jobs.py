@@ -59,6 +59,7 @@ class TeacherJob(Settings):
     settings: TeacherSettings | SharedTeacherSettings  # a shared one has keys that the other lacks
     encoder: WordEncoder
     seed: int
+    fold: int | None = Field(None, description="of `settings.folds`: the part that is left out; None: all is read")
     decode: Decode = "unconstrained"  # of dev, if there is one
     kernel: Kernel = "torch"
 

@@ -33,6 +33,7 @@ JOBS = {
     "repeats": "repeats",
     "encode": "{features}-{lang}",
     "train_teacher": "{lang}-{decoder}-{seed}",
+    "train_fold_teacher": "{lang}-{decoder}-{seed}-{fold}",
     "score": "{lang}{text}-{decoder}-{seed}-{corpus}",
     "export_targets": "{lang}{average}-{decoder}-{corpus}",
     "train_student": "{objective}-{seed}",
@@ -81,6 +82,11 @@ def stores(features: str, language: str, key: str) -> str:
 def teacher(name: str, decoder: str, seed: int | str) -> str:
     """Return the name of a teacher, given its language or its own name: the folder of its places."""
     return f"teachers/{name}/{decoder}/seed-{seed}"
+
+
+def fold_teacher(name: str, decoder: str, seed: int | str, fold: int | str) -> str:
+    """Return the name of a teacher that is trained without one fold of its text: the folder of its places."""
+    return f"{teacher(name, decoder, seed)}/fold-{fold}"
 
 
 def student(objective: str, seed: int | str) -> str:

@@ -161,6 +161,8 @@ class Plan:
         teacher, encoder = self.runs.teacher(name), self.runs.teacher_encoder(name)
         model, *_ = self.files.trained(layout.teacher(name, decoder, seed))
         files = {"model": [model], "corpus": [self.files.corpus(language, corpus)]}
+        folds = range(self.runs.folds(name, corpus))
+        files["folds"] = [self.files.fold_trained(name, decoder, seed, fold)[0] for fold in folds]
         if teacher.mode == "frozen":
             files["features"] = [self.files.features(encoder, language, corpus)]
         return self._given(files, teacher, encoder, vectors_of=name)

@@ -215,6 +215,20 @@ class Runs:
         """Return the seed of the teacher that teaches; the others show the spread over seeds."""
         return self._teachers[name].seeds[0]
 
+    def folds(self, name: str, corpus: str) -> int:
+        """Return by how many teachers, each without a part of it, a corpus is scored for a teacher; 0: by itself."""
+        return self._teachers[name].folds if corpus == "train" else 0
+
+    @cached_property
+    def fold_teachers(self) -> list[tuple[str, Decoder, int, int]]:
+        """The teachers without a fold of their text: name, decoder, seed and fold of each."""
+        names = dict.fromkeys((name, decoder) for name, decoder, _, corpus in self.scored if corpus == "train")
+        return [
+            (name, decoder, self.teaching_seed(name), fold)
+            for name, decoder in names
+            for fold in range(self.folds(name, "train"))
+        ]
+
     def own_text(self, model: Model) -> str | None:
         """Return the language of a teacher whose training text is scored: one that teaches, and is tested there."""
         own = model.teacher if model.teacher in self.trained else None

@@ -81,6 +81,11 @@ class SharedFiles:
         """Return what the training of a model (its name) makes: the model, its log and its summary."""
         return [shared(place, self.model_key(model)) for place in layout.trained(model)]
 
+    def fold_trained(self, name: str, decoder: str, seed: int, fold: int) -> list[str]:
+        """Return what the training of a teacher without a fold of its text makes, as `trained`."""
+        key = self.keys.teacher(name, decoder, seed, fold)
+        return [shared(place, key) for place in layout.trained(layout.fold_teacher(name, decoder, seed, fold))]
+
     def scores(self, name: str, decoder: str, seed: int, language: str, corpus: str) -> str:
         """Return the scores of a teacher, by its language or name, on one corpus of a language."""
         key = self.keys.scores(name, decoder, seed, language, corpus)
@@ -124,6 +129,10 @@ class SharedFiles:
             yield self._result("encode", self.stores_key(features, language), places, features=features, lang=language)
         for model in self.runs.teachers:
             yield from self._of_model(model, lang=str(model.teacher), decoder=model.decoder)
+        for name, decoder, seed, fold in self.runs.fold_teachers:
+            key, job = self.keys.teacher(name, decoder, seed, fold), {"lang": name, "decoder": decoder}
+            without = layout.fold_teacher(name, decoder, seed, fold)
+            yield self._result("train_fold_teacher", key, layout.trained(without), seed=seed, fold=fold, **job)
         yield from self._scores()
         yield from self._targets()
         for model in self.runs.students:

@@ -25,6 +25,8 @@ CONVERT_VECTORS = "tagdistill.encoders.convert_vectors"
 ENCODE = "tagdistill.encoders.features"
 TRAIN = "tagdistill.training.run_training"
 GATE = "tagdistill.training.gate"
+FOLDS = "tagdistill.distill.folds"
+SCORE_FOLDS = "tagdistill.distill.score_folds"
 SCORE = "tagdistill.distill.score_corpus"
 TARGETS = "tagdistill.distill.export_targets"
 AVERAGE = "tagdistill.distill.average_targets"
@@ -68,9 +70,15 @@ class StageModules:
         """Return the modules for computing features."""
         return ENCODE, _provider(encoder)
 
-    def teacher(self, name: str) -> Modules:
-        """Return the modules for training a teacher, by its language or name."""
-        return TRAIN, *self.runs.teacher(name).modules, _provider(self.runs.teacher_encoder(name)), *self._kernels
+    def teacher(self, name: str, *, fold: bool = False) -> Modules:
+        """Return the modules for training a teacher, by its language or name, or one without a fold of its text."""
+        return (
+            TRAIN,
+            *([FOLDS] if fold else []),
+            *self.runs.teacher(name).modules,
+            _provider(self.runs.teacher_encoder(name)),
+            *self._kernels,
+        )
 
     def student(self, objective: str) -> Modules:
         """Return the modules for training the student of an objective: its loss is loaded by name."""
@@ -84,9 +92,10 @@ class StageModules:
             *self._kernels,
         )
 
-    def score(self, name: str) -> Modules:
+    def score(self, name: str, corpus: str) -> Modules:
         """Return the modules for scoring a corpus with a teacher, by its language or name."""
-        return SCORE, _provider(self.runs.teacher_encoder(name)), *self._kernels
+        scoring = SCORE_FOLDS if self.runs.folds(name, corpus) else SCORE
+        return scoring, _provider(self.runs.teacher_encoder(name)), *self._kernels
 
     def targets(self, mixture: Mixture) -> Modules:
         """Return the modules for exporting targets of one teacher, or of the average of several."""

@@ -104,12 +104,17 @@ def emissions(
     out: NDArray[np.float32] | None = None,
     *,
     device: str = "cpu",
+    rows: NDArray[np.intp] | None = None,
 ) -> NDArray[np.float32]:
-    """Return the emission scores of all words, float32 [words, labels], in the sentences' order; `out` takes them."""
+    """Return the emission scores of all words, float32 [words, labels], in the sentences' order; `out` takes them.
+
+    `rows`: the numbers of the sentences that are scored (None: all); those of the others stay as they are.
+    """
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     scores = np.zeros((offsets[-1], len(model.tagger.spec.labels)), np.float32) if out is None else out
-    for rows, _, chain in distributions(model, lengths, make, device):
+    scored = np.arange(len(lengths)) if rows is None else rows
+    for places, _, chain in distributions(model, lengths[scored], lambda found: make(scored[found]), device):
         chunk = chain.emissions.float().cpu().numpy()
-        for place, row in enumerate(rows):
+        for place, row in enumerate(scored[places]):
             scores[offsets[row] : offsets[row + 1]] = chunk[place, : lengths[row]]
     return scores

@@ -169,6 +169,7 @@ def _scores(content: Content) -> dict[str, Any]:
         "comparisons": sections.comparison_table(analysis),
         "matrix": sections.matrix_table(analysis),
         "certainty": sections.certainty_table(analysis),
+        "folds": bool(analysis.runs.fold_teachers),
         **tables,
     }
 

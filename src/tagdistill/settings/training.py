@@ -72,6 +72,15 @@ class TeacherSettings(Training):
     seeds: Seeds = Field((0,), description="the first teaches, the others show the spread")
     encoder: EncoderSettings | None = Field(None, description="another encoder than the experiment's")
     vectors: Vectors | None = Field(None, description="`frozen`: word vectors beside the encoder's")
+    folds: Annotated[int, Field(ge=0)] = Field(
+        0, description="n further teachers label the labelled text, each the part that it was not trained on; 0: none"
+    )
+
+    @model_validator(mode="after")
+    def _two_folds(self) -> TeacherSettings:
+        if self.folds == 1:
+            raise ValueError("`folds` is 0, for none, or at least 2")
+        return self
 
 
 Sampling = Annotated[

@@ -22,6 +22,7 @@ from tagdistill.models.inference import tag
 from tagdistill.models.model import Model
 from tagdistill.models.tagger import TaggerSpec
 from tagdistill.settings.training import SAMPLING
+from tagdistill.training.run import FOLDS
 from tagdistill.training.updates import Updates, plan
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def assemble(run: Run) -> Parts:
     ConfigError if the encoder to fine-tune is missing.
     """
     labelled = [_read(run, files) for files in run.train]
+    if run.fold:
+        folds = import_module(FOLDS)
+        labelled = folds.without_fold(labelled, folds.Fold(*run.fold), run.outputs.room)
     unlabelled = [_read(run, files) for files in run.unlabelled] if run.distillation else []
     teachers = one_teacher_each([*labelled, *unlabelled])
     model, words = new_model(run, labelled)

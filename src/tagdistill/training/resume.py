@@ -25,13 +25,14 @@ def fingerprint_of(run: Run) -> str:
     """Return a hash of all that decides the weights: settings, data, targets, code, seed and libraries."""
     files = [path for corpus in (*run.train, *run.dev, *run.unlabelled) for path in _paths(corpus)]
     encoder = EncoderInfo.read(run.encoder_folder).sha256 if run.encoder_folder else None
-    by_name = (*(run.distillation.row.modules if run.distillation else ()), *run.settings.modules)
+    by_name = (*(run.distillation.row.modules if run.distillation else ()), *run.modules)
     return sha256_json(
         {
             "settings": run.settings.model_dump(mode="json"),
             "distill": run.distill.model_dump(mode="json") if run.distill else None,
             "shape": [run.task, run.labels, run.decoder, run.objective, run.seed, run.updates_per_batch, run.decode],
             "shares": [corpus.shares for corpus in (*run.train, *run.unlabelled)],
+            "fold": run.fold,
             "gate": dict(run.gate) if run.gate else None,
             "machine": [run.machine.device, run.machine.threads, kernel(), run.machine.processes.number],
             "encoder": [run.encoder.model_dump(mode="json"), encoder],

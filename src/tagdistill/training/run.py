@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 from tagdistill.training.processes import Processes
 
+FOLDS = "tagdistill.distill.folds"
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -63,6 +65,7 @@ class Run:
     distill: Distill | None = None  # a student's
     updates_per_batch: float = 1.0  # in an epoch, for each labelled batch
     gate: Mapping[str, float] | None = None  # the weight of each language's teacher; None: all weigh 1
+    fold: tuple[int, int] | None = None  # number and count: the part of the labelled text that is left out
 
     @classmethod
     def for_teacher(
@@ -80,9 +83,18 @@ class Run:
         encoder_folder: Path | None = None,
         machine: Machine,
         decode: Decode = "unconstrained",
+        fold: tuple[int, int] | None = None,
     ) -> Self:
         """Return the run that trains the teacher of one language, or of several."""
-        return cls(task, labels, decoder, settings, encoder, seed, train, dev, outputs, encoder_folder, machine, decode)
+        return cls(
+            task, labels, decoder, settings, encoder, seed, train, dev, outputs, encoder_folder, machine, decode,
+            fold=fold,
+        )  # fmt: skip
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules that only such a training loads, by name."""
+        return (*self.settings.modules, *((FOLDS,) if self.fold else ()))
 
     @classmethod
     def for_student(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 STAGES = (
     *("fetch", "convert_encoder", "convert_vectors", "prepare", "data_report", "repeats", "encode", "train_teacher"),
+    "train_fold_teacher",
     *("score", "export_targets", "train_student", "evaluate_student", "evaluate_teacher"),
     *("evaluate_shared_teacher", "report", "export_student"),
 )
