@@ -58,7 +58,7 @@ def test_bad_inputs(message: str) -> None:
 class OnGpu(torch.Tensor):
     """Says that it is on a GPU until it is asked to move."""
 
-    is_cuda = True  # type: ignore[assignment]
+    device = torch.device("cuda")  # type: ignore[assignment]
 
     def to(self, *where: Any, **how: Any) -> torch.Tensor:
         return self.as_subclass(torch.Tensor).to(*where, **how)

@@ -10,7 +10,7 @@ import torch
 
 from tagdistill.distill.dataset import NO_LABEL, Pool, Source
 from tagdistill.distill.teacher_values import TeacherValues
-from tagdistill.models.batches import batches_in, bucketed, endless, gather
+from tagdistill.models.batches import batches_in, bucketed, by_sentence, endless, gather
 from tagdistill.training.assemble import mean_and_std
 
 
@@ -156,3 +156,12 @@ def test_languages_weigh_the_same_in_the_standardisation():
     assert mean.tolist() == [6.0]
     assert std.item() == pytest.approx(np.sqrt((0 + 4) / 4 + 121 / 2 - 36))
     assert mean.dtype == std.dtype == torch.float32
+
+
+def test_words_one_after_the_other_become_rows_with_zeros_behind_and_send_back_their_own_gradients():
+    values = torch.arange(12.0).view(6, 2).requires_grad_()
+    padded = by_sentence(values, torch.tensor([2, 3, 1]))
+    expected = [[[0, 1], [2, 3], [0, 0]], [[4, 5], [6, 7], [8, 9]], [[10, 11], [0, 0], [0, 0]]]
+    assert padded.tolist() == expected
+    (padded * torch.arange(18.0).view(3, 3, 2)).sum().backward()
+    assert values.grad.tolist() == [[0, 1], [2, 3], [6, 7], [8, 9], [10, 11], [12, 13]]

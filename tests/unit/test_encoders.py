@@ -74,6 +74,8 @@ def test_keys_are_readable_and_tell_apart_what_differs():
         TINY.model_copy(update={"tap": (2, 3)}),
         TINY.model_copy(update={"pooling": "first"}),
         TINY.model_copy(update={"drop_bare_underline": False}),
+        TINY.model_copy(update={"precision": "fp32"}),
+        TINY.model_copy(update={"precision": "bf16"}),
     ]
     assert len({feature_key(settings) for settings in variants}) == len(variants)
     assert len({encoder_key(settings) for settings in variants}) == 1

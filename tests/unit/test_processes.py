@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -25,9 +24,7 @@ from tiny_runs import (
 from tagdistill.artifacts.files import read_json
 from tagdistill.errors import ConfigError
 from tagdistill.settings.base import LossPer
-from tagdistill.settings.training import TeacherSettings
 from tagdistill.training import run_training as stage
-from tagdistill.training import trainer
 from tagdistill.training.assemble import assemble
 from tagdistill.training.checkpoints import BEST
 from tagdistill.training.learner import Learner
@@ -199,23 +196,3 @@ def test_more_gpus_than_there_are_is_an_error_in_words(tmp_path):
     assert start(run, "--gpus", "2").wait(120) == 1
     said = (tmp_path / "run/log.txt").read_text()
     assert said.startswith("error: --gpus") and "Traceback" not in said
-
-
-@pytest.mark.parametrize(
-    ("device", "mode", "half"), [("cuda", "finetune", True), ("cuda", "frozen", False), ("cpu", "finetune", False)]
-)
-def test_half_precision_is_for_layers_that_are_tuned_on_a_gpu(device, mode, half, tmp_path, monkeypatch):
-    class Made(Exception):
-        pass
-
-    def learner(*_: object, half: bool = False) -> None:
-        raise Made(half)
-
-    monkeypatch.setattr(trainer, "Learner", learner)
-    updates, settings = (
-        SimpleNamespace(processes=Processes()),
-        TeacherSettings.model_validate({"mode": mode, "updates": 1}),
-    )
-    places = {"checkpoints": tmp_path, "seed": 0, "fingerprint": "", "temperature": 1.0}
-    with pytest.raises(Made, match=str(half)):
-        train(None, updates, settings, device=device, **places)

@@ -136,6 +136,32 @@ def test_pooling_equals_the_loop_over_words(corpus, pooling):
         torch.testing.assert_close(pool(states, batch, pooling), torch.stack([expected(row) for row in rows]))
 
 
+def test_the_pieces_of_a_word_are_added_in_their_order_to_the_bit_and_each_gets_its_share_of_the_gradient():
+    """As on any device: a sum in another order has other last digits from three pieces on."""
+    batch = next(iter(wordpieces()([["abcdefgh", "c", "de", "fgh"], ["d", "y" * 12]]).batches()))
+    assert max(batch.lengths) > 4 and batch.pieces == int(batch.lengths.sum())
+    values = torch.randn(*batch.ids.shape, 300, generator=torch.Generator().manual_seed(0)).mul_(100)
+    states, own = (values.clone().requires_grad_() for _ in "ab")
+    rows = []
+    for start, length in zip(batch.starts, batch.lengths, strict=True):
+        total = torch.zeros(300)
+        for piece in states.flatten(0, 1)[start : start + length]:
+            total = total + piece
+        rows.append(total / length)
+    found, weights = pool(own, batch, "mean"), torch.randn(len(rows), 300)
+    assert torch.equal(found, torch.stack(rows))
+    (found * weights).sum().backward()
+    (torch.stack(rows) * weights).sum().backward()
+    assert torch.equal(own.grad, states.grad)
+
+
+def test_a_batch_says_without_its_tensors_whether_it_is_padded():
+    pieces = wordpieces()([["ab"], ["cd"], ["d"]])
+    alike, other = pieces.batch([0, 1]), pieces.batch([0, 2])
+    assert (alike.padded, alike.seen) == (False, None)
+    assert other.padded and other.seen is other.mask
+
+
 def test_padding_and_special_pieces_never_reach_a_word():
     batch = next(iter(wordpieces()([["ab", "c"], ["d"]]).batches()))
     states = torch.randn(*batch.ids.shape, 5)

@@ -24,6 +24,11 @@ class Positions(NamedTuple):
     turned: Tensor  # (batch,) what is added to batch times the last position to turn a sentence around
 
 
+def on_host(tensor: Tensor) -> bool:
+    """Return whether values can be read at once; a device would have to finish first all that it was given."""
+    return tensor.device.type == "cpu"
+
+
 def positions(batch: int, time: int, device: torch.device) -> Positions:
     """Return the positions of a batch; those of a small one on the CPU are made once."""
     if device.type == "cpu" and batch * time <= MOST_KEPT_CELLS:

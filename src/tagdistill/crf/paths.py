@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tagdistill.crf.layout import Layout
+from tagdistill.crf.layout import Layout, on_host
 from tagdistill.crf.shapes import Float, Int
 
 
@@ -105,9 +105,9 @@ def find_cells(labels: Tensor, layout: Layout, num_labels: int) -> _PathCells:
     """Find the cells and edges of (batch, k, time) labels; raise ValueError for a label outside the chain's."""
     check_shape(labels, layout)
     rows = labels[..., : layout.time].to(device=layout.mask.device, dtype=torch.int64)
-    if rows.is_cuda or not _fits(_ends(rows), num_labels):  # else padding may stay: its labels weigh nothing
+    if not on_host(rows) or not _fits(_ends(rows), num_labels):  # else padding may stay: its labels weigh nothing
         rows = rows * layout.mask[:, None]
-        if not rows.is_cuda:
+        if on_host(rows):
             check_range(*_ends(rows), num_labels)
     cells = torch.add(rows, layout.positions.cell[:, None], alpha=num_labels)
     edges = torch.add(rows[..., 1:], rows[..., :-1], alpha=num_labels)

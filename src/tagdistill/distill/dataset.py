@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -120,7 +120,9 @@ def _vectors(
     store = FeatureStore.open(path)
     store.matches(corpus)
     if encoder is not None:
-        made_with = {"pooling": encoder.pooling, "drop_bare_underline": encoder.drop_bare_underline}
+        made_with: dict[str, Any] = {"pooling": encoder.pooling, "drop_bare_underline": encoder.drop_bare_underline}
+        if encoder.precision != "auto":
+            made_with["precision"] = None if encoder.precision == "fp32" else encoder.precision
         check_belongs(path, store.metadata, encoder=encoder_key(encoder), taps=stored_taps(encoder), **made_with)
     wanted = encoder.vectors if isinstance(encoder, WordEncoder) else None
     if wanted is None and files.vectors is None:

@@ -164,9 +164,12 @@ class Bert(nn.Module):
         return self.embeddings.word_embeddings
 
 
-def attention_mask(mask: Tensor) -> Tensor | None:
-    """Return which pieces (batch, 1, from, to) see which, of a mask (batch, piece); None where all see all."""
-    if mask.all():
+def attention_mask(mask: Tensor | None) -> Tensor | None:
+    """Return which pieces (batch, 1, from, to) see which, of a mask (batch, piece); None where all see all.
+
+    The host never looks at the mask itself: on a GPU it would have to wait for it.
+    """
+    if mask is None:
         return None
     batch, pieces = mask.shape
     return mask[:, None, None, :].expand(batch, 1, pieces, pieces)

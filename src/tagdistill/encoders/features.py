@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tagdistill.data.corpus import Corpus
-    from tagdistill.settings.encoder import EncoderSettings
+    from tagdistill.settings.encoder import EncoderSettings, Precision
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +38,13 @@ def encode(
     A store that is there already, made from the same text with the same encoder and settings, is kept. `keys` says
     what each store is known by: the folders beside that of the stores are then searched for one with the same key,
     which another experiment or an earlier config has made of the same text. The encoder is loaded once, and only as
-    many layers as the highest tap needs. Raises ConfigError where `tap` names a layer that the encoder lacks.
+    many layers as the highest tap needs. Raises ConfigError where `tap` names a layer that the encoder lacks, or where
+    the device lacks the precision.
     """
     from tagdistill.data.corpus import read_corpus
 
     info = EncoderInfo.read(encoder)
-    made_with = feature_metadata(info, settings)
+    made_with = feature_metadata(info, settings, device)
     todo: dict[str, tuple[Corpus, dict[str, Any]]] = {}
     for split, path in corpora.items():
         corpus = read_corpus(path)
@@ -60,7 +61,7 @@ def encode(
 
     check_layers(info, max(settings.taps), "encoder.tap")
     words = WordPieces.load(encoder, drop_bare_underline=settings.drop_bare_underline)
-    model = load_encoder(encoder, max(settings.taps)).to(device)
+    model = load_encoder(encoder, max(settings.taps), settings.precision).to(device)
     for split, (corpus, wanted) in todo.items():
         pieces = words(corpus.tokens)
         metadata = {**wanted, "counts": pieces.counts}
@@ -72,15 +73,25 @@ def encode(
         _report(out[split], pieces, time.monotonic() - started)
 
 
-def feature_metadata(info: EncoderInfo, settings: EncoderSettings) -> dict[str, Any]:
-    """Return what a store's vectors depend on besides the text."""
+def feature_metadata(info: EncoderInfo, settings: EncoderSettings, device: str) -> dict[str, Any]:
+    """Return what a store's vectors depend on besides the text: where no precision is named, it is fp32."""
+    precision = _precision(settings, device)
     return {
         "encoder": encoder_key(settings),
         "encoder_sha256": info.sha256,
         "taps": stored_taps(settings),
         "pooling": settings.pooling,
         "drop_bare_underline": settings.drop_bare_underline,
+        **({} if precision == "fp32" else {"precision": precision}),
     }
+
+
+def _precision(settings: EncoderSettings, device: str) -> Precision:
+    if settings.precision == "fp32" or (settings.precision == "auto" and device == "cpu"):
+        return "fp32"  # without torch: a store may be up to date
+    from tagdistill.encoders.precision import precision_on
+
+    return precision_on(settings.precision, device)
 
 
 def _is_done(path: Path, wanted: dict[str, Any]) -> bool:
@@ -90,7 +101,7 @@ def _is_done(path: Path, wanted: dict[str, Any]) -> bool:
         found = read_metadata(path)
     except TagdistillError:
         return False
-    return all(found.get(key) == value for key, value in wanted.items())
+    return all(found.get(key) == value for key, value in {"precision": None, **wanted}.items())
 
 
 def _take(store: Path, wanted: dict[str, Any]) -> bool:

@@ -22,10 +22,11 @@ def encoder_key(settings: EncoderSettings) -> str:
 
 
 def feature_key(settings: EncoderSettings) -> str:
-    """Return the name of a feature store: the encoder, the layers that are read or mixed, and how words are pooled."""
+    """Return the name of a feature store: encoder, layers that are read or mixed, pooling of words, precision."""
     taps = ("mix" if settings.mixed else "tap") + "+".join(map(str, settings.taps))
     marker = "" if settings.drop_bare_underline else "-underline"
-    return f"{encoder_key(settings)}-{taps}-{settings.pooling}{marker}"
+    precision = "" if settings.precision == "auto" else f"-{settings.precision}"
+    return f"{encoder_key(settings)}-{taps}-{settings.pooling}{marker}{precision}"
 
 
 def layers_in(path: str) -> int:

@@ -9,12 +9,15 @@ from torch import Tensor, nn
 
 from tagdistill.encoders.bert import Bert, BertConfig, attention_mask, load_bert
 from tagdistill.encoders.folder import EncoderInfo
+from tagdistill.encoders.precision import computing
 from tagdistill.encoders.pretrained import load_model
 from tagdistill.errors import ConfigError, TagdistillError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from tagdistill.settings.encoder import Precision
 
 LAYER_LISTS = {
     "bert": "encoder.layer",
@@ -27,18 +30,19 @@ LAYER_LISTS = {
 }
 
 
-def load_encoder(folder: Path, layers: int | None = None) -> Encoder:
+def load_encoder(folder: Path, layers: int | None = None, precision: Precision = "auto") -> Encoder:
     """Return the encoder in a folder with only its first `layers` layers (None: all), in float32 and eval mode.
 
-    Raises ConfigError where the encoder has fewer layers, DataError or MismatchError where the folder is not whole.
+    `precision`: in which it computes. Raises ConfigError where the encoder has fewer layers, DataError or MismatchError
+    where the folder is not whole.
     """
     info = EncoderInfo.read(folder)
     if layers is not None:
         check_layers(info, layers)
     info.check_weights(folder)
     if config := BertConfig.read(folder):
-        return Encoder(load_bert(folder, config, layers), info)
-    return Encoder(load_model(folder, layers=layers, dtype=torch.float32), info)
+        return Encoder(load_bert(folder, config, layers), info, precision)
+    return Encoder(load_model(folder, layers=layers, dtype=torch.float32), info, precision)
 
 
 def check_layers(info: EncoderInfo, highest: int, key: str = "encoder.layers") -> None:
@@ -50,13 +54,13 @@ def check_layers(info: EncoderInfo, highest: int, key: str = "encoder.layers") -
 class Encoder(nn.Module):
     """The first layers of a transformer. Hidden layer 0 is the embedding output, layer k that of the k-th block.
 
-    `ids` (batch, piece) are int64, `mask` (batch, piece) is true on pieces and false on padding,
-    states are (batch, piece, hidden).
+    `ids` (batch, piece) are int64, `mask` (batch, piece) is true on pieces and false on padding, or None where there is
+    no padding; states are (batch, piece, hidden).
     """
 
-    def __init__(self, model: Any, info: EncoderInfo) -> None:
+    def __init__(self, model: Any, info: EncoderInfo, precision: Precision = "auto") -> None:
         super().__init__()
-        self.model, self.info = model, info
+        self.model, self.info, self.precision = model, info, precision
         self.kind: str = model.config.model_type
         self.depth: int = model.config.num_hidden_layers
         self.hidden_size: int = info.hidden_size
@@ -84,26 +88,30 @@ class Encoder(nn.Module):
             self.model.embeddings.requires_grad_(False)
             self.layers[:first].requires_grad_(False)
 
-    def hidden_states(self, ids: Tensor, mask: Tensor, taps: Sequence[int]) -> list[Tensor]:
+    def hidden_states(self, ids: Tensor, mask: Tensor | None, taps: Sequence[int]) -> list[Tensor]:
         """Return the states (batch, piece, hidden) of the hidden layers `taps`, in their order; no layer above runs."""
         self._check_layer(max(taps))
         if not self.resumable:
-            found = self.model(input_ids=ids, attention_mask=mask.long(), output_hidden_states=True).hidden_states
+            seen = torch.ones_like(ids) if mask is None else mask.long()
+            with computing(self.precision, ids.device.type):
+                found = self.model(input_ids=ids, attention_mask=seen, output_hidden_states=True).hidden_states
             return [found[tap] for tap in taps]
-        found = self._run(self.model.embeddings(input_ids=ids), mask, 0, max(taps), set(taps))
+        with computing(self.precision, ids.device.type):
+            found = self._run(self.model.embeddings(input_ids=ids), mask, 0, max(taps), set(taps))
         return [found[tap] for tap in taps]
 
-    def forward_from(self, states: Tensor, mask: Tensor, first_layer: int, taps: Sequence[int]) -> list[Tensor]:
+    def forward_from(self, states: Tensor, mask: Tensor | None, first_layer: int, taps: Sequence[int]) -> list[Tensor]:
         """Return the hidden layers `taps`, in their order, computed from the states of hidden layer `first_layer`.
 
         Raises TagdistillError for an architecture whose layers cannot be run on their own.
         """
         self._check_resumable()
         self._check_layer(max(taps))
-        found = self._run(states, mask, first_layer, max(taps), set(taps))
+        with computing(self.precision, states.device.type):
+            found = self._run(states, mask, first_layer, max(taps), set(taps))
         return [found[tap] for tap in taps]
 
-    def _run(self, states: Tensor, mask: Tensor, first: int, last: int, keep: set[int]) -> dict[int, Tensor]:
+    def _run(self, states: Tensor, mask: Tensor | None, first: int, last: int, keep: set[int]) -> dict[int, Tensor]:
         """Step from hidden layer `first` to `last` and return the states of the layers in `keep`."""
         arguments = self._layer_arguments(states, mask)
         found = {first: states} if first in keep else {}
@@ -116,7 +124,7 @@ class Encoder(nn.Module):
                 found[index + 1] = states
         return found
 
-    def _layer_arguments(self, states: Tensor, mask: Tensor) -> Callable[[nn.Module], dict[str, Any]]:
+    def _layer_arguments(self, states: Tensor, mask: Tensor | None) -> Callable[[nn.Module], dict[str, Any]]:
         """Return a function from a block to its keyword arguments: attention masks as transformers makes them."""
         if isinstance(self.model, Bert):
             whole = attention_mask(mask)

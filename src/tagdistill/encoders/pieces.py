@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,12 +38,29 @@ class Batch:
     lengths: torch.Tensor  # (word,) int64: pieces of a word
     words: torch.Tensor  # (word,) int64: the word's place in the whole corpus
     windows: tuple[int, ...]  # the windows that make the rows
+    # What the tensors say too: read from a GPU, it would have to wait.
+    pieces: int  # of all words
+    padded: bool  # whether a window is shorter than others
+
+    @property
+    def seen(self) -> torch.Tensor | None:
+        """The mask of the pieces that are attended to; None where that is all of them."""
+        return self.mask if self.padded else None
 
     def to(self, device: str | torch.device) -> Batch:
         """Return the batch on a device."""
         tensors = (self.ids, self.mask, self.starts, self.lengths, self.words)
-        ids, mask, starts, lengths, words = (tensor.to(device, non_blocking=True) for tensor in tensors)
-        return Batch(ids, mask, starts, lengths, words, self.windows)
+        ids, mask, starts, lengths, words = (to_device(tensor, device) for tensor in tensors)
+        return replace(self, ids=ids, mask=mask, starts=starts, lengths=lengths, words=words)
+
+
+def to_device(tensor: torch.Tensor, device: str | torch.device) -> torch.Tensor:
+    """Return a tensor of the host on a device, without waiting for what the device still computes."""
+    import torch
+
+    if torch.device(device).type == "cpu":
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True)  # from pageable memory the copy would wait
 
 
 class Windows(NamedTuple):
@@ -101,8 +118,10 @@ class Pieces:
         """Return windows as padded tensors."""
         import torch
 
-        ids, mask, starts, lengths, words = (torch.from_numpy(array) for array in self.arrays(windows))
-        return Batch(ids, mask, starts, lengths, words, tuple(np.asarray(windows).tolist()))
+        arrays, rows = self.arrays(windows), tuple(np.asarray(windows).tolist())
+        ids, mask, starts, lengths, words = (torch.from_numpy(array) for array in arrays)
+        pieces, padded = int(arrays.lengths.sum()), not arrays.mask.all()
+        return Batch(ids, mask, starts, lengths, words, rows, pieces, padded)
 
     def arrays(self, windows: Sequence[int] | np.ndarray) -> Windows:
         """Return windows as padded arrays."""

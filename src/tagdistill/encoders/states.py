@@ -45,7 +45,7 @@ def encode_pieces(
     with torch.inference_mode():
         for batch in _with_progress(pieces, device.type, progress):
             there = batch.to(device)
-            states = encoder.hidden_states(there.ids, there.mask, settings.taps)
+            states = encoder.hidden_states(there.ids, there.seen, settings.taps)
             vectors = pool(combined(states, mixed=bool(settings.mixed)), there, settings.pooling)
             yield batch, _halves(vectors).cpu()
 
@@ -76,7 +76,7 @@ def cache_states(
     with torch.inference_mode():
         for batch in _with_progress(pieces, device.type, progress):
             there = batch.to(device)
-            (found,) = encoder.hidden_states(there.ids, there.mask, [layer])
+            (found,) = encoder.hidden_states(there.ids, there.seen, [layer])
             for window, row in zip(batch.windows, _halves(found).cpu().numpy(), strict=True):
                 states[ends[window] : ends[window + 1]] = row[: ends[window + 1] - ends[window]]
     return States(states, ends)

@@ -92,7 +92,7 @@ def write_graphs(
     Raises TagdistillError if a graph differs from the model in torch more than its precision explains, ConfigError for
     an encoder that has no graph here.
     """
-    torch = TorchBackend(model, encoder=encoder)
+    torch = TorchBackend(model, encoder=encoder, precision="fp32")  # as the graph that is made of it
     side = Side(WordPieces.load(encoder, drop_bare_underline=torch.settings.drop_bare_underline), torch)
     graph = tagger_graph(torch.encoder, torch.taps, torch.loaded.model.tagger, halves=torch.frozen)
     tokenizer = read_json(encoder / TOKENIZER)

@@ -38,7 +38,7 @@ def write_plain(model: Path, out: Path, card: str, encoder: Path | None = None) 
     check_plain(config, str(model))
     place = find_encoder(model, config, encoder)
     _check_pieces(place, config, str(model))
-    loaded = load_tagger(model, encoder)
+    loaded = load_tagger(model, encoder, precision="fp32")
     plain = _plain_model(loaded, place)
     with atomic_path(out) as folder, quiet_transformers():
         plain.save_pretrained(folder, safe_serialization=True)

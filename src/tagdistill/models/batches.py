@@ -54,6 +54,22 @@ def endless(lengths: NDArray[np.int64], budget: int, rng: np.random.Generator) -
         yield from bucketed(lengths, budget, rng)
 
 
+def by_sentence(values: Tensor, lengths: Tensor) -> Tensor:
+    """Return the values (words, ...) of a batch, sentence after sentence, as (batch, time, ...), padded with 0.
+
+    `lengths`: words of each sentence, on the host.
+    """
+    batch, time, device = len(lengths), int(lengths.max()), values.device
+    ends = lengths.to(device, non_blocking=True)
+    numbers = torch.arange(batch, device=device)
+    row = torch.repeat_interleave(numbers, ends, output_size=len(values))
+    # A word's place in the padded rows is its own number, and the padding of all rows before.
+    padding = time * numbers - (ends.cumsum(0) - ends)
+    places = padding.index_select(0, row) + torch.arange(len(values), device=device)
+    padded = values.new_zeros(batch * time, *values.shape[1:]).index_copy(0, places, values)
+    return padded.view(batch, time, *values.shape[1:])
+
+
 def gather(
     values: Tensor, offsets: NDArray[np.int64], rows: NDArray[np.intp], dtype: torch.dtype, fill: int | float = 0
 ) -> Tensor:

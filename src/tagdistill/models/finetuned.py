@@ -20,6 +20,7 @@ from tagdistill.encoders.pieces import Pieces, WordPieces
 from tagdistill.encoders.pooling import combined, pool
 from tagdistill.encoders.states import States, batch_states, cache_states
 from tagdistill.errors import ConfigError
+from tagdistill.models.batches import by_sentence
 from tagdistill.models.inputs import ModelInputs, SentenceInputs
 from tagdistill.settings.encoder import EncoderSettings
 
@@ -67,17 +68,17 @@ class TunedLayers(nn.Module):
         """Return the word vectors of a batch, those of layers to mix beside one another; padding is 0."""
         pieces = batch["pieces"]
         if self.whole:
-            states = self.encoder.hidden_states(pieces.ids, pieces.mask, self.taps)
+            states = self.encoder.hidden_states(pieces.ids, pieces.seen, self.taps)
         else:
-            states = self.encoder.forward_from(self._lower(batch), pieces.mask, self.first, self.taps)
+            states = self.encoder.forward_from(self._lower(batch), pieces.seen, self.first, self.taps)
         words = pool(combined(states, mixed=True), pieces, self.pooling)
-        return nn.utils.rnn.pad_sequence(list(torch.split(words, batch["lengths"].tolist())), batch_first=True)
+        return by_sentence(words, batch["lengths"])
 
     def _lower(self, batch: ModelInputs) -> Tensor:
         if "states" in batch:
             return batch["states"]
         with torch.no_grad():
-            return self.encoder.hidden_states(batch["pieces"].ids, batch["pieces"].mask, [self.first])[0]
+            return self.encoder.hidden_states(batch["pieces"].ids, batch["pieces"].seen, [self.first])[0]
 
 
 class PieceInputs:
@@ -118,4 +119,4 @@ class PieceInputs:
 def load_tuned(folder: Path, settings: EncoderSettings, first: int) -> tuple[TunedLayers, WordPieces]:
     """Return the layers to tune of the encoder in a folder, from layer `first` up, and its tokenizer."""
     words = WordPieces.load(folder, drop_bare_underline=settings.drop_bare_underline)
-    return TunedLayers(load_encoder(folder, settings.layers), first, settings), words
+    return TunedLayers(load_encoder(folder, settings.layers, settings.precision), first, settings), words

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from tagdistill.crf import LinearChain
+from tagdistill.encoders.pieces import to_device
 from tagdistill.models.batches import bucketed
 from tagdistill.models.inputs import MakeBatch, ModelInputs
 from tagdistill.models.model import Model
@@ -29,18 +30,18 @@ def batches(
 
 
 def on_device(batch: Inputs, device: str | torch.device) -> Inputs:
-    """Return a batch on a device. `lengths` stay on the host, which packs and pads by them."""
+    """Return a batch on a device. `lengths` stay on the host, which pads by them, ready to be copied."""
     if torch.device(device).type == "cpu":
         return batch
-    sent = {key: value if key == "lengths" else _sent(value, device) for key, value in batch.items()}
-    return cast("Inputs", sent)
+    sent = {key: _sent(value, device) for key, value in batch.items() if key != "lengths"}
+    return cast("Inputs", {**sent, "lengths": batch["lengths"].pin_memory()})
 
 
 def _sent(value: Any, device: str | torch.device) -> Any:
     if isinstance(value, dict):
         return {key: _sent(each, device) for key, each in value.items()}
     if isinstance(value, torch.Tensor):
-        return value.pin_memory().to(device, non_blocking=True)  # from pageable memory the copy would wait for the GPU
+        return to_device(value, device)
     return value.to(device) if hasattr(value, "to") else value
 
 

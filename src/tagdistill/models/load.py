@@ -10,11 +10,12 @@ from tagdistill.artifacts.stored_file import stored
 from tagdistill.encoders.folder import RECORD, EncoderInfo
 from tagdistill.encoders.keys import encoder_key
 from tagdistill.encoders.pieces import WordPieces
+from tagdistill.encoders.precision import precision_on
 from tagdistill.errors import MismatchError, TagdistillError
 from tagdistill.models.finetuned import load_tuned
 from tagdistill.models.model import AGAIN, Model, load_model, read_config
 from tagdistill.settings.base import Decode
-from tagdistill.settings.encoder import EncoderSettings, WordEncoder
+from tagdistill.settings.encoder import EncoderSettings, Precision, WordEncoder
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,19 @@ class Loaded:
         return self.model.tagger.spec.labels
 
 
-def load_tagger(folder: Path, encoder: Path | None = None, device: str = "cpu") -> Loaded:
-    """Return a saved tagger on a device; a fine-tuned one is looked up with its `encoder` (see `find_encoder`)."""
+def load_tagger(
+    folder: Path, encoder: Path | None = None, device: str = "cpu", precision: Precision | None = None
+) -> Loaded:
+    """Return a saved tagger on a device; a fine-tuned one is looked up with its `encoder` (see `find_encoder`).
+
+    `precision`: in which its encoder computes, instead of as in training. Raises ConfigError where the device lacks it.
+    """
     config = read_config(folder)
     layers, words = None, None
     if config["mode"] == "finetune":
         settings = WordEncoder.model_validate(config["encoder"])
+        settings = settings.model_copy(update={"precision": precision} if precision else {})
+        precision_on(settings.precision, device)
         place = find_encoder(folder, config, encoder)
         with stored(folder / "config.json", "the settings of a model", hint=AGAIN):
             first = int(config["training"]["tune_from"])

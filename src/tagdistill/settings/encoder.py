@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from tagdistill.settings.base import Positive, Settings, Sha256
 from tagdistill.settings.names import PROVIDERS, names_in
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 else:  # type checkers know no Literal of names that are looked up
     ProviderName = Literal[names_in(PROVIDERS)]
 KEPT_LAYERS = 8
+
+Precision = Literal["auto", "fp32", "bf16"]
 
 
 class EncoderSettings(Settings):
@@ -35,6 +37,17 @@ class EncoderSettings(Settings):
     pooling: Literal["first", "mean", "last"] = Field("mean", description="how a word's subtokens become one vector")
     drop_bare_underline: bool = Field(True, description="drop a lone '▁' piece of a word that has other pieces")
     freeze_embeddings: bool = Field(True, description="keep the word embeddings fixed when fine-tuning")
+    precision: Precision = Field(
+        "auto",
+        description="in which it computes, in all stages; bf16: faster, less exact, needs a GPU or a CPU with "
+        "instructions for it; auto: bf16 on such a GPU, else fp32",
+    )
+
+    @model_serializer(mode="wrap")
+    def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the default precision: results of settings that do not name one keep their keys."""
+        values: dict[str, Any] = write(self)
+        return {name: value for name, value in values.items() if name != "precision" or value != "auto"}
 
     @property
     def taps(self) -> tuple[int, ...]:
@@ -46,7 +59,7 @@ class EncoderSettings(Settings):
     @property
     def mixed(self) -> tuple[int, ...]:
         """The hidden layers whose weights are learned; none where one is read, or an average."""
-        return self.tap["mix"] if isinstance(self.tap, dict) else ()
+        return self.tap.get("mix", ()) if isinstance(self.tap, dict) else ()
 
     def tuned_from(self, first: int) -> Self:
         """Return the settings of a model that tunes the layers above `first`: it mixes those, and runs none unread."""

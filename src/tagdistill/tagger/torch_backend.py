@@ -9,8 +9,12 @@ import torch
 
 from tagdistill.encoders.load import Encoder, load_encoder
 from tagdistill.encoders.pooling import combined, pool
+from tagdistill.encoders.precision import usable_precision
+from tagdistill.models.batches import by_sentence
 from tagdistill.models.load import Loaded, find_encoder, load_tagger
+from tagdistill.models.model import read_config
 from tagdistill.models.word_vectors import find_vectors, open_word_vectors
+from tagdistill.settings.encoder import WordEncoder
 from tagdistill.tagger.backend import unpadded
 
 if TYPE_CHECKING:
@@ -21,14 +25,23 @@ if TYPE_CHECKING:
 
     from tagdistill.encoders.pieces import Pieces
     from tagdistill.encoders.vectors import WordVectors
+    from tagdistill.settings.encoder import Precision
 
 
 class TorchBackend:
     """A saved model with its encoder, on a device."""
 
-    def __init__(self, folder: Path, *, encoder: Path | None = None, device: str = "cpu") -> None:
-        """Load a model. Raises TagdistillError where the folder holds none, or its encoder is not there."""
-        self.loaded: Loaded = load_tagger(folder, encoder, device)
+    def __init__(
+        self, folder: Path, *, encoder: Path | None = None, device: str = "cpu", precision: Precision | None = None
+    ) -> None:
+        """Load a model; `precision`: in which its encoder computes, instead of as in training.
+
+        A device that lacks that of the training computes in fp32. Raises TagdistillError where the folder holds no
+        model, or its encoder is not there.
+        """
+        trained = WordEncoder.model_validate(read_config(folder)["encoder"])
+        precision = precision or usable_precision(trained.precision, device)
+        self.loaded: Loaded = load_tagger(folder, encoder, device, precision)
         self.place, self.device = find_encoder(folder, self.loaded.config, encoder), device
         self.settings = self.loaded.encoder
         self.vectors: WordVectors | None = None
@@ -36,7 +49,8 @@ class TorchBackend:
             place = find_vectors(self.place, self.settings.vectors)
             self.vectors = open_word_vectors(place, self.settings.vectors, str(self.place))
         tuned = self.loaded.model.encoder
-        self.encoder: Encoder = tuned.encoder if tuned else load_encoder(self.place, max(self.settings.taps))
+        layers = max(self.settings.taps)
+        self.encoder: Encoder = tuned.encoder if tuned else load_encoder(self.place, layers, precision)
         self.encoder.to(device)
 
     @property
@@ -57,13 +71,12 @@ class TorchBackend:
         batch = pieces.batch(pieces.windows_of(sentences)).to(self.device)
         lengths = torch.from_numpy(np.diff(pieces.sentences)[list(sentences)])
         if (tuned := self.loaded.model.encoder) is None:
-            states = self.encoder.hidden_states(batch.ids, batch.mask, self.taps)
+            states = self.encoder.hidden_states(batch.ids, batch.seen, self.taps)
             flat = pool(combined(states, mixed=bool(self.settings.mixed)), batch, self.settings.pooling).half()
             if self.vectors is not None:
                 beside = self.vectors(word for sentence in sentences for word in words[sentence])
                 flat = torch.cat([flat, torch.from_numpy(beside).to(self.device)], dim=1)
-            rows = torch.split(flat.float(), lengths.tolist())
-            vectors = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+            vectors = by_sentence(flat.float(), lengths)
         else:
             vectors = tuned({"pieces": batch, "lengths": lengths})
         found = self.loaded.model.tagger.emissions(vectors, lengths)

@@ -15,6 +15,7 @@ from tagdistill.data.span_counts import f1, sentence_counts
 from tagdistill.distill.by_name import load_with_teacher
 from tagdistill.distill.dataset import GATE, CorpusFiles, Source, make_pool, read_source
 from tagdistill.distill.losses import load_loss
+from tagdistill.encoders.precision import precision_on
 from tagdistill.errors import ConfigError, DataError, MismatchError
 from tagdistill.models.batches import endless
 from tagdistill.models.finetuned import load_tuned
@@ -112,12 +113,14 @@ def one_teacher_each(sources: Sequence[Source]) -> dict[str, str]:
 def new_model(run: Run, labelled: Sequence[Source]) -> tuple[Model, WordPieces | None]:
     """Return a new model, and the tokenizer if its encoder is fine-tuned.
 
-    With a frozen encoder the model is standardised by the vectors of the labelled text.
+    With a frozen encoder the model is standardised by the vectors of the labelled text. Raises ConfigError where the
+    device lacks the precision of an encoder to tune.
     """
     layers, words = None, None
     if run.settings.mode == "finetune":
         if run.encoder_folder is None:
             raise ConfigError("fine-tuning needs the encoder's folder", where="--encoder")
+        precision_on(run.encoder.precision, run.machine.device)
         layers, words = load_tuned(run.encoder_folder, run.encoder, run.settings.tune_from)
     mix = run.encoder.mixed
     spec = TaggerSpec(

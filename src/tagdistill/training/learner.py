@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-import torch
 from torch import nn
 
 from tagdistill.distill.dataset import GATE
@@ -20,22 +19,17 @@ if TYPE_CHECKING:
 
 
 class Learner(nn.Module):
-    """A model and its loss; with `half`, the model computes in bfloat16 where torch holds that to be safe."""
+    """A model and its loss."""
 
-    def __init__(
-        self, model: Model, loss: Loss | None, temperature: float, loss_per: LossPer, *, half: bool = False
-    ) -> None:
+    def __init__(self, model: Model, loss: Loss | None, temperature: float, loss_per: LossPer) -> None:
         super().__init__()
         self.model, self.loss, self.temperature, self.loss_per = model, loss, temperature, loss_per
-        self.half_precision = half  # nn.Module has a method of the shorter name
 
     def forward(self, **batch: Unpack[UpdateBatch]) -> LossParts:
         """Return the loss of a batch."""
-        device = self.model.tagger.mean.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self.half_precision):
-            chain = self.model(batch)
-            values = dict(batch["teacher"])
-            gate = values.pop(GATE, None)
-            teacher = TeacherValues(**values) if self.loss is not None else None
-            weight, how = batch["teacher_weight"], (self.temperature, self.loss_per, gate)
-            return mixed_loss(chain, batch.get("labels"), teacher, self.loss, weight, *how)
+        chain = self.model(batch)
+        values = dict(batch["teacher"])
+        gate = values.pop(GATE, None)
+        teacher = TeacherValues(**values) if self.loss is not None else None
+        weight, how = batch["teacher_weight"], (self.temperature, self.loss_per, gate)
+        return mixed_loss(chain, batch.get("labels"), teacher, self.loss, weight, *how)

@@ -203,8 +203,7 @@ def train(
     if resumed:
         log.info("resuming from %s", resumed.name)
     torch.manual_seed(seed + processes.rank)  # so that dropout differs between processes
-    half = device == "cuda" and settings.mode == "finetune"
-    learner = Learner(model, loss, temperature, settings.loss_per, half=half)
+    learner = Learner(model, loss, temperature, settings.loss_per)
     trainer = Trainer(learner, updates, settings, saving, score, device)
     trainer.run(resumed)
     best = None

@@ -13,7 +13,7 @@ from tagdistill.crf.checks import check_finite, check_lengths, check_shapes
 from tagdistill.crf.errors import KernelError
 from tagdistill.crf.kernels import selection
 from tagdistill.crf.kernels.base import Kernel
-from tagdistill.crf.layout import Layout
+from tagdistill.crf.layout import Layout, on_host
 from tagdistill.crf.potentials import Potentials, UnaryScores
 
 
@@ -39,7 +39,7 @@ def prepare(
     Raises ValueError as LinearChain does, and KernelError where a forced kernel does not serve the chain.
     """
     check_shapes(emissions, transitions, lengths, start, end)
-    check = not emissions.is_cuda if check is None else check
+    check = on_host(emissions) if check is None else check
     layout = _layout(emissions, lengths, check)
     unary, edges = UnaryScores(emissions, start, end), transitions.detach().to(torch.float64, copy=True).contiguous()
     kernels = _candidates(selection.kernel(), emissions.device.type, selection.forced())
@@ -55,8 +55,8 @@ def prepare(
 
 def _layout(emissions: Tensor, lengths: Tensor, check: bool) -> Layout:
     time = emissions.shape[1]
-    on_gpu = emissions.is_cuda and lengths.is_cuda  # elsewhere a wrong length reads or writes what is not its own
-    shortest, longest = (1, time) if on_gpu and not check else check_lengths(lengths, time)
+    host = on_host(emissions) or on_host(lengths)  # where a wrong length reads or writes what is not its own
+    shortest, longest = check_lengths(lengths, time) if host or check else (1, time)
     # A copy: the caller may write into theirs.
     return Layout(lengths.to(device=emissions.device, dtype=torch.int64, copy=True).contiguous(), longest, shortest)
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tagdistill.crf.layout import Layout
+from tagdistill.crf.layout import Layout, on_host
 
 MIN_BLOCK_CELLS = 1 << 15  # cells of a scan array that take longer than one more block
 MAX_BLOCKS = 8
@@ -47,7 +47,7 @@ class Rows:
         self.order: Tensor | None = None  # (batch,) the sentence of each place, None for the order as it is
         self.blocks = [Block(0, longest, layout.batch)]
         cuts = min(MAX_BLOCKS, layout.batch * longest * labels // MIN_BLOCK_CELLS, layout.batch)
-        if cuts > 1 and not layout.lengths.is_cuda:  # reads them back, which a GPU would have to wait for
+        if cuts > 1 and on_host(layout.lengths):  # reads them back, which a GPU would have to wait for
             given = steps(layout.lengths) if steps else layout.lengths
             ordered, self.order = given.sort(descending=True, stable=True)
             self.blocks = _blocks(ordered.tolist(), cuts)
