@@ -4,13 +4,11 @@ import json
 import logging
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from tagdistill.artifacts import scratch
 from tagdistill.artifacts.files import sha256_file
 from tagdistill.data.corpus import read_corpus, write_corpus
 from tagdistill.encoders import states as module
@@ -18,7 +16,7 @@ from tagdistill.encoders.convert import convert
 from tagdistill.encoders.features import encode
 from tagdistill.encoders.load import load_encoder
 from tagdistill.encoders.pieces import WordPieces
-from tagdistill.encoders.states import batch_states, cache_states, encode_pieces
+from tagdistill.encoders.states import encode_pieces
 from tagdistill.encoders.store import FeatureStore
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
 from tagdistill.settings.encoder import EncoderSettings
@@ -175,24 +173,6 @@ def test_states_beyond_float16_are_refused(tiny):
         encoder.model.embeddings.LayerNorm.weight.mul_(1e6)
     with pytest.raises(TagdistillError, match="not finite in float16"):
         list(encode_pieces(pieces, encoder, TINY.model_copy(update={"tap": 0})))
-
-
-def test_a_run_resumes_from_cached_states(tiny, tmp_path, monkeypatch):
-    pieces, encoder = WordPieces.load(tiny)(TEXT), load_encoder(tiny)
-    cached = cache_states(pieces, encoder, 2)
-    assert np.diff(cached.ends).tolist() == pieces.window_lengths.tolist()
-    assert cached.values.dtype == np.float16 and len(cached.values) == cached.ends[-1]
-    batch = pieces.batch(pieces.windows_of([3, 0, 2]))
-    with torch.no_grad():
-        (direct,) = encoder.hidden_states(batch.ids, batch.mask, [4])
-        resumed = encoder.forward_from(batch_states(cached, batch), batch.mask, 2, [encoder.depth])[0]
-    torch.testing.assert_close(resumed[batch.mask], direct[batch.mask], atol=5e-3, rtol=5e-3)
-    assert not batch_states(cached, batch)[~batch.mask].any()
-    monkeypatch.setattr(scratch, "LARGE", 0)
-    mapped = cache_states(pieces, encoder, 2, tmp_path)
-    assert isinstance(mapped.values, np.memmap) and torch.equal(
-        batch_states(mapped, batch), batch_states(cached, batch)
-    )
 
 
 def test_progress_is_logged_now_and_then_and_odd_words_are_reported(tiny, tmp_path, monkeypatch, caplog):

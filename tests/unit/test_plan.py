@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tagdistill.artifacts.files import sha256_file, sha256_json
+from tagdistill.encoders.keys import feature_key
 from tagdistill.encoders.providers import path as local_folder
 from tagdistill.errors import ConfigError
 from tagdistill.experiment import layout, local_files
@@ -19,6 +20,7 @@ from tagdistill.experiment.jobs import EncodeJob, EvaluateJob, PrepareJob, Stude
 from tagdistill.experiment.layout import JOBS, encoder_folder, output_of, place_of, shared
 from tagdistill.experiment.mixture import Mixture
 from tagdistill.experiment.plan import Plan
+from tagdistill.settings.encoder import PieceStates
 from tagdistill.settings.experiment import TEACHERS_ON_ALL
 from tagdistill.settings.objectives import OBJECTIVES
 
@@ -341,9 +343,23 @@ def test_an_evaluation_says_which_languages_were_trained():
     assert "own" not in plan().test_inputs("teachers/fr/crf/seed-1")
 
 
-def test_a_fine_tuned_teacher_reads_the_encoder_and_no_features():
+def test_a_fine_tuned_teacher_reads_the_encoder_and_the_states_of_its_frozen_layers():
     tuned = plan(teacher__mode="finetune", teacher__tune_from=1)
-    assert set(tuned.teacher_inputs("fr")) == {"train", "dev", "encoder"}
+    assert set(tuned.teacher_inputs("fr")) == {"train", "dev", "train_states", "dev_states", "encoder"}
+    assert set(tuned.score_inputs("fr", "crf", 0, "fr", "train")) == {"model", "corpus", "states", "encoder"}
+    tests = tuned.test_inputs("teachers/fr/crf/seed-0")
+    assert [len(tests[name]) for name in ("test", "test_states")] == [4, 4] and "test_features" not in tests
+    (states,) = tuned.teacher_inputs("fr")["train_states"]
+    key = feature_key(PieceStates(provider="tiny", tap=1))
+    assert place_of(states) == f"features/{key}/fr/train.safetensors" and key.endswith("-tap1-none")
+    assert read_job(EncodeJob, tuned.specs.encode(key)).encoder == PieceStates(provider="tiny", tap=1)
+    assert states in {file for result in tuned.files.results() for file in result.files}
+    deeper = plan(teacher__mode="finetune", teacher__tune_from=1, encoder__layers=2, encoder__pooling="first")
+    assert deeper.teacher_inputs("fr")["train_states"] == [states]  # none of these decides what is frozen
+    # Nothing is stored where no layer is frozen.
+    for settings in ({"teacher__tune_from": 0}, {"teacher__tune_from": 1, "encoder__freeze_embeddings": False}):
+        whole = plan(teacher__mode="finetune", **settings)
+        assert set(whole.teacher_inputs("fr")) == {"train", "dev", "encoder"}
     assert tuned.teacher_inputs("fr")["encoder"] == [encoder_folder(tuned.experiment.encoder)]
     assert kinds(different(plan(teacher__mode="finetune", teacher__tune_from=1, encoder__tap=1), tuned)) == {"student"}
     assert kinds(different(plan(teacher__mode="finetune", teacher__tune_from=1, encoder__layers=2), tuned)) == {"teach"}

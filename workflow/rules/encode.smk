@@ -1,4 +1,4 @@
-"""Encoders and the frozen word vectors that teachers and students share."""
+"""Encoders, and what their frozen layers give for each text: teachers and students share it."""
 
 
 rule convert_encoder:
@@ -42,7 +42,7 @@ rule convert_vectors:
 
 
 rule encode:
-    """Compute the word vectors of one language, each text once. They depend on its tokens, not on its labels."""
+    """Compute the word vectors, or the states of pieces, of one language, each text once, from its tokens alone."""
     input:
         unpack(
             lambda w: needed(

@@ -20,14 +20,16 @@ rule score:
         gpu=GPU,
     params:
         features=lambda w, input: option("--features", input.get("features", [])),
+        states=lambda w, input: option("--states", input.get("states", [])),
         vectors=lambda w, input: option("--vectors", input.get("vectors", [])),
         folds=lambda w, input: " ".join(option("--fold", path) for path in input.get("folds", [])),
         encoder=encoder_option,
     message:
         "Score {wildcards.corpus} text with the {wildcards.decoder} teacher of {wildcards.lang}{wildcards.text}"
     shell:
-        "tagdistill score --model {input.model:q} --corpus {input.corpus:q} {params.features} {params.vectors} "
-        "{params.folds} {params.encoder} --device {resources.device} --threads {threads} --out {output:q} > {log:q} 2>&1"
+        "tagdistill score --model {input.model:q} --corpus {input.corpus:q} {params.features} {params.states} "
+        "{params.vectors} {params.folds} {params.encoder} --device {resources.device} --threads {threads} --out {output:q} "
+        "> {log:q} 2>&1"
 
 
 rule export_targets:

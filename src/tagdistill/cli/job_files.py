@@ -37,8 +37,8 @@ def corpus_files(
 
     if languages and not files.get(split):
         raise TagdistillError(f"{split}: the corpora of {', '.join(languages)} are missing", where="--files")
-    corpora, features, targets = (
-        _one_each(languages, files, f"{split}{part}") for part in ("", "_features", "_targets")
+    corpora, features, states, targets = (
+        _one_each(languages, files, f"{split}{part}") for part in ("", "_features", "_states", "_targets")
     )
     several = {language: len((shares or {}).get(language, (1.0,))) for language in languages}
     takers = [language for language, number in several.items() for _ in range(number)]
@@ -51,6 +51,7 @@ def corpus_files(
             language,
             corpora[language],
             features=store_of(features.get(language), split),
+            states=store_of(states.get(language), split),
             targets=targets.get(language),
             scores=next(iter(scores.get(language, ())), None),
             other_scores=tuple(scores.get(language, ())[1:]),

@@ -139,7 +139,7 @@ def encode(
     device: Device = "auto",
     threads: Threads = 1,
 ) -> None:
-    """Compute the frozen encoder's word vectors of one language: a folder with a store for each corpus."""
+    """Compute what an encoder's frozen layers give for one language: a folder with a store for each corpus."""
     from tagdistill.encoders.features import encode
     from tagdistill.experiment.jobs import EncodeJob, read_job
 
@@ -275,6 +275,9 @@ def score(
     features: Annotated[
         Path | None, typer.Option(help="features of the corpus, or their folder (frozen encoder)")
     ] = None,
+    states: Annotated[
+        Path | None, typer.Option(help="states of the corpus, or their folder (fine-tuned encoder)")
+    ] = None,
     vectors: Annotated[Path | None, typer.Option(help="converted word vectors of the teacher")] = None,
     fold: Annotated[
         list[Path] | None, typer.Option(help="folder of the teacher that was trained without fold 0, 1, ...: each once")
@@ -287,9 +290,9 @@ def score(
     from tagdistill.data.corpus import read_corpus
     from tagdistill.distill.dataset import CorpusFiles
 
-    check_output(out, inputs=[model, corpus, features, vectors, encoder, *(fold or [])])
-    store = store_of(features, corpus.stem)
-    files = CorpusFiles(read_corpus(corpus).language, corpus, store, vectors=vectors)
+    check_output(out, inputs=[model, corpus, features, states, vectors, encoder, *(fold or [])])
+    stores = [store_of(stored, corpus.stem) for stored in (features, states)]
+    files = CorpusFiles(read_corpus(corpus).language, corpus, stores[0], vectors=vectors, states=stores[1])
     where = device_of(device)
     if fold:
         from tagdistill.distill.score_folds import score_out_of_fold

@@ -39,16 +39,17 @@ WORDS_AT_ONCE = 1 << 16  # whose vectors are put together
 
 @dataclass(frozen=True)
 class CorpusFiles:
-    """The files of one corpus: its text, its features (frozen encoder) and, for a student, its teacher's values."""
+    """The files of one corpus: its text, what is stored of its encoder and, for a student, its teacher's values."""
 
     language: str
     corpus: Path
-    features: Path | None = None
+    features: Path | None = None  # of a frozen encoder
     targets: Path | None = None
     scores: Path | None = None
     other_scores: tuple[Path, ...] = ()  # of further teachers, if a student learns from the average of several
     shares: tuple[float, ...] = ()  # their weights, the first teacher's before; the sum is 1
     vectors: Path | None = None  # folder of the word vectors that a teacher reads beside the features
+    states: Path | None = None  # of pieces, in the frozen layers of a fine-tuned encoder
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Source:
     beside: int = 0  # the last numbers of each vector that are a word vector beside the encoder's
     words_without_vector: int | None = None  # None: no word vectors are read beside the encoder's
     corpus_sha256: str | None = None
+    states: FeatureStore | None = None  # of pieces, in the frozen layers of a fine-tuned encoder
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -88,10 +90,11 @@ class Source:
 def read_source(
     files: CorpusFiles, labels: Sequence[str], encoder: EncoderSettings | None = None, *, room: Path | None = None
 ) -> Source:
-    """Read one corpus, its features and its word vectors.
+    """Read one corpus, its features or states, and its word vectors.
 
-    `encoder`: the settings that the features must have been computed with. `room`: a folder for temporary files; None:
-    what is put together from several files is in memory. Raises MismatchError for files that do not belong together.
+    `encoder`: the settings that features or states must have been computed with. `room`: a folder for temporary files;
+    None: what is put together from several files is in memory. Raises MismatchError for files that do not belong
+    together.
     """
     corpus = read_corpus(files.corpus)
     # Files come in lists and are matched by position: the corpus itself says whether it is the expected one.
@@ -107,6 +110,7 @@ def read_source(
         beside=beside,
         words_without_vector=missing,
         corpus_sha256=corpus.sha256,
+        states=_open(files.states, corpus, encoder) if files.states else None,
     )
 
 
@@ -117,13 +121,7 @@ def _vectors(
 
     Without word vectors beside the encoder's the size is 0, and the number None.
     """
-    store = FeatureStore.open(path)
-    store.matches(corpus)
-    if encoder is not None:
-        made_with: dict[str, Any] = {"pooling": encoder.pooling, "drop_bare_underline": encoder.drop_bare_underline}
-        if encoder.precision != "auto":
-            made_with["precision"] = None if encoder.precision == "fp32" else encoder.precision
-        check_belongs(path, store.metadata, encoder=encoder_key(encoder), taps=stored_taps(encoder), **made_with)
+    store = _open(path, corpus, encoder)
     wanted = encoder.vectors if isinstance(encoder, WordEncoder) else None
     if wanted is None and files.vectors is None:
         return store.features, 0, None
@@ -137,6 +135,18 @@ def _vectors(
         part[:, own:] = torch.from_numpy(words(islice(every, len(part))))
     log.info("%s: %d of %d words have no word vector", files.corpus, words.missing, words.looked_up)
     return joined, words.dim, words.missing
+
+
+def _open(path: Path, corpus: Corpus, encoder: EncoderSettings | None) -> FeatureStore:
+    """Open a store. Raises MismatchError where it is of another text or, if `encoder` is known, made with another."""
+    store = FeatureStore.open(path)
+    store.matches(corpus)
+    if encoder is not None:
+        made_with: dict[str, Any] = {"pooling": encoder.pooling, "drop_bare_underline": encoder.drop_bare_underline}
+        if encoder.precision != "auto":
+            made_with["precision"] = None if encoder.precision == "fp32" else encoder.precision
+        check_belongs(path, store.metadata, encoder=encoder_key(encoder), taps=stored_taps(encoder), **made_with)
+    return store
 
 
 def label_ids(corpus: Corpus) -> Tensor | None:
@@ -235,11 +245,11 @@ def make_pool(
     """Return the data set of some sources with the inputs that a model needs.
 
     `words`: the tokenizer of a fine-tuned encoder, None for a frozen one. `cache`: compute the states of the frozen
-    layers once, for a data set that is run over many times.
+    layers once where a source has none, for a data set that is run over many times.
     """
     if words is None or model.encoder is None:
         return Pool(sources)
     if not any(len(source.tokens) for source in sources):
         return Pool(sources)
-    sentences = chain.from_iterable(source.tokens for source in sources)
-    return Pool(sources, PieceInputs.of(sentences, words, model.encoder, cache=cache, room=room).batch)
+    texts, stored = [source.tokens for source in sources], [source.states for source in sources]
+    return Pool(sources, PieceInputs.of(texts, words, model.encoder, stored=stored, cache=cache, room=room).batch)

@@ -33,7 +33,7 @@ def score_corpus(
     torch.set_num_threads(threads)
     teacher = load_tagger(model, encoder, device)
     corpus = read_corpus(files.corpus)
-    source = read_source(files, teacher.labels, teacher.encoder, room=out.parent)
+    source = read_source(files, teacher.labels, teacher.stored, room=out.parent)
     pool = make_pool([source], teacher.model, teacher.words)
     shape = (int(source.offsets[-1]), len(teacher.labels))
     found = scratch(out.parent, shape, np.float32)

@@ -39,7 +39,7 @@ def score_out_of_fold(
     """
     torch.set_num_threads(threads)
     whole, corpus = load_tagger(model, encoder, device), read_corpus(files.corpus)
-    source = read_source(files, whole.labels, whole.encoder, room=out.parent)
+    source = read_source(files, whole.labels, whole.stored, room=out.parent)
     fold = folds_of(corpus.tokens, len(folds))
     found = scratch(out.parent, (int(source.offsets[-1]), len(whole.labels)), np.float32)
     chains = []

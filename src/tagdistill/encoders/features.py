@@ -1,4 +1,7 @@
-"""Encode corpora: the frozen encoder's word vectors, computed once for each text and stored."""
+"""Encode corpora: what a frozen encoder, or the frozen layers of a fine-tuned one, give is computed once and stored.
+
+That is one vector for each word or, where layers above are tuned, the state of each piece.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,20 @@ from typing import TYPE_CHECKING, Any
 from tagdistill.artifacts.files import atomic_path
 from tagdistill.encoders.folder import EncoderInfo
 from tagdistill.encoders.keys import encoder_key, stored_taps
-from tagdistill.encoders.pieces import Pieces, WordPieces
+from tagdistill.encoders.pieces import Pieces, WordPieces, offsets
 from tagdistill.encoders.store import read_metadata, writing
 from tagdistill.errors import TagdistillError
+from tagdistill.settings.encoder import PieceStates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from tagdistill.data.corpus import Corpus
+    from tagdistill.encoders.load import Encoder
     from tagdistill.settings.encoder import EncoderSettings, Precision
 
 log = logging.getLogger(__name__)
@@ -57,7 +65,6 @@ def encode(
         return
 
     from tagdistill.encoders.load import check_layers, load_encoder
-    from tagdistill.encoders.states import encode_pieces
 
     check_layers(info, max(settings.taps), "encoder.tap")
     words = WordPieces.load(encoder, drop_bare_underline=settings.drop_bare_underline)
@@ -67,10 +74,22 @@ def encode(
         metadata = {**wanted, "counts": pieces.counts}
         started = time.monotonic()
         dim = model.hidden_size * max(1, len(settings.mixed))
-        with writing(out[split], pieces.sentences, dim, metadata) as features:
-            for batch, vectors in encode_pieces(pieces, model, settings, progress=str(out[split])):
-                features[batch.words.numpy()] = vectors.numpy()
+        rows = offsets(pieces.window_lengths) if isinstance(settings, PieceStates) else pieces.sentences
+        with writing(out[split], rows, dim, metadata) as features:
+            _compute(features, pieces, model, settings, str(out[split]))
         _report(out[split], pieces, time.monotonic() - started)
+
+
+def _compute(
+    features: NDArray[np.float16], pieces: Pieces, model: Encoder, settings: EncoderSettings, progress: str
+) -> None:
+    from tagdistill.encoders.states import encode_pieces, fill_states
+
+    if isinstance(settings, PieceStates):
+        fill_states(features, pieces, model, settings.taps[0], progress=progress)
+    else:
+        for batch, vectors in encode_pieces(pieces, model, settings, progress=progress):
+            features[batch.words.numpy()] = vectors.numpy()
 
 
 def feature_metadata(info: EncoderInfo, settings: EncoderSettings, device: str) -> dict[str, Any]:

@@ -139,15 +139,19 @@ class Pieces:
         mask = np.arange(ids.shape[1]) < lengths[:, None]
         return Windows(ids, mask, *(np.concatenate(part) for part in (starts, counts, words)))
 
-    def batches(self, budget: int = 2000, rows: int = 32) -> Iterator[Batch]:
-        """Yield all windows, longest first, in batches of at most `rows` windows and `budget` pieces with padding."""
-        for windows in self.length_sorted(budget, rows):
+    def batches(self, budget: int = 2000, rows: int = 32, among: range | None = None) -> Iterator[Batch]:
+        """Yield windows, longest first, in batches of at most `rows` windows and `budget` pieces with padding.
+
+        `among`: only these; None: all.
+        """
+        for windows in self.length_sorted(budget, rows, among):
             yield self.batch(windows)
 
-    def length_sorted(self, budget: int, rows: int) -> list[np.ndarray]:
+    def length_sorted(self, budget: int, rows: int, among: range | None = None) -> list[np.ndarray]:
         """Return the windows of each batch. Longest first: memory that suffices at the start suffices to the end."""
         lengths = self.window_lengths
-        order = np.argsort(-lengths, kind="stable")
+        chosen = np.arange(len(lengths)) if among is None else np.asarray(among, np.int64)
+        order = chosen[np.argsort(-lengths[chosen], kind="stable")]
         batches, at = [], 0
         while at < len(order):
             size = max(1, min(rows, budget // int(lengths[order[at]])))
@@ -258,7 +262,7 @@ def _cuts(ends: np.ndarray, limit: int) -> np.ndarray:
         parts += 1  # ends with a window a word at the latest, and no word is longer than a window
 
 
-def offsets(lengths: np.ndarray) -> np.ndarray:
+def offsets(lengths: np.ndarray | Sequence[int]) -> np.ndarray:
     """Return [0, l0, l0 + l1, ...]."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 

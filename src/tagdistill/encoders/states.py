@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tagdistill.artifacts.scratch import scratch
 from tagdistill.encoders.pieces import offsets
 from tagdistill.errors import TagdistillError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -52,45 +51,63 @@ def encode_pieces(
 
 @dataclass(frozen=True)
 class States:
-    """The states of the pieces of all windows, special ones included.
+    """The states of the pieces of all windows, special ones included: those of one text after those of another.
 
     Window i has those from ends[i] to ends[i + 1].
     """
 
-    values: NDArray[np.float16]  # [pieces, hidden]
+    parts: Sequence[NDArray[np.float16]]  # of each text [pieces, hidden]
     ends: NDArray[np.int64]  # [windows + 1]
 
+    def __getitem__(self, places: NDArray[np.int64]) -> NDArray[np.float16]:
+        """Return the states of some pieces, [n, hidden], by their places."""
+        if len(self.parts) == 1:
+            return self.parts[0][places]
+        starts = offsets([len(part) for part in self.parts])
+        numbers = np.searchsorted(starts, places, side="right") - 1
+        found = np.empty((len(places), self.parts[0].shape[1]), np.float16)
+        for number in np.unique(numbers):
+            inside = numbers == number
+            found[inside] = self.parts[number][places[inside] - starts[number]]
+        return found
 
-def cache_states(
-    pieces: Pieces, encoder: Encoder, layer: int, room: Path | None = None, *, progress: str | None = None
-) -> States:
-    """Return the states of hidden layer `layer` for every window: what `Encoder.forward_from` resumes from.
 
-    `room`: a folder for temporary files, which they are mapped from; None: they are in memory.
+def fill_states(
+    out: NDArray[np.float16],
+    pieces: Pieces,
+    encoder: Encoder,
+    layer: int,
+    *,
+    windows: range | None = None,
+    progress: str | None = None,
+) -> None:
+    """Compute the states of hidden layer `layer`, [pieces, hidden]: what `Encoder.forward_from` resumes from.
+
+    `windows`: those whose pieces `out` takes, one after another; None: all.
     """
     import torch
 
     device = next(encoder.parameters()).device
-    ends = offsets(pieces.window_lengths)
-    states = scratch(room, (int(ends[-1]), encoder.hidden_size), np.float16)
+    first = 0 if windows is None else windows.start
+    ends = offsets(pieces.window_lengths[first:])
     with torch.inference_mode():
-        for batch in _with_progress(pieces, device.type, progress):
+        for batch in _with_progress(pieces, device.type, progress, windows):
             there = batch.to(device)
             (found,) = encoder.hidden_states(there.ids, there.seen, [layer])
             for window, row in zip(batch.windows, _halves(found).cpu().numpy(), strict=True):
-                states[ends[window] : ends[window + 1]] = row[: ends[window + 1] - ends[window]]
-    return States(states, ends)
+                begin, end = ends[window - first], ends[window - first + 1]
+                out[begin:end] = row[: end - begin]
 
 
 def batch_states(states: States, batch: Batch) -> Tensor:
-    """Return cached states as (batch, piece, hidden), float32, padded with zeros like the batch's `ids`."""
+    """Return the states of a batch's windows as (batch, piece, hidden), float32; padding is 0."""
     import torch
 
     windows = np.array(batch.windows, np.int64)
-    found = np.zeros((*batch.ids.shape, states.values.shape[1]), np.float32)
+    found = np.zeros((*batch.ids.shape, states.parts[0].shape[1]), np.float32)
     inside = batch.mask.numpy()
     places = states.ends[windows, None] + np.arange(inside.shape[1])
-    found[inside] = states.values[places[inside]]
+    found[inside] = states[places[inside]]
     return torch.from_numpy(found)
 
 
@@ -106,15 +123,17 @@ def _halves(values: Tensor) -> Tensor:
     return halves
 
 
-def _with_progress(pieces: Pieces, device: str, label: str | None) -> Iterator[Batch]:
+def _with_progress(pieces: Pieces, device: str, label: str | None, windows: range | None = None) -> Iterator[Batch]:
     """Yield the batches; show a bar on a terminal, elsewhere log a line now and then."""
-    batches = pieces.batches(*BUDGET.get(device, BUDGET["cpu"]))
+    batches = pieces.batches(*BUDGET.get(device, BUDGET["cpu"]), windows)
+    every = range(len(pieces.windows) - 1) if windows is None else windows
+    total = int(pieces.words[pieces.windows[every.stop]] - pieces.words[pieces.windows[every.start]])
     if label is None:
         yield from batches
     elif sys.stderr.isatty():
-        yield from _bar(batches, label, len(pieces.ids))
+        yield from _bar(batches, label, total)
     else:
-        yield from _lines(batches, label, len(pieces.ids))
+        yield from _lines(batches, label, total)
 
 
 def _bar(batches: Iterable[Batch], label: str, total: int) -> Iterator[Batch]:

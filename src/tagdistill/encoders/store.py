@@ -1,4 +1,7 @@
-"""The feature store: one float16 vector a word in a safetensors file, written as it is computed, mapped when read."""
+"""The feature store: float16 vectors of words in a safetensors file, written as they are computed, mapped when read.
+
+With `pooling: none` they are states of pieces, special ones included, and those of a window stand together.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,11 @@ STORE = "a feature store"
 
 @dataclass(frozen=True)
 class FeatureStore:
-    """Word vectors of one split, in corpus order. The file stays mapped: only what is read takes memory."""
+    """Vectors of words (or pieces) of one split, in corpus order. The file stays mapped: what is read takes memory."""
 
     path: Path
     features: Tensor  # (words, dim) float16
-    offsets: Tensor  # (sentences + 1,) int64
+    offsets: Tensor  # (sentences + 1,) int64; of pieces (windows + 1,)
     metadata: dict[str, Any]
 
     @classmethod
@@ -56,7 +59,7 @@ class FeatureStore:
             return cls(path, torch.from_numpy(vectors), offsets, metadata)
 
     def __len__(self) -> int:
-        """Return the number of sentences."""
+        """Return the number of sentences, or of windows."""
         return len(self.offsets) - 1
 
     def matches(self, corpus: Corpus) -> None:

@@ -56,7 +56,7 @@ def evaluate_model(
     weights = sha256_file(model / "model.safetensors") if own else ""
     known = {"train": certainty_of_scores(own, loaded.labels, weights, predictions)} if own else {}
     for files in tests:
-        source = read_source(files, loaded.labels, encoder=loaded.encoder, room=predictions)
+        source = read_source(files, loaded.labels, encoder=loaded.stored, room=predictions)
         if source.labels is None:
             raise DataError("the test set has no labels", where=str(files.corpus))
         gold = LabelRows(source.labels.numpy(), source.offsets, loaded.labels)

@@ -190,12 +190,11 @@ class JobKeys:
         return self._read(self.experiment.student, self.experiment.encoder, pairs)
 
     def _read(self, training: Training, encoder: EncoderSettings, pairs: Iterable[tuple[str, str]]) -> list[Any]:
-        """Return the keys of some corpora, and of their features or of the encoder that is run over them."""
+        """Return the keys of some corpora, of what is stored of them, and of an encoder that is run itself."""
         listed = list(pairs)
-        corpora = [self.corpus(*pair) for pair in listed]
-        if training.mode == "finetune":
-            return [corpora, self.encoder(encoder)]
-        return [corpora, [self.features(feature_key(encoder), *pair) for pair in listed]]
+        corpora, stored = [self.corpus(*pair) for pair in listed], training.stored(encoder)
+        features = [self.features(feature_key(stored), *pair) for pair in listed] if stored else []
+        return [corpora, features, *([self.encoder(encoder)] if training.mode == "finetune" else [])]
 
 
 def _hash(*parts: Any) -> str:

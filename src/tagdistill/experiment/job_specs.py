@@ -105,9 +105,10 @@ class JobSpecs:
     # -- encoders
 
     def _encoders(self) -> dict[str, EncoderSettings]:
-        """Return the settings of every encoder by the key of its features."""
+        """Return the settings of every encoder, and of what is stored of it, by the key of its features."""
         named = (*self.runs.trained, *self.runs.shared)
         used = [self.experiment.encoder, *(self.runs.teacher_encoder(teacher) for teacher in named)]
+        used += filter(None, map(self.runs.stored, (None, *named)))
         return {feature_key(encoder): encoder for encoder in used}
 
     def encoder_of_folder(self, key: str) -> EncoderSettings:

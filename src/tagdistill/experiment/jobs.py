@@ -15,7 +15,7 @@ from pydantic import Field
 from tagdistill.errors import ConfigError
 from tagdistill.settings.base import Decode, Decoder, Kernel, Settings
 from tagdistill.settings.distill import Distill
-from tagdistill.settings.encoder import EncoderSettings, Vectors, WordEncoder
+from tagdistill.settings.encoder import EncoderSettings, PieceStates, Vectors, WordEncoder
 from tagdistill.settings.language import Language
 from tagdistill.settings.training import SharedTeacherSettings, StudentSettings, TeacherSettings
 from tagdistill.settings.validation import validate
@@ -43,9 +43,9 @@ class PrepareJob(Settings):
 
 
 class EncodeJob(Settings):
-    """The features of one language."""
+    """The features of one language, or the states of its pieces."""
 
-    encoder: EncoderSettings
+    encoder: PieceStates | EncoderSettings
 
 
 class TeacherJob(Settings):

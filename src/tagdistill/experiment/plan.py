@@ -19,10 +19,11 @@ from tagdistill.experiment.local_files import LocalFiles
 from tagdistill.experiment.runs import Runs
 from tagdistill.experiment.shared_files import SharedFiles
 from tagdistill.experiment.stage_modules import StageModules
+from tagdistill.settings.encoder import PieceStates
 from tagdistill.settings.language import CORPORA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tagdistill.experiment.mixture import Mixture
     from tagdistill.settings.encoder import EncoderSettings
@@ -152,8 +153,7 @@ class Plan:
         for split in ("train", "dev"):
             languages = [x for x in self.runs.with_split(split) if x in taught]
             files[split] = [self.files.corpus(language, split) for language in languages]
-            if teacher.mode == "frozen":
-                files[f"{split}_features"] = [self.files.features(encoder, language, split) for language in languages]
+            files |= self._stored(name, split, languages, f"{split}_")
         return self._given(files, teacher, encoder, vectors_of=name)
 
     def score_inputs(self, name: str, decoder: str, seed: int, language: str, corpus: str) -> Files:
@@ -163,8 +163,7 @@ class Plan:
         files = {"model": [model], "corpus": [self.files.corpus(language, corpus)]}
         folds = range(self.runs.folds(name, corpus))
         files["folds"] = [self.files.fold_trained(name, decoder, seed, fold)[0] for fold in folds]
-        if teacher.mode == "frozen":
-            files["features"] = [self.files.features(encoder, language, corpus)]
+        files |= self._stored(name, corpus, [language])
         return self._given(files, teacher, encoder, vectors_of=name)
 
     def target_inputs(self, language: str, decoder: str, corpus: str, mixture: Mixture) -> Files:
@@ -180,9 +179,7 @@ class Plan:
         for split in ("train", "dev", "unlabelled"):
             languages = self.runs.seen(objective, split)
             files[split] = [self.files.corpus(language, split) for language in languages]
-            if student.mode == "frozen":
-                encoder = self.experiment.encoder
-                files[f"{split}_features"] = [self.files.features(encoder, language, split) for language in languages]
+            files |= self._stored(None, split, languages, f"{split}_")
             taught = [(x, mix) for x in languages if split in CORPORA and (mix := self.runs.mixture(objective, x))]
             if "targets" in row.needs:
                 files[f"{split}_targets"] = [self.files.targets(x, decoder, split, mix) for x, mix in taught]
@@ -206,8 +203,7 @@ class Plan:
         training: Training = self.runs.teacher(teacher) if teacher else self.experiment.student
         encoder = self.runs.teacher_encoder(teacher) if teacher else self.experiment.encoder
         files = {"test": [self.files.corpus(language, "test") for language in languages]}
-        if training.mode == "frozen":
-            files["test_features"] = [self.files.features(encoder, language, "test") for language in languages]
+        files |= self._stored(teacher, "test", languages, "test_")
         if own := self.runs.own_text(planned):
             files["own"] = [self.files.corpus(own, "train")]
             files["own_scores"] = [self.files.scores(own, planned.decoder, planned.seed, own, "train")]
@@ -231,6 +227,14 @@ class Plan:
         texts = self.runs.exported_texts()
         files = {name: [self.files.corpus(*pair) for pair in pairs] for name, pairs in texts.items()}
         return {"model": [model], "encoder": [encoder_folder(self.experiment.encoder)], **files}
+
+    def _stored(self, teacher: str | None, split: str, languages: Iterable[str], prefix: str = "") -> Files:
+        """Return what is stored of the encoder of a teacher (None: of students) for a split: features or states."""
+        stored = self.runs.stored(teacher)
+        if stored is None:
+            return {}
+        kind = "states" if isinstance(stored, PieceStates) else "features"
+        return {f"{prefix}{kind}": [self.files.features(stored, language, split) for language in languages]}
 
     def _given(
         self, files: Files, training: Training, encoder: EncoderSettings, vectors_of: str | None = None

@@ -211,6 +211,15 @@ class Runs:
         """Return the encoder of a teacher, by its language or name: its own, or the experiment's."""
         return self._teachers[name].encoder or self.experiment.encoder
 
+    def stored(self, teacher: str | None = None) -> EncoderSettings | None:
+        """Return what is stored of the encoder of a teacher, by its language or name (None: of students), if anything.
+
+        These are the word vectors of a frozen encoder, or the states of the frozen layers of a fine-tuned one.
+        """
+        if teacher is None:
+            return self.experiment.student.stored(self.experiment.encoder)
+        return self._teachers[teacher].stored(self.teacher_encoder(teacher))
+
     def teaching_seed(self, name: str) -> int:
         """Return the seed of the teacher that teaches; the others show the spread over seeds."""
         return self._teachers[name].seeds[0]

@@ -176,17 +176,15 @@ class SharedFiles:
 
     def _features(self) -> list[tuple[str, str, str]]:
         """Return encoder (the key of its features), language and split of every feature store that a model reads."""
-        student, encoder = self.experiment.student, self.experiment.encoder
         read: list[tuple[EncoderSettings, str, Iterable[str]]] = []
-        if student.mode == "frozen":
-            read += [(encoder, language, ("train", "dev", "test")) for language in self.runs.trained]
-            read += [(encoder, language, ("test",)) for language in self.runs.tested]
+        if students := self.runs.stored():
+            read += [(students, language, ("train", "dev", "test")) for language in self.runs.trained]
+            read += [(students, language, ("test",)) for language in self.runs.tested]
             texts = (language for name in self.runs.objectives for language in self.runs.seen(name, "unlabelled"))
-            read += [(encoder, language, ("unlabelled",)) for language in texts]
+            read += [(students, language, ("unlabelled",)) for language in texts]
         for model in self.runs.teachers:
             name = str(model.teacher)
-            if self.runs.teacher(name).mode == "frozen":
-                own = self.runs.teacher_encoder(name)
+            if own := self.runs.stored(name):
                 read += [(own, language, ("train", "dev")) for language in self.runs.taught(name)]
                 read += [(own, x, (split,)) for teacher, _, x, split in self.runs.scored if teacher == name]
                 read += [(own, test, ("test",)) for test in self.runs.tests_of(model)]

@@ -1,11 +1,13 @@
 """The upper layers of an encoder as part of a model that fine-tunes them.
 
-The layers below `first` are frozen: their states are computed once and cached, and a step runs the upper ones only.
+The layers below `first` are frozen: their states are read from a store, or computed once, and a step runs the upper
+ones only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -15,11 +17,14 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tagdistill.artifacts.files import check_belongs
+from tagdistill.artifacts.scratch import scratch
 from tagdistill.encoders.load import Encoder, load_encoder
-from tagdistill.encoders.pieces import Pieces, WordPieces
+from tagdistill.encoders.pieces import Pieces, WordPieces, offsets
 from tagdistill.encoders.pooling import combined, pool
-from tagdistill.encoders.states import States, batch_states, cache_states
-from tagdistill.errors import ConfigError
+from tagdistill.encoders.states import States, batch_states, fill_states
+from tagdistill.encoders.store import FeatureStore
+from tagdistill.errors import ConfigError, MismatchError
 from tagdistill.models.batches import by_sentence
 from tagdistill.models.inputs import ModelInputs, SentenceInputs
 from tagdistill.settings.encoder import EncoderSettings
@@ -82,7 +87,7 @@ class TunedLayers(nn.Module):
 
 
 class PieceInputs:
-    """The pieces of many sentences and, if they are cached, the states of the layers below the tuned ones."""
+    """The pieces of many sentences and, if they are known, the states of the layers below the tuned ones."""
 
     def __init__(self, pieces: Pieces, states: States | None = None) -> None:
         self.pieces, self.states = pieces, states
@@ -90,22 +95,31 @@ class PieceInputs:
     @classmethod
     def of(
         cls,
-        sentences: Iterable[Sequence[str]],
+        texts: Sequence[Sequence[Sequence[str]]],
         words: WordPieces,
         layers: TunedLayers,
         *,
-        cache: bool,
+        stored: Sequence[FeatureStore | None] = (),
+        cache: bool = False,
         room: Path | None = None,
     ) -> PieceInputs:
-        """Tokenise sentences; with `cache`, run the frozen layers over them once.
+        """Tokenise the sentences of some texts; `stored` are the states of each, from its store.
 
-        `room`: a folder for temporary files, which their states are mapped from; None: they are in memory.
+        `cache`: run the frozen layers once over a text without a store. `room`: a folder for temporary files, which
+        these states are mapped from; None: they are in memory. Raises MismatchError for states that are not those of
+        the frozen layers or of the text.
         """
-        pieces = words(sentences)
+        pieces = words(chain.from_iterable(texts))
         layers.encoder.eval()
-        if not cache or layers.whole:
+        stores = stored or [None] * len(texts)
+        if layers.whole or not (cache or None not in stores):
             return cls(pieces)
-        return cls(pieces, cache_states(pieces, layers.encoder, layers.first, room, progress="states"))
+        bounds = pieces.first_windows[offsets([len(text) for text in texts])].tolist()
+        parts = [
+            _stored(store, pieces, layers, windows) if store is not None else _computed(pieces, layers, windows, room)
+            for store, windows in zip(stores, map(range, bounds, bounds[1:]), strict=True)
+        ]
+        return cls(pieces, States(parts, offsets(pieces.window_lengths)))
 
     def batch(self, rows: NDArray[np.intp]) -> SentenceInputs:
         """Return the model's inputs for some sentences: their pieces, and their states if they are cached."""
@@ -114,6 +128,25 @@ class PieceInputs:
         if self.states is None:
             return {"pieces": batch}
         return {"pieces": batch, "states": batch_states(self.states, batch)}
+
+
+def _stored(store: FeatureStore, pieces: Pieces, layers: TunedLayers, windows: range) -> NDArray[np.float16]:
+    """Return the states of a text from its store. Raises MismatchError where they are not those that are needed."""
+    made_with = {"encoder_sha256": layers.encoder.info.sha256, "taps": [layers.first], "pooling": "none"}
+    check_belongs(store.path, store.metadata, **made_with)
+    if not np.array_equal(np.diff(store.offsets.numpy()), pieces.window_lengths[windows.start : windows.stop]):
+        raise MismatchError(
+            "its windows are not those of this text", where=str(store.path), hint="Delete it and run again."
+        )
+    return store.features.numpy()
+
+
+def _computed(pieces: Pieces, layers: TunedLayers, windows: range, room: Path | None) -> NDArray[np.float16]:
+    """Run the frozen layers over a text: its states do not depend on other texts beside it."""
+    number = int(pieces.window_lengths[windows.start : windows.stop].sum())
+    states: NDArray[np.float16] = scratch(room, (number, layers.hidden_size), np.float16)
+    fill_states(states, pieces, layers.encoder, layers.first, windows=windows, progress="states")
+    return states
 
 
 def load_tuned(folder: Path, settings: EncoderSettings, first: int) -> tuple[TunedLayers, WordPieces]:

@@ -15,7 +15,7 @@ from tagdistill.errors import MismatchError, TagdistillError
 from tagdistill.models.finetuned import load_tuned
 from tagdistill.models.model import AGAIN, Model, load_model, read_config
 from tagdistill.settings.base import Decode
-from tagdistill.settings.encoder import EncoderSettings, Precision, WordEncoder
+from tagdistill.settings.encoder import EncoderSettings, Precision, WordEncoder, stored_states
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,12 @@ class Loaded:
     def encoder(self) -> WordEncoder:
         """The settings of the encoder that the model was trained on."""
         return WordEncoder.model_validate(self.config["encoder"])
+
+    @property
+    def stored(self) -> EncoderSettings | None:
+        """What is stored of the encoder for each corpus, if anything is."""
+        layers = self.model.encoder
+        return self.encoder if layers is None else stored_states(self.encoder, layers.first)
 
     @property
     def decode(self) -> Decode:

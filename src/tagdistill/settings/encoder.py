@@ -86,6 +86,20 @@ class EncoderSettings(Settings):
         return self
 
 
+class PieceStates(EncoderSettings):
+    """What is stored of an encoder whose upper layers are fine-tuned: the states of all pieces in layer `tap`."""
+
+    pooling: Literal["none"] = "none"  # type: ignore[assignment]  # no config can say so
+
+
+def stored_states(encoder: EncoderSettings, first: int) -> PieceStates | None:
+    """Return what is stored for models that tune an encoder's layers from `first` up; None where no layer is frozen."""
+    if not first or not encoder.freeze_embeddings:
+        return None
+    read = encoder.model_dump(exclude={"layers", "tap", "pooling", "freeze_embeddings", "vectors"})
+    return PieceStates.model_validate({**read, "tap": first})
+
+
 class Vectors(Settings):
     """Word vectors in fastText's text form, beside those of a frozen encoder."""
 

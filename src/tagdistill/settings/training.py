@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from tagdistill.settings.base import LossPer, Positive, Seeds, Settings, Share
-from tagdistill.settings.encoder import EncoderSettings, Vectors
+from tagdistill.settings.encoder import EncoderSettings, Vectors, stored_states
 
 SAMPLING = "tagdistill.training.sampling"
 
@@ -56,6 +56,10 @@ class Training(Settings):
     def modules(self) -> tuple[str, ...]:
         """The modules that only such a training loads, by name."""
         return (SAMPLING,) if self.alpha != 1 else ()
+
+    def stored(self, encoder: EncoderSettings) -> EncoderSettings | None:
+        """Return what is stored of an encoder for such a training; None where nothing but its embeddings is frozen."""
+        return encoder if self.mode == "frozen" else stored_states(encoder, self.tune_from)
 
     @model_validator(mode="after")
     def _length(self) -> Training:

@@ -82,7 +82,7 @@ def assemble(run: Run) -> Parts:
 
 
 def _read(run: Run, files: CorpusFiles) -> Source:
-    source = read_source(files, run.labels, run.encoder, room=run.outputs.room)
+    source = read_source(files, run.labels, run.stored, room=run.outputs.room)
     if run.distillation is None:
         return source
     source = load_with_teacher()(source, files, run.labels, run.distillation, run.outputs.room)
@@ -210,7 +210,7 @@ def dev_score(run: Run, model: Model, words: WordPieces | None) -> Score:
     """
     sets = []
     for files in run.dev:
-        source = read_source(files, run.labels, run.encoder, room=run.outputs.room)
+        source = read_source(files, run.labels, run.stored, room=run.outputs.room)
         if source.labels is None:
             raise DataError("the dev set has no labels", where=str(files.corpus))
         sets.append(

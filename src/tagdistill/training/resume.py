@@ -45,7 +45,7 @@ def fingerprint_of(run: Run) -> str:
 
 def _paths(corpus: CorpusFiles) -> list[Path]:
     # Word vectors are not among them: their key is in the encoder's settings, and is checked when they are opened.
-    paths = (corpus.corpus, corpus.features, corpus.targets, corpus.scores, *corpus.other_scores)
+    paths = (corpus.corpus, corpus.features, corpus.states, corpus.targets, corpus.scores, *corpus.other_scores)
     return [path for path in paths if path is not None]
 
 

@@ -125,6 +125,11 @@ class Run:
         )  # fmt: skip
 
     @property
+    def stored(self) -> EncoderSettings | None:
+        """What is stored of the encoder for each corpus, if anything is."""
+        return self.settings.stored(self.encoder)
+
+    @property
     def distillation(self) -> ResolvedObjective | None:
         """The objective of a student that has teachers; None of all other models."""
         resolved = self.distill.resolve(self.objective) if self.distill and self.objective else None

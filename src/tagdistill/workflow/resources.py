@@ -18,7 +18,8 @@ DAY = 24 * 60  # few partitions allow less; a job that asks for more than its pa
 def memory(base: int, more: Callable[[Any], float] | None = None) -> Callable[..., int]:
     """Return the `mem_mb` of a rule: `base` MB and twice its input files, doubled at each further attempt.
 
-    `more` returns, from a job's wildcards, the MB of files that the job reads and that are no inputs of the rule.
+    Features and states are folders, which do not count: they are mapped. `more` returns, from a job's wildcards, the
+    MB of files that the job reads and that are no inputs of the rule.
     """
 
     def mem_mb(wildcards: Any, input: Any, attempt: int) -> int:
