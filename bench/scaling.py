@@ -196,14 +196,16 @@ ADVICE = """
   name beside their output, as large as what they read, unpacked. The system gives the space back when the job ends,
   however it ends.
 - **Features are the disk**: float16 vectors of every word. They are caches: `tagdistill clean` removes those that no
-  config uses, and `mode: finetune` needs none (and a GPU instead).
+  config uses. With `mode: finetune` they are the states of every piece, a half more or twice as much, mapped like them;
+  `tune_from: 0` needs none.
 - **Languages are independent up to the student**: all but `train_student`, `evaluate_student` and `report` are jobs of
   one language, so a hundred languages take as many machines as there are. Jobs of a few seconds (`prepare`,
   `data_report`) are mostly start-up, and on a cluster queueing.
 - **Targets**: a smaller `k` makes them smaller; `structural`, `emission` and `scores` read scores and no targets.
 - **Evaluation**: above 20 languages every teacher is scored on its own language alone (`evaluate: {teachers: auto}`);
   `all` would be the square of their number of test sets.
-- **Preparing** a file still holds the whole file, and a fine-tuned encoder the piece numbers of its text.
+- **Preparing** a file still holds the whole file, and a training of a fine-tuned encoder the piece numbers of its text, 8
+  bytes each.
 """
 
 

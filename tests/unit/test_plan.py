@@ -365,6 +365,20 @@ def test_a_fine_tuned_teacher_reads_the_encoder_and_the_states_of_its_frozen_lay
     assert kinds(different(plan(teacher__mode="finetune", teacher__tune_from=1, encoder__layers=2), tuned)) == {"teach"}
 
 
+def test_states_of_a_text_are_stored_once_for_all_models_that_keep_the_same_layers_frozen():
+    def stored(**changes: Any) -> set[str]:
+        tuned = plan(teacher__mode="finetune", teacher__tune_from=1, **changes)
+        return {file for result in tuned.files.results() if result.stage == "encode" for file in result.files}
+
+    students = {"student__mode": "finetune", "student__tune_from": 1}
+    both = stored(**students)
+    assert all("-tap1-none/" in file for file in both)
+    assert len(both) == 3 + 3 + 3 + 1  # train, dev or unlabelled text, test; test of de
+    assert stored(**students, seeds=[0, 1, 2], distill__objectives=["posterior", "top_k"]) == both
+    deeper = stored(**students | {"student__tune_from": 2})
+    assert both < deeper and all("-tap2-none/" in file for file in deeper - both)
+
+
 def test_a_teacher_with_an_encoder_of_its_own_reads_its_features():
     other = plan(languages__fr__teacher={"encoder": {"provider": "tiny", "tap": 1}})
     assert len(other.specs.encoders()) == 2

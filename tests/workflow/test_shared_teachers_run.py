@@ -62,6 +62,11 @@ def test_a_run_with_an_average_of_teachers_and_text_of_a_zero_shot_language(fres
     more["languages"]["ru"] = {"source": "demo", "splits": ["train", "test"]}
     jobs = fresh.plan(more)
     assert jobs.of("train_teacher", "lang") == [("all",), ("ru",)]  # the other two stay
+    seeds = experiment()
+    seeds["teachers"]["all"]["seeds"] = [0, 1]
+    seeds["student"] |= {"mode": "finetune", "tune_from": 1}  # the states of its frozen layers are there
+    jobs = fresh.plan(seeds)
+    assert jobs.count["train_teacher"] == jobs.count["train_student"] == 1 and "encode" not in jobs.count
     weights = experiment()
     weights["distill"]["teachers"] = ["own", "all"]
     assert fresh.plan(weights).count == {"export_targets": 2, "train_student": 1, "evaluate_student": 1, "report": 1}
