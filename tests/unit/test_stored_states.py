@@ -15,6 +15,7 @@ from tagdistill.artifacts.files import read_json, sha256_file
 from tagdistill.data.corpus import read_corpus
 from tagdistill.distill.dataset import CorpusFiles, read_source
 from tagdistill.distill.score_corpus import score_corpus
+from tagdistill.distill.score_folds import score_out_of_fold
 from tagdistill.distill.score_table import read_scores
 from tagdistill.encoders import states as module
 from tagdistill.encoders.features import encode
@@ -197,6 +198,7 @@ def test_each_text_goes_through_the_frozen_layers_once(encoder, tmp_path, monkey
         model = run.outputs.model
         scored = replace(files["train"], scores=tmp_path / f"{seed}.parquet")
         score_corpus(model, files["train"], scored.scores, encoder=encoder)
+        score_out_of_fold(model, [model, model], files["train"], tmp_path / "folds.parquet", encoder=encoder)
         out = {"predictions": tmp_path / f"{seed}-p", "metrics": tmp_path / f"{seed}-m"}
         evaluate_model(model, "t", [files["test"]], {"a": "trained"}, own=scored, encoder=encoder, **out)
     run_training(student_run(tmp_path / "s", *([each] for each in text), objective="baseline", **short))
