@@ -24,6 +24,7 @@ from typing import Any
 
 import yaml
 from markdown import judged, table
+from tagger import peak_memory
 
 ROOT = Path(__file__).parents[1]
 SIZES = (100, 300, 1000)
@@ -96,7 +97,7 @@ def measure(number: int) -> dict[str, float]:
         jobs = re.findall(r"^total +(\d+)$", text, re.MULTILINE)
     seconds = usage.ru_utime + usage.ru_stime
     share = found["ours"] / max(found["samples"], 1)
-    return {"jobs": int(jobs[0]), "seconds": seconds, "ours": seconds * share, "mb": usage.ru_maxrss / 1024}
+    return {"jobs": int(jobs[0]), "seconds": seconds, "ours": seconds * share, "mb": found["mb"]}
 
 
 def plan(config: str, samples: Path) -> None:
@@ -113,7 +114,7 @@ def plan(config: str, samples: Path) -> None:
 
     def write() -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        samples.write_text(json.dumps(counts), encoding="utf-8")
+        samples.write_text(json.dumps(counts | {"mb": peak_memory()}), encoding="utf-8")
 
     atexit.register(write)
     signal.signal(signal.SIGPROF, sample)

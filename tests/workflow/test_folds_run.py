@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from projects import Project
+from projects import new_project
 
 from tagdistill.data.corpus import read_corpus
 from tagdistill.distill.folds import folds_of
@@ -29,23 +30,24 @@ def experiment() -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_labelled_text_is_labelled_by_teachers_that_have_not_seen_it(fresh: Project):
-    planned = fresh.plan(experiment())
+def test_labelled_text_is_labelled_by_teachers_that_have_not_seen_it(tmp_path: Path):
+    project = new_project(tmp_path / "project")
+    planned = project.plan(experiment())
     assert planned.count["train_fold_teacher"] == 2 and planned.count["train_teacher"] == 1
     assert planned.count["score"] == 2
-    done = fresh.run(experiment())
+    done = project.run(experiment())
     assert done.returncode == 0, done.stdout[-4000:]
-    teacher = fresh.path / "results/tiny/teachers/en/crf/seed-0"
+    teacher = project.path / "results/tiny/teachers/en/crf/seed-0"
     scores, unlabelled = (read_scores(teacher / f"scores/{split}.parquet") for split in ("train", "unlabelled"))
-    tokens = read_corpus(fresh.path / "results/tiny/data/en/train.parquet").tokens
+    tokens = read_corpus(project.path / "results/tiny/data/en/train.parquet").tokens
     assert scores.fold is not None and np.array_equal(scores.fold, folds_of(tokens, 2)) and unlabelled.fold is None
     assert scores.metadata["teacher_sha256"] == unlabelled.metadata["teacher_sha256"]
     assert len(set(scores.metadata["fold_teachers"])) == 2 and (teacher / "fold-1/model/config.json").is_file()
-    assert "with folds, a teacher" in (fresh.path / "results/tiny/report/index.html").read_text(encoding="utf-8")
-    assert fresh.plan(experiment()).jobs == []
+    assert "with folds, a teacher" in (project.path / "results/tiny/report/index.html").read_text(encoding="utf-8")
+    assert project.plan(experiment()).jobs == []
     without = experiment()
     del without["teacher"]["folds"]
-    jobs = fresh.plan(without)
+    jobs = project.plan(without)
     assert jobs.count == {"score": 1, "export_targets": 1, "train_student": 1, "evaluate_student": 1, "report": 1} | {
         "evaluate_teacher": 1  # its certainty on its training text
     }

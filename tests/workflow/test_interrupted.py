@@ -144,14 +144,15 @@ def test_a_failed_job_keeps_what_others_finished_and_says_why(copied: Project, f
     good = broken.read_bytes()
     broken.write_bytes(b"Ada S-PER\nsings O\n\nin Q-XYZ\n" + good)
     values = experiment()
-    values["seeds"] = [0, 1]
-    done = copied.run(values, f"{STUDENTS}/baseline/seed-1/model", "results/tiny/data/en/report.json")
+    values["teacher"]["seeds"] = [0, 1]
+    another = "results/tiny/teachers/es/crf/seed-1/model"  # of another language than the broken file's
+    done = copied.run(values, another, "results/tiny/data/en/report.json")
     assert done.returncode == 1
     assert "Error in rule prepare" in done.stdout
     assert "data/en/test.conll:4" in done.stdout and "Q-XYZ" in done.stdout  # the end of the log is shown
     assert "Traceback" not in done.stdout and "--job" not in done.stdout  # no command line of a thousand characters
     assert "Put it right and give the same command again" in done.stdout
-    assert (copied.path / f"{STUDENTS}/baseline/seed-1/model/model.safetensors").is_file()  # independent jobs went on
+    assert (copied.path / another / "model.safetensors").is_file()  # independent jobs went on
     after = hashes(copied) | {record: before[record]}
     assert {name for name, sha in before.items() if after.get(name) != sha} == set()  # another file, another result
     assert not (copied.path / CORPUS).exists()  # that of the broken file

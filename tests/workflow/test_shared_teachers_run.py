@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from projects import Project
+from projects import new_project
 
 from tagdistill.artifacts.files import read_json
 from tagdistill.data import demo
@@ -33,13 +34,14 @@ def experiment() -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_a_run_with_an_average_of_teachers_and_text_of_a_zero_shot_language(fresh: Project):
+def test_a_run_with_an_average_of_teachers_and_text_of_a_zero_shot_language(tmp_path: Path):
+    project = new_project(tmp_path / "project")
     tests = [" ".join(tokens) for tokens, _ in list(demo.sentences("de", "test"))[:3]]
     others = [" ".join(tokens) for tokens, _ in list(demo.sentences("uk", "test"))[:6]]
-    (fresh.path / "plain.txt").write_text("\n".join(others + tests) + "\n", encoding="utf-8")
-    done = fresh.run(experiment())
+    (project.path / "plain.txt").write_text("\n".join(others + tests) + "\n", encoding="utf-8")
+    done = project.run(experiment())
     assert done.returncode == 0, done.stdout[-4000:]
-    results = fresh.path / "results/tiny"
+    results = project.path / "results/tiny"
     scores = [
         read_scores(results / f"teachers/{name}/crf/seed-0/scores/{text}train.parquet")
         for name, text in (("all", "es/"), ("es", ""))
@@ -56,17 +58,17 @@ def test_a_run_with_an_average_of_teachers_and_text_of_a_zero_shot_language(fres
     assert read_json(results / "students/posterior/seed-0/model/config.json")["zero_shot_text"] == ["de"]
     assert read_json(results / "teachers/all/crf/seed-0/model/config.json")["languages"] == ["en", "es"]
     assert "not zero-shot in text" in (results / "report/index.html").read_text(encoding="utf-8")
-    assert fresh.plan(experiment()).jobs == []
+    assert project.plan(experiment()).jobs == []
 
     more = experiment()
     more["languages"]["ru"] = {"source": "demo", "splits": ["train", "test"]}
-    jobs = fresh.plan(more)
+    jobs = project.plan(more)
     assert jobs.of("train_teacher", "lang") == [("all",), ("ru",)]  # the other two stay
     seeds = experiment()
     seeds["teachers"]["all"]["seeds"] = [0, 1]
     seeds["student"] |= {"mode": "finetune", "tune_from": 1}  # the states of its frozen layers are there
-    jobs = fresh.plan(seeds)
+    jobs = project.plan(seeds)
     assert jobs.count["train_teacher"] == jobs.count["train_student"] == 1 and "encode" not in jobs.count
     weights = experiment()
     weights["distill"]["teachers"] = ["own", "all"]
-    assert fresh.plan(weights).count == {"export_targets": 2, "train_student": 1, "evaluate_student": 1, "report": 1}
+    assert project.plan(weights).count == {"export_targets": 2, "train_student": 1, "evaluate_student": 1, "report": 1}
