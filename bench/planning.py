@@ -27,6 +27,7 @@ from markdown import judged, table
 from tagger import peak_memory
 
 ROOT = Path(__file__).parents[1]
+OURS = tuple(str(ROOT / name) for name in ("src", "workflow", "Snakefile"))  # not `.venv`
 SIZES = (100, 300, 1000)
 BARS = {1000: (20.0, 2000.0)}  # languages: CPU seconds and MB at most
 BETWEEN = 0.005  # CPU seconds between two samples
@@ -107,7 +108,7 @@ def plan(config: str, samples: Path) -> None:
     def sample(_signal: int, frame: FrameType | None) -> None:
         counts["samples"] += 1
         while frame is not None:
-            if frame.f_code.co_filename.startswith(str(ROOT)) and frame.f_code.co_filename != __file__:
+            if frame.f_code.co_filename.startswith(OURS):
                 counts["ours"] += 1
                 return
             frame = frame.f_back
