@@ -27,6 +27,7 @@ from tagdistill.artifacts.files import write_text
 from tagdistill.models.model import read_config
 from tagdistill.reporting.charts import chart_of
 from tagdistill.reporting.figures import svg
+from tagdistill.settings.encoder import EncoderSettings
 
 PRECISIONS = {"graph, fp32": "32 bits", "graph, int8": "8 bits"}
 HEAD = """\
@@ -74,10 +75,8 @@ def systems(folders: list[Path], objective: str) -> list[System]:
 
 def _layers(config: dict[str, Any]) -> int:
     """Return how many layers of its encoder a model runs."""
-    if config["mode"] == "finetune":
-        return int(config["encoder"]["layers"])
-    tap = config["encoder"]["tap"]
-    return int(tap) if isinstance(tap, int) else max(tap)
+    settings = EncoderSettings.model_validate(config["encoder"])
+    return settings.layers if config["mode"] == "finetune" else max(settings.taps)
 
 
 def average(system: System, group: str) -> str:
