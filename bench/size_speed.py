@@ -27,7 +27,7 @@ from tagdistill.artifacts.files import write_text
 from tagdistill.models.model import read_config
 from tagdistill.reporting.charts import chart_of
 from tagdistill.reporting.figures import svg
-from tagdistill.settings.encoder import EncoderSettings
+from tagdistill.settings.encoder import WordEncoder
 
 PRECISIONS = {"graph, fp32": "32 bits", "graph, int8": "8 bits"}
 HEAD = """\
@@ -75,7 +75,7 @@ def systems(folders: list[Path], objective: str) -> list[System]:
 
 def _layers(config: dict[str, Any]) -> int:
     """Return how many layers of its encoder a model runs."""
-    settings = EncoderSettings.model_validate(config["encoder"])
+    settings = WordEncoder.model_validate(config["encoder"])
     return settings.layers if config["mode"] == "finetune" else max(settings.taps)
 
 

@@ -229,7 +229,7 @@ def sizes(folder: Path) -> dict[str, float]:
         "graph, int8": [folder / "export" / name for name in ("int8.onnx", *small)],
         "graph, fp32": [folder / "export" / name for name in ("fp32.onnx", *small)],
         "torch": [folder / "export/config.json", folder / "export/model.safetensors"],
-        "pipeline": list((folder / "pipeline").iterdir()),
+        "pipeline": list((folder / "pipeline").glob("*")),
     }
     encoder = list((folder / "export/encoder").iterdir())
     files["torch"] += encoder

@@ -14,7 +14,7 @@ from tagdistill.encoders.folder import EncoderInfo, weights_sha256
 from tagdistill.encoders.load import check_layers
 from tagdistill.encoders.pretrained import load_model, quiet_transformers
 from tagdistill.models.model import read_config
-from tagdistill.settings.encoder import EncoderSettings
+from tagdistill.settings.encoder import WordEncoder
 from tagdistill.settings.export import Export
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def write_torch(model: Path, encoder: Path, folder: Path) -> None:
     with. The other layers never ran and the weights keep their precision, so that predictions are the same.
     """
     config = read_config(model)
-    settings = EncoderSettings.model_validate(config["encoder"])
+    settings = WordEncoder.model_validate(config["encoder"])
     layers = settings.layers if config["mode"] == "finetune" else max(settings.taps)
     for file in ("config.json", "model.safetensors"):
         shutil.copyfile(model / file, folder / file)
