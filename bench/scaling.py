@@ -80,7 +80,7 @@ def stages(folder: Path, sentences: int, limit: int) -> dict[str, dict[str, Any]
     stage("data_report", "data-report", first / "train.parquet", first / "test.parquet", "--out", "report.json")
     teacher = folder / "teacher"
     files = {"train": [str(first / "train.parquet")], "train_features": ["features.safetensors"]}
-    job = TeacherJob(language=LANGUAGES[0], settings=MODEL, **COMMON)
+    job = TeacherJob(languages=LANGUAGES[:1], settings=MODEL, **COMMON)
     stage("train_teacher", "train-teacher", *training(job, files, teacher))
     made = {kind: folder / f"{LANGUAGES[0]}.{kind}.parquet" for kind in ("scores", "targets")}
     text = ("--corpus", first / "train.parquet", "--features", "features.safetensors")

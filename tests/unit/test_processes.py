@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from dataclasses import replace
 
 import numpy as np
 import psutil
@@ -26,10 +27,12 @@ from tagdistill.errors import ConfigError
 from tagdistill.settings.base import LossPer
 from tagdistill.training import run_training as stage
 from tagdistill.training.assemble import assemble
-from tagdistill.training.checkpoints import BEST
+from tagdistill.training.checkpoints import BEST, Checkpoints
+from tagdistill.training.dev_score import dev_score
 from tagdistill.training.learner import Learner
 from tagdistill.training.processes import Processes, launch
 from tagdistill.training.resume import fingerprint_of
+from tagdistill.training.run import Machine
 from tagdistill.training.run_training import run_training
 from tagdistill.training.trainer import train
 from tagdistill.training.updates import Update, Updates
@@ -75,6 +78,42 @@ def test_the_gradients_of_the_shares_are_that_of_the_batch(objective: str, loss_
 
     for whole, summed in zip(gradients(1), gradients(3), strict=True):
         torch.testing.assert_close(summed, whole, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("sentences", [2, 40])
+def test_each_process_scores_its_part_of_dev_and_all_have_the_scores_of_the_whole(sentences, tmp_path, monkeypatch):
+    train, *dev = (
+        files_of(make_corpus(tmp_path, language, split, number))
+        for language, split, number in (("aa", "train", 12), ("aa", "dev", sentences), ("bb", "dev", 7))
+    )
+    ranks = [teacher_run(tmp_path / str(rank), train, updates=30, processes=Processes(rank, 3)) for rank in range(3)]
+    alone = replace(ranks[0], dev=dev, machine=Machine())
+    run_training(alone)
+    parts = assemble(alone)
+    parts.model.load_own_state(load_file(alone.outputs.model / "model.safetensors"))
+    whole = parts.dev_score(parts.model)
+    counted: list[list[float]] = []
+    monkeypatch.setattr(Processes, "total", lambda self, values, device: counted.append(values) or values)
+    for run in ranks:
+        dev_score(replace(run, dev=dev), parts.model, None)(parts.model)
+    own, total = np.array(counted), np.sum(counted, axis=0).tolist()
+    assert own.shape == (3, 6) and all(total)
+    assert (own < total).all() if sentences == 40 else not own[sentences:, :3].any()
+    monkeypatch.setattr(Processes, "total", lambda self, values, device: total)
+    scores = [dev_score(replace(run, dev=dev), parts.model, None)(parts.model) for run in ranks]
+    assert scores == [whole] * 3 and set(whole) == {"aa", "bb", "macro", "pooled"} and 0 < whole["macro"] < 100
+
+
+def test_processes_wait_for_each_other_about_a_checkpoint_now_and_then_only(tmp_path, monkeypatch):
+    asked: list[int] = []
+    monkeypatch.setattr(Processes, "from_first", lambda self, value: asked.append(value) or value)
+    saving = Checkpoints(tmp_path, Processes(1, 2))
+    saving.every = 0.0
+    due = [update for update in range(1, 41) if saving.due(update, 40)]
+    assert due == [10, 20, 30] and len(asked) == 3
+    saving = Checkpoints(tmp_path, Processes())
+    saving.every = 0.0
+    assert [update for update in range(1, 5) if saving.due(update, 4)] == [1, 2, 3]
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -15,7 +15,7 @@ Sentences = Sequence[Sequence[str]]
 Counts = NDArray[np.int64]  # [sentences, 3]: correct, predicted, gold
 
 
-def sentence_counts(task: str, gold: Sentences, predicted: Sentences) -> Counts:
+def sentence_counts(task: str, gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -> Counts:
     """Return for each sentence the correct, predicted and gold spans; for tags every word counts as one span.
 
     So `f1` of the sum is the accuracy of tags and the micro F1 of spans, and a bootstrap need not know the task.

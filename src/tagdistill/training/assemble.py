@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tagdistill.data.label_rows import LabelRows
-from tagdistill.data.span_counts import f1, sentence_counts
 from tagdistill.distill.by_name import load_with_teacher
 from tagdistill.distill.dataset import GATE, CorpusFiles, Source, make_pool, read_source
 from tagdistill.distill.losses import load_loss
 from tagdistill.encoders.precision import precision_on
-from tagdistill.errors import ConfigError, DataError, MismatchError
+from tagdistill.errors import ConfigError, MismatchError
 from tagdistill.models.batches import endless
 from tagdistill.models.finetuned import load_tuned
-from tagdistill.models.inference import tag
 from tagdistill.models.model import Model
 from tagdistill.models.tagger import TaggerSpec
 from tagdistill.settings.training import SAMPLING
+from tagdistill.training.dev_score import dev_score
 from tagdistill.training.run import FOLDS
 from tagdistill.training.updates import Updates, plan
 
@@ -201,29 +199,3 @@ def _log_size(run: Run, labelled: Sequence[Source], unlabelled: Sequence[Source]
     if unlabelled:
         size += f"; {extra} unlabelled sentences"
     log.info("%s: %s; %d updates on %s", run.objective or "teacher", size, updates, run.machine.device)
-
-
-def dev_score(run: Run, model: Model, words: WordPieces | None) -> Score:
-    """Return the function that scores a model on dev, in per cent.
-
-    Its scores are those of each language, their mean ("macro") and that of all words together ("pooled").
-    """
-    sets = []
-    for files in run.dev:
-        source = read_source(files, run.labels, run.stored, room=run.outputs.room)
-        if source.labels is None:
-            raise DataError("the dev set has no labels", where=str(files.corpus))
-        sets.append(
-            (source, make_pool([source], model, words, cache=True, room=run.outputs.room), source.labels.numpy())
-        )
-
-    def score(model: Model) -> dict[str, float]:
-        counts = {}
-        for source, pool, gold in sets:
-            predicted = tag(model, pool.lengths, pool.batch, device=run.machine.device, decode=run.decode)
-            right, ours = (LabelRows(numbers, source.offsets, run.labels) for numbers in (gold, predicted))
-            counts[source.language] = sentence_counts(run.task, right, ours).sum(0)
-        each = {language: float(f1(count)) for language, count in counts.items()}
-        return {"macro": sum(each.values()) / len(each), "pooled": float(f1(sum(counts.values()))), **each}
-
-    return score

@@ -46,6 +46,7 @@ NAME = re.compile(r"checkpoint-(\d+)\Z")
 HALF = re.compile(r"\.tmp\w{6}\Z")  # what safetensors had begun to write when it was killed
 KEPT_CHECKPOINTS = 2  # one more than is needed: the disk may damage the newest
 SAVE_EVERY = 120.0  # seconds of training between checkpoints: the most that a kill can cost
+AGREE_EVERY = 10  # updates of several processes, which wait for each other to agree on a checkpoint
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,10 @@ class Checkpoints:
 
     def due(self, update: int, updates: int) -> bool:
         """Return whether to save after an update: if the last checkpoint is old enough, but not at the end."""
+        if update == updates or (self.processes.number > 1 and update % AGREE_EVERY):
+            return False
         # The first process's clock decides: all save, or none.
-        return self.processes.from_first(time.monotonic() - self.saved >= self.every) and update < updates
+        return self.processes.from_first(time.monotonic() - self.saved >= self.every)
 
     def save(self, update: int, write: Callable[[Path], None]) -> None:
         """Make a checkpoint of what `write` writes into a folder, in each process; the oldest ones are removed."""

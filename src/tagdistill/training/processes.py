@@ -2,7 +2,7 @@
 
 All of them follow the same plan of updates and hold the same weights. The gradient of an update is that of its whole
 batch, so that the number of processes decides how fast a model is trained and not what it learns; only random numbers
-(dropout) differ. Only the first process locks, scores the dev set and writes.
+(dropout) differ. Each scores its share of the dev sets; only the first process locks and writes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -21,11 +22,9 @@ from tagdistill.artifacts import environment
 from tagdistill.errors import ConfigError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-# The others wait for the first one while it waits for a lock or scores a large dev set. If one of them dies, the
-# launcher ends the rest at once.
+# The others wait for the first one while it waits for a lock. If one of them dies, the launcher ends the rest at once.
 MAX_WAIT = timedelta(days=1)
 Value = TypeVar("Value")
 
@@ -66,7 +65,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that locks, scores and writes."""
+        """Whether this is the process that locks and writes."""
         return self.rank == 0
 
     def join(self, device: str) -> None:
@@ -101,6 +100,10 @@ class Processes:
         own = slice(self.rank, None, self.number)
         return (rows[own], float(weights[own].sum() / weights.sum())) if len(rows[own]) else (rows[:1], 0.0)
 
+    def part(self, sentences: int) -> NDArray[np.intp]:
+        """Return the numbers of this process's sentences of a corpus; all of them together are the corpus."""
+        return np.arange(self.rank, sentences, self.number)
+
     def from_first(self, value: Value) -> Value:
         """Return the first process's value in all of them."""
         if self.number == 1:
@@ -109,11 +112,11 @@ class Processes:
         dist.broadcast_object_list(box, src=0)
         return box[0]
 
-    def total(self, values: list[float], device: torch.device) -> list[float]:
+    def total(self, values: list[float], device: torch.device | str) -> list[float]:
         """Return the sums of some numbers over all processes."""
         if self.number == 1:
             return values
-        sums = torch.tensor(values, dtype=torch.float32, device=device)
+        sums = torch.tensor(values, dtype=torch.float64, device=device)
         dist.all_reduce(sums)
         return [float(each) for each in sums.tolist()]
 

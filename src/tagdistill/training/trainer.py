@@ -124,7 +124,7 @@ class Trainer:
     def _evaluate(self, score: Score) -> None:
         """Score dev, log the scores, and keep the weights if they are the best so far."""
         began = time.monotonic()
-        scores = self.processes.from_first(score(self.learner.model) if self.processes.first else {})
+        scores = score(self.learner.model)  # the same in all processes
         self.learner.train()
         chosen = scores["pooled" if self.settings.select == "pooled" else "macro"]
         if self.settings.select != "last" and self.processes.first:
