@@ -248,7 +248,8 @@ def main() -> None:
     parser.add_argument("--page-only", action="store_true", help="write the page from the measurements that are there")
     options = parser.parse_args()
     if not options.page_only:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
+        for folder in filter(None, (options.json.parent, options.work)):
+            folder.mkdir(parents=True, exist_ok=True)
         measure(options.sizes, options.limit, options.work, options.json)
     options.out.write_text(page(json.loads(options.json.read_text())), encoding="utf-8")
 

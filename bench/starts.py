@@ -3,7 +3,7 @@
     python bench/starts.py
 
 The workflow runs once on a few sentences; then one command of each stage is run again and again, all in turns.
-`--before FOLDER` runs the same commands with the package of another source tree beside it.
+`--before FOLDER` does the same with the workflow and the package of another source tree beside it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,16 @@ BARS = {
     "train-student": 2.6,
     "evaluate-model": 2.3,
     "report": 1.5,
+    "report, whole": None,
 }
+# A report is finished soon after it has begun: of it only the start is measured.
+UNTIL_REPORT = """\
+import sys
+from tagdistill.reporting import report
+report.build_report = lambda *_, **__: sys.exit()
+from tagdistill.cli.main import main
+main()
+"""
 RECORDER = """\
 #!{python}
 import json, os, sys
@@ -63,8 +72,8 @@ PAGE = """\
 
 Most jobs of a small experiment are short, and what they import is a large part of their time. These are the CPU seconds
 (user and system) of whole jobs on a few sentences, from the start of the process to its end, so an upper bound of what
-passes before the first useful work; the bars are for that. A report draws its figures in this time. Medians of {rounds}
-rounds in turns, one thread.
+passes before the first useful work; the bars are for that. `report` is measured to where it reads the first result, and
+the whole of it in the row below. Medians of {rounds} rounds in turns, one thread.
 
 - Machine: {processor}, {cores} cores; load average {load} as the run ended. {system}, Python {python}, torch {torch}.
 - A process that imports torch and nothing else takes {torch_alone:.2f} CPU seconds here.
@@ -74,20 +83,23 @@ A test holds the list of the large packages that each stage imports (`tests/unit
 """
 
 
-def recorded(project: Path) -> dict[str, list[str]]:
-    """Run the workflow in a folder, and return the first command of each stage."""
+def recorded(project: Path, sources: Path) -> dict[str, list[str]]:
+    """Run the workflow in a folder, and return Python's arguments for the first command of each stage."""
     for part in PARTS:
-        (shutil.copytree if (ROOT / part).is_dir() else shutil.copy)(ROOT / part, project / part)
+        there = sources.parent / part
+        (shutil.copytree if there.is_dir() else shutil.copy)(there, project / part)
     (project / "bin").mkdir()
     recorder, log = project / "bin/tagdistill", project / "commands"
     recorder.write_text(RECORDER.format(python=sys.executable, log=str(log)), encoding="utf-8")
     recorder.chmod(0o755)
     (project / "starts.yaml").write_text(yaml.safe_dump(EXPERIMENT), encoding="utf-8")
-    environment = environment_of(ROOT / "src") | {"PATH": f"{recorder.parent}{os.pathsep}{os.environ['PATH']}"}
+    environment = environment_of(sources) | {"PATH": f"{recorder.parent}{os.pathsep}{os.environ['PATH']}"}
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", "starts.yaml", "--quiet", "all"]
     subprocess.run(command, cwd=project, env=environment, check=True)
     commands = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    return {stage: next(command for command in commands if command[0] == stage) for stage in BARS}
+    found = {command[0]: ["-m", "tagdistill", *command] for command in reversed(commands)}
+    found["report, whole"], found["report"] = found["report"], ["-c", UNTIL_REPORT, *found["report"][2:]]
+    return {stage: found[stage] for stage in BARS}
 
 
 def environment_of(sources: Path) -> dict[str, str]:
@@ -109,16 +121,20 @@ def measure(rounds: int, sources: dict[str, Path]) -> dict[str, Any]:
     times: dict[str, dict[str, list[float]]] = {name: {stage: [] for stage in BARS} for name in sources}
     torch_alone = []
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        commands = recorded(folder)
-        stores = folder / commands["encode"][commands["encode"].index("--out") + 1]
+        folders = {name: Path(place) / name for name in sources}
+        commands = {}
+        for name, folder in folders.items():
+            folder.mkdir()
+            commands[name] = recorded(folder, sources[name])
         for _ in range(rounds):
-            torch_alone.append(seconds_of(["-c", "import torch"], folder, ROOT / "src"))
-            for stage, command in commands.items():
+            torch_alone.append(seconds_of(["-c", "import torch"], Path(place), ROOT / "src"))
+            for stage in BARS:
                 for name, source in sources.items():
                     if stage == "encode":  # what is there already would be kept
-                        shutil.rmtree(stores, ignore_errors=True)
-                    times[name][stage].append(seconds_of(["-m", "tagdistill", *command], folder, source))
+                        for store in folders[name].glob("results/**/*.safetensors"):
+                            if "features" in store.parts and f"{store.stem}.parquet" in " ".join(commands[name][stage]):
+                                store.unlink()
+                    times[name][stage].append(seconds_of(commands[name][stage], folders[name], source))
     medians = {name: {stage: statistics.median(each) for stage, each in rows.items()} for name, rows in times.items()}
     return {"rounds": rounds, "torch_alone": statistics.median(torch_alone), "seconds": medians, **machine()}
 

@@ -128,6 +128,7 @@ def test_mutants_are_counted_by_package(monkeypatch):
 
 def test_the_page_of_starts_judges_each_stage_and_shows_what_was_before(tmp_path):
     stages = ("prepare", "encode", "train-teacher", "score", "targets", "train-student", "evaluate-model", "report")
+    stages = (*stages, "report, whole")
     now = dict.fromkeys(stages, 1.25) | {"report": 1.75}
     machine = {"processor": "a processor", "cores": 2, "load": 0.1, "system": "Linux", "python": "3.11", "torch": "2.6"}
     found = {"rounds": 3, "torch_alone": 0.9, "seconds": {"now": now, "before": dict.fromkeys(stages, 2.5)}, **machine}
@@ -138,6 +139,16 @@ def test_the_page_of_starts_judges_each_stage_and_shows_what_was_before(tmp_path
     assert "| `train-student` | 1.25 (≤ 2.6) | 2.50 | 0.50 |" in page
     assert "| `report` | 1.75 (≤ 1.5, missed) | 2.50 | 0.70 |" in page
     assert "a processor, 2 cores" in page and "0.90 CPU seconds" in page
+
+
+@pytest.mark.slow
+def test_every_stage_runs_on_the_made_up_corpora_of_scaling(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCH))
+    import scaling
+
+    found = scaling.stages(tmp_path, 100, scaling.LIMIT)
+    assert {"train_teacher", "score", "export_targets", "evaluate_student", "predict"} < set(found)
+    assert all(0 < each["memory"] < scaling.LIMIT / 1e6 and each["seconds"] > 0 for each in found.values())
 
 
 def test_the_page_of_scaling_shows_growth_beyond_what_measurements_differ_by(monkeypatch):
