@@ -204,8 +204,8 @@ ADVICE = """
 - **Targets**: a smaller `k` makes them smaller; `structural`, `emission` and `scores` read scores and no targets.
 - **Evaluation**: above 20 languages every teacher is scored on its own language alone (`evaluate: {teachers: auto}`);
   `all` would be the square of their number of test sets.
-- **Preparing** a file still holds the whole file, and a training of a fine-tuned encoder the pieces' numbers, 8 bytes
-  each.
+- **Preparing** a file holds all of its sentences, a pointer for each word, and a training of a fine-tuned encoder the
+  pieces' numbers, 8 bytes each.
 """
 
 

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tagdistill.artifacts import parquet
+from tagdistill.artifacts.files import sha256_json
 from tagdistill.data.corpus import read_corpus, write_corpus
 from tagdistill.data.labels import label_list
 from tagdistill.errors import DataError, MismatchError
@@ -81,6 +83,17 @@ def test_each_hash_covers_what_it_says(tmp_path):
     assert unlabelled[0] == tokens and unlabelled[1] != whole
     for changes in ({"ids": ["a", "b"]}, {"tokens": [["Jean", "va", "aux"], ["_"]]}):
         assert hashes(**changes)[0] != tokens and hashes(**changes)[1] != whole
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_hashes_are_those_of_the_whole_however_many_groups_there_are(labelled, tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "ROW_GROUP", 3)
+    ids, tokens = [f"é{n}" for n in range(10)], [[f'"{n}', "ß"][: 1 + n % 2] for n in range(10)]
+    labels = [["O", "S-PER"][: len(words)] for words in tokens] if labelled else None
+    beside = dict.fromkeys(("lines", "source_ids", "multiword"))
+    corpus = read_corpus(written(tmp_path / "x", ids=ids, tokens=tokens, labels=labels, **beside))
+    assert corpus.table.file.num_row_groups == 4
+    assert corpus.tokens_sha256 == sha256_json([ids, tokens]) and corpus.sha256 == sha256_json([ids, tokens, labels])
 
 
 def test_the_hash_sees_where_a_token_ends(tmp_path):

@@ -251,8 +251,12 @@ def sha256_sample(path: Path) -> str:
 
 def sha256_json(value: Any) -> str:
     """Return the SHA-256 of a value's canonical JSON: equal values, equal hashes."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """Return a value as JSON in one way: sorted keys, no blanks."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def folder_size(path: Path) -> int:

@@ -6,14 +6,15 @@ Columns: `id` (train-000001), `tokens`, `labels` (null where unlabelled), `sourc
 
 from __future__ import annotations
 
+import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from tagdistill.artifacts.files import sha256_json
-from tagdistill.artifacts.parquet import Rows, StoredTable, array_numbers, write_with_header
+from tagdistill.artifacts.files import canonical_json
+from tagdistill.artifacts.parquet import Rows, StoredTable, array_numbers, row_groups, write_with_header
 from tagdistill.artifacts.stored_file import read_errors, stored
 from tagdistill.errors import DataError
 
@@ -146,16 +147,21 @@ def write_corpus(
     _check(ids, tokens, labels, metadata["labels"], str(path))
     header = {**metadata, "kind": KIND, **_hashes(ids, tokens, labels)}
     header |= {"sentences": len(ids), "tokens": sum(map(len, tokens)), "labelled": labels is not None}
-    words = [[{"start": s, "end": e, "form": f} for s, e, f in ranges] for ranges in multiword or [()] * len(ids)]
-    columns = {
-        "id": list(ids),
-        "tokens": [list(sentence) for sentence in tokens],
-        "labels": [list(sentence) for sentence in labels] if labels is not None else [None] * len(ids),
-        "source_id": list(source_ids or [""] * len(ids)),
-        "line": list(lines or [0] * len(ids)),
-        "multiword": words,
-    }
-    write_with_header(path, [pa.Table.from_pydict(columns, schema=SCHEMA)], header)
+
+    def group(rows: slice) -> pa.Table:
+        number = rows.stop - rows.start
+        words = multiword[rows] if multiword else [()] * number
+        columns = {
+            "id": ids[rows],
+            "tokens": tokens[rows],
+            "labels": [None] * number if labels is None else labels[rows],
+            "source_id": source_ids[rows] if source_ids else [""] * number,
+            "line": lines[rows] if lines else [0] * number,
+            "multiword": [[{"start": s, "end": e, "form": f} for s, e, f in ranges] for ranges in words],
+        }
+        return pa.Table.from_pydict(columns, schema=SCHEMA)
+
+    write_with_header(path, map(group, row_groups(len(ids))), header)
 
 
 def read_corpus(path: Path) -> Corpus:
@@ -173,9 +179,29 @@ def read_corpus(path: Path) -> Corpus:
 def _hashes(
     ids: Sequence[str], tokens: Sequence[Sequence[str]], labels: Sequence[Sequence[str]] | None
 ) -> dict[str, str]:
-    text = [list(ids), [list(sentence) for sentence in tokens]]
-    tags = None if labels is None else [list(sentence) for sentence in labels]
-    return {"tokens_sha256": sha256_json(text), "corpus_sha256": sha256_json([*text, tags])}
+    """Return what `sha256_json` makes of `[ids, tokens]` and `[ids, tokens, labels]`, whose JSON is never all there."""
+    text = hashlib.sha256(b"[")
+    _update(text, ids)
+    text.update(b",")
+    _update(text, tokens)
+    corpus = text.copy()
+    text.update(b"]")
+    corpus.update(b",")
+    _update(corpus, labels)
+    corpus.update(b"]")
+    return {"tokens_sha256": text.hexdigest(), "corpus_sha256": corpus.hexdigest()}
+
+
+def _update(digest: hashlib._Hash, rows: Sequence[Any] | None) -> None:
+    """Add the canonical JSON of a list in parts, or `null`."""
+    if rows is None:
+        digest.update(b"null")
+        return
+    for part in row_groups(len(rows)):
+        written = canonical_json(list(rows[part]))
+        digest.update(b"," if part.start else b"[")
+        digest.update(written[1:-1].encode())
+    digest.update(b"]")
 
 
 def _check(

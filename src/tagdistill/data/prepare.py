@@ -10,7 +10,7 @@ from tagdistill.data.corpus import write_corpus
 from tagdistill.data.labels import label_list
 from tagdistill.data.plausibility import check_spans, file_warnings, note_long
 from tagdistill.data.readers.format import load_format
-from tagdistill.data.readers.lines import Sentence
+from tagdistill.data.readers.lines import Sentence, compact
 from tagdistill.data.readers.notes import IN_TESTS, Notes, note_lines
 from tagdistill.data.readers.read import format_of, read, selected
 from tagdistill.data.same_sentences import not_in_tests
@@ -147,7 +147,7 @@ def _sentences(
     notes: Notes,
 ) -> list[Sentence]:
     if source:
-        return list(read(source, settings, settings.split(split), name=split, limit=limit, notes=notes))
+        return compact(read(source, settings, settings.split(split), name=split, limit=limit, notes=notes))
     pairs = load_source(settings.source).sentences(settings, split, language)
     cut = selected(iter(pairs), settings.split(split), limit)
     return [Sentence(tokens, labels or None, [], number=n) for n, (tokens, labels) in cut]

@@ -148,7 +148,7 @@ class Labelling:
         """Note sentences that are too long, and keep the first ones."""
         for first, end in tagged.sentences:
             tokens = [tagged.text[start:stop] for start, stop in tagged.words[first:end]]
-            lines = given.lines if len(given.lines) == len(tokens) else given.lines[:1] * len(tokens)
+            lines = given.lines if len(given.lines) == len(tokens) else list(given.lines[:1]) * len(tokens)
             self.sentences += 1
             sentence = Sentence(tokens, None, lines, number=self.sentences)
             note_long([sentence], self.notes)

@@ -10,7 +10,7 @@ from tagdistill.data.readers.lines import Line, Sentence, decoded, plain_line
 from tagdistill.data.readers.notes import BROKEN, BYTE_ORDER_MARKS, NULS, SKIPPED_LINES, Notes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from tagdistill.errors import DataError
@@ -78,7 +78,7 @@ class Given(NamedTuple):
     """A text to label, as its file has it: a sentence of words, or raw text."""
 
     content: list[str] | str
-    lines: list[int]  # of each word, or of the text; empty where the format has no lines
+    lines: Sequence[int]  # of each word, or of the text; empty where the format has no lines
     source_id: str = ""
     words: tuple[tuple[int, int], ...] | None = None  # of raw text, where the file says what its words are
 

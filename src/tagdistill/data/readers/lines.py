@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import sys
+from array import array
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -11,7 +12,7 @@ from tagdistill.artifacts.streams import STANDARD
 from tagdistill.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from tagdistill.settings.names import Scheme
@@ -26,7 +27,7 @@ class Sentence(NamedTuple):
 
     tokens: list[str]
     tags: list[str] | None
-    lines: list[int]  # of each token, from 1; empty where the format has no lines
+    lines: Sequence[int]  # of each token, from 1; empty where the format has no lines
     source_id: str = ""
     multiword: tuple[tuple[int, int, str], ...] = ()  # start, end (exclusive), surface
     number: int = 0  # from 1, in the file
@@ -40,6 +41,22 @@ class Sentence(NamedTuple):
     def where(self, name: str, position: int = 0) -> str:
         """Return the place of a token for an error message."""
         return f"{name}:{self.lines[position]}" if self.lines else f"{name}: sentence {self.number}"
+
+
+def compact(sentences: Iterable[Sentence]) -> list[Sentence]:
+    """Return sentences that take less memory: equal words are one string, and line numbers are in arrays."""
+    known: dict[str, str] = {}
+
+    def shared(words: list[str]) -> list[str]:
+        return [known.setdefault(word, word) for word in words]
+
+    def smaller(sentence: Sentence) -> Sentence:
+        tokens, tags, lines, *_ = sentence
+        return sentence._replace(
+            tokens=shared(tokens), tags=tags and shared(tags), lines=array("q", lines) if lines else lines
+        )
+
+    return [smaller(sentence) for sentence in sentences]
 
 
 @contextmanager
