@@ -115,7 +115,7 @@ def test_a_header_is_named_and_can_be_skipped(reading, refused):
     said = refused(text)
     assert said.startswith("x.conll:1: tag 'Tag' is not IOB2") and "`skip_lines: 1` leaves it out" in said
     found = reading(text, skip_lines=1)
-    assert words(found) == ["Ada/PER", "Oslo/LOC"] and found.sentences[0].lines == [2, 3]
+    assert words(found) == ["Ada/PER", "Oslo/LOC"] and list(found.sentences[0].lines) == [2, 3]
     assert notes(found) == {"first lines skipped": (1, [r":1: Token\x09POS\x09Tag"])}
     renamed = reading(text, label_map={"Tag": "O"})
     assert renamed.warnings == [
