@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -169,6 +171,29 @@ def test_what_is_mapped_has_no_name_and_goes_with_its_last_user(tmp_path, monkey
     large[1] = 7
     torch.from_numpy(large)[2] = 5
     assert large.tolist() == [[0, 0], [7, 7], [5, 5]]
+
+
+OPENED = """
+import resource, sys
+from pathlib import Path
+import torch, safetensors
+from tagdistill.encoders.store import FeatureStore
+status = Path("/proc/self/status").read_text().splitlines()
+data = 1024 * int(next(line for line in status if line.startswith("VmData")).split()[1])
+resource.setrlimit(resource.RLIMIT_DATA, (data + 50_000_000, data + 50_000_000))
+store = FeatureStore.open(Path(sys.argv[1]))
+print(len(store), float(store.features[-1].sum()))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA covers mappings on Linux alone")
+def test_a_store_that_exceeds_the_memory_limit_is_opened(tmp_path):
+    path, words = tmp_path / "store.safetensors", 250_000
+    with writing(path, np.arange(0, words + 1, 10), 200, {"tokens_sha256": ""}) as features:
+        features[-1] = 1
+    assert path.stat().st_size > 100_000_000
+    opened = subprocess.run([sys.executable, "-c", OPENED, path], capture_output=True, text=True)
+    assert (opened.stdout, opened.returncode) == (f"{words // 10} 200.0\n", 0), opened.stderr
 
 
 def test_a_full_disk_is_told_before_anything_is_written(tmp_path, monkeypatch):

@@ -49,8 +49,8 @@ class FeatureStore:
         if not path.is_file():
             raise DataError("no such feature store", where=str(path), hint="Make it with `tagdistill encode`.")
         metadata = read_metadata(path)
-        with stored(path, STORE), safe_open(path, framework="pt") as file:
-            offsets = file.get_tensor("offsets")
+        with stored(path, STORE), safe_open(path, framework="np") as file:  # for torch it is mapped to be written to
+            offsets = torch.from_numpy(file.get_tensor("offsets"))
             shape = tuple(file.get_slice("features").get_shape())
             if len(shape) != 2 or shape[0] != int(offsets[-1]):
                 raise ValueError(f"vectors of shape {shape} for {int(offsets[-1])} words")
