@@ -23,6 +23,7 @@ ROOT = Path(tagdistill.__file__).parent
 # Tables of all that there is. The row that a job uses is in its settings, or is given as modules: a new row changes no
 # other job.
 TABLES = frozenset({"tagdistill.settings.metrics", "tagdistill.settings.objectives"})
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # of statements, in a statement
 NO_DATA = frozenset({"py.typed", "__init__.pyi"})
 
 
@@ -103,9 +104,19 @@ def _data_files(folder: Path) -> list[Path]:
     return found
 
 
-def _imported(tree: ast.AST) -> Iterator[str]:
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield a module and its statements, those inside others too: no import and no docstring is in an expression."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for block in BLOCKS:
+            waiting += getattr(node, block, ())
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
     """Yield the modules of the package that the statements of a module import."""
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if _source(alias.name))
         elif isinstance(node, ast.ImportFrom) and node.module and _source(node.module):
@@ -114,7 +125,7 @@ def _imported(tree: ast.AST) -> Iterator[str]:
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             first = node.body[0] if node.body else None
             if (
