@@ -130,13 +130,19 @@ def measure(rounds: int, sources: dict[str, Path]) -> dict[str, Any]:
             torch_alone.append(seconds_of(["-c", "import torch"], Path(place), ROOT / "src"))
             for stage in BARS:
                 for name, source in sources.items():
-                    if stage == "encode":  # what is there already would be kept
-                        for store in folders[name].glob("results/**/*.safetensors"):
-                            if "features" in store.parts and f"{store.stem}.parquet" in " ".join(commands[name][stage]):
-                                store.unlink()
+                    if stage == "encode":
+                        remove_stores(folders[name], commands[name][stage])
                     times[name][stage].append(seconds_of(commands[name][stage], folders[name], source))
     medians = {name: {stage: statistics.median(each) for stage, each in rows.items()} for name, rows in times.items()}
     return {"rounds": rounds, "torch_alone": statistics.median(torch_alone), "seconds": medians, **machine()}
+
+
+def remove_stores(folder: Path, command: list[str]) -> None:
+    """Remove the stores that a command makes: it would keep what is there."""
+    corpora = " ".join(command)
+    for store in folder.glob("results/**/*.safetensors"):
+        if "features" in store.parts and f"{store.stem}.parquet" in corpora:
+            store.unlink()
 
 
 def page(found: dict[str, Any]) -> str:

@@ -51,10 +51,9 @@ def compact(sentences: Iterable[Sentence]) -> list[Sentence]:
         return [known.setdefault(word, word) for word in words]
 
     def smaller(sentence: Sentence) -> Sentence:
-        tokens, tags, lines, *_ = sentence
-        return sentence._replace(
-            tokens=shared(tokens), tags=tags and shared(tags), lines=array("q", lines) if lines else lines
-        )
+        tokens, tags, lines, source_id, multiword, number, scheme = sentence  # `_replace` takes three times as long
+        numbers = array("q", lines) if lines else lines
+        return Sentence(shared(tokens), tags and shared(tags), numbers, source_id, multiword, number, scheme)
 
     return [smaller(sentence) for sentence in sentences]
 
