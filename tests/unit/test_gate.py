@@ -22,6 +22,12 @@ from tagdistill.training.run_training import run_training
 
 DEV = {"languages__en__dev": "en/dev.conll"}
 SOFT = {**DEV, "distill__gate": "soft"}
+OFF = {**DEV, "distill__gate": False}  # as YAML 1.1 reads a plain `off`
+TEXT = {
+    "teachers__all": {},
+    "distill__teachers": ["own", "all"],
+    "zero_shot__de__unlabelled": "de/plain.conll",
+}
 
 
 @pytest.mark.parametrize(
@@ -50,13 +56,34 @@ def summary(path, scores):
 def test_weights_are_those_of_the_dev_scores_of_each_language(tmp_path, caplog):
     teachers = {"fi": summary(tmp_path / "fi", {"fi": 84.7, "macro": 1}), "et": summary(tmp_path / "et", {"et": 95.0})}
     baseline = summary(tmp_path / "b", {"fi": 89.8, "et": 90.0, "macro": 89.9})
+    own = {"fi": {"fi": 1.0}, "et": {"et": 1.0}}
     with caplog.at_level(logging.INFO):
-        assert read_gate(teachers, baseline) == pytest.approx({"fi": 2 - 15.3 / 10.2, "et": 1.0})
-    assert "the teacher of fi weighs 0.50: 84.70 on dev, the baseline 89.80" in caplog.text
+        assert read_gate(own, ["fi", "et"], teachers, baseline) == pytest.approx({"fi": 2 - 15.3 / 10.2, "et": 1.0})
+    assert "what the teachers of fi weigh, by their dev scores and the baseline's: fi 0.50" in caplog.text
     for lacking in ({"macro": 1.0}, None):
-        summary(tmp_path / "b", lacking)
-        with pytest.raises(DataError, match="no dev score of 'fi'"):
-            read_gate(teachers, baseline)
+        for name in ("b", "fi"):
+            summary(tmp_path / "b", {"fi": 89.8, "et": 90.0})
+            summary(tmp_path / name, lacking)
+            with pytest.raises(DataError, match="no dev score of 'fi'"):
+                read_gate(own, ["fi", "et"], teachers, baseline)
+
+
+def test_an_average_weighs_what_its_teachers_do_and_a_language_without_dev_what_the_others_do(tmp_path):
+    teachers = {
+        "all": summary(tmp_path / "all", {"fi": 85.0, "et": 87.5, "macro": 0.0}),  # 0.5 and 0.75
+        "fi": summary(tmp_path / "fi", {"fi": 80.0}),  # 0
+        "sv": summary(tmp_path / "sv", None),  # has no dev set
+    }
+    baseline = summary(tmp_path / "b", {"fi": 90.0, "et": 90.0, "macro": 90.0})
+    gated = {
+        "fi": {"all": 0.75, "fi": 0.25},
+        "et": {"all": 1.0},
+        "sv": {"all": 0.5, "sv": 0.5},
+        "de": {"all": 0.5, "fi": 0.5},  # its text alone is known
+        "pl": {"sv": 1.0},
+    }
+    found = read_gate(gated, ["fi", "et"], teachers, baseline)
+    assert found == pytest.approx({"fi": 0.375, "et": 0.75, "sv": (0.625 + 1) / 2, "de": 0.3125, "pl": 1.0})
 
 
 def planned(monkeypatch, **changes):
@@ -67,7 +94,7 @@ def planned(monkeypatch, **changes):
 
 
 def test_the_baseline_of_the_same_seed_is_an_input_and_changes_nothing_itself(monkeypatch):
-    of, off = planned(monkeypatch, **SOFT), planned(monkeypatch, **DEV)
+    of, off = planned(monkeypatch, **SOFT), planned(monkeypatch, **OFF)
     assert different(of, off) == {"student posterior 0", "student posterior 1"}
     inputs = of.student_inputs("posterior", 1)
     assert [place_of(file) for file in inputs["gate_baseline"]] == ["students/baseline/seed-1/training.json"]
@@ -83,7 +110,7 @@ def test_the_baseline_of_the_same_seed_is_an_input_and_changes_nothing_itself(mo
 
 def test_the_key_of_a_gated_student_holds_that_of_its_baseline(monkeypatch):
     asked = []
-    for of in (planned(monkeypatch, **SOFT), planned(monkeypatch, **DEV)):
+    for of in (planned(monkeypatch, **SOFT), planned(monkeypatch, **OFF)):
         whole = of.keys.student
         monkeypatch.setattr(of.keys, "student", lambda *model, whole=whole: (asked.append(model), whole(*model))[1])
         whole("posterior", 1)
@@ -92,11 +119,39 @@ def test_the_key_of_a_gated_student_holds_that_of_its_baseline(monkeypatch):
 
 def test_one_objective_alone_may_be_gated():
     gated = {"name": "gated", "loss": "posterior", "gate": "soft"}
-    of = plan(**DEV, distill__objectives=["baseline", "posterior", gated])
+    of = plan(**DEV, distill__gate="off", distill__objectives=["baseline", "posterior", gated])
     jobs = {name: read_job(StudentJob, of.specs.student(name, 0)) for name in of.runs.objectives}
     found = {name: job.distill.resolve(name).gate for name, job in jobs.items()}
     assert found == {"baseline": "off", "posterior": "off", "gated": "soft"}
+    assert jobs["gated"].gated == {language: {language: 1.0} for language in ("en", "fr", "sv")}
+    assert not jobs["posterior"].gated
     assert of.runs.gated_by("gated", 0).name == "students/baseline/seed-0"
+
+
+AUTO = [
+    ({}, "soft"),  # two languages of three have a dev set
+    ({"languages__fr__dev": ..., "languages__sv__splits": ["train", "test"]}, "off"),  # none has
+    (DEV, "soft"),
+    ({**DEV, "distill__objectives": ["posterior"]}, "off"),
+    ({**DEV, "distill__objectives": ["baseline", "posterior", "token"]}, "soft"),  # whose reference is `softmax`
+    ({**DEV, "distill__objectives": ["baseline", {"loss": "posterior", "gate": "off"}]}, "off"),
+]
+
+
+@pytest.mark.parametrize(("changes", "expected"), AUTO)
+def test_the_gate_is_soft_by_itself_where_dev_scores_can_be_compared(changes, expected):
+    of = plan(**changes)
+    assert of.runs.objective("posterior").gate == expected
+    assert of.runs.objective(of.runs.objectives[-1]).gate == ("off" if "token" in of.runs.objectives else expected)
+
+
+def test_averages_and_text_of_zero_shot_languages_are_gated(monkeypatch):
+    of = planned(monkeypatch, **DEV, **TEXT)
+    half = {language: {"all": 0.5, language: 0.5} for language in ("en", "fr", "sv")}
+    job = read_job(StudentJob, of.specs.student("posterior", 0))
+    assert job.gated == {**half, "de": {"all": 1.0}}
+    files = [place_of(file) for file in of.student_inputs("posterior", 0)["gate_teachers"]]
+    assert files == [f"teachers/{name}/crf/seed-0/training.json" for name in ("all", "en", "fr", "sv")]
 
 
 @pytest.mark.parametrize(
@@ -126,9 +181,13 @@ def test_what_cannot_be_gated_is_refused(changes, message):
 
 def test_files_that_are_missing_are_said():
     with pytest.raises(TagdistillError, match="gate_teachers"):
-        gate_files(["fr"], {})
-    with pytest.raises(TagdistillError, match="2 files for 1 languages"):
-        gate_files(["fr"], {"gate_teachers": ["a", "b"], "gate_baseline": ["c"]})
+        gate_files({"fr": {"fr": 1.0}}, {})
+    with pytest.raises(TagdistillError, match="gate_teachers: 2 files for 1 teachers"):
+        gate_files({"fr": {"all": 1.0}, "sv": {"all": 1.0}}, {"gate_teachers": ["a", "b"], "gate_baseline": ["c"]})
+    assert gate_files({"sv": {"sv": 0.5, "all": 0.5}}, {"gate_teachers": ["a", "b"], "gate_baseline": ["c"]}) == (
+        {"all": "a", "sv": "b"},
+        "c",
+    )
 
 
 @pytest.fixture(scope="module")

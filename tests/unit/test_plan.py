@@ -244,7 +244,7 @@ def test_a_plain_objective_is_told_what_it_always_was():
         "temperature": 1.0,
         "anneal": {"from": 1.0, "to": 0.0, "tau": None},
         "unlabelled_ratio": 0.5,
-        "gate": "off",
+        "gate": "soft",
         "teachers": {"own": 1.0},
     }
 

@@ -164,6 +164,12 @@ def test_teachers_below_the_baseline_on_dev_are_first_on_the_page_and_in_the_log
     assert shown in text and "fr (" not in text
     assert text.index(shown) < text.index('<div class="numbers">')
     assert [record.getMessage().startswith(f"warning: {warning}") for record in caplog.records] == [True]
+    runs = read_runs(results, Runs(settings()).models.values())
+    with_dev = {key: {"train": "a", "dev": "b", "test": "c", "format": "conllu"} for key in ("en", "fr", "nl")}
+    for gate, said in (("off", "may lose by it. "), ("soft", "on dev: they weigh less for it (`distill.gate`). Train")):
+        of = settings(languages=with_dev, distill={"objectives": ["baseline", "posterior"], "gate": gate})
+        [text] = weak_teachers(Analysis(read_scores(results, of), draws=10), runs)
+        assert said in text and ("let `distill.gate: soft`" in text) == (gate == "off")
 
 
 def test_where_there_is_no_dev_score_teachers_are_compared_on_test(made):
@@ -171,7 +177,7 @@ def test_where_there_is_no_dev_score_teachers_are_compared_on_test(made):
     [text] = weak_teachers(Analysis(read_scores(made, settings()), draws=10), runs)
     assert text.startswith("The teacher of nl (0.1 points) is below the student `baseline` on test: students that")
     alone = settings(distill={"objectives": ["posterior"]})
-    assert "weigh it less" in text and "{" not in text
+    assert "gate" not in text and "{" not in text  # which compares dev scores
     assert weak_teachers(Analysis(read_scores(made, alone), draws=10), runs) == []
 
 

@@ -272,10 +272,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "scores": ({**BOTH, "distill__objectives": ["scores"]}, f"distill.teachers: 'scores' {AVERAGE}"),
     "emission": ({**BOTH, "distill__objectives": ["emission"]}, f"distill.teachers: 'emission' {AVERAGE}"),
-    "gate": (
-        {**BOTH, "distill__gate": "soft", "languages__en__dev": "en/dev.conll"},
-        "compares the dev score of one teacher",
-    ),
     "text without a teacher": (TEXT, "zero_shot.de.unlabelled: no objective learns from this text"),
     "teachers without text": (
         {**BOTH, "zero_shot__de__teachers": ["all"]},
@@ -285,10 +281,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "own of text": (
         {**BOTH, **TEXT, "zero_shot__de__teachers": ["own"]},
         "zero_shot.de.teachers: there is no teacher 'own'",
-    ),
-    "gate of text": (
-        {**OF_ALL, **TEXT, "distill__teachers": ["all"], "distill__gate": "soft", "languages__en__dev": "en/dev.conll"},
-        "'de' has no dev set to train",
     ),
     "temperature": (
         {**OF_ALL, **TEXT, "distill__teachers": ["all"], "distill__temperature": 2, "languages__en__unlabelled": ...},
@@ -312,6 +304,4 @@ def test_one_teacher_of_several_languages_may_teach_any_objective():
         f"teachers/all/crf/seed-0/scores/{language}/train.parquet" for language in ("en", "fr", "sv")
     ]
     gated = plan(**OF_ALL, distill__teachers=["all"], distill__gate="soft", languages__en__dev="en/dev.conll")
-    assert (
-        places(gated.student_inputs("posterior", 0)["gate_teachers"]) == ["teachers/all/crf/seed-0/training.json"] * 3
-    )
+    assert places(gated.student_inputs("posterior", 0)["gate_teachers"]) == ["teachers/all/crf/seed-0/training.json"]

@@ -74,7 +74,7 @@ def test_a_teacher_of_several_languages_that_is_below_the_baseline_is_named(anal
     texts = weak_teachers(analysis, runs)
     own, shared = texts
     assert own.startswith("The teacher of nl (0.1 points) is below the student `baseline` on test: students that learn")
-    assert own.endswith("(`teacher.mode: finetune`), or let `distill.gate: soft` weigh it less.")
+    assert own.endswith("(`teacher.mode: finetune`).")
     assert shared.startswith(
         "The teacher `all` in en (0.8 points) is below the student `baseline` on test: students that"
     )

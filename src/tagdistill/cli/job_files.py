@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,7 @@ def corpus_files(
     several = {language: len((shares or {}).get(language, (1.0,))) for language in languages}
     takers = [language for language, number in several.items() for _ in range(number)]
     scores: dict[str, list[Path]] = {}
-    for language, path in _pairs(takers, files, f"{split}_scores"):
+    for language, path in _pairs("languages", takers, files, f"{split}_scores"):
         scores.setdefault(language, []).append(path)
     vectors = next(iter(files.get("vectors", ())), None)
     return [
@@ -67,12 +67,13 @@ def store_of(features: Path | None, split: str) -> Path | None:
     return features / f"{split}.safetensors" if features and features.is_dir() else features
 
 
-def gate_files(languages: Sequence[str], files: Files) -> tuple[dict[str, Path], Path]:
-    """Return the training.json of each language's teacher and that of the student without teachers.
+def gate_files(gated: Mapping[str, Iterable[str]], files: Files) -> tuple[dict[str, Path], Path]:
+    """Return the training.json of each teacher of some languages, and that of the student without teachers.
 
     Raises TagdistillError where one is missing.
     """
-    teachers, baseline = _one_each(languages, files, "gate_teachers"), files.get("gate_baseline", ())
+    names = sorted({name for teachers in gated.values() for name in teachers})
+    teachers, baseline = dict(_pairs("teachers", names, files, "gate_teachers")), files.get("gate_baseline", ())
     if not teachers or len(baseline) != 1:
         what = (
             "`gate: soft` needs the training.json of each teacher (gate_teachers) and of one baseline (gate_baseline)"
@@ -83,12 +84,12 @@ def gate_files(languages: Sequence[str], files: Files) -> tuple[dict[str, Path],
 
 def _one_each(languages: Sequence[str], files: Files, name: str) -> dict[str, Path]:
     """Return the file of each language from one of the lists; none where the list is absent or empty."""
-    return dict(_pairs(languages, files, name))
+    return dict(_pairs("languages", languages, files, name))
 
 
-def _pairs(languages: Sequence[str], files: Files, name: str) -> list[tuple[str, Path]]:
-    """Return the languages of the files of one of the lists; none where the list is absent or empty."""
+def _pairs(kind: str, owners: Sequence[str], files: Files, name: str) -> list[tuple[str, Path]]:
+    """Return the owners, such as languages, of the files of one of the lists; none where it is absent or empty."""
     paths = files.get(name, ())
-    if paths and len(paths) != len(languages):
-        raise TagdistillError(f"{name}: {len(paths)} files for {len(languages)} languages", where="--files")
-    return list(zip(languages, paths, strict=False))
+    if paths and len(paths) != len(owners):
+        raise TagdistillError(f"{name}: {len(paths)} files for {len(owners)} {kind}", where="--files")
+    return list(zip(owners, paths, strict=False))

@@ -216,10 +216,10 @@ def train_student(
     outputs = _outputs(model, log, summary, checkpoints)
     machine = _machine(device, gpus, threads)
     gate: dict[str, float] | None = None
-    if spec.distill.resolve(spec.objective).gate != "off":
+    if spec.gated:
         from tagdistill.training.gate import read_gate
 
-        gate = read_gate(*gate_files(spec.languages, inputs))
+        gate = read_gate(spec.gated, spec.dev_languages, *gate_files(spec.gated, inputs))
     run = Run.for_student(
         spec.settings,
         corpus_files(spec.languages, inputs, "train", spec.shares),

@@ -103,11 +103,3 @@ def _check_objective(runs: Runs, name: str, number: int, where: str) -> None:
                 where=place,
                 hint="Give this objective one teacher (`teachers`), or take another objective, such as posterior.",
             )
-        if mixture and resolved.gate != "off" and (len(mixture.weights) > 1 or language not in runs.trained):
-            several = f"{language!r} has {len(mixture.weights)} teachers"
-            what = several if language in runs.trained else f"{language!r} has no dev set to train"
-            raise ConfigError(
-                f"`gate: soft` of {name!r} compares the dev score of one teacher with the baseline's, and {what}",
-                where=place,
-                hint="Set `gate: off`, or give this objective one teacher and no text of zero-shot languages.",
-            )

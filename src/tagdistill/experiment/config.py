@@ -248,7 +248,7 @@ def _check_gates(experiment: Experiment, where: str) -> None:
     distill, languages = experiment.distill, experiment.languages
     for number, name in enumerate(distill.names):
         resolved = distill.resolve(name)
-        if resolved.gate == "off":
+        if resolved.gate != "soft":
             continue
         entry = distill.objectives[number]
         own = not isinstance(entry, str) and entry.gate is not None

@@ -181,6 +181,7 @@ class JobSpecs:
     def student(self, objective: str, seed: int) -> str:
         """Return the job that trains a student."""
         resolved, unlabelled = self.runs.objective(objective), self.runs.seen(objective, "unlabelled")
+        gated = self.runs.gated(objective)
         return write_job(
             StudentJob(
                 languages=self.runs.trained,
@@ -193,6 +194,7 @@ class JobSpecs:
                 settings=self.experiment.student,
                 distill=_as_distilled(resolved, unlabelled=bool(unlabelled)),
                 shares=self._shares(objective) if "scores" in resolved.row.needs else {},
+                gated={x: dict(zip(mix.teachers, mix.shares, strict=True)) for x, mix in gated.items()},
                 updates_per_batch=self.updates_per_batch(),
                 encoder=_as_read(self.experiment.student, self.experiment.encoder),
                 seed=seed,

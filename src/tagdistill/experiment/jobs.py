@@ -85,6 +85,9 @@ class StudentJob(Settings):
     shares: dict[str, tuple[float, ...]] = Field(
         default_factory=dict, description="weights of the teachers whose scores are read, of languages with several"
     )
+    gated: dict[str, dict[str, float]] = Field(
+        default_factory=dict, description="teachers of each language and their weights, where the gate is soft"
+    )
     updates_per_batch: float = Field(1.0, description="with `epochs`: in an epoch, for each labelled batch")
     encoder: EncoderSettings
     seed: int

@@ -188,10 +188,8 @@ class Plan:
                     self.scores(y, decoder, x, split) for x, mix in taught for y in mix.teachers
                 ]
         if baseline := self.runs.gated_by(objective, seed):
-            taught = [(x, mix) for x in self.runs.trained if (mix := self.runs.mixture(objective, x))]
-            teachers = [
-                layout.teacher(y, decoder, self.runs.teaching_seed(y)) for _, mix in taught for y in mix.teachers
-            ]
+            names = sorted({name for mix in self.runs.gated(objective).values() for name in mix.teachers})
+            teachers = [layout.teacher(name, decoder, self.runs.teaching_seed(name)) for name in names]
             files["gate_teachers"] = [self.files.trained(teacher)[-1] for teacher in teachers]
             files["gate_baseline"] = [self.files.trained(baseline.name)[-1]]
         return self._given(files, student, self.experiment.encoder)

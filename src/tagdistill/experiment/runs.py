@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -147,8 +147,13 @@ class Runs:
         return tuple(sorted(decoder for decoder in decoders if decoder))
 
     def objective(self, name: str) -> ResolvedObjective:
-        """Return an objective with all of its settings."""
-        return self.experiment.distill.resolve(name)
+        """Return an objective with all of its settings; its gate is "soft" or "off"."""
+        distill = self.experiment.distill
+        resolved = distill.resolve(name)
+        if resolved.gate != "auto":
+            return resolved
+        comparable = self.with_split("dev") and distill.first_with(resolved.row.reference) is not None
+        return replace(resolved, gate="soft" if comparable else "off")
 
     def gated_by(self, name: str, seed: int) -> Model | None:
         """Return the student whose dev scores weigh the teachers of an objective's student; None: all weigh 1."""
@@ -157,6 +162,13 @@ class Runs:
             return None
         reference = self.experiment.distill.first_with(resolved.row.reference)
         return next(student for student in self.students if (student.objective, student.seed) == (reference, seed))
+
+    def gated(self, name: str) -> dict[str, Mixture]:
+        """Return the teachers of each language's text that are weighed for an objective; none where all weigh 1."""
+        if self.objective(name).gate == "off":
+            return {}
+        languages = dict.fromkeys((*self.trained, *self.seen(name, "unlabelled")))
+        return {language: mix for language in languages if (mix := self.mixture(name, language))}
 
     def teacher(self, name: str) -> TeacherSettings:
         """Return the settings of a teacher, by its language or name: the experiment's with its own on top."""

@@ -83,7 +83,7 @@ class StageModules:
     def student(self, objective: str) -> Modules:
         """Return the modules for training the student of an objective: its loss is loaded by name."""
         resolved = self.runs.objective(objective)
-        loss = (*resolved.row.modules, *([GATE] if resolved.gate != "off" else []))
+        loss = (*resolved.row.modules, *([GATE] if resolved.gate == "soft" else []))
         return (
             TRAIN,
             *loss,

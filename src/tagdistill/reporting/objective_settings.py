@@ -24,7 +24,7 @@ def objective_table(experiment: Experiment) -> Table | None:
     text = bool(runs.with_split("unlabelled") or runs.zero_shot_text)
     rows = []
     for name in distill.names:
-        resolved = distill.resolve(name)
+        resolved = runs.objective(name)
         found = _settings(resolved)
         paths = found.get("paths", distill.k if resolved.row.reads_paths else None)
         ratio = f"{resolved.unlabelled_ratio:g}" if text and resolved.row.needs else None
@@ -50,7 +50,7 @@ def _settings(objective: ResolvedObjective) -> dict[str, Any]:
     """Return those settings that the loss of an objective depends on, by what they are called."""
     found: dict[str, Any] = {}
     if objective.row.needs:
-        found["teacher weight"] = _weight(objective.anneal) + (", gated" if objective.gate != "off" else "")
+        found["teacher weight"] = _weight(objective.anneal) + (", gated" if objective.gate == "soft" else "")
     if objective.row.needs and set(objective.teachers) != {OWN}:
         found["teachers"] = named(objective.teachers)
     if objective.row.tempered:

@@ -38,7 +38,7 @@ def weak_teachers(analysis: Analysis, runs: Sequence[Run]) -> list[str]:
         for name in ("", *analysis.runs.shared):
             found = sorted(_weak(analysis, runs, decoder, reference, name), key=lambda each: -each.points)
             texts += [
-                _warning(weak, decoder, reference.title, text, name)
+                _warning(weak, decoder, reference.title, name, gated=text == "dev" and _gated(analysis, decoder))
                 for text in ("dev", "test")
                 if (weak := [each for each in found if each.text == text])
             ]
@@ -74,7 +74,14 @@ def _test(analysis: Analysis, models: Sequence[str], language: str) -> list[floa
     return [analysis.score(model, language) for model in models if analysis.is_scored(model, language)]
 
 
-def _warning(found: Sequence[Weak], decoder: str, reference: str, text: str, name: str) -> str:
+def _gated(analysis: Analysis, decoder: str) -> bool:
+    """Whether every student of these teachers learns less from those that are weak on dev."""
+    resolved = [analysis.runs.objective(name) for name in analysis.runs.objectives]
+    return all(each.gate == "soft" for each in resolved if each.row.teacher_decoder == decoder)
+
+
+def _warning(found: Sequence[Weak], decoder: str, reference: str, name: str, *, gated: bool) -> str:
+    text = found[0].text
     listed = ", ".join(f"{each.language} ({each.points:.1f} points)" for each in found[:MAX_NAMED])
     if len(found) > MAX_NAMED:
         listed += f" and {count(len(found) - MAX_NAMED, 'other language')}"
@@ -84,8 +91,12 @@ def _warning(found: Sequence[Weak], decoder: str, reference: str, text: str, nam
     key = f"teachers.{name}" if name else "teacher"
     more = [f"Train {them} longer (`{key}.updates`)", f"give {them} more labelled text"]
     more += [f"fine-tune the encoder (`{key}.mode: finetune`)"]
-    more += [] if name else [f"let `distill.gate: soft` weigh {them} less"]
+    harm = f"students that learn from {them} may lose by it"
+    if gated:
+        harm = f"{them if one else 'they'} weigh{'s' if one else ''} less for it (`distill.gate`)"
+    elif text == "dev":
+        more.append(f"let `distill.gate: soft` weigh {them} less")
     return (
-        f"The {who} {listed} {verb} below the student `{reference}` on {text}: students that learn from "
-        f"{them} may lose by it. {', '.join(more[:-1])}, or {more[-1]}."
+        f"The {who} {listed} {verb} below the student `{reference}` on {text}: {harm}. "
+        f"{', '.join(more[:-1])}, or {more[-1]}."
     )

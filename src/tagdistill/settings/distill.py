@@ -12,7 +12,11 @@ from tagdistill.settings.objectives import OBJECTIVES, Objective, ObjectiveName
 
 Paths = Annotated[int, Field(gt=0, le=255)]  # a path has one byte per label
 Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Gate = Literal["off", "soft"]
+_AsWritten = Literal["auto", "off", "soft", False]  # YAML 1.1 reads a plain `off` as false
+Gate = Annotated[
+    Literal["auto", "off", "soft"],
+    BeforeValidator(lambda value: "off" if value is False else value, json_schema_input_type=_AsWritten),
+]
 Ratio = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 OWN = "own"  # the teachers of one language each, whose settings are those of `teacher`
 MAX_NAME = 60  # characters: names are folders, and parts of the names of files
@@ -67,7 +71,7 @@ class ObjectiveSettings(Settings):
         None, description="unlabelled batches per labelled batch; 0: labelled text only"
     )
     k: Paths | None = Field(None, description="paths that it reads, of the `distill.k` in the targets")
-    gate: Gate | None = Field(None, description="soft: a teacher that is worse than the baseline on dev weighs less")
+    gate: Gate | None = Field(None, description="whether a teacher that is worse than the baseline on dev weighs less")
     teachers: Teachers | None = Field(None, description="`own` and names of `teachers`: a list, or names with weights")
 
     @model_validator(mode="before")
@@ -145,9 +149,10 @@ class Distill(Settings):
     )
     unlabelled_ratio: Ratio = Field(1.0, description="unlabelled batches per labelled batch")
     gate: Gate = Field(
-        "off",
+        "auto",
         description="soft: a teacher with more errors on dev than the baseline weighs less, from 1 for as many errors "
-        "to 0 for twice as many, on labelled and unlabelled text",
+        "to 0 for twice as many, on labelled and unlabelled text; auto: soft where the baseline is an objective and a "
+        "language has a dev set",
     )
     teachers: Teachers = Field(
         default_factory=lambda: {OWN: 1.0},
