@@ -1,7 +1,8 @@
 """Run every stage on made-up corpora of several sizes under a hard limit of memory, and write docs/scaling.md.
 
 Run from the repository's folder: `python bench/scaling.py --out docs/scaling.md`. Each size is ten languages with a
-tenth of the sentences each. The smallest is run twice, to see what measurements differ by.
+tenth of the sentences each. A stage that ends soon is run twice, and the smaller of the two figures counts; the
+smallest size is run once more, to see what measurements differ by.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ MODEL = {"head": "bilstm", "hidden": 16, "updates": 50, "batch_words": 1000}
 COMMON = {"task": "ner", "labels": LABELS, "decoder": "crf", "encoder": ENCODER, "seed": 0}
 ONE = {"data_report", "train_teacher", "score", "export_targets"}  # stages of one language
 SAMPLED = 0.01  # seconds between two looks at a job's memory
+SOON = 60  # CPU seconds of a stage that is run twice
+READ = 100_000  # sentences: growth is given for so many, as stages of one language read no more than a million's tenth
 
 
 def run(name: str, command: list[str], folder: Path, limit: int) -> dict[str, Any]:
@@ -66,12 +69,23 @@ def anonymous(process: int) -> int:
     return next((1024 * int(line.split()[1]) for line in text.splitlines() if line.startswith("RssAnon")), 0)
 
 
+def least(name: str, command: list[str], folder: Path, limit: int) -> dict[str, Any]:
+    """Run a command, and again if it ends soon: the smaller figures of the two."""
+    first = run(name, command, folder, limit)
+    if first["seconds"] > SOON:
+        return first
+    if "--summary" in command:  # a training whose outputs are there has ended
+        Path(command[command.index("--summary") + 1]).unlink()
+    second = run(name, command, folder, limit)
+    return {key: min(first[key], second[key]) for key in first}
+
+
 def stages(folder: Path, sentences: int, limit: int) -> dict[str, dict[str, Any]]:
     """Make a project and run its stages."""
     found = {}
 
     def stage(name: str, *command: str | Path) -> None:
-        found[name] = run(name, list(map(str, command)), folder, limit)
+        found[name] = least(name, list(map(str, command)), folder, limit)
 
     corpora = {language: folder / "data" / language for language in LANGUAGES}
     first = corpora[LANGUAGES[0]]
@@ -173,16 +187,17 @@ a small encoder.
 MEMORY = """
 ## Memory
 
-The most anonymous memory of a job, in MB, seen every {sampled:.0f} ms, and the growth that a straight line through the
-sizes has, in MB for each million sentences that the stage reads. Two runs of the smallest size differ by {noise:.0f} MB
-at most; "none" stands where the largest size takes no more than that beyond the smallest.
+The most anonymous memory of a job, in MB, seen every {sampled:.0f} ms, the smaller of two runs where a stage takes less
+than {soon} s, and the growth that a straight line through the sizes has, in MB for each {read:,} sentences that the
+stage reads. Two measurements of the smallest size differ by {noise:.0f} MB at most; "none" stands where the largest size
+takes no more than that beyond the smallest.
 
 """
 
 TIME = """
 ## Time
 
-CPU seconds of a job, of one core.
+CPU seconds of a job, of one core, of the quicker run where there are two.
 
 """
 
@@ -217,11 +232,11 @@ def page(found: dict[str, Any]) -> str:
         one=", ".join(f"`{name}`" for name in runs[0] if name in ONE), updates=MODEL["updates"], **found["machine"],
     )  # fmt: skip
     shown = [f"{size:,}" for size in sizes]
-    text += MEMORY.format(sampled=1000 * SAMPLED, noise=noise)
+    text += MEMORY.format(sampled=1000 * SAMPLED, soon=SOON, read=READ, noise=noise)
     rows = [
         [name, *(f"{each[name]['memory']:.0f}" for each in runs), growth(name, sizes, runs, noise)] for name in runs[0]
     ]
-    text += table(["stage", *shown, "MB more for a million"], rows)
+    text += table(["stage", *shown, f"MB more for {READ:,}"], rows)
     text += TIME
     text += table(["stage", *shown], [[name, *(f"{each[name]['seconds']:.1f}" for each in runs)] for name in runs[0]])
     return text + ADVICE
@@ -235,7 +250,7 @@ def growth(name: str, sizes: list[int], runs: list[dict[str, Any]], noise: float
     if memory[-1] - memory[0] <= noise:
         return "none"
     read = np.array(sizes) / (len(LANGUAGES) if name in ONE else 1)
-    return f"{np.polyfit(read / 1e6, memory, 1)[0]:.0f}"
+    return f"{np.polyfit(read / READ, memory, 1)[0]:.1f}"
 
 
 def main() -> None:
