@@ -189,8 +189,8 @@ MEMORY = """
 
 The most anonymous memory of a job, in MB, seen every {sampled:.0f} ms, the smaller of two runs where a stage takes less
 than {soon} s, and the growth that a straight line through the sizes has, in MB for each {read:,} sentences that the
-stage reads. Two measurements of the smallest size differ by {noise:.0f} MB at most; "none" stands where the largest size
-takes no more than that beyond the smallest.
+stage reads. Two measurements of the smallest size differ by {noise:.0f} MB at most; "none" stands where
+the largest size takes no more than that beyond the smallest.
 
 """
 
