@@ -213,17 +213,15 @@ class _PosteriorCrossEntropy(_Function):
         dtype: torch.dtype,
         passed: ForwardBackward,
     ) -> Tensor:
-        loss, signed = passed.posterior_cross_entropy(log_target, temperature)
-        ctx.passed, ctx.temperature = passed, temperature
-        ctx.save_for_backward(signed)
+        wanted = any(ctx.needs_input_grad[:2])
+        loss, ctx.adjoint = passed.posterior_cross_entropy(log_target, temperature, with_adjoint=wanted)
+        ctx.temperature = temperature
         return loss.to(dtype)
 
     @staticmethod
     @first_order
     def backward(ctx: Any, grad: Tensor) -> Grads:
-        (signed,) = ctx.saved_tensors
-        weight = grad.to(torch.float64) * ctx.temperature
-        return *ctx.passed.posterior_adjoint(signed, weight), None, None, None, None
+        return *ctx.adjoint(grad.to(torch.float64) * ctx.temperature), None, None, None, None
 
 
 def fold(unary: UnaryScores, transitions: Tensor, folding: Folding) -> Graph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cached_property
 
 import torch
@@ -13,6 +14,7 @@ from tagdistill.crf.layout import Layout
 from tagdistill.crf.paths import Paths, find_cells
 from tagdistill.crf.potentials import Potentials, UnaryScores, fold, unfold
 
+Adjoint = Callable[[Tensor], tuple[Tensor, Tensor]]  # weight (batch,) -> gradients to scores and transitions
 FEW_LABELS = 16  # PyTorch's softmax of a row that does not fill a vector of the CPU is several times slower
 
 
@@ -105,27 +107,29 @@ class ForwardBackward(ABC):
         """Log-probabilities."""
         return self.raw_log_marginals * self.layout.weight
 
-    def posterior_cross_entropy(self, log_target: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        """Return `-temperature^2 sum_t sum_j p_t(j) log q_t(j)` (batch,) and q - p, for `posterior_adjoint`.
+    def posterior_cross_entropy(
+        self, log_target: Tensor, temperature: float, *, with_adjoint: bool
+    ) -> tuple[Tensor, Adjoint | None]:
+        """Return `-temperature^2 sum_t sum_j p_t(j) log q_t(j)` (batch,) and its adjoint, None where it is not wanted.
 
-        q - p is (batch, time, label) here; a kernel that overrides both methods may keep it in a form of its own.
+        The adjoint finds the gradients of `sum weight * loss / temperature`.
         p is softmax(log_target / temperature), log_target (batch, time or more, label) of any floating dtype; q is the
         marginals to the power 1 / temperature, normalised in each token.
         """
         target = self._softmax(self.layout.tokens(log_target), temperature).mul_(self.layout.weight)
         tempered = self._tempered(self.raw_log_marginals, temperature)
         loss = torch.linalg.vecdot(target.flatten(1), tempered.flatten(1)) * -(temperature * temperature)
+        if not with_adjoint:
+            return loss, None
         marginals = self.marginals if temperature == 1.0 else tempered.exp().mul_(self.layout.weight)
-        return loss, marginals - target
+        signed = marginals - target
 
-    def posterior_adjoint(self, signed: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gradients of `sum weight * loss / temperature` to scores and transitions.
+        def adjoint(weight: Tensor) -> tuple[Tensor, Tensor]:
+            # Signed targets sum to 0 in each token, so log Z has no share in them.
+            weighted = signed * weight[:, None, None]
+            return self.adjoint(weighted, weighted)
 
-        loss, signed: from `posterior_cross_entropy`; weight: (batch,).
-        """
-        # Signed targets sum to 0 in each token, so log Z has no share in them.
-        signed = signed * weight[:, None, None]
-        return self.adjoint(signed, signed)
+        return loss, adjoint
 
     @staticmethod
     def _tempered(log_marginals: Tensor, temperature: float) -> Tensor:

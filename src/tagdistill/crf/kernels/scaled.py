@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from tagdistill.crf.kernels.base import ForwardBackward, Kernel
+from tagdistill.crf.kernels.base import Adjoint, ForwardBackward, Kernel
 from tagdistill.crf.kernels.rows import Rows
 from tagdistill.crf.potentials import Potentials
 
@@ -152,18 +152,24 @@ class _ScaledPass(ForwardBackward):
     def raw_log_marginals(self) -> Tensor:
         return self.rows.spread(self.row_marginals.log())
 
-    def posterior_cross_entropy(self, log_target: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        """The same, but the second (rows, label)."""
+    def posterior_cross_entropy(
+        self, log_target: Tensor, temperature: float, *, with_adjoint: bool
+    ) -> tuple[Tensor, Adjoint | None]:
         places = self.rows.sources(log_target.shape[1])
         target = self._softmax(log_target.reshape(-1, log_target.shape[2]).index_select(0, places), temperature)
         tempered = self._tempered(self.row_marginals.log(), temperature)
+        each = torch.linalg.vecdot(target, tempered)[:, None]
+        loss = self.rows.spread_tokens(each).sum((1, 2)) * -(temperature * temperature)
+        if not with_adjoint:
+            return loss, None
         marginals = self.row_marginals if temperature == 1.0 else tempered.exp()
-        loss = torch.linalg.vecdot(target, tempered)[:, None]
-        return self.rows.spread_tokens(loss).sum((1, 2)) * -(temperature * temperature), marginals - target
+        signed = marginals - target
 
-    def posterior_adjoint(self, signed: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        signed = signed * self.rows.weighted(weight)
-        return self._adjoint(signed, signed)
+        def adjoint(weight: Tensor) -> tuple[Tensor, Tensor]:
+            weighted = signed * self.rows.weighted(weight)
+            return self._adjoint(weighted, weighted)
+
+        return loss, adjoint
 
     @cached_property
     def _beginning_and_end(self) -> tuple[Tensor, Tensor]:

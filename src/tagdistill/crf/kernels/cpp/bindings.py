@@ -42,6 +42,12 @@ class Targets(ctypes.Structure):
     _fields_ = (("logits", Pointer), ("given", Integer), ("is_float", Integer), ("temperature", ctypes.c_double))
 
 
+class Gradients(ctypes.Structure):
+    """struct Gradients of inputs.h."""
+
+    _fields_ = (("scores", Pointer), ("edges", Pointer))
+
+
 class Paths(ctypes.Structure):
     """struct Paths of paths.h."""
 
@@ -57,13 +63,14 @@ ARGUMENTS: dict[str, list[Any]] = {
     "path_edges": [Pointer, Pointer, Pointer, Pointer],
     "log_partition": [Pointer, Pointer],
     "forward_backward": [Pointer, Pointer, Pointer],
-    "marginals": [Pointer, Pointer, Pointer, Integer, Pointer],
+    "marginals": [Pointer, Pointer, Pointer, Pointer, Integer, Pointer],
     "log_marginals": [Pointer, Pointer, Pointer],
     "edges": [Pointer, Pointer, Pointer],
     "edge_sum": [Pointer, Pointer, Pointer, Pointer],
     "pairs": [Pointer, Pointer, Integer, Integer, Pointer],
     "adjoint": [Pointer, Pointer, Pointer, Pointer, Pointer, Pointer],
-    "posterior": [Pointer, Pointer, Pointer, Pointer, Pointer],
+    "posterior": [Pointer, Pointer, Pointer, Pointer, Pointer, Pointer],
+    "weigh": [Pointer, Pointer, Pointer, Pointer, Pointer],
     "argmax": [Pointer, Pointer],
     "k_best": [Pointer, Integer, Pointer, Pointer],
 }

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tagdistill.crf import paths
-from tagdistill.crf.kernels.base import ForwardBackward, Kernel
+from tagdistill.crf.kernels.base import Adjoint, ForwardBackward, Kernel
 from tagdistill.crf.kernels.cpp import bindings
 from tagdistill.crf.layout import Layout
 from tagdistill.crf.potentials import Potentials, UnaryScores
@@ -61,18 +61,57 @@ class _CppPaths(paths.Paths):
         return out
 
 
+class _Gradients:
+    """Gradients of a loss of each sentence; they hold no pass, whose memory is of use once they are there."""
+
+    def __init__(self, potentials: Potentials) -> None:
+        labels = len(potentials.transitions)
+        self.scores = torch.empty_like(potentials.scores)
+        self.edges = self.scores.new_empty((len(self.scores), labels, labels))
+        self.pointer = ctypes.byref(bindings.Gradients(self.scores.data_ptr(), self.edges.data_ptr()))
+        self._shape = ctypes.byref(bindings.Chain(None, None, None, None, *self.scores.shape, torch.get_num_threads()))
+
+    def weighted(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """The sum over sentences with weight (batch,): to scores and transitions."""
+        scores, edges, weight = torch.empty_like(self.scores), torch.empty_like(self.edges[0]), _plain(weight)
+        pointers = (x.data_ptr() for x in (weight, scores, edges))
+        bindings.load()["weigh"](self._shape, self.pointer, *pointers)
+        return scores, edges
+
+
 class _CppPass(ForwardBackward):
-    """A pass in probability space or log space, whichever is exact for each sentence."""
+    """A pass in probability space or log space, whichever is exact for each sentence.
+
+    It runs when something is first asked of it, each sentence together with what is asked, so that it is in the cache.
+    """
 
     def __init__(self, potentials: Potentials) -> None:
         super().__init__(potentials)
         self._run = bindings.load()
         self._chain = _chain(potentials)
-        scores = potentials.scores
-        self._state = scores.new_empty(self._run["state_size"](self._chain))
-        self._pass = (self._chain, self._state.data_ptr())
-        self.log_partition = scores.new_empty(len(scores))
-        self._run["forward_backward"](*self._pass, self.log_partition.data_ptr())
+        self._state = potentials.scores.new_empty(self._run["state_size"](self._chain))
+        self._memory = (self._chain, self._state.data_ptr())
+
+    @cached_property
+    def log_partition(self) -> Tensor:  # type: ignore[override]
+        out = self._state.new_empty(self.layout.batch)
+        self._run["forward_backward"](*self._memory, out.data_ptr())
+        return out
+
+    @property
+    def _pass(self) -> tuple[Any, int]:
+        """The chain and the memory of the pass, which has run."""
+        _ = self.log_partition
+        return self._memory
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        """Call a function that runs the pass too where it has not run."""
+        if "log_partition" in self.__dict__:
+            self._run[name](*self._memory, None, *arguments)
+            return
+        log_partition = self._state.new_empty(self.layout.batch)
+        self._run[name](*self._memory, log_partition.data_ptr(), *arguments)
+        self.log_partition = log_partition
 
     @cached_property
     def marginals(self) -> Tensor:
@@ -87,7 +126,7 @@ class _CppPass(ForwardBackward):
     def _marginals(self, dtype: torch.dtype, weight: Tensor | None = None) -> Tensor:
         out = torch.empty_like(self.potentials.scores, dtype=dtype)
         given = None if weight is None else weight.data_ptr()
-        self._run["marginals"](*self._pass, given, dtype == torch.float32, out.data_ptr())
+        self._call("marginals", given, dtype == torch.float32, out.data_ptr())
         return out
 
     @cached_property
@@ -96,12 +135,15 @@ class _CppPass(ForwardBackward):
         self._run["log_marginals"](*self._pass, out.data_ptr())
         return out
 
-    def posterior_cross_entropy(self, log_target: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    def posterior_cross_entropy(
+        self, log_target: Tensor, temperature: float, *, with_adjoint: bool
+    ) -> tuple[Tensor, Adjoint | None]:
         logits = log_target.to(bindings.kind(log_target.dtype)).contiguous()
-        loss, signed = torch.empty_like(self.log_partition), torch.empty_like(self.potentials.scores)
+        loss = self._state.new_empty(self.layout.batch)
+        found = _Gradients(self.potentials) if with_adjoint else None
         given = bindings.Targets(logits.data_ptr(), logits.shape[1], logits.dtype == torch.float32, temperature)
-        self._run["posterior"](*self._pass, ctypes.byref(given), loss.data_ptr(), signed.data_ptr())
-        return loss, signed
+        self._call("posterior", ctypes.byref(given), loss.data_ptr(), found.pointer if found else None)
+        return loss, found.weighted if found else None
 
     def pairs(self, first: int, stop: int) -> Tensor:
         batch, _, labels = self.potentials.scores.shape

@@ -84,6 +84,11 @@ class Rows {
         row[width - 1] = choose(live, row[width - 1], all(filling));
     }
 
+    // The same of n rows of a sentence that follow each other, 0 past each last label.
+    void take_all(const double* from, int64_t n, Table& table) const {
+        for (int64_t t = 0; t < n; ++t) take(from + t * labels, (n - t) * labels, 0.0, table[t]);
+    }
+
     // Write a row; where there is room, over the beginning of the rows after it, which must be written later.
     void put(const Vector* row, int64_t room, double* to) const {
         if (room < width * LANES)

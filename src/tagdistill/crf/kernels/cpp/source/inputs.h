@@ -83,19 +83,24 @@ struct Targets {  // the layout of library.py's Targets
     double temperature;
 };
 
-// Loss and signed targets of one sentence, as forward_backward.py describes them; returns the loss. signed_: (n, labels).
+struct Gradients {  // the layout of bindings.py's Gradients
+    double* scores;  // (batch, time, labels), 0 in padding
+    double* edges;   // (batch, labels, labels)
+};
+
+// Posterior cross-entropy of one sentence, and its signed targets (n, width), 0 past the last label: see base.py.
 template <class Real, class Space>
 double compare(const Targets& targets, const Space& space, const Rows& rows, const Sentence& s, int64_t sentence,
-               double* signed_) {
+               Table& signed_) {
     const double temperature = targets.temperature, cold = 1.0 / temperature;
     const int64_t size = rows.labels;
     const Real* from = static_cast<const Real*>(targets.logits) + sentence * targets.given * size;
-    Table logits(1, (s.n * size + LANES - 1) / LANES), row(3, s.width);
+    Table logits(1, (s.n * size + LANES - 1) / LANES), row(2, s.width);
     for (int64_t c = 0; c < s.n * size; ++c) logits.row(0)[c] = from[c] * cold;
-    Vector *target = row[0], *found = row[1], *log_found = row[2], loss = all(0.0);
+    Vector *target = row[0], *log_found = row[1], loss = all(0.0);
     for (int64_t t = 0; t < s.n; ++t) {
-        const int64_t room = (s.n - t) * size;
-        rows.take(logits.row(0) + t * size, room, -INFINITE, target);
+        Vector* found = signed_[t];
+        rows.take(logits.row(0) + t * size, (s.n - t) * size, -INFINITE, target);
         softmax(target, target, s.width);
         space.marginals(s, t, found, log_found);
         double total = 0.0;
@@ -109,7 +114,6 @@ double compare(const Targets& targets, const Space& space, const Rows& rows, con
             loss += w + 1 < s.width ? part : choose(rows.live, part, all(0.0));
             found[w] -= target[w];
         }
-        rows.put(found, room, signed_ + t * size);
     }
     return -temperature * temperature * sum(loss);
 }

@@ -27,31 +27,68 @@ int guarded(Work work) {
     }
 }
 
+// The sentences of a pass in memory that the caller owns; with a place for log Z it has yet to run.
+class Passes {
+  public:
+    Passes(const Chain& chain, double* state, double* log_z)
+        : chain(chain), pass(chain, state), spaces(chain), log_z(log_z) {}
+
+    // Call work(space, sentence), the pass through the sentence done.
+    template <class Work>
+    void with(int64_t b, Work work) const {
+        const Sentence s = pass.of(b);
+        if (log_z) spaces.fill(s, b);
+        spaces.with(s, [&](const auto& space) {
+            if (log_z) log_z[b] = scan_all(space, s, b);
+            work(space, s);
+        });
+    }
+
+  private:
+    const Chain& chain;
+    const Pass pass;
+    const Spaces spaces;
+    double* const log_z;
+};
+
 // Write a row of each token to out (batch, time, labels), 0 in padding; fill(space, s, b, t, row) makes it.
 template <class Real, class Fill>
-void put_rows(const Chain& chain, double* state, Real* out, Fill fill) {
-    const Spaces spaces(chain);
-    const Pass pass(chain, state);
+void put_rows(const Chain& chain, const Passes& passes, Real* out, Fill fill) {
     const Rows rows(chain);
     each_sentence(chain, [&](int64_t b) {
-        const Sentence s = pass.of(b);
-        Table row(1, s.width);
-        spaces.with(s, [&](const auto& space) {
+        passes.with(b, [&](const auto& space, const Sentence& s) {
+            Table row(1, s.width);
             for (int64_t t = 0; t < s.n; ++t) {
                 fill(space, s, b, t, row[0]);
                 rows.put(row[0], (s.n - t) * rows.labels, out + chain.cell(b, t));
             }
         });
-        std::fill_n(out + chain.cell(b, s.n), (chain.time - s.n) * rows.labels, Real(0));
+        pad(chain, b, out);
     });
 }
 
 template <class Real>
-void put_marginals(const Chain& chain, double* state, const double* weight, Real* out) {
-    put_rows(chain, state, out, [&](const auto& space, const Sentence& s, int64_t b, int64_t t, Vector* row) {
+void put_marginals(const Chain& chain, const Passes& passes, const double* weight, Real* out) {
+    put_rows(chain, passes, out, [&](const auto& space, const Sentence& s, int64_t b, int64_t t, Vector* row) {
         space.marginals(s, t, row);
         for (int64_t w = 0; weight && w < s.width; ++w) row[w] *= weight[b];
     });
+}
+
+// Posterior cross-entropy of a sentence, and where they are wanted its gradients.
+template <class Space>
+double put_posterior(const Chain& chain, const Targets& targets, const Gradients* out, const Space& space,
+                     const Rows& rows, const Sentence& s, int64_t b) {
+    Table signed_(s.n, s.width);
+    const double loss = targets.is_float ? compare<float>(targets, space, rows, s, b, signed_)
+                                         : compare<double>(targets, space, rows, s, b, signed_);
+    if (!out) return loss;
+    Table edges(rows.labels, s.width, 0.0);
+    // Signed targets sum to 0 in each token, so log Z has no share in the gradients.
+    Adjoint(space, rows, s).run(signed_, signed_, out->scores + chain.cell(b, 0), edges);
+    pad(chain, b, out->scores);
+    rows.put(edges, out->edges + b * rows.labels * rows.labels);
+    return loss;
 }
 
 }  // namespace
@@ -135,30 +172,28 @@ int tagdistill_log_partition(const Chain* chain, double* out) {
 // The pass that all that follow read, and log Z (batch,).
 int tagdistill_forward_backward(const Chain* chain, double* state, double* log_z) {
     return guarded([&] {
-        const Spaces spaces(*chain);
-        const Pass pass(*chain, state);
-        each_sentence(*chain, [&](int64_t b) {
-            const Sentence s = pass.of(b);
-            spaces.fill(s, b);
-            spaces.with(s, [&](const auto& space) { log_z[b] = scan_all(space, s, b); });
-        });
+        const Passes passes(*chain, state, log_z);
+        each_sentence(*chain, [&](int64_t b) { passes.with(b, [](const auto&, const Sentence&) {}); });
     });
 }
 
-// (batch, time, labels) marginals, 0 in padding, times weight (batch,) where it is not null.
-int tagdistill_marginals(const Chain* chain, double* state, const double* weight, int64_t is_float, void* out) {
+// (batch, time, labels) marginals, 0 in padding, times weight (batch,) where it is not null. log_z: as in `Passes`.
+int tagdistill_marginals(const Chain* chain, double* state, double* log_z, const double* weight, int64_t is_float,
+                         void* out) {
     return guarded([&] {
+        const Passes passes(*chain, state, log_z);
         if (is_float)
-            put_marginals(*chain, state, weight, static_cast<float*>(out));
+            put_marginals(*chain, passes, weight, static_cast<float*>(out));
         else
-            put_marginals(*chain, state, weight, static_cast<double*>(out));
+            put_marginals(*chain, passes, weight, static_cast<double*>(out));
     });
 }
 
 // (batch, time, labels) logarithms of the marginals, 0 in padding.
 int tagdistill_log_marginals(const Chain* chain, double* state, double* out) {
     return guarded([&] {
-        put_rows(*chain, state, out, [](const auto& space, const Sentence& s, int64_t, int64_t t, Vector* row) {
+        const Passes passes(*chain, state, nullptr);
+        put_rows(*chain, passes, out, [](const auto& space, const Sentence& s, int64_t, int64_t t, Vector* row) {
             space.log_marginals(s, t, row);
         });
     });
@@ -167,13 +202,13 @@ int tagdistill_log_marginals(const Chain* chain, double* state, double* out) {
 // (batch, labels, labels) expected transition counts.
 int tagdistill_edges(const Chain* chain, double* state, double* out) {
     return guarded([&] {
-        const Spaces spaces(*chain);
-        const Pass pass(*chain, state);
+        const Passes passes(*chain, state, nullptr);
         const Rows rows(*chain);
         each_sentence(*chain, [&](int64_t b) {
-            const Sentence s = pass.of(b);
-            Table counts(rows.labels, s.width, 0.0);
-            spaces.with(s, [&](const auto& space) { count_pairs(space, s, 0, s.n - 1, 1.0, counts); });
+            Table counts(rows.labels, rows.width, 0.0);
+            passes.with(b, [&](const auto& space, const Sentence& s) {
+                count_pairs(space, s, 0, s.n - 1, 1.0, counts);
+            });
             rows.put(counts, out + b * rows.labels * rows.labels);
         });
     });
@@ -182,11 +217,11 @@ int tagdistill_edges(const Chain* chain, double* state, double* out) {
 // (labels, labels) the same, summed over sentences with weight (batch,).
 int tagdistill_edge_sum(const Chain* chain, double* state, const double* weight, double* out) {
     return guarded([&] {
-        const Spaces spaces(*chain);
-        const Pass pass(*chain, state);
+        const Passes passes(*chain, state, nullptr);
         sum_tables(*chain, out, [&](int64_t b, Table& part) {
-            const Sentence s = pass.of(b);
-            spaces.with(s, [&](const auto& space) { count_pairs(space, s, 0, s.n - 1, weight[b], part); });
+            passes.with(b, [&](const auto& space, const Sentence& s) {
+                count_pairs(space, s, 0, s.n - 1, weight[b], part);
+            });
         });
     });
 }
@@ -194,54 +229,65 @@ int tagdistill_edge_sum(const Chain* chain, double* state, const double* weight,
 // (batch, stop - first, labels, labels) probabilities of the labels of tokens t and t + 1, 0 in padding.
 int tagdistill_pairs(const Chain* chain, double* state, int64_t first, int64_t stop, double* out) {
     return guarded([&] {
-        const Spaces spaces(*chain);
-        const Pass pass(*chain, state);
+        const Passes passes(*chain, state, nullptr);
         const Rows rows(*chain);
         each_sentence(*chain, [&](int64_t b) {
-            const Sentence s = pass.of(b);
-            for (int64_t t = first; t < stop; ++t) {
-                Table counts(rows.labels, s.width, 0.0);
-                if (t + 1 < s.n)
-                    spaces.with(s, [&](const auto& space) { count_pairs(space, s, t, t + 1, 1.0, counts); });
-                rows.put(counts, out + (b * (stop - first) + t - first) * rows.labels * rows.labels);
-            }
+            passes.with(b, [&](const auto& space, const Sentence& s) {
+                for (int64_t t = first; t < stop; ++t) {
+                    Table counts(rows.labels, s.width, 0.0);
+                    if (t + 1 < s.n) count_pairs(space, s, t, t + 1, 1.0, counts);
+                    rows.put(counts, out + (b * (stop - first) + t - first) * rows.labels * rows.labels);
+                }
+            });
         });
     });
 }
 
-// Gradients of sum before * a + after * b (forward_backward.py), to scores (batch, time, labels) and transitions.
+// Gradients of sum before * a + after * b (base.py), to scores (batch, time, labels) and transitions.
 int tagdistill_adjoint(const Chain* chain, double* state, const double* before, const double* after, double* scores,
                        double* transitions) {
     return guarded([&] {
-        const Spaces spaces(*chain);
-        const Pass pass(*chain, state);
+        const Passes passes(*chain, state, nullptr);
         const Rows rows(*chain);
         sum_tables(*chain, transitions, [&](int64_t b, Table& part) {
-            const Sentence s = pass.of(b);
             const int64_t place = chain->cell(b, 0);
-            spaces.with(s, [&](const auto& space) {
-                Adjoint(space, rows, s).run(before + place, after + place, scores + place, part);
+            passes.with(b, [&](const auto& space, const Sentence& s) {
+                Table first(s.n, s.width), second(s.n, s.width);
+                rows.take_all(before + place, s.n, first);
+                rows.take_all(after + place, s.n, second);
+                Adjoint(space, rows, s).run(first, second, scores + place, part);
             });
-            std::fill_n(scores + chain->cell(b, s.n), (chain->time - s.n) * rows.labels, 0.0);
+            pad(*chain, b, scores);
         });
     });
 }
 
-// (batch,) posterior cross-entropy, and (batch, time, labels) the signed targets q - p (forward_backward.py).
-int tagdistill_posterior(const Chain* chain, double* state, const Targets* targets, double* loss, double* signed_) {
+// (batch,) posterior cross-entropy. gradients: of each loss over the temperature, or null. log_z: as in `Passes`.
+int tagdistill_posterior(const Chain* chain, double* state, double* log_z, const Targets* targets, double* loss,
+                         const Gradients* gradients) {
     return guarded([&] {
-        const Spaces spaces(*chain);
-        const Pass pass(*chain, state);
+        const Passes passes(*chain, state, log_z);
         const Rows rows(*chain);
         each_sentence(*chain, [&](int64_t b) {
-            const Sentence s = pass.of(b);
-            double* out = signed_ + chain->cell(b, 0);
-            spaces.with(s, [&](const auto& space) {
-                loss[b] = targets->is_float ? compare<float>(*targets, space, rows, s, b, out)
-                                            : compare<double>(*targets, space, rows, s, b, out);
+            passes.with(b, [&](const auto& space, const Sentence& s) {
+                loss[b] = put_posterior(*chain, *targets, gradients, space, rows, s, b);
             });
-            std::fill_n(out + s.n * rows.labels, (chain->time - s.n) * rows.labels, 0.0);
         });
+    });
+}
+
+// The sum of such gradients with weight (batch,): to scores (batch, time, labels) and transitions (labels, labels).
+int tagdistill_weigh(const Chain* chain, const Gradients* gradients, const double* weight, double* scores,
+                     double* transitions) {
+    return guarded([&] {
+        const int64_t cells = chain->time * chain->labels, size = chain->labels * chain->labels;
+        each_sentence(*chain, [&](int64_t b) {
+            const double* from = gradients->scores + b * cells;
+            for (int64_t c = 0; c < cells; ++c) scores[b * cells + c] = from[c] * weight[b];
+        });
+        std::fill_n(transitions, size, 0.0);
+        for (int64_t b = 0; b < chain->batch; ++b)
+            for (int64_t c = 0; c < size; ++c) transitions[c] += gradients->edges[b * size + c] * weight[b];
     });
 }
 

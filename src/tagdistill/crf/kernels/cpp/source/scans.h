@@ -97,8 +97,8 @@ void count_pairs(const Space& space, const Sentence& s, int64_t first, int64_t s
     space.finish(pairs, stop - first, weight, counts);
 }
 
-// Gradients of sum before * log state0 + after * log raw1 of a sentence: to its scores, all of them (n, labels), and to
-// the edges, which are added to edges (labels, labels).
+// Gradients of sum before * log state0 + after * log raw1 of a sentence, both (n, width) and 0 past the last label: to
+// its scores, all of them (n, labels), and to the edges, which are added to edges (labels, labels).
 template <class Space>
 class Adjoint {
   public:
@@ -108,35 +108,29 @@ class Adjoint {
         space.prepare(s, inverse);
     }
 
-    void run(const double* before, const double* after, double* scores, Table& edges) {
+    void run(const Table& before, const Table& after, double* scores, Table& edges) {
         // What is given to raw1 is no part of the token's own score: only what flows on from it is.
-        for (int64_t t = 0; t < s.n; ++t) take(before, t, total[t]);
-        take(before, s.n - 1, flow[0]);
-        take(after, 0, flow[1]);
+        std::copy_n(before[0], s.n * s.width, total[0]);
+        std::copy_n(before[s.n - 1], s.width, flow[0]);
+        std::copy_n(after[0], s.width, flow[1]);
         for (int64_t k = s.n - 2; k >= 0; --k) {
             back(0, k, k + 1, before);
             back(1, s.n - 1 - k, s.n - 2 - k, after);
         }
         space.finish(pairs, 2 * (s.n - 1), 1.0, edges);
-        for (int64_t t = 0; t < s.n; ++t) rows.put(total[t], room(t), scores + t * rows.labels);
+        for (int64_t t = 0; t < s.n; ++t) rows.put(total[t], (s.n - t) * rows.labels, scores + t * rows.labels);
     }
 
   private:
     // Go back in a direction from its token `next` to t, which comes before it there.
-    void back(int direction, int64_t t, int64_t next, const double* given) {
+    void back(int direction, int64_t t, int64_t next, const Table& given) {
         const int64_t row = 2 * (direction ? next : t) + direction;
         Vector *sum = flow[direction], *found = flow[2];
         space.pull(s, direction, t, next, inverse, sum, found, row, pairs);
-        take(given, t, sum);
         for (int64_t w = 0; w < s.width; ++w) {
             total[t][w] += found[w];
-            sum[w] += found[w];
+            sum[w] = given[t][w] + found[w];
         }
-    }
-
-    int64_t room(int64_t t) const { return (s.n - t) * rows.labels; }
-    void take(const double* given, int64_t t, Vector* row) const {
-        rows.take(given + t * rows.labels, room(t), 0.0, row);
     }
 
     const Space& space;
@@ -171,6 +165,13 @@ void in_groups(const Chain& chain, Work work) {
     run();
     for (std::thread& other : others) other.join();
     if (failure) std::rethrow_exception(failure);
+}
+
+// Write zeros past the end of a sentence to out (batch, time, labels).
+template <class Real>
+void pad(const Chain& chain, int64_t b, Real* out) {
+    const int64_t n = chain.lengths[b];
+    std::fill_n(out + chain.cell(b, n), (chain.time - n) * chain.labels, Real(0));
 }
 
 template <class Work>
