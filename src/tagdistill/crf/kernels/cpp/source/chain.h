@@ -48,7 +48,7 @@ class Table {
     std::vector<Cell> cells;
 };
 
-struct Chain {  // what potentials.py prepares; the layout of library.py's Chain
+struct Chain {  // what potentials.py prepares; the layout of bindings.py's Chain
     const double* scores;       // (batch, time, labels)
     const double* top;          // (batch, time), the largest score of each token
     const double* transitions;  // (labels, labels), [from, to]
@@ -73,8 +73,11 @@ class Rows {
         for (int64_t j = 0; j < LANES; ++j) live[j] = (width - 1) * LANES + j < labels ? -1 : 0;
     }
 
-    // Read a row, `filling` past its last label. room: how many values from there on belong to the sentence.
+    // Read a row, `filling` past its last label. room: how many values from there on belong to the sentence. W: `width`,
+    // where the compiler is to know it.
+    template <int W = 0>
     void take(const double* from, int64_t room, double filling, Vector* row) const {
+        const int64_t width = W ? W : this->width;
         if (room < width * LANES) {
             std::memcpy(row, from, labels * sizeof(double));
             std::fill_n(reinterpret_cast<double*>(row) + labels, width * LANES - labels, filling);

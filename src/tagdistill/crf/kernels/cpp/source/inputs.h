@@ -7,7 +7,7 @@
 
 namespace tagdistill {
 
-struct Inputs {  // the layout of library.py's Inputs
+struct Inputs {  // the layout of bindings.py's Inputs
     const void *emissions, *start, *end;  // (batch, given, labels), and (labels,) or null, all of one type
     int64_t given;                        // time steps
     int64_t is_float;                     // float, else double
@@ -76,7 +76,7 @@ void unfold(const Outputs& out, const Chain& chain, const double* grad) {
     if (out.end) add(out.end, [&](int64_t b) { return chain.lengths[b] - 1; });
 }
 
-struct Targets {  // the layout of library.py's Targets
+struct Targets {  // the layout of bindings.py's Targets
     const void* logits;  // (batch, given, labels)
     int64_t given;       // time steps
     int64_t is_float;    // float, else double
@@ -93,25 +93,25 @@ template <class Real, class Space>
 double compare(const Targets& targets, const Space& space, const Rows& rows, const Sentence& s, int64_t sentence,
                Table& signed_) {
     const double temperature = targets.temperature, cold = 1.0 / temperature;
-    const int64_t size = rows.labels;
+    const int64_t size = rows.labels, width = space.width();
     const Real* from = static_cast<const Real*>(targets.logits) + sentence * targets.given * size;
-    Table logits(1, (s.n * size + LANES - 1) / LANES), row(2, s.width);
+    Table logits(1, (s.n * size + LANES - 1) / LANES), row(2, width);
     for (int64_t c = 0; c < s.n * size; ++c) logits.row(0)[c] = from[c] * cold;
     Vector *target = row[0], *log_found = row[1], loss = all(0.0);
     for (int64_t t = 0; t < s.n; ++t) {
         Vector* found = signed_[t];
         rows.take(logits.row(0) + t * size, (s.n - t) * size, -INFINITE, target);
-        softmax(target, target, s.width);
+        softmax(target, target, width);
         space.marginals(s, t, found, log_found);
         double total = 0.0;
         if (temperature != 1.0) {
-            log_found[s.width - 1] = choose(rows.live, log_found[s.width - 1], all(-INFINITE));
-            for (int64_t w = 0; w < s.width; ++w) log_found[w] *= cold;
-            total = softmax(log_found, found, s.width).log_total();
+            log_found[width - 1] = choose(rows.live, log_found[width - 1], all(-INFINITE));
+            for (int64_t w = 0; w < width; ++w) log_found[w] *= cold;
+            total = softmax(log_found, found, width).log_total();
         }
-        for (int64_t w = 0; w < s.width; ++w) {
+        for (int64_t w = 0; w < width; ++w) {
             const Vector part = target[w] * (log_found[w] - total);
-            loss += w + 1 < s.width ? part : choose(rows.live, part, all(0.0));
+            loss += w + 1 < width ? part : choose(rows.live, part, all(0.0));
             found[w] -= target[w];
         }
     }

@@ -19,6 +19,8 @@ class Logarithmic {
 
     static constexpr double unit = 0.0;
 
+    int64_t width() const { return rows.width; }
+
     void fill(const Sentence& s, int64_t sentence) const {
         const double* scores = chain.scores + chain.cell(sentence, 0);
         for (int64_t t = 0; t < s.n; ++t) {

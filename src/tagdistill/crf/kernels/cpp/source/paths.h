@@ -5,7 +5,7 @@
 
 namespace tagdistill {
 
-struct Paths {  // the layout of library.py's Paths
+struct Paths {  // the layout of bindings.py's Paths
     const int64_t* labels;  // (batch, k, given), anything in padding
     int64_t k, given;
 

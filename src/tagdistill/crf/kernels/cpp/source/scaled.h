@@ -9,9 +9,9 @@ namespace tagdistill {
 
 constexpr double RANGE = 650.0;  // double holds exp(-708): products in this range lose nothing
 
-class Scaled {
-  public:
-    explicit Scaled(const Chain& chain)
+// The transitions of a chain in probability space.
+struct Weights {
+    explicit Weights(const Chain& chain)
         : chain(chain), rows(chain),
           edges{Table(chain.labels, chain.width(), 0.0), Table(chain.labels, chain.width(), 0.0)} {
         const double* scores = chain.transitions;
@@ -26,6 +26,22 @@ class Scaled {
             for (Vector& cell : table) cell = exponential(cell);
     }
 
+    const Chain& chain;
+    const Rows rows;
+    Table edges[2];  // as either direction reads them: [from, to] and [to, from]
+    double edge_top, edge_spread;
+};
+
+// W: vectors in a row, where the compiler is to know it, else 0.
+template <int W>
+class Scaled {
+  public:
+    explicit Scaled(const Weights& weights)
+        : chain(weights.chain), rows(weights.rows), edges(weights.edges), edge_top(weights.edge_top),
+          edge_spread(weights.edge_spread) {}
+
+    int64_t width() const { return W ? W : rows.width; }
+
     static constexpr double unit = 1.0;
 
     // Fill the factors of a sentence; false where probability space is not exact. From the best label at t any label
@@ -38,12 +54,12 @@ class Scaled {
         for (int64_t t = 0; t < s.n; ++t) {
             const double top = chain.top[chain.at(sentence, t)];
             Vector* row = s.factors(t);
-            rows.take(scores + t * rows.labels, (s.n - t) * rows.labels, top, row);
-            for (int64_t w = 0; w < s.width; ++w) {
+            rows.take<W>(scores + t * rows.labels, (s.n - t) * rows.labels, top, row);
+            for (int64_t w = 0; w < width(); ++w) {
                 lowest = smaller(row[w] - top, lowest);
                 row[w] = exponential(row[w] - top);
             }
-            row[s.width - 1] = choose(rows.live, row[s.width - 1], all(0.0));
+            row[width() - 1] = choose(rows.live, row[width() - 1], all(0.0));
         }
         return largest(-lowest) + 4.0 * edge_spread + 2.0 * std::log(double(rows.labels)) < RANGE;
     }
@@ -52,17 +68,17 @@ class Scaled {
     void step(int direction, const Vector* state, Vector* raw) const {
         const double* from = reinterpret_cast<const double*>(state);
         int64_t w = 0;
-        for (; w + 4 <= rows.width; w += 4) block<4>(direction, from, w, raw);
-        if (rows.width - w == 3) block<3>(direction, from, w, raw);
-        if (rows.width - w == 2) block<2>(direction, from, w, raw);
-        if (rows.width - w == 1) block<1>(direction, from, w, raw);
+        for (; w + 4 <= width(); w += 4) block<4>(direction, from, w, raw);
+        if (width() - w == 3) block<3>(direction, from, w, raw);
+        if (width() - w == 2) block<2>(direction, from, w, raw);
+        if (width() - w == 1) block<1>(direction, from, w, raw);
     }
 
     // The state of a token times scale; returns the next token's scale. So states sum to what one step makes of 1, and
     // no step waits for its own sum.
     double settle(const Vector* raw, const Vector* factor, double scale, Vector* state) const {
         Vector total = all(0.0);
-        for (int64_t w = 0; w < rows.width; ++w) total += state[w] = raw[w] * (factor[w] * scale);
+        for (int64_t w = 0; w < width(); ++w) total += state[w] = raw[w] * (factor[w] * scale);
         return 1.0 / sum(total);
     }
 
@@ -70,7 +86,7 @@ class Scaled {
     void state(const Sentence& s, int direction, int64_t t, Vector* out) const {
         const Vector *raw = s.raws(direction, t), *factor = s.factors(t);
         const double scale = s.scale[direction][t];
-        for (int64_t w = 0; w < rows.width; ++w) out[w] = raw[w] * factor[w] * scale;
+        for (int64_t w = 0; w < width(); ++w) out[w] = raw[w] * factor[w] * scale;
     }
 
     // log sum_j a_j b_j
@@ -94,16 +110,16 @@ class Scaled {
     void marginals(const Sentence& s, int64_t t, Vector* out) const {
         const Vector *first = s.raws(0, t), *factor = s.factors(t), *second = s.raws(1, t);
         Vector total = all(0.0);
-        for (int64_t w = 0; w < rows.width; ++w) total += out[w] = first[w] * factor[w] * second[w];
+        for (int64_t w = 0; w < width(); ++w) total += out[w] = first[w] * factor[w] * second[w];
         const double share = 1.0 / sum(total);
-        for (int64_t w = 0; w < rows.width; ++w) out[w] *= share;
+        for (int64_t w = 0; w < width(); ++w) out[w] *= share;
     }
 
     void log_marginals(const Sentence& s, int64_t t, Vector* out) const { marginals(s, t, out, out); }
 
     void marginals(const Sentence& s, int64_t t, Vector* out, Vector* logs) const {
         marginals(s, t, out);
-        for (int64_t w = 0; w < rows.width; ++w) logs[w] = logarithm(out[w]);
+        for (int64_t w = 0; w < width(); ++w) logs[w] = logarithm(out[w]);
     }
 
     // Rows of a sentence; left(i) right(j) edge(i, j), summed over them, is the gradient to the edges or their counts.
@@ -118,13 +134,13 @@ class Scaled {
         state(s, 0, t, pairs.left[row]);
         state(s, 1, t + 1, after);
         const double share = 1.0 / dot(s.raws(0, t + 1), after);
-        for (int64_t w = 0; w < rows.width; ++w) after[w] *= share;
+        for (int64_t w = 0; w < width(); ++w) after[w] *= share;
     }
 
     // What `pull` reads, (n, width): both raws are at least exp(-2 edge_spread), so their product is in the range.
     void prepare(const Sentence& s, Table& inverse) const {
         const Vector *first = s.raws(0, 0), *second = s.raws(1, 0);
-        for (int64_t c = 0; c < s.n * s.width; ++c) inverse[0][c] = 1.0 / (first[c] * second[c]);
+        for (int64_t c = 0; c < s.n * width(); ++c) inverse[0][c] = 1.0 / (first[c] * second[c]);
     }
 
     // One step of the adjoint of a direction, from `next` back to t. flow: gradient to log state at next; out: what
@@ -134,20 +150,20 @@ class Scaled {
         Vector *before = direction ? pairs.right[row] : pairs.left[row];
         Vector *after = direction ? pairs.left[row] : pairs.right[row];
         const Vector *other = s.raws(1 - direction, next), *share = inverse[next];
-        for (int64_t w = 0; w < rows.width; ++w) after[w] = flow[w] * (share[w] * other[w]);
+        for (int64_t w = 0; w < width(); ++w) after[w] = flow[w] * (share[w] * other[w]);
         state(s, direction, t, before);
         step(1 - direction, after, out);
-        for (int64_t w = 0; w < rows.width; ++w) out[w] *= before[w];
+        for (int64_t w = 0; w < width(); ++w) out[w] *= before[w];
     }
 
     // Add `count` rows of pairs, times weight, to counts (labels, labels).
     void finish(const Pairs& pairs, int64_t count, double weight, Table& counts) const {
         for (int64_t i = 0; i < rows.labels; i += 4) {
             int64_t w = 0;
-            for (; w + 4 <= rows.width; w += 4) products<4>(pairs, count, weight, i, w, counts);
-            if (rows.width - w == 3) products<3>(pairs, count, weight, i, w, counts);
-            if (rows.width - w == 2) products<2>(pairs, count, weight, i, w, counts);
-            if (rows.width - w == 1) products<1>(pairs, count, weight, i, w, counts);
+            for (; w + 4 <= width(); w += 4) products<4>(pairs, count, weight, i, w, counts);
+            if (width() - w == 3) products<3>(pairs, count, weight, i, w, counts);
+            if (width() - w == 2) products<2>(pairs, count, weight, i, w, counts);
+            if (width() - w == 1) products<1>(pairs, count, weight, i, w, counts);
         }
     }
 
@@ -172,7 +188,7 @@ class Scaled {
 
     double dot(const Vector* a, const Vector* b) const {
         Vector total = all(0.0);
-        for (int64_t w = 0; w < rows.width; ++w) total += a[w] * b[w];
+        for (int64_t w = 0; w < width(); ++w) total += a[w] * b[w];
         return sum(total);
     }
 
@@ -198,9 +214,9 @@ class Scaled {
     }
 
     const Chain& chain;
-    const Rows rows;
-    Table edges[2];  // as either direction reads them: [from, to] and [to, from]
-    double edge_top, edge_spread;
+    const Rows& rows;
+    const Table* edges;
+    const double edge_top, edge_spread;
 };
 
 }  // namespace tagdistill

@@ -15,10 +15,11 @@ constexpr int64_t GROUP = 4;  // sentences that are summed before groups are: su
 // Both spaces, and the choice between them for each sentence.
 class Spaces {
   public:
-    explicit Spaces(const Chain& chain) : scaled(chain), logarithmic(chain) {}
+    explicit Spaces(const Chain& chain) : weights(chain), logarithmic(chain) {}
 
     void fill(const Sentence& s, int64_t sentence) const {
-        const bool fits = scaled.fill(s, sentence);
+        bool fits = false;
+        with_scaled([&](const auto& scaled) { fits = scaled.fill(s, sentence); });
         if (!fits) logarithmic.fill(s, sentence);
         *s.in_logs = fits ? 0.0 : 1.0;
     }
@@ -29,11 +30,23 @@ class Spaces {
         if (*s.in_logs != 0.0)
             work(logarithmic);
         else
-            work(scaled);
+            with_scaled(work);
     }
 
   private:
-    const Scaled scaled;
+    // Loops over the vectors of a row are short: they cost less where their number is known.
+    template <class Work>
+    void with_scaled(Work work) const {
+        switch (weights.rows.width) {
+            case 1: return work(Scaled<1>(weights));
+            case 2: return work(Scaled<2>(weights));
+            case 3: return work(Scaled<3>(weights));
+            case 4: return work(Scaled<4>(weights));
+            default: return work(Scaled<0>(weights));
+        }
+    }
+
+    const Weights weights;
     const Logarithmic logarithmic;
 };
 
@@ -127,7 +140,7 @@ class Adjoint {
         const int64_t row = 2 * (direction ? next : t) + direction;
         Vector *sum = flow[direction], *found = flow[2];
         space.pull(s, direction, t, next, inverse, sum, found, row, pairs);
-        for (int64_t w = 0; w < s.width; ++w) {
+        for (int64_t w = 0; w < space.width(); ++w) {
             total[t][w] += found[w];
             sum[w] = given[t][w] + found[w];
         }

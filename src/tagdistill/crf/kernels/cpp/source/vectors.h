@@ -39,7 +39,7 @@ inline double largest(Vector v) {
 constexpr double LOG2_E = 0x1.71547652b82fep+0, LN_2_HIGH = 0x1.62e42fefa38p-1, LN_2_LOW = 0x1.ef35793c7673p-45;
 
 // exp(x) for x <= 0 (a rounding error above it does no harm), 0 below -708: 2^n exp(r), |r| <= ln(2) / 2, by Taylor.
-inline Vector exponential(Vector x) {
+inline __attribute__((always_inline)) Vector exponential(Vector x) {
     constexpr double TERMS[] = {1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
                                 1.0 / 720,       1.0 / 120,      1.0 / 24,      1.0 / 6,      0.5,         1.0,
                                 1.0};
@@ -54,7 +54,7 @@ inline Vector exponential(Vector x) {
 }
 
 // log(x) for normal positive x: n ln(2) + 2 artanh(s), s = (m - 1) / (m + 1), m in [sqrt(1/2), sqrt(2)).
-inline Vector logarithm(Vector x) {
+inline __attribute__((always_inline)) Vector logarithm(Vector x) {
     const Vector shift = all(0x1.8p52);
     const Bits n = ((Bits)x - (Bits)all(0x1.6a09e667f3bcdp-1)) >> 52;
     const Vector power = (Vector)((Bits)shift + n) - shift, m = (Vector)((Bits)x - (n << 52));
@@ -98,7 +98,7 @@ struct Shares {
 };
 
 // exp(x - log sum exp(x)) of a row.
-inline Shares softmax(const Vector* x, Vector* out, int64_t width) {
+inline __attribute__((always_inline)) Shares softmax(const Vector* x, Vector* out, int64_t width) {
     Vector top = all(-INFINITE), total = all(0.0);
     for (int64_t w = 0; w < width; ++w) top = larger(x[w], top);
     const double highest = largest(top);
