@@ -221,7 +221,10 @@ class _PosteriorCrossEntropy(_Function):
     @staticmethod
     @first_order
     def backward(ctx: Any, grad: Tensor) -> Grads:
-        return *ctx.adjoint(grad.to(torch.float64) * ctx.temperature), None, None, None, None
+        weight = grad.to(torch.float64)
+        if ctx.temperature != 1.0:
+            weight = weight * ctx.temperature
+        return *ctx.adjoint(weight), None, None, None, None
 
 
 def fold(unary: UnaryScores, transitions: Tensor, folding: Folding) -> Graph:

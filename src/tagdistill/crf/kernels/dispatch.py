@@ -41,7 +41,7 @@ def prepare(
     check_shapes(emissions, transitions, lengths, start, end)
     check = on_host(emissions) if check is None else check
     layout = _layout(emissions, lengths, check)
-    unary, edges = UnaryScores(emissions, start, end), transitions.detach().to(torch.float64, copy=True).contiguous()
+    unary, edges = UnaryScores(emissions, start, end), _copied(transitions)
     kernels = _candidates(selection.kernel(), emissions.device.type, selection.forced())
     potentials = kernels[0].fold(unary, edges, layout, measure=check)
     if check:
@@ -59,6 +59,10 @@ def _layout(emissions: Tensor, lengths: Tensor, check: bool) -> Layout:
     shortest, longest = check_lengths(lengths, time) if host or check else (1, time)
     # A copy: the caller may write into theirs.
     return Layout(lengths.to(device=emissions.device, dtype=torch.int64, copy=True).contiguous(), longest, shortest)
+
+
+def _copied(transitions: Tensor) -> Tensor:
+    return transitions.detach().to(torch.float64, copy=True, memory_format=torch.contiguous_format)
 
 
 @cache

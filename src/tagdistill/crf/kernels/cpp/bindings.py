@@ -108,6 +108,13 @@ def kind(*dtypes: torch.dtype | None) -> torch.dtype:
     return torch.float32 if all(dtype in (None, torch.float32) for dtype in dtypes) else torch.float64
 
 
+def plain(values: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Contiguous values of this dtype, outside of graphs: the tensor itself where it is that, as calls cost time."""
+    if values.dtype is dtype and values.is_contiguous():
+        return values
+    return values.detach().to(dtype).contiguous()
+
+
 def fold(
     emissions: Tensor, start: Tensor | None, end: Tensor | None, edges: Tensor, lengths: Tensor, time: int
 ) -> tuple[Tensor, Tensor, tuple[float, float]]:
@@ -115,7 +122,7 @@ def fold(
     batch, given, labels = emissions.shape
     tensors = (emissions, start, end)
     dtype = kind(*(x if x is None else x.dtype for x in tensors))
-    values = [x if x is None else x.detach().to(dtype).contiguous() for x in tensors]
+    values = [x if x is None else plain(x, dtype) for x in tensors]
     scores, top = edges.new_empty((batch, time, labels)), edges.new_empty((batch, time, 1))
     inputs = Inputs(*(x if x is None else x.data_ptr() for x in values), given, dtype == torch.float32)
     chain = Chain(None, None, edges.data_ptr(), lengths.data_ptr(), batch, time, labels, torch.get_num_threads())
@@ -128,7 +135,7 @@ def unfold(
     grad: Tensor, lengths: Tensor, time: int, wanted: tuple[torch.dtype | None, ...]
 ) -> tuple[Tensor | None, ...]:
     """Return gradients to emissions (batch, time, label), start and end, of the dtypes wanted; None for none."""
-    grad, dtype = grad.contiguous(), kind(*wanted)
+    grad, dtype = plain(grad), kind(*wanted)
     batch, steps, labels = grad.shape
     shapes = ((batch, time, labels), (labels,), (labels,))
     pairs = zip(shapes, wanted, strict=True)
@@ -136,4 +143,4 @@ def unfold(
     outputs = Inputs(*(x if x is None else x.data_ptr() for x in out), time, dtype == torch.float32)
     chain = Chain(None, None, None, lengths.data_ptr(), batch, steps, labels, torch.get_num_threads())
     load()["unfold"](ctypes.byref(outputs), ctypes.byref(chain), grad.data_ptr())
-    return tuple(x if x is None else x.to(want) for x, want in zip(out, wanted, strict=True))
+    return tuple(x if x is None or want is dtype else x.to(want) for x, want in zip(out, wanted, strict=True))

@@ -12,6 +12,7 @@ from torch import Tensor
 from tagdistill.crf import paths
 from tagdistill.crf.kernels.base import Adjoint, ForwardBackward, Kernel
 from tagdistill.crf.kernels.cpp import bindings
+from tagdistill.crf.kernels.cpp.bindings import plain
 from tagdistill.crf.layout import Layout
 from tagdistill.crf.potentials import Potentials, UnaryScores
 
@@ -51,12 +52,12 @@ class _CppPaths(paths.Paths):
         return out
 
     def add_unary(self, counts: Tensor, weight: Tensor) -> Tensor:
-        weight = _plain(weight)
+        weight = plain(weight)
         self._run["path_counts"](*self._pass, weight.data_ptr(), counts.data_ptr())
         return counts
 
     def edge_sum(self, weight: Tensor) -> Tensor:
-        out, weight = torch.empty_like(self._potentials.transitions), _plain(weight)
+        out, weight = torch.empty_like(self._potentials.transitions), plain(weight)
         self._run["path_edges"](*self._pass, weight.data_ptr(), out.data_ptr())
         return out
 
@@ -64,18 +65,17 @@ class _CppPaths(paths.Paths):
 class _Gradients:
     """Gradients of a loss of each sentence; they hold no pass, whose memory is of use once they are there."""
 
-    def __init__(self, potentials: Potentials) -> None:
-        labels = len(potentials.transitions)
-        self.scores = torch.empty_like(potentials.scores)
-        self.edges = self.scores.new_empty((len(self.scores), labels, labels))
+    def __init__(self, potentials: Potentials, chain: Any) -> None:
+        batch, _, labels = potentials.scores.shape
+        self._chain = chain  # of which only the sizes are read
+        self.scores, self.edges = torch.empty_like(potentials.scores), potentials.top.new_empty((batch, labels, labels))
         self.pointer = ctypes.byref(bindings.Gradients(self.scores.data_ptr(), self.edges.data_ptr()))
-        self._shape = ctypes.byref(bindings.Chain(None, None, None, None, *self.scores.shape, torch.get_num_threads()))
 
     def weighted(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """The sum over sentences with weight (batch,): to scores and transitions."""
-        scores, edges, weight = torch.empty_like(self.scores), torch.empty_like(self.edges[0]), _plain(weight)
-        pointers = (x.data_ptr() for x in (weight, scores, edges))
-        bindings.load()["weigh"](self._shape, self.pointer, *pointers)
+        scores, edges, weight = torch.empty_like(self.scores), torch.empty_like(self.edges[0]), plain(weight)
+        pointers = weight.data_ptr(), scores.data_ptr(), edges.data_ptr()
+        bindings.load()["weigh"](self._chain, self.pointer, *pointers)
         return scores, edges
 
 
@@ -118,10 +118,11 @@ class _CppPass(ForwardBackward):
         return self._marginals(torch.float64)
 
     def marginals_in(self, dtype: torch.dtype) -> Tensor:
-        return self._marginals(bindings.kind(dtype)).to(dtype)
+        made = self._marginals(bindings.kind(dtype))
+        return made if made.dtype is dtype else made.to(dtype)
 
     def weighted_marginals(self, weight: Tensor) -> Tensor:
-        return self._marginals(torch.float64, _plain(weight))
+        return self._marginals(torch.float64, plain(weight))
 
     def _marginals(self, dtype: torch.dtype, weight: Tensor | None = None) -> Tensor:
         out = torch.empty_like(self.potentials.scores, dtype=dtype)
@@ -138,9 +139,9 @@ class _CppPass(ForwardBackward):
     def posterior_cross_entropy(
         self, log_target: Tensor, temperature: float, *, with_adjoint: bool
     ) -> tuple[Tensor, Adjoint | None]:
-        logits = log_target.to(bindings.kind(log_target.dtype)).contiguous()
+        logits = plain(log_target, bindings.kind(log_target.dtype))
         loss = self._state.new_empty(self.layout.batch)
-        found = _Gradients(self.potentials) if with_adjoint else None
+        found = _Gradients(self.potentials, self._chain) if with_adjoint else None
         given = bindings.Targets(logits.data_ptr(), logits.shape[1], logits.dtype == torch.float32, temperature)
         self._call("posterior", ctypes.byref(given), loss.data_ptr(), found.pointer if found else None)
         return loss, found.weighted if found else None
@@ -159,19 +160,15 @@ class _CppPass(ForwardBackward):
         return out
 
     def edge_sum(self, weight: Tensor) -> Tensor:
-        out, weight = torch.empty_like(self.potentials.transitions), _plain(weight)
+        out, weight = torch.empty_like(self.potentials.transitions), plain(weight)
         self._run["edge_sum"](*self._pass, weight.data_ptr(), out.data_ptr())
         return out
 
     def adjoint(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-        before, after = _plain(before), _plain(after)
+        before, after = plain(before), plain(after)
         scores, edges = torch.empty_like(before), torch.empty_like(self.potentials.transitions)
         self._run["adjoint"](*self._pass, before.data_ptr(), after.data_ptr(), scores.data_ptr(), edges.data_ptr())
         return scores, edges
-
-
-def _plain(values: Tensor) -> Tensor:
-    return values.to(torch.float64).contiguous()
 
 
 class _CppKernel(Kernel):
