@@ -95,13 +95,15 @@ double compare(const Targets& targets, const Space& space, const Rows& rows, con
     const double temperature = targets.temperature, cold = 1.0 / temperature;
     const int64_t size = rows.labels, width = space.width();
     const Real* from = static_cast<const Real*>(targets.logits) + sentence * targets.given * size;
-    Table logits(1, (s.n * size + LANES - 1) / LANES), row(2, width);
+    Table logits(1, (s.n * size + LANES - 1) / LANES), target(s.n, width), row(1, width);
     for (int64_t c = 0; c < s.n * size; ++c) logits.row(0)[c] = from[c] * cold;
-    Vector *target = row[0], *log_found = row[1], loss = all(0.0);
+    for (int64_t t = 0; t < s.n; ++t) {  // a loop of its own: the CPU does several tokens of a short one at once
+        rows.take(logits.row(0) + t * size, (s.n - t) * size, -INFINITE, target[t]);
+        softmax(target[t], target[t], width);
+    }
+    Vector *log_found = row[0], loss = all(0.0);
     for (int64_t t = 0; t < s.n; ++t) {
         Vector* found = signed_[t];
-        rows.take(logits.row(0) + t * size, (s.n - t) * size, -INFINITE, target);
-        softmax(target, target, width);
         space.marginals(s, t, found, log_found);
         double total = 0.0;
         if (temperature != 1.0) {
@@ -110,9 +112,9 @@ double compare(const Targets& targets, const Space& space, const Rows& rows, con
             total = softmax(log_found, found, width).log_total();
         }
         for (int64_t w = 0; w < width; ++w) {
-            const Vector part = target[w] * (log_found[w] - total);
+            const Vector part = target[t][w] * (log_found[w] - total);
             loss += w + 1 < width ? part : choose(rows.live, part, all(0.0));
-            found[w] -= target[w];
+            found[w] -= target[t][w];
         }
     }
     return -temperature * temperature * sum(loss);
