@@ -11,7 +11,7 @@ import torch
 from chains import Kernel
 
 from tagdistill.crf import KERNELS, KernelError, use_kernel
-from tagdistill.crf.kernels import rows
+from tagdistill.crf.kernels import rows, viterbi
 from tagdistill.crf.kernels.cpp.build import find_compiler
 from tagdistill.crf.kernels.selection import TABLE, force_kernel
 
@@ -49,7 +49,8 @@ OTHERS = [row.name for row in TABLE if row.name not in ("triton", "cpp", "scaled
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
     """Run the test with each kernel: PyTorch's own choice, always in log space, Triton's, and the compiled one.
 
-    "in blocks": sentences leave a scan where they end, as they do in large batches.
+    "in blocks": sentences leave a scan where they end, and best paths are found a few sentences at a time, as in large
+    batches.
     Without a GPU the programs of Triton are interpreted.
     """
     name = request.param
@@ -58,6 +59,8 @@ def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     if name.endswith("in blocks"):
         monkeypatch.setattr(rows, "MIN_BLOCK_CELLS", 1)
         monkeypatch.setattr(rows, "MAX_BLOCKS", 2)  # so that some rows are of no token
+        monkeypatch.setattr(viterbi, "MAX_TABLE", 1)
+        monkeypatch.setattr(viterbi, "MIN_PART", 2)
     device = "cuda" if name == "triton" and torch.cuda.is_available() else "cpu"
     if name == "triton" and device == "cpu":
         pytest.importorskip("triton", reason="no GPU, and no Triton to interpret its programs")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from enumeration import Inputs, random_inputs
+from enumeration import Enumeration, Inputs, random_inputs
 from torch import Tensor
 
 from tagdistill.crf import KernelError, LinearChain, kernel, use_kernel
@@ -61,6 +61,56 @@ def test_the_kernels_agree_for_any_number_of_labels(labels: int) -> None:
     found, wanted = both(random_inputs(lengths(9, 13), labels, seed=labels, time=15, sd=2.0))
     for name, value in wanted.items():
         torch.testing.assert_close(found[name], value, rtol=1e-9, atol=1e-10, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def leaves_of(inputs: Inputs) -> list[Tensor]:
+    return [x.detach().clone().requires_grad_() for x in inputs.leaves()]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+@pytest.mark.parametrize("labels", [1, 5, 9, 17, 26, 33])  # rows of one to five vectors
+def test_a_loss_asked_for_first_is_that_of_all_listed_paths(labels: int, temperature: float) -> None:
+    inputs, other = (random_inputs([3, 1, 2], labels, seed=seed, time=3) for seed in (labels, labels + 1))
+    target, weights = Enumeration(other).log_marginals, torch.tensor([0.5, 2.0, -1.0], dtype=torch.float64)
+    ours, listed = leaves_of(inputs), leaves_of(inputs)
+    with use_kernel("compiled"):
+        c = LinearChain(*inputs.with_leaves(ours).arguments())
+        found = c.posterior_cross_entropy(target, temperature)
+    wanted = Enumeration(inputs.with_leaves(listed)).posterior_cross_entropy(target, temperature)
+    torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-11)
+    for a, b in zip(
+        torch.autograd.grad((found * weights).sum(), ours, retain_graph=True),
+        torch.autograd.grad((wanted * weights).sum(), listed),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("sd", [2.0, 300.0])  # in probability space and in log space
+@pytest.mark.parametrize("labels", [9, 40])
+def test_results_do_not_depend_on_what_is_asked_for_first(labels: int, sd: float) -> None:
+    inputs = random_inputs([6, 1, 4, 2, 5], labels, seed=labels, time=7, sd=sd)
+    target = random_inputs([6, 1, 4, 2, 5], labels, seed=1, time=7).emissions
+
+    def results(order: str) -> dict[str, Tensor]:
+        ours = leaves_of(inputs)
+        c = LinearChain(*inputs.with_leaves(ours).arguments())
+        ask = {
+            "z": lambda: c._pass.log_partition,
+            "m": lambda: c._pass.marginals_in(torch.float32),
+            "p": lambda: torch.cat([x.flatten() for x in gradients(c, ours)]),
+            "v": lambda: c.posterior_cross_entropy(target, 2.0).detach(),
+        }
+        return {name: ask[name]() for name in order}
+
+    def gradients(c: LinearChain, ours: list[Tensor]) -> tuple[Tensor, ...]:
+        return torch.autograd.grad(c.posterior_cross_entropy(target, 2.0).sum(), ours)
+
+    with use_kernel("compiled"):
+        wanted = results("zmpv")
+        for order in ("mzpv", "pzmv", "vpmz"):
+            found = results(order)
+            assert all(torch.equal(value, found[name]) for name, value in wanted.items()), order
 
 
 @pytest.mark.parametrize("sd", [2.0, 30.0])

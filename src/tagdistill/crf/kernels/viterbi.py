@@ -8,22 +8,37 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tagdistill.crf.layout import Layout
+from tagdistill.crf.layout import Layout, on_host
 from tagdistill.crf.potentials import Potentials
+
+MAX_TABLE = 1 << 16  # cells of a step's table of pairs of labels that stay in the cache of a CPU
+MIN_PART = 32  # sentences that are enough for calls to run over long rows
 
 
 def best_prefixes(potentials: Potentials) -> Tensor:
-    """(time, batch, label) score of the best beginning of a sentence that ends in this label at this token."""
+    """(time, batch, label) score of the best beginning of a sentence that ends in this label at this token.
+
+    Any finite score past a sentence's end.
+    """
+    scores, layout, edges = potentials.scores, potentials.layout, potentials.transitions[:, :, None]
+    parts = min(-(-edges.numel() * layout.batch // MAX_TABLE), layout.batch // MIN_PART)
+    if parts <= 1 or not on_host(scores):
+        return _best_prefixes(scores, edges, layout.time).contiguous()
+    each = zip(scores.tensor_split(parts), layout.lengths.tensor_split(parts), strict=True)
+    return torch.cat([_best_prefixes(part, edges, int(lengths.max())) for part, lengths in each], 1)
+
+
+def _best_prefixes(scores: Tensor, edges: Tensor, longest: int) -> Tensor:
+    """The same of some sentences, up to the step `longest`; not contiguous."""
     # Sentences innermost, so that every call runs over long rows.
-    best = potentials.scores.permute(1, 2, 0).clone(memory_format=torch.contiguous_format)
+    best = scores.permute(1, 2, 0).clone(memory_format=torch.contiguous_format)
     _, labels, batch = best.shape
-    edges = potentials.transitions[:, :, None]
     table, top = best.new_empty((labels, labels, batch)), best.new_empty((labels, batch))
-    for before, after in zip(best[:-1, :, None].unbind(0), best[1:].unbind(0), strict=True):
+    for before, after in zip(best[: longest - 1, :, None].unbind(0), best[1:longest].unbind(0), strict=True):
         torch.add(before, edges, out=table)
         torch.amax(table, 0, out=top)
         after.add_(top)
-    return best.transpose(1, 2).contiguous()
+    return best.transpose(1, 2)
 
 
 def into(transitions: Tensor) -> Tensor:
