@@ -63,8 +63,9 @@ void unfold(const Outputs& out, const Chain& chain, const double* grad) {
     each_sentence(chain, [&](int64_t b) {
         Real* to = static_cast<Real*>(out.emissions) + b * out.given * size;
         const double* from = grad + chain.cell(b, 0);
-        for (int64_t c = 0; out.emissions && c < chain.time * size; ++c) to[c] = from[c];
-        if (out.emissions) std::fill(to + chain.time * size, to + out.given * size, Real(0));
+        const int64_t cells = chain.lengths[b] * size;
+        for (int64_t c = 0; out.emissions && c < cells; ++c) to[c] = from[c];
+        if (out.emissions) std::fill(to + cells, to + out.given * size, Real(0));
     });
     const auto add = [&](void* out, auto token) {
         std::vector<double> total(size);
@@ -84,7 +85,7 @@ struct Targets {  // the layout of bindings.py's Targets
 };
 
 struct Gradients {  // the layout of bindings.py's Gradients
-    double* scores;  // (batch, time, labels), 0 in padding
+    double* scores;  // (batch, time, labels), anything in padding
     double* edges;   // (batch, labels, labels)
 };
 

@@ -86,7 +86,6 @@ double put_posterior(const Chain& chain, const Targets& targets, const Gradients
     Table edges(rows.labels, s.width, 0.0);
     // Signed targets sum to 0 in each token, so log Z has no share in the gradients.
     Adjoint(space, rows, s).run(signed_, signed_, out->scores + chain.cell(b, 0), edges);
-    pad(chain, b, out->scores);
     rows.put(edges, out->edges + b * rows.labels * rows.labels);
     return loss;
 }
@@ -280,10 +279,11 @@ int tagdistill_posterior(const Chain* chain, double* state, double* log_z, const
 int tagdistill_weigh(const Chain* chain, const Gradients* gradients, const double* weight, double* scores,
                      double* transitions) {
     return guarded([&] {
-        const int64_t cells = chain->time * chain->labels, size = chain->labels * chain->labels;
+        const int64_t size = chain->labels * chain->labels;
         each_sentence(*chain, [&](int64_t b) {
-            const double* from = gradients->scores + b * cells;
-            for (int64_t c = 0; c < cells; ++c) scores[b * cells + c] = from[c] * weight[b];
+            const int64_t first = chain->cell(b, 0), end = chain->cell(b, chain->lengths[b]);
+            for (int64_t c = first; c < end; ++c) scores[c] = gradients->scores[c] * weight[b];
+            pad(*chain, b, scores);
         });
         std::fill_n(transitions, size, 0.0);
         for (int64_t b = 0; b < chain->batch; ++b)
