@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -189,8 +190,8 @@ MEMORY = """
 
 The most anonymous memory of a job, in MB, seen every {sampled:.0f} ms, the smaller of two runs where a stage takes less
 than {soon} s, and the growth that a straight line through the sizes has, in MB for each {read:,} sentences that the
-stage reads. Two measurements of the smallest size differ by {noise:.0f} MB at most; "none" stands where
-the largest size takes no more than that beyond the smallest.
+stage reads. Figures are known to {noise:.0f} MB: so much two measurements of one size differ by, or a larger size takes
+less than a smaller one. "none" stands where the largest size takes no more than that beyond the smallest.
 
 """
 
@@ -226,7 +227,7 @@ ADVICE = """
 
 def page(found: dict[str, Any]) -> str:
     sizes, runs, again = found["sizes"], found["runs"], found["again"]
-    noise = max(abs(run["memory"] - runs[0][name]["memory"]) for name, run in again.items())
+    noise = noise_of(runs, again)
     text = HEAD.format(
         languages=len(LANGUAGES), words=WORDS, labels=len(LABELS), dim=DIM, limit=found["limit"] / 1e9,
         one=", ".join(f"`{name}`" for name in runs[0] if name in ONE), updates=MODEL["updates"], **found["machine"],
@@ -240,6 +241,13 @@ def page(found: dict[str, Any]) -> str:
     text += TIME
     text += table(["stage", *shown], [[name, *(f"{each[name]['seconds']:.1f}" for each in runs)] for name in runs[0]])
     return text + ADVICE
+
+
+def noise_of(runs: list[dict[str, Any]], again: dict[str, Any]) -> float:
+    """Return the MB that say nothing: differences of one size measured twice, and what a larger size takes less."""
+    repeated = [abs(run["memory"] - runs[0][name]["memory"]) for name, run in again.items()]
+    less = [small[name]["memory"] - large[name]["memory"] for small, large in pairwise(runs) for name in small]
+    return max(*repeated, *less)
 
 
 def growth(name: str, sizes: list[int], runs: list[dict[str, Any]], noise: float) -> str:
