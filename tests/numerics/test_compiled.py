@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import subprocess
 import sys
 import tomllib
+import weakref
 from pathlib import Path
 
 import pytest
@@ -172,6 +174,21 @@ def test_each_sentence_is_done_in_the_space_that_is_exact_for_it() -> None:
         assert torch.equal(mixed.log_partition[:1], alone.log_partition)
     with use_kernel("torch"):
         torch.testing.assert_close(mixed.marginals, LinearChain(*together.arguments()).marginals)
+
+
+def test_gradients_need_nothing_of_a_pass_that_is_gone() -> None:
+    inputs = random_inputs([6, 1, 4, 2], 3)
+    with use_kernel("compiled"):
+        chain = LinearChain(*inputs.arguments())
+    weight = torch.rand(4, dtype=torch.float64)
+    _, adjoint = chain._pass.posterior_cross_entropy(torch.zeros_like(inputs.emissions), 1.0, with_adjoint=True)
+    assert adjoint is not None
+    expected, read = adjoint(weight), weakref.ref(chain._potentials.layout.lengths)
+    del chain, inputs
+    gc.collect()
+    assert read() is not None, "where a sentence ends is read again"
+    for found, before in zip(adjoint(weight), expected, strict=True):
+        torch.testing.assert_close(found, before, rtol=0, atol=0)
 
 
 def test_scores_that_nobody_looked_at_do_no_harm() -> None:

@@ -67,7 +67,7 @@ class _Gradients:
 
     def __init__(self, potentials: Potentials, chain: Any) -> None:
         batch, _, labels = potentials.scores.shape
-        self._chain = chain  # of which only the sizes are read
+        self._chain, self._lengths = chain, potentials.layout.lengths  # of a chain the sizes and these alone are read
         self.scores, self.edges = torch.empty_like(potentials.scores), potentials.top.new_empty((batch, labels, labels))
         self.pointer = ctypes.byref(bindings.Gradients(self.scores.data_ptr(), self.edges.data_ptr()))
 
