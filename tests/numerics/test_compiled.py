@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,18 @@ def test_each_sentence_is_done_in_the_space_that_is_exact_for_it() -> None:
         assert torch.equal(mixed.log_partition[:1], alone.log_partition)
     with use_kernel("torch"):
         torch.testing.assert_close(mixed.marginals, LinearChain(*together.arguments()).marginals)
+
+
+def test_two_threads_may_ask_one_chain_at_once() -> None:
+    inputs = random_inputs(lengths(64, 60), 17, sd=300.0)  # in log space, where a pass overwrites what it has read
+    with use_kernel("compiled"):
+        expected = LinearChain(*inputs.arguments()).marginals
+        with ThreadPoolExecutor(2) as pool:
+            for _ in range(60):
+                chain = LinearChain(*inputs.arguments())
+                passed = chain._pass
+                found = pool.map(lambda name, of=passed: getattr(of, name), ("marginals", "log_partition"))
+                torch.testing.assert_close(next(iter(found)), expected.double(), rtol=0, atol=1e-12)
 
 
 def test_gradients_need_nothing_of_a_pass_that_is_gone() -> None:

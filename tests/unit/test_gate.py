@@ -19,6 +19,7 @@ from tagdistill.experiment.layout import place_of
 from tagdistill.training.gate import gate, read_gate
 from tagdistill.training.resume import fingerprint_of
 from tagdistill.training.run_training import run_training
+from tagdistill.workflow.rerun_reasons import explain_key
 
 DEV = {"languages__en__dev": "en/dev.conll"}
 SOFT = {**DEV, "distill__gate": "soft"}
@@ -179,9 +180,17 @@ def test_what_cannot_be_gated_is_refused(changes, message):
     assert message in str(refused.value)
 
 
+def test_a_plan_says_that_the_gate_changed_and_not_what_follows_from_it():
+    jobs = [plan(**changes).specs.student("posterior", 0) for changes in (OFF, SOFT)]
+    for before, now, said in ((*jobs, "off → soft"), (*reversed(jobs), "soft → off")):
+        assert explain_key([before], [now]) == f"distill.gate: {said}"
+
+
 def test_files_that_are_missing_are_said():
     with pytest.raises(TagdistillError, match="gate_teachers"):
         gate_files({"fr": {"fr": 1.0}}, {})
+    with pytest.raises(TagdistillError, match="gate_teachers"):
+        gate_files({}, {"gate_baseline": ["c"]})  # a job that says soft, and lists none to weigh
     with pytest.raises(TagdistillError, match="gate_teachers: 2 files for 1 teachers"):
         gate_files({"fr": {"all": 1.0}, "sv": {"all": 1.0}}, {"gate_teachers": ["a", "b"], "gate_baseline": ["c"]})
     assert gate_files({"sv": {"sv": 0.5, "all": 0.5}}, {"gate_teachers": ["a", "b"], "gate_baseline": ["c"]}) == (

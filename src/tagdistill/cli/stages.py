@@ -216,7 +216,7 @@ def train_student(
     outputs = _outputs(model, log, summary, checkpoints)
     machine = _machine(device, gpus, threads)
     gate: dict[str, float] | None = None
-    if spec.gated:
+    if spec.distill.resolve(spec.objective).gate == "soft":
         from tagdistill.training.gate import read_gate
 
         gate = read_gate(spec.gated, spec.dev_languages, *gate_files(spec.gated, inputs))

@@ -64,7 +64,7 @@ def _changes(before: str, now: str, rule: str) -> str:
     keys = [key for key in {**new, **old} if old.get(key) != new.get(key)]
     if "languages" in keys:  # the others say the same again
         keys = [key for key in keys if not key.endswith("_languages")]
-    keys = [key for key in keys if not key.startswith("gated.")] or keys  # follows from the others
+    keys = [key for key in keys if key.partition(".")[0] != "gated"] or keys  # follows from the others
     if keys:
         changes = [f"{key}: {_short(old.get(key))} → {_short(new.get(key))}" for key in keys]
         more = f" and {len(changes) - MAX_CHANGES} more" if len(changes) > MAX_CHANGES else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import torch
@@ -89,14 +90,19 @@ class _CppPass(ForwardBackward):
         super().__init__(potentials)
         self._run = bindings.load()
         self._chain = _chain(potentials)
+        self._log_partition: Tensor | None = None  # once the pass has run
         self._state = potentials.scores.new_empty(self._run["state_size"](self._chain))
         self._memory = (self._chain, self._state.data_ptr())
+        self._lock = Lock()  # calls release Python's own: two threads must not run the pass into the same memory
 
-    @cached_property
+    @property
     def log_partition(self) -> Tensor:  # type: ignore[override]
-        out = self._state.new_empty(self.layout.batch)
-        self._run["forward_backward"](*self._memory, out.data_ptr())
-        return out
+        with self._lock:
+            if self._log_partition is None:
+                out = self._state.new_empty(self.layout.batch)
+                self._run["forward_backward"](*self._memory, out.data_ptr())
+                self._log_partition = out
+            return self._log_partition
 
     @property
     def _pass(self) -> tuple[Any, int]:
@@ -106,12 +112,13 @@ class _CppPass(ForwardBackward):
 
     def _call(self, name: str, *arguments: Any) -> None:
         """Call a function that runs the pass too where it has not run."""
-        if "log_partition" in self.__dict__:
-            self._run[name](*self._memory, None, *arguments)
-            return
-        log_partition = self._state.new_empty(self.layout.batch)
-        self._run[name](*self._memory, log_partition.data_ptr(), *arguments)
-        self.log_partition = log_partition
+        with self._lock:
+            if self._log_partition is None:
+                log_partition = self._state.new_empty(self.layout.batch)
+                self._run[name](*self._memory, log_partition.data_ptr(), *arguments)
+                self._log_partition = log_partition
+                return
+        self._run[name](*self._memory, None, *arguments)
 
     @cached_property
     def marginals(self) -> Tensor:
