@@ -189,9 +189,9 @@ MEMORY = """
 ## Memory
 
 The most anonymous memory of a job, in MB, seen every {sampled:.0f} ms, the smaller of two runs where a stage takes less
-than {soon} s, and the growth that a straight line through the sizes has, in MB for each {read:,} sentences that the
-stage reads. Figures are known to {noise:.0f} MB: so much two measurements of one size differ by, or a larger size takes
-less than a smaller one. "none" stands where the largest size takes no more than that beyond the smallest.
+than {soon} s (of `predict`: one), and the growth that a straight line through the sizes has, in MB for each {read:,}
+sentences that the stage reads. Two measurements of the smallest size differ by {noise:.0f} MB at most. "none" stands
+where the largest size takes no more than that beyond the smallest, or than a smaller size takes beyond a larger one.
 
 """
 
@@ -227,7 +227,7 @@ ADVICE = """
 
 def page(found: dict[str, Any]) -> str:
     sizes, runs, again = found["sizes"], found["runs"], found["again"]
-    noise = noise_of(runs, again)
+    noise = max(abs(run["memory"] - runs[0][name]["memory"]) for name, run in again.items())
     text = HEAD.format(
         languages=len(LANGUAGES), words=WORDS, labels=len(LABELS), dim=DIM, limit=found["limit"] / 1e9,
         one=", ".join(f"`{name}`" for name in runs[0] if name in ONE), updates=MODEL["updates"], **found["machine"],
@@ -243,19 +243,13 @@ def page(found: dict[str, Any]) -> str:
     return text + ADVICE
 
 
-def noise_of(runs: list[dict[str, Any]], again: dict[str, Any]) -> float:
-    """Return the MB that say nothing: differences of one size measured twice, and what a larger size takes less."""
-    repeated = [abs(run["memory"] - runs[0][name]["memory"]) for name, run in again.items()]
-    less = [small[name]["memory"] - large[name]["memory"] for small, large in pairwise(runs) for name in small]
-    return max(*repeated, *less)
-
-
 def growth(name: str, sizes: list[int], runs: list[dict[str, Any]], noise: float) -> str:
     """Return the slope of a stage's memory over the sentences that it reads; none where it is within the noise."""
     if len(sizes) == 1:
         return "not measured"
     memory = [each[name]["memory"] for each in runs]
-    if memory[-1] - memory[0] <= noise:
+    less = (small - large for small, large in pairwise(memory))  # what a larger size takes less says nothing either
+    if memory[-1] - memory[0] <= max(noise, *less):
         return "none"
     read = np.array(sizes) / (len(LANGUAGES) if name in ONE else 1)
     return f"{np.polyfit(read / READ, memory, 1)[0]:.1f}"

@@ -24,6 +24,7 @@ from tagdistill.workflow.rerun_reasons import explain_key
 DEV = {"languages__en__dev": "en/dev.conll"}
 SOFT = {**DEV, "distill__gate": "soft"}
 OFF = {**DEV, "distill__gate": False}  # as YAML 1.1 reads a plain `off`
+NO_DEV = {"languages__fr__dev": ..., "languages__sv__splits": ["train", "test"]}
 TEXT = {
     "teachers__all": {},
     "distill__teachers": ["own", "all"],
@@ -116,6 +117,11 @@ def test_the_key_of_a_gated_student_holds_that_of_its_baseline(monkeypatch):
         monkeypatch.setattr(of.keys, "student", lambda *model, whole=whole: (asked.append(model), whole(*model))[1])
         whole("posterior", 1)
     assert asked == [("baseline", 1)]
+    of = planned(monkeypatch, **SOFT)
+    before, whole = of.keys.student("posterior", 1), of.keys._student
+    other = planned(monkeypatch, **SOFT)
+    monkeypatch.setattr(other.keys, "student", lambda *model: "another baseline")
+    assert other.keys._student("posterior", 1) != whole("posterior", 1) == before
 
 
 def test_one_objective_alone_may_be_gated():
@@ -131,7 +137,7 @@ def test_one_objective_alone_may_be_gated():
 
 AUTO = [
     ({}, "soft"),  # two languages of three have a dev set
-    ({"languages__fr__dev": ..., "languages__sv__splits": ["train", "test"]}, "off"),  # none has
+    (NO_DEV, "off"),
     (DEV, "soft"),
     ({**DEV, "distill__objectives": ["posterior"]}, "off"),
     ({**DEV, "distill__objectives": ["baseline", "posterior", "token"]}, "soft"),  # whose reference is `softmax`

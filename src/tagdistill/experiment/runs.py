@@ -148,12 +148,17 @@ class Runs:
 
     def objective(self, name: str) -> ResolvedObjective:
         """Return an objective with all of its settings; its gate is "soft" or "off"."""
+        return self._resolved[name]
+
+    @cached_property
+    def _resolved(self) -> dict[str, ResolvedObjective]:  # every text of every language asks
         distill = self.experiment.distill
-        resolved = distill.resolve(name)
-        if resolved.gate != "auto":
-            return resolved
-        comparable = self.with_split("dev") and distill.first_with(resolved.row.reference) is not None
-        return replace(resolved, gate="soft" if comparable else "off")
+        found = {name: distill.resolve(name) for name in self.objectives}
+        for name, resolved in found.items():
+            if resolved.gate == "auto":
+                comparable = self.with_split("dev") and distill.first_with(resolved.row.reference) is not None
+                found[name] = replace(resolved, gate="soft" if comparable else "off")
+        return found
 
     def gated_by(self, name: str, seed: int) -> Model | None:
         """Return the student whose dev scores weigh the teachers of an objective's student; None: all weigh 1."""

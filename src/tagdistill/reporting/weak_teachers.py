@@ -93,9 +93,11 @@ def _warning(found: Sequence[Weak], decoder: str, reference: str, name: str, *, 
     more += [f"fine-tune the encoder (`{key}.mode: finetune`)"]
     harm = f"students that learn from {them} may lose by it"
     if gated:
-        harm = f"{them if one else 'they'} weigh{'s' if one else ''} less for it (`distill.gate`)"
+        harm = (
+            f"students weigh what {them if one else 'they'} teach{'es' if one else ''} by dev scores (`distill.gate`)"
+        )
     elif text == "dev":
-        more.append(f"let `distill.gate: soft` weigh {them} less")
+        more.append(f"let `distill.gate: auto` weigh {them} less")  # `soft` needs a dev set in every language
     return (
         f"The {who} {listed} {verb} below the student `{reference}` on {text}: {harm}. "
         f"{', '.join(more[:-1])}, or {more[-1]}."

@@ -69,6 +69,6 @@ def _dev(summary: Path, languages: Collection[str], needed: Collection[str]) -> 
     scores = read_json(summary).get("dev_scores") or {}
     for language in needed:
         if language not in scores:
-            hint = "`gate: soft` compares dev scores: train this model again, with a dev set of this language."
+            hint = "`distill.gate` compares dev scores: train this model again, with a dev set of this language."
             raise DataError(f"no dev score of {language!r}", where=str(summary), hint=hint)
     return {language: float(scores[language]) for language in languages if language in scores}
