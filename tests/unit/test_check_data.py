@@ -31,6 +31,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         values: dict[str, Any] = {"name": "study", "task": "ner", "labels": language.pop("labels", ["PER", "ORG"])}
         values["exclude_test_repeats"] = language.pop("exclude_test_repeats", False)
         values |= {"teacher": {"updates": language.pop("updates", 500)}, "student": {"updates": 1500}}
+        values |= {"distill": {"unlabelled_ratio": language.pop("ratio", 1)}}
         values["languages"] = {**language.pop("others", {}), "fr": {**FRENCH, **language}}
         Path("study.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
         monkeypatch.setattr(sys, "argv", ["tagdistill", "config", "check", "study.yaml", *options])
@@ -135,6 +136,14 @@ def test_few_updates_are_a_warning(check):
     )
     assert check("--no-data", updates=12).splitlines()[-1] == f"warning: the teacher of fr gets 12 updates: {warning}"
     assert "updates" not in check()
+
+
+def test_text_that_is_read_too_often_is_a_warning(check, tmp_path: Path):
+    (tmp_path / "plain.txt").write_text("Ana vit\n", encoding="utf-8")
+    text = {"unlabelled": {"path": "plain.txt", "format": "text"}}
+    warning = "read 2 unlabelled words 6 times as often as 3 labelled words: they may end below the baseline"
+    assert warning in check(ratio=4, **text).splitlines()[-1]
+    assert "times as often" not in check(ratio=2, **text)
 
 
 def test_two_members_of_an_archive_are_two_files(check, tmp_path: Path):

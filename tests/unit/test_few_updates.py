@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from test_plan import plan
 
-from tagdistill.data.corpus import write_corpus
-from tagdistill.experiment.few_updates import STUDENTS, TEACHERS, few_updates, training_words
+from tagdistill.experiment.few_updates import STUDENTS, TEACHERS, few_updates
 from tagdistill.training.updates import plan as plan_of
 
 ENOUGH = {"student__updates": 1500, "teacher__updates": 500}
@@ -76,20 +75,3 @@ def test_the_updates_of_epochs_are_about_those_of_the_training(ratio):
     planned = len(plan_of(settings, lengths, np.zeros(0, np.int64), 0, updates_per_batch=each))
     said = int(line.split("get ")[1].split(" update")[0])
     assert said == pytest.approx(planned, rel=0.15)  # padding takes room
-
-
-def test_words_are_counted_in_prepared_text_or_in_the_users_files(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    of = plan(languages__sv=..., zero_shot={}, root=str(tmp_path), limit={"train": 2})
-    assert training_words(of) == {}  # nothing is there
-    (tmp_path / "fr").mkdir()
-    (tmp_path / "fr" / "train.conll").write_text("a O\nb O\n\nc B-PER\n\nd O\ne O\n\n")
-    assert training_words(of) == {"fr": 3}  # the first two sentences
-    metadata = {"language": "en", "split": "train", "task": "ner", "labels": ["O"]}
-    (tmp_path / "en").mkdir()
-    (tmp_path / "en" / "train.conll").write_text("x O\n\n")
-    path = tmp_path / of.files.corpus("en", "train")
-    write_corpus(path, ids=["1"], tokens=[["x"] * 7], labels=[["O"] * 7], metadata=metadata)
-    assert training_words(of) == {"en": 7, "fr": 3}
-    (tmp_path / "fr" / "train.conll").write_text("a O\nb B-XYZ\n")
-    assert training_words(of) == {"en": 7}  # the stage that reads it says what is wrong

@@ -94,7 +94,9 @@ def plan(
 
     Run it in the folder of the Snakefile.
     """
-    from tagdistill.experiment.few_updates import few_updates, training_words
+    from tagdistill.experiment.few_updates import few_updates
+    from tagdistill.experiment.known_words import known_words
+    from tagdistill.experiment.little_text import little_text
     from tagdistill.workflow.dry_run import dry_run
     from tagdistill.workflow.forecast import forecast
     from tagdistill.workflow.shown import Shown
@@ -104,7 +106,12 @@ def plan(
     arguments += ["--config", f"root={root}"] if root else []
     jobs = dry_run(arguments)
     trains = any(job.rule in ("train_teacher", "train_student") for job in jobs)
-    warnings = few_updates(planned, training_words(planned)) if planned and config and trains else []
+    warnings = []
+    if planned and config and trains:
+        runs = planned.runs
+        labelled = known_words(planned, "train", runs.trained)
+        text = known_words(planned, "unlabelled", (*runs.with_split("unlabelled"), *runs.zero_shot_text))
+        warnings = [*few_updates(planned, labelled), *little_text(planned, labelled, text)]
     shown = Shown(planned.name, list(planned.files.results())) if planned else None
     notes = planned.notes() if planned else []
     typer.echo("\n".join([forecast(jobs, cores, shown), *notes, *warnings]))

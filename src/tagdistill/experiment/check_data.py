@@ -13,6 +13,7 @@ from tagdistill.data.readers.notes import REPAIRED
 from tagdistill.data.sources.source import source_name
 from tagdistill.errors import ConfigError, TagdistillError
 from tagdistill.experiment.few_updates import few_updates
+from tagdistill.experiment.little_text import little_text
 from tagdistill.experiment.shared_sentences import Part, shared
 from tagdistill.formatting import count, printable
 
@@ -56,8 +57,13 @@ def check_data(plan: Plan, where: str) -> list[str]:
     lines += _missing_types(plan, checked) if not not_fetched else []
     labelled = [split.part for split in checked if split.part.split != "unlabelled"]
     lines += shared(labelled, tests_left_out=plan.experiment.exclude_test_repeats)
-    lines += few_updates(plan, {split.part.language: split.words for split in checked if split.part.split == "train"})
+    words = {split: _words(checked, split) for split in ("train", "unlabelled")}
+    lines += [*few_updates(plan, words["train"]), *little_text(plan, words["train"], words["unlabelled"])]
     return [_summary(checked, len(not_fetched)), *(printable(line, keep="") for line in lines)]
+
+
+def _words(checked: Sequence[Checked], split: str) -> dict[str, int]:
+    return {each.part.language: each.words for each in checked if each.part.split == split}
 
 
 def _check(plan: Plan, language: str, split: str, source: Path | None, where: str) -> Checked:

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tagdistill.artifacts.parquet import read_header
-from tagdistill.data.corpus import KIND
-from tagdistill.data.prepare import read_split
-from tagdistill.errors import TagdistillError
 from tagdistill.formatting import count
 
 if TYPE_CHECKING:
@@ -18,7 +13,6 @@ if TYPE_CHECKING:
     from tagdistill.experiment.plan import Plan
     from tagdistill.settings.training import Training
 
-MAX_READ = 10_000_000  # bytes of a raw file that is read for a plan: larger ones give even one epoch many updates
 MAX_NAMED = 5
 
 
@@ -124,39 +118,3 @@ def _listed(names: list[str]) -> str:
     if more > 0:
         return f"{', '.join(shown)} and {more} more"
     return f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else shown[0]
-
-
-def training_words(plan: Plan) -> dict[str, int]:
-    """Return the words of the labelled training text of each language: of prepared corpora, else of small raw files.
-
-    What is not there or cannot be read is left out: its own stage says so.
-    """
-    found = {}
-    for language in plan.runs.trained:
-        try:
-            words = _words(plan, language)
-        except (TagdistillError, OSError):
-            continue
-        if words is not None:
-            found[language] = words
-    return found
-
-
-def _words(plan: Plan, language: str) -> int | None:
-    prepared = Path(plan.files.corpus(language, "train"))
-    if prepared.is_file():
-        return int(read_header(prepared, KIND)["tokens"])
-    raw = plan.raw(language, "train")
-    if raw and (not Path(raw).is_file() or Path(raw).stat().st_size > MAX_READ):
-        return None
-    experiment = plan.experiment
-    read = read_split(
-        Path(raw) if raw else None,
-        language=language,
-        split="train",
-        settings=plan.runs.languages[language],
-        task=experiment.task,
-        labels=experiment.labels,
-        limit=experiment.limit.train,
-    )
-    return sum(len(sentence.tokens) for sentence in read.sentences)
