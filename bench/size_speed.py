@@ -130,18 +130,27 @@ def figure(rows: list[dict[str, Any]]) -> str:
         for row in rows
         for bits in PRECISIONS.values()
     ]
+    sizes = sorted(round(point["megabytes"]) for point in points)
     base = chart_of(points).encode(
         x=alt.X(
-            "words a second:Q", scale=alt.Scale(type="log", nice=False, padding=30), title="words a second, one core"
+            "words a second:Q",
+            scale=alt.Scale(type="log", nice=False, padding=30),
+            axis=alt.Axis(title="words a second, one core", labelOverlap="greedy", labelSeparation=8),
         ),
         y=alt.Y("score:Q", scale=alt.Scale(zero=False, padding=20), title="score in-language"),
     )
     marks = base.mark_circle(opacity=0.8).encode(
-        size=alt.Size("megabytes:Q", title="megabytes", scale=alt.Scale(type="sqrt", range=[40, 900])),
-        color=alt.Color("system:N", title=None, sort=None),
-        shape=alt.Shape("precision:N"),
+        size=alt.Size(
+            "megabytes:Q",
+            scale=alt.Scale(type="sqrt", range=[40, 900]),
+            legend=alt.Legend(
+                orient="right", title="megabytes", columns=1, values=[sizes[0], statistics.median_low(sizes), sizes[-1]]
+            ),
+        ),
+        color=alt.Color("system:N", sort=None, legend=alt.Legend(title=None, columns=1)),
     )
-    return svg(alt.layer(marks, base.mark_text(dy=-16, fontSize=10).encode(text="precision:N")), "size-speed")
+    labels = base.mark_text(dy=-18, fontSize=10).encode(text="precision:N")
+    return svg(alt.layer(marks, labels).properties(width=520, height=360), "size-speed")
 
 
 def cells(row: dict[str, Any]) -> list[str]:

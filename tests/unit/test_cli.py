@@ -190,8 +190,8 @@ def test_broken_files_are_explained(files, main, tmp_path):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"test": ["a", "b"], "test_features": ["a"]}, "--files: test_features: 1 files for 2 languages"),
-        ({"test": ["a"]}, "--files: test: 1 files for 2 languages"),
+        ({"test": ["a", "b"], "test_features": ["a"]}, "--files: test_features: 1 file for 2 languages"),
+        ({"test": ["a"]}, "--files: test: 1 file for 2 languages"),
         ({}, "--files: test: the corpora of fr, de are missing"),
     ],
 )

@@ -197,7 +197,7 @@ def test_files_that_are_missing_are_said():
         gate_files({"fr": {"fr": 1.0}}, {})
     with pytest.raises(TagdistillError, match="gate_teachers"):
         gate_files({}, {"gate_baseline": ["c"]})  # a job that says soft, and lists none to weigh
-    with pytest.raises(TagdistillError, match="gate_teachers: 2 files for 1 teachers"):
+    with pytest.raises(TagdistillError, match="gate_teachers: 2 files for 1 teacher"):
         gate_files({"fr": {"all": 1.0}, "sv": {"all": 1.0}}, {"gate_teachers": ["a", "b"], "gate_baseline": ["c"]})
     assert gate_files({"sv": {"sv": 0.5, "all": 0.5}}, {"gate_teachers": ["a", "b"], "gate_baseline": ["c"]}) == (
         {"all": "a", "sv": "b"},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagdistill.errors import TagdistillError
+from tagdistill.formatting import count
 
 if TYPE_CHECKING:
     from tagdistill.distill.dataset import CorpusFiles
@@ -43,7 +44,7 @@ def corpus_files(
     several = {language: len((shares or {}).get(language, (1.0,))) for language in languages}
     takers = [language for language, number in several.items() for _ in range(number)]
     scores: dict[str, list[Path]] = {}
-    for language, path in _pairs("languages", takers, files, f"{split}_scores"):
+    for language, path in _pairs("language", takers, files, f"{split}_scores"):
         scores.setdefault(language, []).append(path)
     vectors = next(iter(files.get("vectors", ())), None)
     return [
@@ -73,7 +74,7 @@ def gate_files(gated: Mapping[str, Iterable[str]], files: Files) -> tuple[dict[s
     Raises TagdistillError where one is missing.
     """
     names = sorted({name for teachers in gated.values() for name in teachers})
-    teachers, baseline = dict(_pairs("teachers", names, files, "gate_teachers")), files.get("gate_baseline", ())
+    teachers, baseline = dict(_pairs("teacher", names, files, "gate_teachers")), files.get("gate_baseline", ())
     if not teachers or len(baseline) != 1:
         what = (
             "`gate: soft` needs the training.json of each teacher (gate_teachers) and of one baseline (gate_baseline)"
@@ -84,12 +85,13 @@ def gate_files(gated: Mapping[str, Iterable[str]], files: Files) -> tuple[dict[s
 
 def _one_each(languages: Sequence[str], files: Files, name: str) -> dict[str, Path]:
     """Return the file of each language from one of the lists; none where the list is absent or empty."""
-    return dict(_pairs("languages", languages, files, name))
+    return dict(_pairs("language", languages, files, name))
 
 
 def _pairs(kind: str, owners: Sequence[str], files: Files, name: str) -> list[tuple[str, Path]]:
-    """Return the owners, such as languages, of the files of one of the lists; none where it is absent or empty."""
+    """Return the owners (kind: such as "language") of the files of one of the lists; none where it is absent."""
     paths = files.get(name, ())
     if paths and len(paths) != len(owners):
-        raise TagdistillError(f"{name}: {len(paths)} files for {len(owners)} {kind}", where="--files")
+        what = f"{name}: {count(len(paths), 'file')} for {count(len(owners), kind)}"
+        raise TagdistillError(what, where="--files")
     return list(zip(owners, paths, strict=False))
