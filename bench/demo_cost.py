@@ -1,0 +1,203 @@
+"""Measure what a whole small run costs, and where it goes, and write docs/demo-cost.md.
+
+    python bench/demo_cost.py
+
+The workflow runs from nothing on the demo's corpus. `--before FOLDER` (the folder src of another source tree) does the
+same with its workflow and package, in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+from machine import machine
+from markdown import judged, table
+from starts import PARTS, environment_of, seconds_of
+
+ROOT = Path(__file__).parents[1]
+BAR = 0.55  # of the seconds that the same run took before
+FROZEN = {"mode": "frozen", "head": "bilstm", "learning_rate": 4e-3}
+LOSSES = ["softmax", "token", "emission", "top_k", "top_wk", "posterior", "posterior+top_wk", "structural", "scores"]
+# What the demo was when its cost was first measured: ten objectives of two seeds, frozen teachers and students.
+EXPERIMENT = {
+    "name": "demo-cost",
+    "task": "ner",
+    "labels": ["PER", "LOC", "ORG"],
+    "languages": {
+        language: {"source": "demo", "splits": ["train", "dev", "test"]}
+        for language in ("en", "es", "ru", "el", "ar", "hi")
+    },
+    "zero_shot": {language: {"source": "demo"} for language in ("de", "fr", "uk", "he")},
+    "encoder": {"provider": "wheel", "layers": 8, "tap": 6, "pooling": "mean"},
+    "teacher": {**FROZEN, "hidden": 128, "dropout": 0.3, "updates": 300, "batch_words": 300},
+    "student": {**FROZEN, "hidden": 64, "updates": 400, "batch_words": 500},
+    "distill": {"objectives": ["baseline", *LOSSES], "k": 10},
+    "seeds": [0, 1],
+    "device": "cpu",
+}
+RECORDER = """\
+#!{python}
+import os, sys, time
+began = time.monotonic()
+child = os.posix_spawn(sys.executable, [sys.executable, "-m", "tagdistill", *sys.argv[1:]], os.environ)
+_, status, used = os.wait4(child, 0)
+with open({log!r}, "a") as log:
+    log.write(f"{{sys.argv[1]}} {{used.ru_utime + used.ru_stime}} {{time.monotonic() - began}}\\n")
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+WITHOUT_TORCH = ("prepare", "data-report", "repeats", "links", "show", "report", "convert-encoder")
+PAGE = """\
+# What a small run costs
+
+<!-- Written by `make demo-cost`; do not edit. -->
+
+The workflow on the demo's corpus from nothing to the report, with `--cores {cores}`: six languages, ten objectives, two
+seeds, frozen teachers and students (`EXPERIMENT` in [`bench/demo_cost.py`](../bench/demo_cost.py)). CPU seconds are
+user and system, of all processes. {rounds} round{s}{turns}.
+
+- Machine: {processor}; load average {load} as the run ended. {system}, Python {python}, torch {torch}.
+- A process that imports torch and nothing else takes {torch_alone:.2f} CPU seconds; {torch_jobs} of {jobs} jobs do.
+
+{totals}
+## Where it goes
+
+In the round that took fewest CPU seconds.
+
+{stages}
+"Importing torch" is the number of jobs times what that takes alone. "Snakemake itself" is what is left of the run.
+
+## What would make it less
+
+Most of it is training. Of the rest, each job that imports torch pays for that anew, and Snakemake takes {each:.2f} CPU
+seconds for each of {jobs} jobs; larger texts and more updates make both a small share. For many short trainings:
+
+- fewer seeds, objectives and languages in one config are fewer jobs; the next config shares all results that it does
+  not change ([running](guide/running.md));
+- `--cores N` runs N jobs side by side, each on one thread;
+- scores and targets, or the evaluations of several seeds, in one process would save its imports. They are jobs of their
+  own, so that a change of one repeats nothing else.
+"""
+
+
+def run(sources: Path, place: Path, cores: int) -> dict[str, Any]:
+    """Run the workflow of a source tree in an empty folder, and return its seconds and those of each stage."""
+    for part in PARTS:
+        there = sources.parent / part
+        (shutil.copytree if there.is_dir() else shutil.copy)(there, place / part)
+    (place / "bin").mkdir()
+    recorder, log = place / "bin/tagdistill", place / "jobs"
+    recorder.write_text(RECORDER.format(python=sys.executable, log=str(log)), encoding="utf-8")
+    recorder.chmod(0o755)
+    (place / "demo-cost.yaml").write_text(yaml.safe_dump(EXPERIMENT), encoding="utf-8")
+    environment = environment_of(sources) | {"PATH": f"{recorder.parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--cores",
+        str(cores),
+        "--configfile",
+        "demo-cost.yaml",
+        "--quiet",
+        "all",
+    ]
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    subprocess.run(command, cwd=place, env=environment, check=True)
+    wall, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    stages: dict[str, list[float]] = defaultdict(list)
+    for line in log.read_text(encoding="utf-8").splitlines():
+        stage, seconds, _ = line.split()
+        stages[stage].append(float(seconds))
+    return {"cpu": cpu, "wall": wall, "stages": {name: [len(each), sum(each)] for name, each in stages.items()}}
+
+
+def measure(rounds: int, sources: dict[str, Path], cores: int) -> dict[str, Any]:
+    """Run each source tree so many times, in turns."""
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in sources}
+    torch_alone = []
+    for _ in range(rounds):
+        for name, source in sources.items():
+            with tempfile.TemporaryDirectory() as place:
+                runs[name].append(run(source, Path(place), cores))
+            torch_alone.append(seconds_of(["-c", "import torch"], Path.cwd(), ROOT / "src"))
+    return {"rounds": rounds, "runs": runs, "torch_alone": statistics.median(torch_alone), **machine(), "cores": cores}
+
+
+def page(found: dict[str, Any]) -> str:
+    """Return the page."""
+    least = min(found["runs"]["now"], key=lambda each: each["cpu"])
+    jobs = {name: number for name, (number, _) in least["stages"].items()}
+    importing = {name: number for name, number in jobs.items() if name not in WITHOUT_TORCH}
+    return PAGE.format(
+        **found,
+        s="" if found["rounds"] == 1 else "s, medians",
+        turns=", in turns with an earlier state of the project (`--before`)" if "before" in found["runs"] else "",
+        torch_jobs=sum(importing.values()),
+        jobs=sum(jobs.values()),
+        each=_own(least) / sum(jobs.values()),
+        totals=_totals(found["runs"]),
+        stages=_stages(least, importing, found["torch_alone"]),
+    )
+
+
+def _totals(runs: dict[str, list[dict[str, Any]]]) -> str:
+    head = ["", "now", *(["before", "now / before"] if "before" in runs else [])]
+    rows = []
+    for key, name in (("cpu", "CPU seconds"), ("wall", "wall clock, s")):
+        median = {tree: statistics.median(each[key] for each in of) for tree, of in runs.items()}
+        row = [name, *(f"{value:.0f}" for value in median.values())]
+        if "before" in median:
+            row.append(judged(median["now"] / median["before"], BAR, most=True, form=".2f"))
+        rows.append(row)
+    return table(head, rows)
+
+
+def _own(run: dict[str, Any]) -> float:
+    """Return the CPU seconds of Snakemake, without its jobs."""
+    return float(run["cpu"] - sum(seconds for _, seconds in run["stages"].values()))
+
+
+def _stages(run: dict[str, Any], importing: dict[str, int], alone: float) -> str:
+    rows = [
+        [f"`{name}`", str(number), f"{seconds:.0f}", f"{importing.get(name, 0) * alone:.0f}"]
+        for name, (number, seconds) in sorted(run["stages"].items(), key=lambda item: -item[1][1])
+    ]
+    rows.append(["Snakemake itself", "", f"{_own(run):.0f}", ""])
+    jobs = sum(number for number, _ in run["stages"].values())
+    rows.append(["all", str(jobs), f"{run['cpu']:.0f}", f"{sum(importing.values()) * alone:.0f}"])
+    return table(["stage", "jobs", "CPU s", "of these importing torch"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--before", type=Path, help="the folder src of another source tree to compare with")
+    parser.add_argument("--json", type=Path, default=Path("build/bench/demo-cost.json"))
+    parser.add_argument("--page", type=Path, default=Path("docs/demo-cost.md"))
+    parser.add_argument("--page-only", action="store_true", help="write the page from the measurements that are there")
+    options = parser.parse_args()
+    if not options.page_only:
+        sources = {"now": ROOT / "src"} | ({"before": options.before.resolve()} if options.before else {})
+        found = measure(options.rounds, sources, options.cores)
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    options.page.write_text(page(json.loads(options.json.read_text(encoding="utf-8"))), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
