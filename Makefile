@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP_TORCH := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
 INSTALLED := $(VENV)/installed$(addprefix -,$(TORCH))
 
-.PHONY: help setup demo test test-quick test-slurm check docs bench bench-gpu bench-serve starts planning scaling aa soak fuzz mutation tiny paper results size-speed map clean
+.PHONY: help setup demo test test-quick test-slurm check docs bench bench-gpu bench-serve demo-cost starts planning scaling aa soak fuzz mutation tiny paper results size-speed map clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -102,6 +102,9 @@ $(VENV)/mutation: $(INSTALLED)
 
 paper: setup  ## Rewrite docs/paper.md from the finished experiments of the paper's configs and their variants
 	$(BIN)/tagdistill paper $(sort $(wildcard results/*conll* results/*wikiann* results/ud results/*-ud* results/*semeval*)) --out docs/paper.md
+
+demo-cost: setup  ## Measure a whole small run and where its time goes; rewrites docs/demo-cost.md (BEFORE=src of an older state: beside it)
+	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python bench/demo_cost.py $(if $(BEFORE),--before $(BEFORE))
 
 starts: setup  ## Measure the start of a job of each stage; rewrites docs/starts.md (BEFORE=src of an older state: beside it)
 	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python bench/starts.py $(if $(BEFORE),--before $(BEFORE))

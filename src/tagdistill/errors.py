@@ -43,6 +43,9 @@ class MismatchError(TagdistillError):
     """Two artefacts that do not belong together, such as a cache and another teacher's label list."""
 
 
+PLAN_AGAIN = "Results are known by the content that was planned with: start the run again."
+
+
 SERVE = "`pip install 'tagdistill[serve]'` installs what the service needs"
 
 

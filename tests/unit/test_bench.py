@@ -141,6 +141,36 @@ def test_the_page_of_starts_judges_each_stage_and_shows_what_was_before(tmp_path
     assert "a processor, 2 cores" in page and "0.90 CPU seconds" in page
 
 
+def test_the_page_of_a_small_run_says_where_it_goes(tmp_path):
+    machine = {"processor": "a processor", "cores": 2, "load": 0.1, "system": "Linux", "python": "3.11", "torch": "2.6"}
+    stages = {"train-student": [20, 60.0], "prepare": [10, 5.0], "report": [1, 2.0]}
+    runs = {
+        "now": [{"cpu": 82.0, "wall": 40.0, "stages": stages}, {"cpu": 98.0, "wall": 44.0, "stages": {}}],
+        "before": [{"cpu": 150.0, "wall": 90.0, "stages": {}}],
+    }
+    (tmp_path / "cost.json").write_text(json.dumps({"rounds": 2, "torch_alone": 0.5, "runs": runs, **machine}))
+    done = script("demo_cost.py", "--page-only", "--json", tmp_path / "cost.json", "--page", tmp_path / "page.md")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "page.md").read_text()
+    assert "| CPU seconds | 90 | 150 | 0.60 (≤ 0.55, missed) |" in page
+    assert "| wall clock, s | 42 | 90 | 0.47 (≤ 0.55) |" in page
+    assert "| `train-student` | 20 | 60 | 10 |" in page and "| `prepare` | 10 | 5 | 0 |" in page
+    assert "| Snakemake itself |  | 15 |  |" in page and "20 of 31 jobs do" in page
+    assert "Snakemake takes 0.48 CPU\nseconds for each of 31 jobs" in page
+
+
+@pytest.mark.slow
+def test_a_small_run_is_measured_from_nothing(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCH))
+    import demo_cost
+    import starts
+
+    monkeypatch.setattr(demo_cost, "EXPERIMENT", starts.EXPERIMENT)
+    found = demo_cost.run(BENCH.parent / "src", tmp_path, 1)
+    assert found["stages"]["train-student"][0] == 2 and found["stages"]["report"][0] == 1
+    assert found["cpu"] > sum(seconds for _, seconds in found["stages"].values()) > 0 < found["wall"]
+
+
 @pytest.mark.slow
 def test_every_stage_runs_on_the_made_up_corpora_of_scaling(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(BENCH))

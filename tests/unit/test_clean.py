@@ -17,7 +17,15 @@ from tagdistill.experiment import local_files
 from tagdistill.experiment.config import read_experiment
 from tagdistill.experiment.plan import Plan
 from tagdistill.workflow import estimates
-from tagdistill.workflow.cleanup import RESULT, Unused, configs_in_use, find_configs, unused, unused_models
+from tagdistill.workflow.cleanup import (
+    RESULT,
+    Unused,
+    configs_in_use,
+    find_configs,
+    unknown_results,
+    unused,
+    unused_models,
+)
 from tagdistill.workflow.cleanup_text import describe
 from tagdistill.workflow.shown import RECORD, Shown
 from tagdistill.workflow.unused_results import keyed, stage_of
@@ -207,6 +215,36 @@ def test_yaml_of_other_tools_beside_the_snakefile_is_no_config_and_a_broken_conf
     assert [path.name for path in find_configs(tmp_path)] == ["study.yaml", *broken]
     with pytest.raises(ConfigError, match="not valid YAML"):
         unused(find_configs(tmp_path), tmp_path)
+
+
+def test_configs_in_json_and_behind_links_are_in_use_too(tmp_path: Path):
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "project" / "config"
+    for place in (elsewhere / "deep", folder):
+        place.mkdir(parents=True)
+    sized(elsewhere / "deep" / "linked.yaml", yaml.safe_dump(CONFIG | {"name": "linked"}))
+    sized(folder / "one.json", json.dumps(CONFIG | {"name": "one"}, indent=1))
+    sized(folder / "schema.json", '{"properties": {"task": {}}}')
+    (folder / "mine").symlink_to(elsewhere)
+    (elsewhere / "deep" / "round").symlink_to(folder)
+    found = find_configs(folder.parent)
+    assert sorted(path.name for path in found) == ["linked.yaml", "one.json"]
+    assert sorted(read_experiment(path).name for path in found) == ["linked", "one"]
+
+
+def test_it_is_said_of_which_configs_nobody_knows_what_they_made(tmp_path: Path, monkeypatch):
+    languages = {"fr": {"format": "conllu", "train": "gone.conllu", "test": "gone.conllu"}}
+    for number in range(4):
+        sized(tmp_path / f"{number}.yaml", yaml.safe_dump(CONFIG | {"name": f"of-{number}", "languages": languages}))
+    [note] = unknown_results(find_configs(tmp_path), tmp_path)
+    assert note.startswith("note: 4 configs whose data is not here, and of which no run left a record in results/: ")
+    assert note.endswith("counts as unused (of-0, of-1, of-2 and 1 more)")
+    sized(tmp_path / "gone.conllu", "1\tx\t_\tNOUN\n\n")
+    local_files._sha256.cache_clear()
+    assert unknown_results(find_configs(tmp_path), tmp_path) == []
+    (tmp_path / "gone.conllu").unlink()
+    sized(tmp_path / "results/shared/data/fr/0123456789abcdef/train.parquet")
+    monkeypatch.chdir(tmp_path)
+    assert note in CliRunner().invoke(app, ["clean"]).output
 
 
 def test_the_projects_own_folder_can_be_cleaned():

@@ -126,6 +126,9 @@ def test_a_local_encoder_is_known_by_its_content_alone(tiny, tmp_path):
         convert(one, tmp_path / f"{name}.out", tmp_path / name)
     left, right = (EncoderInfo.read(tmp_path / f"{name}.out") for name in ("one", "two"))
     assert left == replace(right, licence="mit") and right.licence == "unknown"
+    with pytest.raises(MismatchError, match="the folder changed while the run was going on"):
+        convert(one, tmp_path / "three.out", tmp_path / "three")
+    assert not (tmp_path / "three.out").exists()
 
 
 # ---- conversion

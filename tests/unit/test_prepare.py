@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from tagdistill.data.prepare import prepare
 from tagdistill.data.readers.lines import Sentence
 from tagdistill.data.readers.notes import Notes
 from tagdistill.data.report import report
-from tagdistill.errors import ConfigError, DataError
+from tagdistill.errors import ConfigError, DataError, MismatchError
 from tagdistill.settings.language import Language
 
 
@@ -35,6 +36,7 @@ def prepared(tmp_path):
         file="raw.txt",
         take=None,
         tests=(),
+        sha256=None,
         **language,
     ):
         source = None if text is None else tmp_path / file
@@ -52,6 +54,7 @@ def prepared(tmp_path):
             labels=labels,
             limit=limit,
             tests=tests,
+            sha256=sha256,
         )
         return read_corpus(out)
 
@@ -283,6 +286,16 @@ def test_sentences_of_test_sets_are_left_out_of_training_and_unlabelled_text_and
         "unlabelled": {"count": 1, "places": ["data/raw.txt:1"]},
         "test": None,
     }
+
+
+def test_a_file_that_was_edited_after_the_plan_is_refused(prepared, tmp_path):
+    text = "Jo B-PER\nran O\n"
+    planned = hashlib.sha256(text.encode()).hexdigest()
+    assert prepared(text, sha256=planned).metadata["source_sha256"] == planned
+    (tmp_path / "train.parquet").unlink()
+    with pytest.raises(MismatchError, match="the file changed while the run was going on") as caught:
+        prepared(text + "\n", sha256=planned)
+    assert caught.value.where == "data/raw.txt" and not (tmp_path / "train.parquet").exists()
 
 
 def test_a_text_that_is_in_the_test_sets_altogether_is_refused(prepared, tmp_path):

@@ -10,7 +10,8 @@ import pytest
 from tagdistill.artifacts.files import read_json
 from tagdistill.data.corpus import write_corpus
 from tagdistill.data.repeats import find_repeats
-from tagdistill.data.same_sentences import are_in, sentence_keys
+from tagdistill.data.same_sentences import are_in, not_in_tests, sentence_keys, written
+from tagdistill.errors import DataError
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_a_test_sentence_is_looked_for_in_all_text_of_all_languages(corpus, tmp_
         corpus("en", "train", "g h", "d e"),
     ]
     tests = [
-        corpus("fa", "test", "x", "a b", "d e", "g h", "a b", "ab"),
+        corpus("fa", "test", "x", "a b", "d e", "g h", "a b", "a c"),
         corpus("en", "test", "x", "g h i"),
         corpus("de", "test", "f", "y"),
     ]
@@ -57,3 +58,30 @@ def test_the_same_words_have_the_same_key_and_others_another():
     assert keys.dtype == np.uint64 and keys[0] == keys[4] and len(set(keys.tolist())) == 6
     assert are_in(keys, np.unique(keys[1:3])).tolist() == [False, True, True, False, False, False, False]
     assert not are_in(keys, keys[:0]).any() and len(sentence_keys([])) == 0
+
+
+def test_a_sentence_is_found_however_it_is_split_into_words(tmp_path):
+    metadata = {"language": "fr", "split": "test", "task": "pos", "labels": ["X"]}
+    gold = [["On", "parle", "de", "le", "chat", "."], ["Il", "va", "à", "les", "États", "-", "Unis"]]
+    multiword = [[(2, 4, "du")], [(2, 4, "aux")]]
+    write_corpus(
+        tmp_path / "t.parquet", ids=["1", "2"], tokens=gold, labels=None, multiword=multiword, metadata=metadata
+    )
+    text = [
+        "On parle du chat.",
+        "On parle du chat .",
+        "On parle de le chat .",
+        "Il va aux États-Unis",
+        "Il va",
+        "du chat",
+    ]
+    sentences = [written(sentence.split()) for sentence in text]
+    assert not_in_tests(sentences, [tmp_path / "t.parquet"], "text") == [2, 4, 5]
+    with pytest.raises(DataError, match="none is left"):
+        not_in_tests(sentences[:2], [tmp_path / "t.parquet"], "text")
+
+
+def test_blanks_within_words_and_several_multiword_tokens_do_not_matter():
+    assert written(["10 000", "a\u00a0b", "c"]) == "10000abc"
+    assert written(["a", "b", "c", "d", "e"], [(0, 2, "X"), (3, 5, "Y")]) == "XcY"
+    assert written([]) == ""

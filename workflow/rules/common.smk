@@ -227,11 +227,13 @@ def left_out(input):
 
 
 def in_place(wildcards):
-    """Return the options for a file of the user's own: where it lies now, and its path in the config, for messages."""
+    """Return the options for a file of the user's own: where it lies now, its path in the config, for messages, and what
+    it held when it was planned with: it may be edited while the run goes on."""
     split = PLAN.given(wildcards.lang, wildcards.split)
     if not split:
         return ""
-    return f"{option('--source', PLAN.raw(wildcards.lang, wildcards.split))} {option('--path', split.path)}"
+    place, planned = PLAN.raw(wildcards.lang, wildcards.split), PLAN.raw_sha256(wildcards.lang, wildcards.split)
+    return f"{option('--source', place)} {option('--path', split.path)} --sha256 {planned}"
 
 
 def score_job(wildcards):

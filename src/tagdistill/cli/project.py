@@ -150,13 +150,14 @@ def clean(
     would be trained again.
     """
     from tagdistill.formatting import disk
-    from tagdistill.workflow.cleanup import configs_in_use, remove, unused, unused_models
+    from tagdistill.workflow.cleanup import configs_in_use, remove, unknown_results, unused, unused_models
     from tagdistill.workflow.cleanup_text import describe
 
     here = Path.cwd()
     in_use, looked_at = configs_in_use(configs or (), here)
     found, old = unused(in_use, here, root), unused_models(in_use, here, root)
-    typer.echo("\n".join([looked_at, *describe([*found, *old], here)]))
+    notes = unknown_results(in_use, here, root) if found or old else []
+    typer.echo("\n".join([looked_at, *describe([*found, *old], here), *notes]))
     if old and not models:
         size = disk(sum(item.size for item in old))
         typer.echo(f"{size} of them are models and what was made of them: they stay without --models")

@@ -58,6 +58,7 @@ def prepare(
     files: Annotated[
         str, typer.Option(help='test corpora whose sentences are left out, as JSON or @FILE: {"tests": [...]}')
     ] = "{}",
+    sha256: Annotated[str | None, typer.Option(help="checksum of the file that was planned with")] = None,
 ) -> None:
     """Convert a raw file into a corpus: one Parquet layout for every format."""
     from tagdistill.data.prepare import prepare
@@ -75,6 +76,7 @@ def prepare(
         labels=spec.labels,
         limit=spec.limit,
         tests=read_files(files).get("tests", []),
+        sha256=sha256,
     )
     name = path or str(source or spec.language)
     for line in found.lines(name):

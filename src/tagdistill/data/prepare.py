@@ -13,9 +13,9 @@ from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.lines import Sentence, compact
 from tagdistill.data.readers.notes import IN_TESTS, Notes, note_lines
 from tagdistill.data.readers.read import format_of, read, selected
-from tagdistill.data.same_sentences import not_in_tests
+from tagdistill.data.same_sentences import not_in_tests, written
 from tagdistill.data.sources.source import licence, load_source, source_name
-from tagdistill.errors import ConfigError
+from tagdistill.errors import PLAN_AGAIN, ConfigError, MismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,10 +36,12 @@ def prepare(
     labels: str | Sequence[str],
     limit: int | None = None,
     tests: Sequence[Path] = (),
+    sha256: str | None = None,
 ) -> Read:
     """Write the corpus of one split, and return what was read.
 
-    `tests` are test corpora whose sentences are left out. The other arguments and the errors are those of `read_split`.
+    `tests` are test corpora whose sentences are left out; `sha256` is the checksum of the file that the corpus is to be
+    of. The other arguments and the errors are those of `read_split`; MismatchError where the file is another.
     """
     found = read_split(source, language=language, split=split, settings=settings, task=task, labels=labels, limit=limit)
     name = source_name(settings, split, source)
@@ -47,6 +49,9 @@ def prepare(
         found = _without(found, tests, name)
     sentences = found.sentences
     tokens = [sentence.tokens for sentence in sentences]
+    source_sha256 = sha256_file(source) if source else sha256_json(tokens)
+    if sha256 and source_sha256 != sha256:
+        raise MismatchError("the file changed while the run was going on", where=name, hint=PLAN_AGAIN)
     write_corpus(
         out,
         ids=[f"{split}-{number:06d}" for number in range(1, len(sentences) + 1)],
@@ -62,7 +67,7 @@ def prepare(
             "labels": list(label_list(task, labels)),
             "scheme": "tags" if task == "pos" else "BIOES",
             "source": name,
-            "source_sha256": sha256_file(source) if source else sha256_json(tokens),
+            "source_sha256": source_sha256,
             "licence": licence(settings, source),
             "notes": found.notes.record(name),
             "warnings": [f"{name}: {warning}" for warning in found.warnings],
@@ -90,7 +95,7 @@ class Read(NamedTuple):
 
 def _without(found: Read, tests: Sequence[Path], name: str) -> Read:
     """Return what was read without the sentences of test sets, which are noted."""
-    kept = not_in_tests([sentence.tokens for sentence in found.sentences], tests, name)
+    kept = not_in_tests((written(each.tokens, each.multiword) for each in found.sentences), tests, name)
     for number in sorted(set(range(len(found.sentences))) - set(kept)):
         found.notes.add(IN_TESTS, found.sentences[number].where(""))
     return found._replace(

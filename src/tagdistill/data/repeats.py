@@ -8,7 +8,7 @@ import numpy as np
 
 from tagdistill.artifacts.files import write_json
 from tagdistill.data.corpus import read_corpus
-from tagdistill.data.same_sentences import are_in, sentence_keys
+from tagdistill.data.same_sentences import are_in, written_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,12 +30,12 @@ def find_repeats(seen: Sequence[Path], tests: Sequence[Path], out: Path) -> None
     known: dict[tuple[str, str], NDArray[np.uint64]] = {}
     for path in seen:
         corpus = read_corpus(path)
-        known[corpus.language, corpus.split] = np.unique(sentence_keys(corpus.tokens))
+        known[corpus.language, corpus.split] = np.unique(written_keys(corpus))
     every = np.unique(np.concatenate(list(known.values()) or [NONE]))
     found = {}
     for path in tests:
         corpus = read_corpus(path)
-        found[corpus.language] = _repeats(corpus.language, sentence_keys(corpus.tokens), known, every)
+        found[corpus.language] = _repeats(corpus.language, written_keys(corpus), known, every)
     write_json(out, {"format": FORMAT, "kind": KIND, "languages": found})
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from tagdistill.artifacts.files import write_json
 from tagdistill.data.corpus import Corpus, read_corpus
 from tagdistill.data.labels import has_spans, spans
-from tagdistill.data.same_sentences import are_in, sentence_keys
+from tagdistill.data.same_sentences import are_in, sentence_keys, written_keys
 from tagdistill.settings.language import SPLITS
 
 if TYPE_CHECKING:
@@ -105,5 +105,5 @@ def _conflicts(corpus: Corpus) -> int | None:
 
 def _shared(left: Corpus, right: Corpus) -> dict[str, Any]:
     """Count the distinct sentences of the left corpus that the right one holds too."""
-    mine, other = (np.unique(sentence_keys(corpus.tokens)) for corpus in (left, right))
+    mine, other = (np.unique(written_keys(corpus)) for corpus in (left, right))
     return {"shared": int(are_in(mine, other).sum()), "distinct": len(mine)}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tagdistill.data.labels import prefix_and_type
 from tagdistill.data.prepare import Read, read_split
 from tagdistill.data.readers.notes import REPAIRED
+from tagdistill.data.same_sentences import written
 from tagdistill.data.sources.source import source_name
 from tagdistill.errors import ConfigError, TagdistillError
 from tagdistill.experiment.few_updates import few_updates
@@ -70,7 +71,7 @@ def _check(plan: Plan, language: str, split: str, source: Path | None, where: st
     settings = plan.runs.languages[language]
     found = _read(plan, language, split, source, where)
     name = str(source or source_name(settings, split, source))
-    hashes = array("q", [hash(tuple(sentence.tokens)) for sentence in found.sentences])
+    hashes = array("q", [hash(written(sentence.tokens, sentence.multiword)) for sentence in found.sentences])
     lines = array("q", [sentence.line for sentence in found.sentences])
     part = Part(f"{language}.{split}", language, split, name, hashes, lines, found.sentences[0].number)
     labels = {label for row in found.labels or [] for label in row} if plan.experiment.task != "pos" else set()

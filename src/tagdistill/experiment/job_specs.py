@@ -100,7 +100,7 @@ class JobSpecs:
     def without_tests_of(self, language: str, split: str) -> tuple[str, ...]:
         """Return the languages whose test sentences are left out of a split: of zero-shot text, in any case."""
         left_out = self.experiment.exclude_test_repeats or language in self.experiment.zero_shot
-        return self.runs.tested if left_out and split in CORPORA else ()
+        return tuple(sorted(self.runs.tested)) if left_out and split in CORPORA else ()
 
     # -- encoders
 

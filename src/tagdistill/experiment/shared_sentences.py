@@ -21,7 +21,7 @@ class Part(NamedTuple):
     language: str
     split: str
     file: str
-    hashes: array[int]  # of the tokens of each sentence
+    hashes: array[int]  # of each sentence as it is written
     lines: array[int]  # where each begins; 0 if its file has no lines
     first: int  # the number of the first sentence in its file
 

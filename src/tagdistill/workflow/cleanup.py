@@ -5,10 +5,12 @@ Caches are made again when a run needs them. Models, and what was made of them, 
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
@@ -22,15 +24,16 @@ from tagdistill.experiment.config import read_experiment
 from tagdistill.experiment.layout import DOWNLOADS, VECTORS
 from tagdistill.experiment.plan import Plan
 from tagdistill.formatting import count
-from tagdistill.workflow.unused_results import CACHES, MODELS, unused_results
+from tagdistill.workflow.unused_results import CACHES, MODELS, unused_results, without_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 CARD = re.compile(r"(.+)-seed-\d+\.md\Z")
 MIN_AGE = 24 * 3600  # seconds, of what a killed job left
+MAX_NAMED = 3
 RESULT = "result"  # of several stages, which the folder tells
+CONFIG_ENDINGS = (".yaml", ".yml", ".json")
 CONFIG_KEYS = frozenset({"task", "labels", "languages", "zero_shot", "teacher", "student", "distill"})
 
 
@@ -49,13 +52,28 @@ class Unused:
 
 
 def find_configs(folder: Path) -> list[Path]:
-    """Return the config files of a project: below config/, and beside the Snakefile, where other YAML lies too."""
-    files = [*(folder / "config").rglob("*.y*ml"), *folder.glob("*.yaml"), *folder.glob("*.yml")]
-    return sorted(file for file in files if _may_be_config(file))
+    """Return the config files of a project: below config/, also behind links, and beside the Snakefile.
+
+    YAML or JSON, as Snakemake reads them; other such files may lie there too.
+    """
+    below = (Path(place) / name for place, _, names in _walk(folder / "config") for name in names)
+    files = [*below, *(path for path in folder.iterdir() if path.is_file())]
+    return sorted(file for file in files if file.suffix in CONFIG_ENDINGS and _may_be_config(file))
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Walk through a folder and all that links in it lead to, each once."""
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield place, folders, names
 
 
 def _may_be_config(file: Path) -> bool:
-    """Return whether a YAML file has a key that only an experiment has, or cannot be read: then it may be one."""
+    """Return whether a file has a key that only an experiment has, or cannot be read: then it may be one."""
     try:
         value = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
@@ -89,6 +107,16 @@ def unused(configs: Iterable[Path], project: Path, root: str | None = None) -> l
     ]
     own = {path for plan in plans for path in _users_own(plan, project)}
     return [item for item in found if _is_ours(item.path, project) and not _touches(item.path, own)]
+
+
+def unknown_results(configs: Iterable[Path], project: Path, root: str | None = None) -> list[str]:
+    """Return a note on configs of which nobody knows what they made: it counts as unused."""
+    names = without_results((_plan(path, project, root) for path in configs), project)
+    if not names:
+        return []
+    some = ", ".join(names[:MAX_NAMED]) + (f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else "")
+    what = f"note: {count(len(names), 'config')} whose data is not here, and of which no run left a record in results/"
+    return [f"{what}: what they made, if anything, counts as unused ({some})"]
 
 
 def unused_models(configs: Iterable[Path], project: Path, root: str | None = None) -> list[Unused]:

@@ -58,13 +58,24 @@ def keyed(folder: Path) -> list[Path]:
 
 def _results(plan: Plan, project: Path) -> list[Result]:
     """Return the results of a config; where its data or models are away, those of its last run: they may come back."""
+    found = _planned(plan)
+    return list(last_run(plan.name, project).values()) if found is None else found
+
+
+def _planned(plan: Plan) -> list[Result] | None:
+    """Return the results that a config would make; None where its data or models are away."""
     vectors = filter(None, map(plan.local.vectors_source, plan.specs.vectors()))
     try:
         if all(source.exists() for source in (*plan.local.encoders(), *map(Path, vectors))):
             return list(plan.files.results())
     except OSError:  # data that cannot be read
         pass
-    return list(last_run(plan.name, project).values())
+    return None
+
+
+def without_results(plans: Iterable[Plan], project: Path) -> list[str]:
+    """Return the names of configs of which nobody knows what they made: data is away, and no run left a record."""
+    return sorted({x.name for x in plans if not last_run(x.name, project) and _planned(x) is None})
 
 
 def _folders(results: Iterable[Result], project: Path) -> set[Path]:

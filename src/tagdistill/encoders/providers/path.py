@@ -10,6 +10,7 @@ from tagdistill.artifacts.files import read_json
 from tagdistill.encoders.model_files import card_licence, content_revision, layers_in
 from tagdistill.encoders.pretrained import copy_pretrained
 from tagdistill.encoders.provider import Origin, Provider
+from tagdistill.errors import PLAN_AGAIN, MismatchError
 
 if TYPE_CHECKING:
     from tagdistill.settings.encoder import EncoderSettings
@@ -41,6 +42,8 @@ class LocalFolder(Provider):
         """Write the model into `folder`, without heads, code or pickles."""
         local = source or Path(str(settings.id))
         copy_pretrained(local, folder)
+        if settings.revision and content_revision(local) != settings.revision:
+            raise MismatchError("the folder changed while the run was going on", where=str(local), hint=PLAN_AGAIN)
         return Origin(card_licence(local), "A folder of the user's own." if settings.revision else str(settings.id))
 
 
