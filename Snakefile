@@ -87,6 +87,7 @@ remember_signatures(workflow.rules)
 
 
 onstart:
+    look_only_when_jobs_end(workflow.scheduler)
     gc.enable()
     remove_timestamps()
 

@@ -22,6 +22,7 @@ from tagdistill.experiment.job_keys import write_weights
 from tagdistill.experiment.plan import Plan, files_json
 from tagdistill.workflow.arguments import Argument
 from tagdistill.workflow.resources import gpus, memory, minutes
+from tagdistill.workflow.scheduling import look_only_when_jobs_end
 from tagdistill.workflow.signatures import remember_signatures
 from tagdistill.workflow.shown import RECORD as RECORD_NAME
 from tagdistill.workflow.shown import Shown
