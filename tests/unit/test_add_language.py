@@ -79,6 +79,29 @@ def test_a_zero_shot_language_needs_its_test_file_alone(project: Path):
         add_language(STUDY, "fr", {"test": FILES["test"]}, FRENCH)
 
 
+@pytest.mark.parametrize(("zero_shot", "split"), [(False, "train"), (True, "test")])
+def test_without_a_file_the_option_to_give_is_named(project: Path, zero_shot: bool, split: str):
+    with pytest.raises(ConfigError, match=f"--{split}: no file is given\n  Give `--{split} FILE`"):
+        add_language(STUDY, "fr", {}, FRENCH, zero_shot=zero_shot)
+
+
+def test_models_that_learn_from_text_without_its_test_sentences_are_told(project: Path):
+    test, plain = {"test": FILES["test"]}, Path("data/de.txt")
+    plain.write_text("Ada sings\n", encoding="utf-8")
+    taught = CONFIG.replace("posterior]}", "posterior], teachers: [own, all]}").replace("[0, 1]", "[0]")
+    text = "{source: demo, code: es, unlabelled: {path: de.txt, format: text}}"
+    STUDY.write_text(f"{taught}teachers: {{all: {{}}}}\nzero_shot:\n  de: {text}\n", encoding="utf-8")
+    output = add_language(STUDY, "fr", test, FRENCH, zero_shot=True)
+    said = "It trains the student that learns from text of zero-shot languages (de), since the sentences of its test"
+    assert said in output and output.endswith("; no teacher is trained again.")
+    STUDY.write_text(f"{CONFIG}exclude_test_repeats: true\n", encoding="utf-8")
+    for files, zero_shot in ((test, True), (FILES, False)):
+        output = add_language(STUDY, "fr", files, FRENCH, zero_shot=zero_shot)
+        assert "It trains all models anew" in output and "`exclude_test_repeats: true`" in output
+    output = add_language(STUDY, "fr", {"train": FILES["train"]}, FRENCH)
+    assert "no other teacher is trained again" in output
+
+
 def test_that_a_teacher_of_all_languages_is_trained_anew_is_told(project: Path):
     shared = "teachers: {all: {}, first: {languages: [en]}}\n"
     several = CONFIG.replace("posterior]}", "posterior], teachers: [own, all, first]}")

@@ -12,7 +12,6 @@ import yaml
 from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.options import Reading, as_options, format_by_ending, in_options
 from tagdistill.errors import ConfigError, DataError
-from tagdistill.experiment.by_language import shared_teacher_settings
 from tagdistill.experiment.config import check_experiment, read_yaml
 from tagdistill.experiment.runs import Runs
 from tagdistill.formatting import count, printable
@@ -45,6 +44,9 @@ def add_language(
     config already has, for a missing file, and for one file in two labelled splits.
     """
     group = "zero_shot" if zero_shot else "languages"
+    if not files:
+        hint = "Give `--test FILE`, its labelled text." if zero_shot else "Give `--train FILE`, its labelled text."
+        raise ConfigError("no file is given", where=f"--{'test' if zero_shot else 'train'}", hint=hint)
     values = read_yaml(config)
     before = check_experiment(values, str(config))
     if key in before.languages or key in before.zero_shot:
@@ -56,10 +58,8 @@ def add_language(
         after = check_experiment({**values, group: {**values.get(group, {}), key: own}}, str(config))
         language = {**after.languages, **after.zero_shot}[key]
         contents = [_read(after, key, language, split) for split in SPLITS if language.split(split)]
-    runs = Runs(after)
-    learners = sum(key in runs.seen(name, "unlabelled") for name in runs.objectives)
     block = _lines(config, group, key, own, new=group not in values)
-    return "\n".join([*contents, "", *block, "", *_next(config, before, zero_shot=zero_shot, learners=learners)])
+    return "\n".join([*contents, "", *block, "", *_next(config, _trains(Runs(after), key))])
 
 
 def _check_files(files: Mapping[str, Path]) -> None:
@@ -152,22 +152,48 @@ def _lines(config: Path, group: str, key: str, settings: Mapping[str, Any], *, n
     return [*head, *(f"  {line}" for line in block.rstrip().splitlines())]
 
 
-def _next(config: Path, before: Experiment, *, zero_shot: bool, learners: int) -> list[str]:
-    students = len(before.distill.names) * len(before.seeds)
-    again = [name for name in before.teachers if shared_teacher_settings(before, name).languages == "all"]
-    if zero_shot and learners:
-        learn = count(learners * len(before.seeds), "student")
-        trains = f"It trains the {learn} that learn from its text; no teacher is trained again."
-    elif zero_shot:
-        trains = "No model is trained: all are scored on it."
-    elif again:
-        s = "" if len(again) == 1 else "s"
-        trains = (
-            f"It trains the teacher{s} of all languages ({', '.join(again)}) anew, with all that they label, the "
-            f"language's own teacher if it has one, and the {students} students."
-        )
-    elif any(before.distill.resolve(name).row.needs for name in before.distill.names):
-        trains = f"It trains the language's own teacher and the {students} students; no other teacher is trained again."
-    else:
-        trains = f"It trains the {students} students."
+def _next(config: Path, trains: str) -> list[str]:
     return ["and run", "", f"  snakemake --cores 2 --configfile {config}", "", trains]
+
+
+def _trains(runs: Runs, key: str) -> str:
+    """Return which models a run trains that has the language `key` and whose other results are there."""
+    if runs.experiment.exclude_test_repeats and key in runs.tested:
+        return (
+            "It trains all models anew, since the sentences of its test set are left out of all training text "
+            "(`exclude_test_repeats: true`)."
+        )
+    if key not in runs.trained:
+        return _trains_without_labels(runs, key)
+    students = _students(len(runs.students))
+    used = {model.teacher for model in runs.teachers}
+    again = [name for name in runs.shared if name in used and key in runs.taught(name)]
+    if again:
+        s = "" if len(again) == 1 else "s"
+        return (
+            f"It trains the teacher{s} of all languages ({', '.join(again)}) anew, with all that they label, the "
+            f"language's own teacher if it has one, and {students}."
+        )
+    if key in used:
+        return f"It trains the language's own teacher and {students}; no other teacher is trained again."
+    return f"It trains {students}."
+
+
+def _trains_without_labels(runs: Runs, key: str) -> str:
+    """Return which models a zero-shot language changes: those that learn from text without its test sentences."""
+    text = runs.zero_shot_text
+    learners = [name for name in runs.objectives if set(runs.seen(name, "unlabelled")) & set(text)]
+    if not learners:
+        return "No model is trained: all are scored on it."
+    number = len(learners) * len(runs.experiment.seeds)
+    who = f"{_students(number)} that learn{'s' if number == 1 else ''} from"
+    if text == (key,):
+        return f"It trains {who} its text; no teacher is trained again."
+    return (
+        f"It trains {who} text of zero-shot languages ({', '.join(text)}), since the sentences of its test set are "
+        "left out of that text; no teacher is trained again."
+    )
+
+
+def _students(number: int) -> str:
+    return "the student" if number == 1 else f"the {number:,} students"
