@@ -162,3 +162,19 @@ def test_words_that_are_numbers_are_a_warning(check, tmp_path: Path):
     assert "warning" not in check(labels=["PER"])
     said = check(columns={"token": 0, "tag": 3}, labels=["PER"]).splitlines()
     assert said[2].startswith("warning: fr.train: fr.conll: nearly all words are numbers (1 2 3")
+
+
+def test_the_ending_of_a_file_that_is_read_as_another_format_is_told(check):
+    Path("plain.txt").write_text("Ana visits Rome today .\nShe sings .\n", encoding="utf-8")
+    said = check(unlabelled="plain.txt", status=1)
+    assert said.startswith("error: plain.txt:") and "ends in .txt and is read as conll: is it `format: text`?" in said
+    Path("train.conllu").write_text("Ana visits\n", encoding="utf-8")
+    assert "ends in .conllu and is read as conll: is it `format: conllu`?" in check(train="train.conllu", status=1)
+    Path("train.txt").write_text("Ana visits\n", encoding="utf-8")  # plain text has no labels to train on
+    assert "format: text" not in check(train="train.txt", status=1)
+    Path("plain.txt").write_text("1 Ana visits Rome\n2 She sings there\n", encoding="utf-8")
+    warned = "warning: fr.unlabelled: plain.txt: it ends in .txt and is read as conll: in `unlabelled: {path: FILE, "
+    spaces = {"separator": "auto", "ratio": 1}
+    assert warned in check(unlabelled="plain.txt", **spaces)
+    for kind in ("conll", "text"):
+        assert "ends in" not in check(unlabelled={"path": "plain.txt", "format": kind}, **spaces)

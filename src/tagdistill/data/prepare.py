@@ -9,6 +9,7 @@ from tagdistill.data.convert_labels import convert, note_tags
 from tagdistill.data.corpus import write_corpus
 from tagdistill.data.labels import label_list
 from tagdistill.data.plausibility import check_spans, file_warnings, note_long
+from tagdistill.data.readers.ending import ending_in_hint, ending_warnings
 from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.lines import Sentence, compact
 from tagdistill.data.readers.notes import IN_TESTS, Notes, note_lines
@@ -120,13 +121,26 @@ def read_split(
     the split's own `take` and `limit`. Raises DataError with file and line for what the format, the scheme (with
     `strict`) or the label space does not allow.
     """
+    with ending_in_hint(source, settings, split):
+        return _read_split(source, language, split, settings, task, labels, limit)
+
+
+def _read_split(
+    source: Path | None,
+    language: str,
+    split: str,
+    settings: Language,
+    task: str,
+    labels: str | Sequence[str],
+    limit: int | None,
+) -> Read:
     space = label_list(task, labels)
     place = str(source or source_name(settings, split, source))
     kind = format_of(settings, settings.split(split)) if source else ""
     notes = Notes()
     sentences = _sentences(source, language, split, settings, limit, notes)
     note_long(sentences, notes)
-    warnings = file_warnings(sentences, notes, kind)
+    warnings = [*ending_warnings(source, settings, split), *file_warnings(sentences, notes, kind)]
     if split == "unlabelled":
         return Read(sentences, None, notes, warnings)
     _check_task(source, task, settings, split, f"languages.{language}.{split}")

@@ -84,7 +84,7 @@ def _settings(files: Mapping[str, Path], reading: Reading, unlabelled_format: st
     kind = next(iter(kinds.values()))
     places: dict[str, Any] = {split: _below(path, root) for split, path in files.items()}
     for split, own in kinds.items():
-        if own != kind:
+        if own != kind or (split == "unlabelled" and unlabelled_format):
             places[split] = {"path": places[split], "format": own}
     return {**reading.settings(kind), **places}
 
