@@ -152,8 +152,8 @@ REFUSED = {
         "0: 'posterior' is an objective, and cannot be the name of another ('top_k')",
     ),
     "no name": ({"temperature": 2}, "0.name: this key is needed"),
-    "no folder": ({"name": "../x", "loss": "posterior"}, "0.name: this form is not allowed, not '../x'"),
-    "a hidden folder": ({"name": ".x", "loss": "posterior"}, "0.name: this form is not allowed, not '.x'"),
+    "no folder": ({"name": "../x", "loss": "posterior"}, "0.name: cannot be '../x'"),
+    "a hidden folder": ({"name": ".x", "loss": "posterior"}, "0.name: cannot be '.x'"),
     "a long name": ({"name": "x" * 61, "loss": "posterior"}, "0.name: must have at most 60 characters"),
     "a number": ({"name": 3, "loss": "posterior"}, "0.name: text is needed, not 3"),
     "a list": ({"name": ["x"], "loss": "posterior"}, "0.name: text is needed, not ['x']"),
@@ -301,8 +301,9 @@ def test_a_value_of_the_wrong_type_or_size_is_named_with_its_key(key: str, value
         ("labels", ["B-PER", "I-PER", "O"], "labels: 'B-PER' is a tag, not a type\n  Give the types alone"),
         ("labels", ["PER", "O"], "labels: 'O' cannot be a type"),
         ("seeds", 0, "seeds: a list is needed, not 0\n  Allowed: list of whole numbers"),
+        ("seeds", [0, 0], "seeds: a value is given twice ([0, 0])"),
         ("seeds", [], "seeds: at least one is needed, not []"),
-        ("name", "my study", "name: this form is not allowed, not 'my study'\n  Allowed: text (letters, digits"),
+        ("name", "my study", "name: cannot be 'my study'\n  Allowed: text (letters, digits"),
         ("languages", ["en"], "languages: keys and their values are needed, not ['en']\n  A name for each"),
         ("languages.fr", None, "languages.fr: keys and their values are needed, not nothing"),
         ("languages.fr.train", ["a", "b"], "A path, or keys: path, of, format, take, limit."),
@@ -364,8 +365,25 @@ def test_what_yaml_reads_without_quotes_is_said_for_keys_and_values(key: str, te
     assert says in refusal(values)
 
 
-def test_other_values_are_no_matter_of_quotes():
-    assert "YAML" not in refusal(changed("seeds", ["x"])) + refusal(changed("languages.fr.strict", "maybe"))
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seeds", ["x"]),
+        ("languages.fr.strict", "maybe"),
+        ("languages.fr.columns", [0, 1]),
+        ("distill.teachers", {"own": 0}),
+        ("distill.teachers", 3),
+    ],
+)
+def test_other_values_are_no_matter_of_quotes(key: str, value: Any):
+    assert "YAML" not in refusal(changed(key, value))
+
+
+def test_one_name_of_a_teacher_is_a_list_of_it():
+    values = changed("distill", {"teachers": "all", "objectives": ["posterior", {"name": "token", "teachers": "own"}]})
+    distill = check_experiment({**values, "teachers": {"all": {}}}, "study.yaml").distill
+    assert [distill.resolve(name).teachers for name in ("posterior", "token")] == [{"all": 1.0}, {"own": 1.0}]
+    assert "Allowed: text, list of text, or names with weights" in refusal(changed("distill.teachers", 3))
 
 
 @pytest.mark.parametrize("key", ["name", "task", "labels", "languages", "teacher", "student"])
@@ -442,10 +460,10 @@ def test_a_branch_a_tag_or_half_a_commit_is_refused_for_an_encoder(revision: str
         ("languages.fr.encoding", "base64", "encoding", "no text encoding 'base64'"),
         ("languages.fr.test.take", "5:2", "test.take", "holds no sentence"),
         ("languages.fr.test.take", "5:5", "test.take", "holds no sentence"),
-        ("languages.fr.test.take", "a:5", "test.take", "not 'a:5'"),
+        ("languages.fr.test.take", "a:5", "test.take", "cannot be 'a:5'"),
         ("languages.fr.test.of", "train", "test", "give `path`, or `of`"),
         ("languages.fr.dev", {"take": "0:5"}, "dev", "`path` is needed"),
-        ("languages.fr.sha256", {"train": "12"}, "sha256.train", "not '12'"),
+        ("languages.fr.sha256", {"train": "12"}, "sha256.train", "cannot be '12'"),
         ("languages.fr.sha256", {"trian": "0" * 64}, "sha256.trian", "Did you mean 'train'?"),
         ("languages.fr.source", "wikian", "source", "Did you mean 'wikiann'?"),
     ],

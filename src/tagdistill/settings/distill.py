@@ -23,7 +23,9 @@ MAX_NAME = 60  # characters: names are folders, and parts of the names of files
 
 
 def _weights(value: Any) -> Any:
-    """Return names of teachers as weights: a list of them weighs all alike."""
+    """Return names of teachers as weights: a list of them weighs all alike, and one name is a list of it."""
+    if isinstance(value, str):
+        return {value: 1.0}
     if isinstance(value, (list, tuple, dict)) and not value:
         raise ValueError("name one teacher or more")
     if isinstance(value, (list, tuple)):
@@ -33,9 +35,9 @@ def _weights(value: Any) -> Any:
     return value
 
 
+Weights = dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]]
 Teachers = Annotated[
-    dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]],
-    BeforeValidator(_weights, json_schema_input_type=tuple[str, ...] | dict[str, float]),
+    Weights, BeforeValidator(_weights, json_schema_input_type=str | tuple[str, ...] | dict[str, float])
 ]
 
 
@@ -72,7 +74,9 @@ class ObjectiveSettings(Settings):
     )
     k: Paths | None = Field(None, description="paths that it reads, of the `distill.k` in the targets")
     gate: Gate | None = Field(None, description="whether a teacher that is worse than the baseline on dev weighs less")
-    teachers: Teachers | None = Field(None, description="`own` and names of `teachers`: a list, or names with weights")
+    teachers: Teachers | None = Field(
+        None, description="`own` and names of `teachers`: one, a list, or names with weights"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -156,8 +160,8 @@ class Distill(Settings):
     )
     teachers: Teachers = Field(
         default_factory=lambda: {OWN: 1.0},
-        description="whose distributions are averaged: `own`, one per language, and names of `teachers`; a list, or "
-        "names with weights",
+        description="whose distributions are averaged: `own`, one per language, and names of `teachers`; one, a list, "
+        "or names with weights",
     )
 
     @model_validator(mode="after")

@@ -24,7 +24,6 @@ WORDS = {
     "finite_number": "a finite number is needed",
     "string_type": "text is needed",
     "string_too_long": "must have at most {max_length} characters",
-    "string_pattern_mismatch": "this form is not allowed",
     "bool": "true or false is needed",
     "tuple_type": "a list is needed",
     "dict_type": "keys and their values are needed",
@@ -67,7 +66,7 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> Confi
         )
     if first["type"] == "value_error":
         reason = first["msg"].removeprefix("Value error, ")
-        value = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
+        value = "" if isinstance(first["input"], dict) else f" ({first['input']!r})"
         return ConfigError(f"{reason}{value}", where=place)
     hint = f"{_yaml_hint(_unquoted(first, model, keys))} {_allowed(model, keys) or PAGE}".strip()
     return ConfigError(_what(first, model, keys), where=place, hint=hint)
@@ -78,11 +77,15 @@ def _unquoted(detail: ErrorDetails, model: type[BaseModel], keys: tuple[int | st
     _, field = _owner(model, keys)
     found = detail["input"]
     values = found if isinstance(found, list | tuple) else [found]
-    needs_text = detail["type"] == "string_type" or (field is not None and _takes_text(field.annotation))
+    other = detail["type"].startswith(("dict_type", "greater_than", "less_than", "finite_number"))
+    takes_text = field is not None and not other and _takes_text(field.annotation)
+    needs_text = detail["type"] == "string_type" or takes_text
     return next((value for value in values if needs_text and not isinstance(value, str | dict | list)), "")
 
 
 def _takes_text(annotation: Any) -> bool:
+    if get_origin(annotation) is dict:  # its keys are text in any case
+        return _takes_text(get_args(annotation)[1])
     return annotation is str or annotation is Split or any(map(_takes_text, get_args(annotation)))
 
 
@@ -108,7 +111,7 @@ PAGE = "config/README.md says what it means."
 
 def _what(detail: ErrorDetails, model: type[BaseModel], keys: tuple[int | str, ...]) -> str:
     value = "nothing" if detail["input"] is None else repr(detail["input"])
-    if _is_union(model, keys):
+    if _is_union(model, keys) or detail["type"] == "string_pattern_mismatch":
         return f"cannot be {value}"
     known = next((words for name, words in WORDS.items() if detail["type"].startswith(name)), detail["msg"].lower())
     return f"{known.format(**detail.get('ctx', {}))}, not {value}"

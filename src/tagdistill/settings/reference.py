@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from tagdistill.settings.base import Task
-from tagdistill.settings.distill import Anneal, Distill, ObjectiveSettings
+from tagdistill.settings.distill import Anneal, Distill, ObjectiveSettings, Weights
 from tagdistill.settings.encoder import EncoderSettings, Vectors
 from tagdistill.settings.experiment import Evaluate, Experiment, Limit
 from tagdistill.settings.export import Export
@@ -165,6 +165,8 @@ def values_of(annotation: Any) -> str:
         return " or ".join(values_of(each) for each in arguments if each is not type(None))
     if origin is tuple:
         return f"list of {values_of(arguments[0])}".replace("number", "numbers")
+    if annotation == Weights:
+        return "text, list of text, or names with weights"
     if origin is dict:
         return "keys and values"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
