@@ -178,3 +178,15 @@ def test_the_ending_of_a_file_that_is_read_as_another_format_is_told(check):
     assert warned in check(unlabelled="plain.txt", **spaces)
     for kind in ("conll", "text"):
         assert "ends in" not in check(unlabelled={"path": "plain.txt", "format": kind}, **spaces)
+
+
+def test_that_nothing_can_be_scored_and_a_ratio_of_no_text_are_told(check):
+    warned = "warning: no language has a test set: nothing can be scored"
+    noted = "note: `distill.unlabelled_ratio: 5` changes nothing: no language has an `unlabelled` split"
+    for options in ((), ("--no-data",)):
+        said = check(*options, test=None, ratio=5)
+        assert warned in said and noted in said
+    Path("plain.txt").write_text("Ana visits Rome .\n", encoding="utf-8")
+    said = check(unlabelled={"path": "plain.txt", "format": "text"}, ratio=5)
+    assert warned not in said and noted not in said
+    assert "changes nothing" not in check(ratio=0) + check(ratio=1)

@@ -397,6 +397,12 @@ def test_a_language_needs_the_split_it_is_used_for(group: str, language: str, sp
     assert message.startswith(f"study.yaml: {group}.{language}: no {split!r} split is given")
 
 
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_a_zero_shot_language_is_not_trained(split: str):
+    says = f"zero_shot.de.{split}: a zero-shot language has no {split!r}\n  Take it out, or move the language to `lang"
+    assert says in refusal(changed("zero_shot.de", {"test": "de.conll", split: "de-train.conll"}))
+
+
 def test_a_language_is_trained_or_zero_shot_but_not_both():
     assert "study.yaml: zero_shot.fr: 'fr' is both" in refusal(changed("zero_shot.fr", {"test": "x"}))
 
@@ -545,7 +551,8 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path):
 
 @pytest.mark.parametrize("group", ["languages", "zero_shot"])
 def test_the_key_no_is_norwegian(group: str, tmp_path: Path):
-    text = yaml.safe_dump(VALID | {group: {"xx": {"train": "a", "test": "b"}}}).replace("xx:", "no:")
+    files = {"train": "a", "test": "b"} if group == "languages" else {"test": "b"}
+    text = yaml.safe_dump(VALID | {group: {"xx": files}}).replace("xx:", "no:")
     assert "no" in getattr(read_experiment(written(tmp_path, text)), group)
 
 

@@ -32,12 +32,14 @@ def config_check(
 ) -> None:
     """Check a config file and its data, and describe what it would train. Run it in the folder of the Snakefile."""
     from tagdistill.experiment.config import describe_experiment, read_experiment
+    from tagdistill.experiment.no_effect import no_effect
     from tagdistill.experiment.plan import Plan
 
     experiment = read_experiment(file, **({"root": root} if root else {}))
     plan = Plan(experiment, Path.cwd())
     plan.check_files(str(file))
     lines = [describe_experiment(experiment, str(file)), *plan.local.warnings(plan.runs, str(file))]
+    lines += no_effect(plan.runs)
     if data:
         from tagdistill.experiment.check_data import check_data
 
@@ -97,6 +99,7 @@ def plan(
     from tagdistill.experiment.few_updates import few_updates
     from tagdistill.experiment.known_words import known_words
     from tagdistill.experiment.little_text import little_text
+    from tagdistill.experiment.no_effect import no_effect
     from tagdistill.workflow.dry_run import dry_run
     from tagdistill.workflow.forecast import forecast
     from tagdistill.workflow.shown import Shown
@@ -113,7 +116,7 @@ def plan(
         text = known_words(planned, "unlabelled", (*runs.with_split("unlabelled"), *runs.zero_shot_text))
         warnings = [*few_updates(planned, labelled), *little_text(planned, labelled, text)]
     shown = Shown(planned.name, list(planned.files.results())) if planned else None
-    notes = planned.notes() if planned else []
+    notes = [*planned.notes(), *no_effect(planned.runs)] if planned else []
     typer.echo("\n".join([forecast(jobs, cores, shown), *notes, *warnings]))
 
 

@@ -99,6 +99,9 @@ def _check_language(experiment: Experiment, key: str, language: Language, where:
         raise ConfigError(f"no {needed!r} split is given", where=where, hint=hint)
     _check_source(language, key, where, present)
     _check_reading(experiment, language, where)
+    if unread := [split for split in ("train", "dev") if not trained and language.split(split) is not None]:
+        hint = "Take it out, or move the language to `languages`, where it is trained."
+        raise ConfigError(f"a zero-shot language has no {unread[0]!r}", where=f"{where}.{unread[0]}", hint=hint)
     if language.teacher and not trained:
         raise ConfigError("a zero-shot language has no teacher", where=f"{where}.teacher", hint="Take it out.")
     if language.teacher:
