@@ -190,3 +190,15 @@ def test_that_nothing_can_be_scored_and_a_ratio_of_no_text_are_told(check):
     said = check(unlabelled={"path": "plain.txt", "format": "text"}, ratio=5)
     assert warned not in said and noted not in said
     assert "changes nothing" not in check(ratio=0) + check(ratio=1)
+
+
+@pytest.mark.parametrize(
+    ("dev", "says"),
+    [
+        ("", "the path is empty\n  Give a file, or leave the key out."),
+        (".", "is a folder, not a file: ."),
+        ("x", "no such file: x"),
+    ],
+)
+def test_a_path_without_a_file_is_told_as_what_it_is(check, dev: str, says: str):
+    assert check(dev=dev, status=1).startswith(f"error: study.yaml: languages.fr.dev: {says}")

@@ -126,11 +126,15 @@ class LocalFiles:
             for split in runs.splits(language):
                 if (given := settings.given(split)) and not (self.root / str(given.path)).is_file():
                     group = "languages" if language in runs.trained else "zero_shot"
-                    raise ConfigError(
-                        f"no such file: {self.root / str(given.path)}",
-                        where=f"{where}: {group}.{language}.{split}",
-                        hint=advice(settings),
-                    )
+                    raise self._not_a_file(str(given.path), f"{where}: {group}.{language}.{split}", settings)
+
+    def _not_a_file(self, given: str, where: str, settings: Language) -> ConfigError:
+        """Return the error for the path of a split at which no file lies."""
+        if not given.strip():
+            return ConfigError("the path is empty", where=where, hint="Give a file, or leave the key out.")
+        path = self.root / given
+        what = "is a folder, not a file" if path.is_dir() else "no such file"
+        return ConfigError(f"{what}: {path}", where=where, hint=advice(settings))
 
     def warnings(self, runs: Runs, where: str) -> list[str]:
         """Return what a default of the config stops, a line each: an export that `check` does not refuse."""
