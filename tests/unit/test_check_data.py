@@ -12,6 +12,9 @@ import pytest
 import yaml
 
 from tagdistill.cli import main as cli
+from tagdistill.data.readers.ending import ENDINGS, PLAIN
+from tagdistill.data.readers.format import load_format
+from tagdistill.settings.names import FORMATS, names_in
 
 TRAIN = "1\tKone\tX\tB-PERSON\n2\tlives\tX\tO\n\n1\tRome\tX\tB-ORG\n"  # columns: number, word, part of speech, tag
 FRENCH: dict[str, Any] = {
@@ -162,6 +165,12 @@ def test_words_that_are_numbers_are_a_warning(check, tmp_path: Path):
     assert "warning" not in check(labels=["PER"])
     said = check(columns={"token": 0, "tag": 3}, labels=["PER"]).splitlines()
     assert said[2].startswith("warning: fr.train: fr.conll: nearly all words are numbers (1 2 3")
+
+
+def test_the_endings_are_those_of_the_formats():
+    formats = {name: load_format(name) for name in names_in(FORMATS)}
+    assert {ending: name for name, form in formats.items() for ending in form.endings} == ENDINGS
+    assert [name for name, form in formats.items() if not form.labelled] == [PLAIN]
 
 
 def test_the_ending_of_a_file_that_is_read_as_another_format_is_told(check):

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tagdistill.data.readers.format import load_format
-from tagdistill.data.readers.options import format_by_ending
 from tagdistill.data.readers.read import format_of
 from tagdistill.errors import DataError
 
@@ -16,17 +15,27 @@ if TYPE_CHECKING:
 
     from tagdistill.settings.language import Language
 
+PLAIN = "text"  # the format without labels
+# Those of all formats. A job that reads one of them loads no other: its code is no part of what the job is known by.
+ENDINGS = {
+    **dict.fromkeys((".conll", ".tsv", ".bio", ".iob"), "conll"),
+    **dict.fromkeys((".jsonl", ".json", ".ndjson"), "jsonl"),
+    ".conllu": "conllu",
+    ".parquet": "parquet",
+    ".txt": PLAIN,
+}
+
 
 def other_format(source: Path | None, settings: Language, split: str) -> str | None:
     """Return the format that the ending of a split's own file stands for; None if it is read so, or cannot be."""
+    if source is None or not settings.given(split):
+        return None
     kind = format_of(settings, settings.split(split))
-    if source is None or not settings.given(split) or not load_format(kind).endings:
+    plain = source.with_suffix("") if source.suffix.lower() == ".gz" else source
+    found = ENDINGS.get(plain.suffix.lower())
+    if found == kind or not load_format(kind).endings or (found == PLAIN and split != "unlabelled"):
         return None
-    try:
-        found = format_by_ending(source)
-    except DataError:
-        return None
-    return found if found != kind and (split == "unlabelled" or load_format(found).labelled) else None
+    return found
 
 
 @contextmanager
@@ -47,7 +56,7 @@ def ending_in_hint(source: Path | None, settings: Language, split: str) -> Itera
 def ending_warnings(source: Path | None, settings: Language, split: str) -> list[str]:
     """Return a warning about text whose ending is that of plain text, unless its format is said for the split alone."""
     own, other = settings.split(split), other_format(source, settings, split)
-    if other is None or load_format(other).labelled or (own and own.format):
+    if other != PLAIN or (own and own.format):
         return []
     kind = format_of(settings, own)
     how = f"set `format: {other}` if each line is a sentence, else `format: {kind}`"
