@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from synthetic_results import TRAINED, WRONG, build, settings
 
+from tagdistill.artifacts.files import write_json
 from tagdistill.evaluation import tables
 from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.scores import read_scores
@@ -12,6 +13,7 @@ from tagdistill.reporting import headline
 from tagdistill.reporting.card import model_card
 from tagdistill.reporting.facts import read_runs
 from tagdistill.reporting.objective_settings import objective_table
+from tagdistill.reporting.report import write_cards
 from tagdistill.reporting.sections import gap_table
 from tagdistill.reporting.weak_teachers import weak_teachers
 
@@ -122,3 +124,33 @@ def test_a_model_card_says_whose_text_was_seen_and_who_taught():
     card = model_card(config)
     assert "Not zero-shot in text: de, a\\|r." in card and "teachers own + 2 all" in card
     assert "Not zero-shot" not in model_card({**config, "zero_shot_text": []})
+
+
+def sentence_of_card(distill, **options) -> str:
+    config = {"task": "pos", "labels": ["NOUN"], "decoder": "crf", "objective": "posterior", "seed": 0}
+    card = model_card({**config, "languages": list(TRAINED), "distill": distill}, **options)
+    return " ".join(next(line for line in card.splitlines() if line.startswith("It was ")).split())
+
+
+def test_a_model_card_says_whether_teachers_were_of_one_language_or_of_several():
+    own = {"objectives": ["posterior"]}
+    assert sentence_of_card(own).startswith("It was distilled from one teacher per language (objective `posterior`")
+    shared = {**own, "teachers": ["all"]}
+    assert "from the teacher `all` of 3 languages (objective" in sentence_of_card(shared, taught={"all": 3})
+    assert "from the teacher `all` of several languages (objective" in sentence_of_card(shared)
+    both = sentence_of_card({**own, "teachers": ["all", "north", "own"]}, taught={"all": 3, "north": 2})
+    assert (
+        "from one teacher per language, the teacher `all` of 3 languages and the teacher `north` of 2 languages, whose "
+        "distributions are averaged (objective" in both
+    )
+    assert sentence_of_card(None).startswith("It was trained without teachers")
+
+
+def test_the_cards_of_a_report_count_the_languages_of_a_teacher(tmp_path):
+    results, _ = build(tmp_path, WRONG | OF_ALL)
+    distill = {"objectives": OBJECTIVES, "teachers": ["all"]}
+    config = {"task": "pos", "labels": ["NOUN"], "decoder": "crf", "objective": "posterior", "seed": 0}
+    model = {**config, "languages": list(TRAINED), "distill": {**distill, "objectives": ["posterior"]}}
+    write_json(results / "students" / "posterior" / "seed-0" / "model" / "config.json", model)
+    write_cards(results, settings(teachers={"all": {}}, distill=distill), tmp_path / "cards", encoder=None)
+    assert "the teacher `all` of 3 languages" in (tmp_path / "cards" / "posterior-seed-0.md").read_text("utf-8")

@@ -11,7 +11,7 @@ from tagdistill import __version__
 from tagdistill.reporting.facts import non_commercial
 from tagdistill.reporting.headline import SCORES, TASKS
 from tagdistill.reporting.html import render
-from tagdistill.reporting.objective_settings import described
+from tagdistill.reporting.objective_settings import described, taught_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,11 +32,12 @@ def model_card(
     name: str = "tagdistill student",
     encoder: Mapping[str, Any] | None = None,
     plain_model: bool = False,
+    taught: Mapping[str, int] | None = None,
 ) -> str:
     """Return the model card (README.md) of a saved student, from its config.json and its metrics files.
 
     `encoder` is the record of the converted encoder (tagdistill.json), for its licence and attribution. `plain_model`:
-    the card is of a folder that transformers loads by itself.
+    the card is of a folder that transformers loads by itself. `taught` counts the languages of each teacher of several.
     """
     library, scores = ("transformers", ()) if plain_model else ("tagdistill", metrics)
     licences = {x: (config.get("licences") or {}).get(x) for x in config["languages"]}
@@ -50,6 +51,7 @@ def model_card(
         version=config.get("versions", {}).get("tagdistill", __version__),
         objective=config.get("objective") or "none",
         distilled=described(config),
+        teachers=taught_by(config, taught or {}),
         decoder=config["decoder"],
         mode=config.get("mode", "frozen"),
         mix=_mix(config.get("mix")),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tagdistill.experiment.mixture import named
 from tagdistill.experiment.runs import Runs
+from tagdistill.formatting import count
 from tagdistill.reporting.html import Table, plain_table
 from tagdistill.settings.distill import OWN, Distill
 
@@ -39,11 +40,35 @@ def objective_table(experiment: Experiment) -> Table | None:
 
 def described(config: Mapping[str, Any]) -> str:
     """Return the loss of a student and its settings in words, from its config.json; "" without teachers."""
-    if not config.get("distill"):
+    resolved = _resolved(config)
+    if resolved is None:
         return ""
-    resolved = Distill.model_validate(config["distill"]).resolve(config["objective"])
     values = ", ".join(f"{name} {value}" for name, value in _settings(resolved).items())
     return f"loss `{resolved.row.name}`{', ' if values else ''}{values}"
+
+
+def taught_by(config: Mapping[str, Any], taught: Mapping[str, int]) -> str:
+    """Return the teachers of a student in words, from its config.json; "" without teachers.
+
+    `taught` counts the languages of each teacher of several languages; one that is not there is named without them.
+    """
+    resolved = _resolved(config)
+    names = sorted(resolved.teachers, key=lambda name: (name != OWN, name)) if resolved else []
+    words = ["one teacher per language" if name == OWN else _shared(name, taught.get(name)) for name in names]
+    averaged = ", whose distributions are averaged" if len(words) > 1 else ""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:]))) + averaged
+
+
+def _shared(name: str, languages: int | None) -> str:
+    return f"the teacher `{name}` of {count(languages, 'language') if languages else 'several languages'}"
+
+
+def _resolved(config: Mapping[str, Any]) -> ResolvedObjective | None:
+    """Return the objective of a student's config.json; None where it has no teachers."""
+    if not config.get("distill"):
+        return None
+    resolved = Distill.model_validate(config["distill"]).resolve(config["objective"])
+    return resolved if resolved.row.needs else None
 
 
 def _settings(objective: ResolvedObjective) -> dict[str, Any]:

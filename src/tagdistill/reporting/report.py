@@ -111,7 +111,9 @@ def _read(results: Path, experiment: Experiment, benchmarks: Path | None, encode
 
 def write_cards(results: Path, experiment: Experiment, folder: Path, *, encoder: Mapping[str, Any] | None) -> None:
     """Write folder/OBJECTIVE-seed-SEED.md for each student that has been trained; `encoder` is the encoder's record."""
-    for model in Runs(experiment).students:
+    runs = Runs(experiment)
+    taught = {name: len(runs.taught(name)) for name in runs.shared}
+    for model in runs.students:
         config = results / model.name / "model" / "config.json"
         if config.exists():
             records = read_metrics(results, experiment, model)
@@ -119,7 +121,8 @@ def write_cards(results: Path, experiment: Experiment, folder: Path, *, encoder:
             # A licence in the settings wins over the one that the data had when the model was trained.
             stated = {x: licence for x in metadata["languages"] if (licence := experiment.languages[x].licence)}
             metadata["licences"] = {**(metadata.get("licences") or {}), **stated}
-            card = model_card(metadata, records, name=f"{experiment.name}/{model.name}", encoder=encoder)
+            name = f"{experiment.name}/{model.name}"
+            card = model_card(metadata, records, name=name, encoder=encoder, taught=taught)
             write_text(folder / f"{model.objective}-seed-{model.seed}.md", card)
 
 
