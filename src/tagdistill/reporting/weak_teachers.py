@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, NamedTuple
 
 from tagdistill.formatting import count
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tagdistill.evaluation.analysis import Analysis, System
     from tagdistill.reporting.facts import Run
 
-LEAST = 0.05  # points: less is shown as 0.0
+LEAST = 1.0  # points: with another seed, or other sentences, a model easily scores less than this higher or lower
 MAX_NAMED = 10
 
 
@@ -26,8 +26,9 @@ class Weak(NamedTuple):
 
 
 def weak_teachers(analysis: Analysis, runs: Sequence[Run]) -> list[str]:
-    """Return a warning for the teachers that are below the students without teachers, the worst first.
+    """Return a warning for the teachers that are clearly below the students without teachers, the worst first.
 
+    Clearly: by LEAST points, and by more than the standard deviation of the students' seeds if there are several.
     They are compared on dev, with the mean over the students' seeds; where dev scores are missing, on test. Those of
     one language each are named together, those of several languages one by one.
     """
@@ -38,7 +39,7 @@ def weak_teachers(analysis: Analysis, runs: Sequence[Run]) -> list[str]:
         for name in ("", *analysis.runs.shared):
             found = sorted(_weak(analysis, runs, decoder, reference, name), key=lambda each: -each.points)
             texts += [
-                _warning(weak, decoder, reference.title, name, gated=text == "dev" and _gated(analysis, decoder))
+                _warning(analysis, weak, decoder, reference.title, name)
                 for text in ("dev", "test")
                 if (weak := [each for each in found if each.text == text])
             ]
@@ -59,8 +60,14 @@ def _weak(analysis: Analysis, runs: Sequence[Run], decoder: str, reference: Syst
         if text == "test":
             models = [run.model.name for run in taught]
             ours, theirs = (_test(analysis, names, language) for names in (models, reference.names(language)))
-        if ours and theirs and fmean(theirs) - fmean(ours) >= LEAST:
-            yield Weak(language, fmean(theirs) - fmean(ours), text)
+        if ours and theirs and _clearly_below(points := fmean(theirs) - fmean(ours), theirs):
+            yield Weak(language, points, text)
+
+
+def _clearly_below(points: float, reference: Sequence[float]) -> bool:
+    """Whether so many points below the mean of the reference's seeds are more than chance."""
+    spread = stdev(reference) if len(reference) > 1 else 0.0
+    return points >= LEAST and points > spread
 
 
 def _dev(runs: Sequence[Run], language: str) -> list[float]:
@@ -80,17 +87,16 @@ def _gated(analysis: Analysis, decoder: str) -> bool:
     return all(each.gate == "soft" for each in resolved if each.row.teacher_decoder == decoder)
 
 
-def _warning(found: Sequence[Weak], decoder: str, reference: str, name: str, *, gated: bool) -> str:
+def _warning(analysis: Analysis, found: Sequence[Weak], decoder: str, reference: str, name: str) -> str:
     text = found[0].text
+    gated = text == "dev" and _gated(analysis, decoder)
     listed = ", ".join(f"{each.language} ({each.points:.1f} points)" for each in found[:MAX_NAMED])
     if len(found) > MAX_NAMED:
         listed += f" and {count(len(found) - MAX_NAMED, 'other language')}"
     one, kind = bool(name) or len(found) == 1, "softmax " if decoder == "softmax" else ""
     who = f"{kind}teacher {'`' + name + '` in' if name else 'of' if one else ''}" if one else f"{kind}teachers of"
     verb, them = ("is", "it") if one else ("are", "them")
-    key = f"teachers.{name}" if name else "teacher"
-    more = [f"Train {them} longer (`{key}.updates`)", f"give {them} more labelled text"]
-    more += [f"fine-tune the encoder (`{key}.mode: finetune`)"]
+    more = _advice(analysis, [name] if name else [each.language for each in found], name, them)
     harm = f"students that learn from {them} may lose by it"
     if gated:
         harm = (
@@ -98,7 +104,17 @@ def _warning(found: Sequence[Weak], decoder: str, reference: str, name: str, *, 
         )
     elif text == "dev":
         more.append(f"let `distill.gate: auto` weigh {them} less")  # `soft` needs a dev set in every language
-    return (
-        f"The {who} {listed} {verb} below the student `{reference}` on {text}: {harm}. "
-        f"{', '.join(more[:-1])}, or {more[-1]}."
-    )
+    last = f"{', or ' if len(more) > 2 else ' or '}{more[-1]}"
+    return f"The {who} {listed} {verb} below the student `{reference}` on {text}: {harm}. {', '.join(more[:-1])}{last}."
+
+
+def _advice(analysis: Analysis, teachers: Sequence[str], name: str, them: str) -> list[str]:
+    """Return what would make these teachers better, as far as their settings allow it."""
+    key = f"teachers.{name}" if name else "teacher"
+    settings = [analysis.runs.teacher(teacher) for teacher in teachers]
+    length = "epochs" if all(each.epochs for each in settings) else "updates"
+    more = [f"Train {them} longer (`{key}.{length}`)", f"give {them} more labelled sentences"]
+    mixed = any(analysis.runs.teacher_encoder(teacher).mixed for teacher in teachers)
+    if not mixed and all(each.mode == "frozen" and not each.vectors for each in settings):
+        more.append(f"fine-tune the encoder (`{key}.mode: finetune`)")
+    return more
