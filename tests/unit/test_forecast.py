@@ -59,6 +59,16 @@ def test_a_job_takes_as_long_as_last_time_or_as_its_like(project: Path):
         assert seconds("report", benchmark) == UNKNOWN
 
 
+def test_jobs_of_teachers_of_several_languages_have_benchmarks_in_folders_of_their_own():
+    write("benchmarks/mine/score/all/ar-crf-0-train.tsv", "s\th:m:s\n30\t0\n")
+    write("benchmarks/mine/score/ar-crf-0-train.tsv", "s\th:m:s\n10\t0\n")
+    write("benchmarks/other/export_targets/all+fr/x/en-crf-train.tsv", "s\th:m:s\n7\t0\n")
+    assert seconds("score", "benchmarks/mine/score/all/ar-crf-0-train.tsv") == Estimate(30)
+    assert seconds("score", "benchmarks/mine/score/all/fr-crf-0-train.tsv") == Estimate(20)
+    found = seconds("export_targets", "benchmarks/mine/export_targets/all/en-crf-train.tsv")
+    assert found == Estimate(7, foreign=True)
+
+
 def test_a_job_needs_as_much_disk_as_its_like_and_nothing_for_what_it_replaces():
     assert size(encode("hi")) == UNKNOWN
     for language, length in (("en", 1000), ("fr", 3000)):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Wildcards whose other values tell little about the size: another encoder's features, another download.
 UNLIKE = ("encoder", "features", "raw", "vectors")
-BENCHMARK_DEPTH = 3  # benchmarks/EXPERIMENT/RULE/JOB.tsv
+BENCHMARKS = "benchmarks"  # benchmarks/EXPERIMENT/RULE/JOB.tsv, where JOB may be in folders of its own
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,13 @@ def seconds(rule: str, benchmark: str | Path) -> Estimate:
     That is its own last time, else the mean of its rule in the experiment, else the mean in other experiments.
     """
     path = Path(benchmark)
-    if len(path.parts) <= BENCHMARK_DEPTH or not path.parents[2].is_dir():
+    experiment = next((folder for folder in path.parents if folder.parent.name == BENCHMARKS), None)
+    if experiment is None or path.parent == experiment or not experiment.parent.is_dir():
         return UNKNOWN
-    own = _benchmarks(path.parents[1], rule)
+    own = _benchmarks(experiment, rule)
     if own:
         return Estimate(own.get(str(path)) or fmean(own.values()))
-    folders = sorted(path.parents[2].iterdir())
+    folders = sorted(experiment.parent.iterdir())
     others = [value for folder in folders for value in _benchmarks(folder, rule).values()]
     return Estimate(fmean(others), foreign=True) if others else UNKNOWN
 
