@@ -186,6 +186,12 @@ def test_what_cannot_be_gated_is_refused(changes, message):
     assert message in str(refused.value)
 
 
+def test_languages_without_a_dev_set_may_have_the_gate_where_it_is_possible():
+    with pytest.raises(ConfigError, match="gate: auto") as refused:
+        plan(distill__gate="soft")
+    assert "Give a `dev` split, or set `gate: auto` (soft where dev sets allow it)" in str(refused.value)
+
+
 def test_a_plan_says_that_the_gate_changed_and_not_what_follows_from_it():
     jobs = [plan(**changes).specs.student("posterior", 0) for changes in (OFF, SOFT)]
     for before, now, said in ((*jobs, "off → soft"), (*reversed(jobs), "soft → off")):

@@ -267,7 +267,7 @@ def _check_gates(experiment: Experiment, where: str) -> None:
             raise ConfigError(
                 f"compares dev scores, and there is no dev set of {', '.join(without[:5])}",
                 where=place,
-                hint="Give a `dev` split, or set `gate: off`.",
+                hint="Give a `dev` split, or set `gate: auto` (soft where dev sets allow it) or `gate: off`.",
             )
 
 

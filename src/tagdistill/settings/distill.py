@@ -155,8 +155,8 @@ class Distill(Settings):
     gate: Gate = Field(
         "auto",
         description="soft: a teacher with more errors on dev than the baseline weighs less, from 1 for as many errors "
-        "to 0 for twice as many, on labelled and unlabelled text; auto: soft where the baseline is an objective and a "
-        "language has a dev set",
+        "to 0 for twice as many, on labelled and unlabelled text: the baseline must be an objective, and every "
+        "language must have a dev set; auto: soft where the baseline is an objective and a language has a dev set",
     )
     teachers: Teachers = Field(
         default_factory=lambda: {OWN: 1.0},
