@@ -9,6 +9,7 @@ from tagdistill.artifacts.files import write_json
 from tagdistill.evaluation import tables
 from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.scores import read_scores
+from tagdistill.evaluation.variants import variants
 from tagdistill.reporting import headline
 from tagdistill.reporting.card import model_card
 from tagdistill.reporting.facts import read_runs
@@ -31,6 +32,12 @@ def read(folder, teachers, **changes) -> Analysis:
     results, _ = build(folder, wrong | OF_ALL)
     distill = {"objectives": OBJECTIVES, "teachers": teachers}
     return Analysis(read_scores(results, settings(teachers={"all": {}}, distill=distill, **changes)), draws=200)
+
+
+def test_scores_without_repeated_test_sentences_are_also_of_teachers_of_several_languages(analysis):
+    found = variants(analysis, {"en": {"places": [0, 1]}, "de": {"places": [3]}})
+    of_all = {(v.role, v.language): v.main for v in found if v.system == "Teacher all"}
+    assert of_all == {("trained", "en"): pytest.approx(89.0), ("zero_shot", "de"): pytest.approx(85.0)}
 
 
 def values(grid: tables.Grid, title: str) -> list[float]:

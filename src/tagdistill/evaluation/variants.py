@@ -67,7 +67,11 @@ def _cells(analysis: Analysis) -> Iterator[tuple[str, System, str]]:
         teachers = [
             system
             for decoder in analysis.decoders
-            for system in ([analysis.teachers(decoder)] if role == "trained" else analysis.abroad(decoder))
+            for system in (
+                analysis.own_and_shared(decoder)
+                if role == "trained"
+                else [*analysis.abroad(decoder), *analysis.shared_teachers(decoder)]
+            )
         ]
         for system in [*teachers, *analysis.students]:
             for language in analysis.languages(role):
