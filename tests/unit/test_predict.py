@@ -342,8 +342,6 @@ def main(monkeypatch, capsysbinary):
     [
         (b"ab\nc\xffd\n", r"stdin:2: not utf-8: invalid start byte \(byte 5\)"),
         (b"ab\n" * 100_000 + b"\xe4\xbd\n", r"stdin:100001: not utf-8: .* \(byte 300,001\)"),
-        (b"", "stdin: no sentence in this file"),
-        (b"\n \n\t\n", "stdin: no sentence in this file"),
         (b"\0" * 100_000, "stdin: no word in this file"),
     ],
 )
@@ -351,6 +349,23 @@ def test_what_stdin_cannot_hold_is_told_with_its_place(main, ner, monkeypatch, d
     monkeypatch.setattr(module, "FIRST_WORDS", 10**7)  # nothing is labelled before
     code, out, err = main(data, "predict", "--model", ner)
     assert (code, out) == (1, b"") and re.search(f"error: {said}", err) and "Traceback" not in err
+
+
+@pytest.mark.parametrize(("data", "lines"), [(b"", 0), (b"\n \n\t\n", 3)])
+def test_a_text_without_a_word_is_labelled_line_by_line_and_noted(main, ner, tmp_path, caplog, data, lines):
+    code, out, err = main(data, "predict", "--model", ner, "--to", "jsonl")
+    assert code == 0 and "stdin: there is no word in this text" in caplog.text and "error" not in err
+    assert [json.loads(line)["labels"] for line in out.splitlines()] == [[]] * lines
+    (tmp_path / "x.txt").write_bytes(data)
+    for to in names_in(WRITERS):
+        if to != "conllu":  # which holds parts of speech
+            assert main(b"", "predict", "--model", ner, tmp_path / "x.txt", "--output", tmp_path / f"y.{to}")[0] == 0
+    assert pq.read_table(tmp_path / "y.parquet").num_rows == lines
+
+
+def test_a_labelled_file_without_a_sentence_is_an_error(main, ner):
+    code, out, err = main(b"\n\n", "predict", "--model", ner, "--format", "conll")
+    assert (code, out) == (1, b"") and "error: stdin: no sentence in this file" in err
 
 
 def test_a_full_disk_is_told_and_the_old_output_stays(main, ner, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
     from tagdistill.tagger.results import Tagged
     from tagdistill.tagger.tagger import Tagger
 
+log = logging.getLogger(__name__)
 Split = Literal["model", "blanks"]
 FIRST_WORDS, MOST_WORDS = 64, 4096  # that are labelled at a time: few at first, so that results begin early
 LETTERS = 5  # of a word, on average
 WORD = re.compile(r"\S+")
+NOTHING = "no sentence in this file"  # the reader's error; a plain text may be empty
 
 
 def predict_file(
@@ -73,13 +76,15 @@ def predict_file(
         source.wait = labelling.flush
         size = file.stat().st_size if file.is_file() else None
         bar = stack.enter_context(tqdm(total=size, unit="B", unit_scale=True, leave=False, disable=None))
-        for given in _read(read_texts(file, settings, source.of, where=called, notes=notes)):
+        texts = _read(read_texts(file, settings, source.of, where=called, notes=notes))
+        for given in _or_nothing(texts, called) if settings.format == "text" else texts:
             labelling.add(given)
             bar.update(source.size - bar.n)
         labelling.flush()
-        if not labelling.sentences:
+        if not labelling.sentences and labelling.filled:
             raise DataError("no word in this file", where=called, hint="It holds blanks or control characters only.")
-    log_notes(labelling.first, notes, settings.format, called)
+    if labelling.sentences:
+        log_notes(labelling.first, notes, settings.format, called)
 
 
 def _read(texts: Iterator[Given]) -> Iterator[Given]:
@@ -91,6 +96,16 @@ def _read(texts: Iterator[Given]) -> Iterator[Given]:
         failed = error.__cause__
     if failed is not None:  # not raised above: then each would be the reason for the other
         raise failed
+
+
+def _or_nothing(texts: Iterator[Given], called: str) -> Iterator[Given]:
+    """Yield the texts, also where there is none or all are blank: that is noted, and no error."""
+    try:
+        yield from texts
+    except DataError as error:
+        if error.what != NOTHING:
+            raise
+        log.warning("note: %s: there is no word in this text", called)
 
 
 def _settings(file: Path, reading: Reading) -> Language:
@@ -125,11 +140,13 @@ class Labelling:
         self.waiting: list[Given] = []
         self.room = self.most = FIRST_WORDS
         self.sentences = 0  # that are labelled
+        self.filled = False  # whether any text is more than blanks
         self.first: list[Sentence] = []  # sentences that are judged by
 
     def add(self, given: Given) -> None:
         """Take a text, and write those that were taken if they are enough."""
         self.waiting.append(given)
+        self.filled = self.filled or bool(given.content.strip() if isinstance(given.content, str) else given.content)
         self.room -= 1 + len(given.content) // (LETTERS if isinstance(given.content, str) else 1)
         if self.room <= 0:
             self.flush()
