@@ -204,6 +204,8 @@ def test_a_folder_that_is_no_model_or_not_whole_is_refused(folder, tmp_path):
         Tagger.from_pretrained(tmp_path / "nothing")
     with pytest.raises(DataError, match=r"(?s)int8\.onnx: a file, and no folder.*Give the folder"):
         Tagger.from_pretrained(folder / "int8.onnx")
+    with pytest.raises(DataError, match=r"no such folder\n  `snakemake export --cores 2 .* whose `name` is mine\.$"):
+        Tagger.from_pretrained("results/mine/export/posterior/seed-0")
     (tmp_path / "link").symlink_to("nothing")
     with pytest.raises(DataError, match="a result that is not made yet"):
         Tagger.from_pretrained(tmp_path / "link")

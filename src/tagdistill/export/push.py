@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import read_json
 from tagdistill.errors import DataError, TagdistillError
-from tagdistill.tagger.folder import RECORD, TOKENIZER, Record, graph_file
+from tagdistill.tagger.folder import EXPORT, RECORD, TOKENIZER, Record, graph_file, how_to_export
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,14 +43,13 @@ def push(folder: Path, repository: str, *, private: bool = False) -> str:
 def check_whole(folder: Path) -> None:
     """Refuse a folder without a student or its card, or with a file that was altered."""
     if not folder.is_dir():
-        raise DataError("no such folder", where=str(folder))
+        raise DataError("no such folder", where=str(folder), hint=how_to_export(folder))
     if (folder / RECORD).is_file():
         record = Record.read(folder)
         record.check_files(folder, [TOKENIZER, *map(graph_file, record.graphs)])
     elif not (folder / CONFIG).is_file() or "kind" not in read_json(folder / CONFIG):
-        raise DataError(
-            "holds no exported student", where=str(folder), hint="`snakemake export` and `to-transformers` write them."
-        )
+        hint = f"`{EXPORT}` and `tagdistill to-transformers` write them."
+        raise DataError("holds no exported student", where=str(folder), hint=hint)
     if not (folder / CARD).is_file():
-        hint = "Push the folder that `snakemake export` wrote: its card says what the model is for."
+        hint = f"Push a folder that `{EXPORT}` wrote: its card says what the model is for."
         raise DataError(f"has no model card ({CARD})", where=str(folder), hint=hint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 RECORD, TOKENIZER = "tagger.json", "tokenizer.json"
 KIND, FORMAT = "exported tagger", 1
-AGAIN = "Copy or download the folder again, or export it again (`snakemake export`)."
+EXPORT = "snakemake export --cores 2 --configfile FILE"
+AGAIN = f"Copy or download the folder again, or export it again (`{EXPORT}`)."
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,19 @@ class Record:
             check_stored(path, AGAIN)
             if sha256_file(path) != self.sha256.get(name):
                 raise _altered(path)
+
+
+def how_to_export(folder: str | Path) -> str | None:
+    """Return how a folder of exports that is missing is made, by its place in results/NAME/export; None elsewhere.
+
+    >>> print(how_to_export("results/mine/export/posterior/seed-0"))
+    `snakemake export --cores 2 --configfile FILE` makes it, with the config FILE whose `name` is mine.
+    """
+    parts = PurePath(folder).parts
+    for results, name, place in zip(parts, parts[1:], parts[2:], strict=False):
+        if (results, place) == ("results", "export"):
+            return f"`{EXPORT}` makes it, with the config FILE whose `name` is {name}."
+    return None
 
 
 def graph_file(precision: str) -> str:

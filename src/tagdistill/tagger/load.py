@@ -12,7 +12,7 @@ from tagdistill.encoders.pieces import WordPieces
 from tagdistill.errors import ConfigError, DataError, TagdistillError, missing_package, nearest
 from tagdistill.tagger.chain import Edges
 from tagdistill.tagger.decoding import Decoder
-from tagdistill.tagger.folder import RECORD, TOKENIZER, Record, graph_file
+from tagdistill.tagger.folder import EXPORT, RECORD, TOKENIZER, Record, graph_file, how_to_export
 from tagdistill.tagger.splitting import Splitter
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def load(
         what = f"holds no model: neither {RECORD} nor {SAVED} is in it"
         raise DataError(what, where=str(folder), hint=_inside(folder))
     if precision not in (None, TORCH):
-        hint = "Export it with `snakemake export`, or leave `precision` out."
+        hint = f"Export it with `{EXPORT}`, or leave `precision` out."
         raise DataError(f"has no graph {precision!r}: it is a saved model", where=str(folder), hint=hint)
     return _saved(folder, device, threads, encoder)
 
@@ -68,7 +68,7 @@ def _folder(model: str | Path, precision: str | None, revision: str | None) -> P
         return folder
     if isinstance(model, Path) or folder.exists() or not _is_repository(model):
         what = "a file, and no folder of a model" if folder.exists() else "no such folder"
-        missing = NOT_MADE if folder.is_symlink() else None
+        missing = NOT_MADE if folder.is_symlink() else how_to_export(folder)
         raise DataError(what, where=str(model), hint=_inside(folder.parent) if folder.exists() else missing)
     found = _downloaded(model, revision, [RECORD])
     if not (found / RECORD).is_file() or precision == TORCH:
