@@ -16,6 +16,7 @@ from synthetic_results import TRAINED, WRONG, build, settings
 
 from tagdistill.artifacts.files import read_json, write_json, write_text
 from tagdistill.artifacts.parquet import write_table
+from tagdistill.data.readers.notes import BYTE_ORDER_MARKS, NULS, REPAIRED, TABS_IN_TOKENS
 from tagdistill.errors import DataError
 from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.metrics import score
@@ -295,6 +296,15 @@ def test_a_page_without_any_result_still_stands(tmp_path):
     assert "No complete results yet." in text and "results missing" in text and not Page(text).open
 
 
+def test_a_page_says_where_no_language_has_a_test_set(tmp_path):
+    files = {"train": "train.conllu", "format": "conllu"}
+    untested = settings(languages=dict.fromkeys(TRAINED, files), zero_shot={})
+    build_report(tmp_path / "none", untested, benchmarks=tmp_path / "no benchmarks")
+    text = (tmp_path / "none" / "report" / "index.html").read_text()
+    assert "No language has a test set" in text and not Page(text).open
+    assert "Scores are" not in text and "No complete results yet" not in text
+
+
 def test_a_failed_seed_is_shown_as_missing(tmp_path):
     wrong = {model: dict(languages) for model, languages in WRONG.items()}
     del wrong["students/posterior/seed-0"], wrong["students/posterior/seed-1"]["fr"]
@@ -525,6 +535,23 @@ def test_what_the_tokenizer_did_not_know_is_in_the_data_table():
     table = data_table(reports, {("fr", "test"): {"words with an unknown piece": 2}})
     assert "2 words with an unknown piece" in str(table)
     assert "unknown piece" not in str(data_table(reports))
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "two"),
+    [
+        (BYTE_ORDER_MARKS, "1 byte order mark left out", "2 byte order marks left out"),
+        ("sentences split into windows", "1 sentence split into windows", "2 sentences split into windows"),
+        ("words with an unknown piece", "1 word with an unknown piece", "2 words with an unknown piece"),
+        (REPAIRED, "1 badly started span repaired", "2 badly started spans repaired"),
+        (TABS_IN_TOKENS, "1 token that holds a TAB", "2 tokens that hold a TAB"),
+        (NULS, "1 line or row that holds the character NUL", "2 lines or rows that hold the character NUL"),
+    ],
+)
+def test_one_of_a_kind_is_no_plural_in_the_data_table(kind, one, two):
+    for number, shown in ((1, one), (2, two)):
+        reports = {"fr": {"splits": {"test": {"sentences": 3, "notes": {kind: {"count": number, "places": []}}}}}}
+        assert f"'{shown}'" in str(data_table(reports))
 
 
 def test_the_note_on_demonstration_data_is_of_the_languages_that_are():

@@ -159,6 +159,7 @@ def _scores(content: Content) -> dict[str, Any]:
     }
     return {
         "trained": headline.trained(analysis),
+        "tested": bool(analysis.targets),
         "numbers": headline.numbers(analysis),
         "findings": headline.findings(analysis),
         "notes": headline.notes(analysis, content.runs),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.artifacts.provenance import versions
-from tagdistill.data.readers.notes import note_lines
+from tagdistill.data.readers.notes import DOCUMENT_BORDERS, NULS, TABS_IN_TOKENS, note_lines
 from tagdistill.evaluation.significance import BETTER, ONE_SEED, UNCLEAR, WORSE
 from tagdistill.evaluation.tables import MISSING, matrix_frame
-from tagdistill.formatting import duration, probability
+from tagdistill.formatting import count, duration, probability
 from tagdistill.reporting.facts import feature_sizes, non_commercial, splits, target_sizes
 from tagdistill.reporting.html import Field, Head, Table, plain_table
 from tagdistill.settings.distill import OWN
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from tagdistill.reporting.facts import Reports, Run, Stage
 
 VERDICTS = {BETTER: "good", WORSE: "bad", UNCLEAR: "plain", ONE_SEED: "plain"}
+PLURAL = re.compile(r"(.*?)s\b(.*)")
+ONE = {  # of the kinds of notes where more than the noun is plural
+    DOCUMENT_BORDERS: "-DOCSTART- line read as a border of documents",
+    TABS_IN_TOKENS: "token that holds a TAB",
+    NULS: "line or row that holds the character NUL",
+}
 TEXTS = {"train": "own training text", "test": "unseen text"}
 
 
@@ -148,8 +155,16 @@ def _shared(report: Mapping[str, Any], split: str) -> str:
 
 def _repairs(facts: Mapping[str, Any], pieces: Mapping[str, int]) -> Field:
     counts = {kind: note["count"] for kind, note in (facts.get("notes") or {}).items()}
-    text = "; ".join(f"{n:,} {kind}" for kind, n in sorted({**counts, **pieces}.items()))
+    text = "; ".join(_of_kind(n, kind) for kind, n in sorted({**counts, **pieces}.items()))
     return Field(text or "0", tone="wrap")
+
+
+def _of_kind(number: int, kind: str) -> str:
+    """Write a number of a kind of notes, whose first plural is its noun: 1 comment line left out."""
+    if number == 1 and kind in ONE:
+        return f"1 {ONE[kind]}"
+    plural = PLURAL.match(kind)
+    return f"{count(number, plural[1])}{plural[2]}" if plural else f"{number:,} {kind}"
 
 
 def noted_places(report: Mapping[str, Any]) -> list[str]:
