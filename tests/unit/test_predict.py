@@ -19,6 +19,7 @@ from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from test_splitting import SCRIPTS
 from tiny_runs import make_corpus
 from tiny_taggers import exported
@@ -386,11 +387,18 @@ def test_a_full_disk_is_told_and_the_old_output_stays(main, ner, tmp_path, monke
     assert output.read_text() == "old" and [path.name for path in tmp_path.iterdir()] == ["y.jsonl"]
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("precision", ["torch", "fp32"])
+def test_without_a_gpu_the_option_for_the_cpu_is_named(main, ner, precision):
+    code, _, err = main(b"a\n", "predict", "--model", ner, "--device", "cuda", "--precision", precision)
+    assert code == 1 and "error: --device: " in err and "Use `--device cpu`" in err and "device='cpu'" not in err
+
+
 def test_options_name_the_options_in_errors(main, ner, tmp_path):
     code, _, err = main(b"a\n", "predict", "--model", ner, "--device", "tpu")
     assert code == 1 and "error: --device: cannot be 'tpu'" in err
     code, _, err = main(b"a\n", "predict", "--model", ner, "--precision", "int8")
-    assert code == 1 and "has no graph 'int8'" in err
+    assert code == 1 and "has no graph 'int8'" in err and "Known: fp32, torch." in err
     code, out, _ = main(b"a\n", "predict", "-", "--model", ner, "--precision", "torch")
     assert code == 0 and out.startswith(b"a\t_\t")
 

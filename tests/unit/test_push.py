@@ -150,6 +150,12 @@ def test_what_the_hub_refuses_is_told_in_two_lines(student, hub):
     assert "Traceback" not in done.stderr and "hf_other" not in done.stderr
 
 
+def test_where_there_is_no_network_nobody_is_told_to_log_in(student):
+    done = run("http://no-such-host.invalid", str(student), "me/student")
+    assert done.returncode == 1 and done.stderr.startswith("error: me/student: the Hub is not reached: ")
+    assert "network" in done.stderr and "log" not in done.stderr.lower() and "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("broken", ["missing", "empty", "card", "graph"])
 def test_a_folder_that_is_not_whole_is_not_pushed(student, tmp_path, broken):
     folder = tmp_path / "student"

@@ -85,7 +85,8 @@ def device_of(name: str) -> str:
     import torch
 
     if name == "cuda" and not torch.cuda.is_available():
-        raise TagdistillError("there is no CUDA device, or this torch has no CUDA", where="--device", hint="Use cpu.")
+        what, hint = "there is no CUDA device, or this torch has no CUDA", "Use `--device cpu`."
+        raise TagdistillError(what, where="--device", hint=hint)
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 CARD, CONFIG = "README.md", "config.json"
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 HIDDEN = ("**/.*", ".*")  # files of other programs, such as Snakemake's
+UNREACHABLE = frozenset({"TransportError", "ConnectionError", "Timeout", "TimeoutError"})
+NETWORK = "Look at the network connection and at HF_ENDPOINT and HF_HUB_OFFLINE, if they are set; then push again."
 LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN to a token that may write."
 
 
@@ -36,8 +38,15 @@ def push(folder: Path, repository: str, *, private: bool = False) -> str:
         )
     except Exception as error:  # of the network, the Hub, or the name
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if _is_unreachable(error):
+            raise TagdistillError(f"the Hub is not reached: {first}", where=repository, hint=NETWORK) from error
         raise TagdistillError(f"the Hub does not take it: {first}", where=repository, hint=LOG_IN) from error
     return str(done.commit_url)
+
+
+def _is_unreachable(error: Exception) -> bool:
+    """Whether no answer came: the client of huggingface_hub, httpx or requests, has an error of its own for that."""
+    return not UNREACHABLE.isdisjoint(kind.__name__ for kind in type(error).__mro__)
 
 
 def check_whole(folder: Path) -> None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from tagdistill.encoders.pieces import Pieces
 
+CPU = "device='cpu'"  # in hints; `open` names the option of the command line instead
+
 
 class Backend(Protocol):
     """A model that is ready to run."""

@@ -85,12 +85,17 @@ class Record:
             tokenizer = Tokenizer.from_file(str(path))
             return WordPieces(tokenizer, self.positions, drop_bare_underline=self.drop_bare_underline)
 
-    def choose(self, precision: str | None, where: str) -> str:
-        """Return a precision that the folder has; None: the preferred one. Raises DataError for another."""
+    def choose(self, precision: str | None, where: str, *, beside: Sequence[str] = ()) -> str:
+        """Return a precision that the folder has; None: the preferred one.
+
+        Raises DataError for another, which names those that there are, with those `beside` the graphs.
+        """
         if precision is None:
             return self.graphs[0]
         if precision not in self.graphs:
-            raise DataError(f"has no graph {precision!r}", where=where, hint=nearest(precision, self.graphs))
+            raise DataError(
+                f"has no graph {precision!r}", where=where, hint=nearest(precision, [*self.graphs, *beside])
+            )
         return precision
 
     def check_files(self, folder: Path, names: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from tagdistill.encoders.pieces import WordPieces
 from tagdistill.errors import ConfigError, DataError, TagdistillError, missing_package, nearest
+from tagdistill.tagger.backend import CPU
 from tagdistill.tagger.chain import Edges
 from tagdistill.tagger.decoding import Decoder
 from tagdistill.tagger.folder import EXPORT, RECORD, TOKENIZER, Record, graph_file, how_to_export
@@ -106,7 +107,8 @@ def _exported(folder: Path, precision: str | None, device: str, threads: int | N
     from tagdistill.tagger.onnx_backend import OnnxBackend, usable
 
     record = Record.read(folder)
-    graph = graph_file(record.choose(precision, str(folder)))
+    saved = (TORCH,) if (folder / SAVED).is_file() else ()
+    graph = graph_file(record.choose(precision, str(folder), beside=saved))
     record.check_files(folder, [TOKENIZER, graph])
     pieces, device = record.word_pieces(folder), usable(device)
     return OpenModel(
@@ -152,7 +154,7 @@ def _saved(folder: Path, device: str, threads: int | None, encoder: Path | None)
 
 def _torch_device(device: str, *, available: bool) -> str:
     if device == "cuda" and not available:
-        raise TagdistillError("there is no CUDA device, or this torch has no CUDA", where="device", hint="Use cpu.")
+        raise TagdistillError("there is no CUDA device, or this torch has no CUDA", where="device", hint=f"Use {CPU}.")
     return "cuda" if available and device != "cpu" else "cpu"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tagdistill.errors import DataError, TagdistillError
-from tagdistill.tagger.backend import unpadded
+from tagdistill.tagger.backend import CPU, unpadded
 from tagdistill.tagger.batches import graph_inputs
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def usable(device: str) -> str:
 
     there = PROVIDERS["cuda"] in onnxruntime.get_available_providers()
     if device == "cuda" and not there:
-        hint = "Use device='cpu', or install onnxruntime-gpu."
+        hint = f"Use {CPU}, or install onnxruntime-gpu."
         raise TagdistillError("this ONNX Runtime has no cuda", where="device", hint=hint)
     return "cuda" if there and device != "cpu" else "cpu"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from tagdistill.errors import TagdistillError
+from tagdistill.tagger.backend import CPU
 from tagdistill.tagger.tagger import Tagger
 
 if TYPE_CHECKING:
@@ -36,4 +37,5 @@ def open_model(model: str | Path, **options: Unpack[ModelOptions]) -> Tagger:
     try:
         return Tagger.from_pretrained(str(model), **options)
     except TagdistillError as error:
-        raise error.at(f"--{error.where}" if error.where in OPTIONS else error.where) from error
+        hint = (error.hint or "").replace(CPU, "`--device cpu`") or None
+        raise error.at(f"--{error.where}" if error.where in OPTIONS else error.where, hint=hint) from error
