@@ -392,7 +392,7 @@ def test_what_cannot_be_read_is_said(project, tmp_path):
     model = model_of(project, "frozen")
     for name, text, message in (
         ("x.docx", "a", r"the ending '\.docx' does not tell the format\n  Say it with --format"),
-        ("empty.txt", "", "no sentence in this file"),
+        ("empty.conll", "", "no sentence in this file"),
         ("blank.conll", "\n\n", "no sentence in this file"),
     ):
         (tmp_path / name).write_text(text)

@@ -100,7 +100,8 @@ def test_clean_lists_what_no_config_uses_and_removes_it_when_told(cluttered: Pro
     listed = output(cluttered, "clean", "config/tiny.yaml")  # it is looked at once, and study.yaml unnamed
     count = len([*(cluttered.path / "config").rglob("*.yaml"), "study.yaml"])
     assert listed.startswith(f"looked at {count} configs in config/ and beside it, and none elsewhere")
-    *items, again, models, _ = listed.splitlines()[1:]
+    *items, again, unknown, models, _ = listed.splitlines()[1:]
+    assert unknown.startswith("note: ") and "configs whose data is not here" in unknown
     assert again.startswith("a run that needs them again: downloads of 5 kB, 1 convert_encoder job, 1 convert_vectors")
     assert "1 encode job (about" in again and "1 export_targets job (about" in again
     assert models == "5 kB of them are models and what was made of them: they stay without --models"
