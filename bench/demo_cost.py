@@ -3,18 +3,15 @@
     python bench/demo_cost.py
 
 The workflow runs from nothing on the demo's corpus. `--before FOLDER` (the folder src of another source tree) does the
-same with its workflow and package, in turns.
+same with its workflow and package, in turns; what that one imports must be installed too.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,10 +19,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import yaml
 from machine import machine
 from markdown import judged, table
-from starts import PARTS, environment_of, seconds_of
+from starts import run_workflow, seconds_of
 
 ROOT = Path(__file__).parents[1]
 BAR = 0.55  # of the seconds that the same run took before
@@ -48,17 +44,24 @@ EXPERIMENT = {
     "seeds": [0, 1],
     "device": "cpu",
 }
+# A job says as it ends whether it imported torch; what it took is known when it has ended.
+JOB = """\
+import atexit, os, pathlib, runpy, sys
+imported = pathlib.Path(os.environ["IMPORTED_TORCH"])
+atexit.register(lambda: imported.write_text(str(int("torch" in sys.modules))))
+runpy.run_module("tagdistill", run_name="__main__", alter_sys=True)
+"""
 RECORDER = """\
 #!{python}
-import os, sys, time
-began = time.monotonic()
-child = os.posix_spawn(sys.executable, [sys.executable, "-m", "tagdistill", *sys.argv[1:]], os.environ)
+import os, pathlib, sys
+imported = pathlib.Path(f"{log}.{{os.getpid()}}")
+environment = os.environ | {{"IMPORTED_TORCH": str(imported)}}
+child = os.posix_spawn(sys.executable, [sys.executable, "-c", {job!r}, *sys.argv[1:]], environment)
 _, status, used = os.wait4(child, 0)
 with open({log!r}, "a") as log:
-    log.write(f"{{sys.argv[1]}} {{used.ru_utime + used.ru_stime}} {{time.monotonic() - began}}\\n")
+    log.write(f"{{sys.argv[1]}} {{used.ru_utime + used.ru_stime}} {{imported.read_text()}}\\n")
 sys.exit(os.waitstatus_to_exitcode(status))
 """
-WITHOUT_TORCH = ("prepare", "data-report", "repeats", "links", "show", "report", "convert-encoder")
 PAGE = """\
 # What a small run costs
 
@@ -93,36 +96,22 @@ seconds for each of {jobs} jobs; larger texts and more updates make both a small
 
 
 def run(sources: Path, place: Path, cores: int) -> dict[str, Any]:
-    """Run the workflow of a source tree in an empty folder, and return its seconds and those of each stage."""
-    for part in PARTS:
-        there = sources.parent / part
-        (shutil.copytree if there.is_dir() else shutil.copy)(there, place / part)
-    (place / "bin").mkdir()
-    recorder, log = place / "bin/tagdistill", place / "jobs"
-    recorder.write_text(RECORDER.format(python=sys.executable, log=str(log)), encoding="utf-8")
-    recorder.chmod(0o755)
-    (place / "demo-cost.yaml").write_text(yaml.safe_dump(EXPERIMENT), encoding="utf-8")
-    environment = environment_of(sources) | {"PATH": f"{recorder.parent}{os.pathsep}{os.environ['PATH']}"}
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--cores",
-        str(cores),
-        "--configfile",
-        "demo-cost.yaml",
-        "--quiet",
-        "all",
-    ]
+    """Run the workflow of a source tree in an empty folder, and return its seconds and those of each stage.
+
+    Of a stage: its jobs, their CPU seconds, and how many of them imported torch.
+    """
+    log = place / "jobs"
+    recorder = RECORDER.format(python=sys.executable, log=str(log), job=JOB)
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    subprocess.run(command, cwd=place, env=environment, check=True)
+    run_workflow(place, sources, EXPERIMENT, recorder, cores)
     wall, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    stages: dict[str, list[float]] = defaultdict(list)
+    stages: dict[str, list[float]] = defaultdict(lambda: [0, 0.0, 0])
     for line in log.read_text(encoding="utf-8").splitlines():
-        stage, seconds, _ = line.split()
-        stages[stage].append(float(seconds))
-    return {"cpu": cpu, "wall": wall, "stages": {name: [len(each), sum(each)] for name, each in stages.items()}}
+        stage, seconds, torch = line.split()
+        jobs, total, importing = stages[stage]
+        stages[stage] = [jobs + 1, total + float(seconds), importing + int(torch)]
+    return {"cpu": cpu, "wall": wall, "stages": stages}
 
 
 def measure(rounds: int, sources: dict[str, Path], cores: int) -> dict[str, Any]:
@@ -140,18 +129,22 @@ def measure(rounds: int, sources: dict[str, Path], cores: int) -> dict[str, Any]
 def page(found: dict[str, Any]) -> str:
     """Return the page."""
     least = min(found["runs"]["now"], key=lambda each: each["cpu"])
-    jobs = {name: number for name, (number, _) in least["stages"].items()}
-    importing = {name: number for name, number in jobs.items() if name not in WITHOUT_TORCH}
+    jobs, _, importing = _sums(least)
     return PAGE.format(
         **found,
         s="" if found["rounds"] == 1 else "s, medians",
         turns=", in turns with an earlier state of the project (`--before`)" if "before" in found["runs"] else "",
-        torch_jobs=sum(importing.values()),
-        jobs=sum(jobs.values()),
-        each=_own(least) / sum(jobs.values()),
+        torch_jobs=importing,
+        jobs=jobs,
+        each=_own(least) / jobs,
         totals=_totals(found["runs"]),
-        stages=_stages(least, importing, found["torch_alone"]),
+        stages=_stages(least, found["torch_alone"]),
     )
+
+
+def _sums(run: dict[str, Any]) -> list[float]:
+    """Return the jobs of all stages, their CPU seconds, and how many imported torch."""
+    return [sum(column) for column in zip(*run["stages"].values(), strict=True)]
 
 
 def _totals(runs: dict[str, list[dict[str, Any]]]) -> str:
@@ -168,17 +161,18 @@ def _totals(runs: dict[str, list[dict[str, Any]]]) -> str:
 
 def _own(run: dict[str, Any]) -> float:
     """Return the CPU seconds of Snakemake, without its jobs."""
-    return float(run["cpu"] - sum(seconds for _, seconds in run["stages"].values()))
+    return float(run["cpu"] - _sums(run)[1])
 
 
-def _stages(run: dict[str, Any], importing: dict[str, int], alone: float) -> str:
+def _stages(run: dict[str, Any], alone: float) -> str:
+    jobs, _, importing = _sums(run)
+    stages = sorted(run["stages"].items(), key=lambda item: -item[1][1])
     rows = [
-        [f"`{name}`", str(number), f"{seconds:.0f}", f"{importing.get(name, 0) * alone:.0f}"]
-        for name, (number, seconds) in sorted(run["stages"].items(), key=lambda item: -item[1][1])
+        [f"`{name}`", str(number), f"{seconds:.0f}", f"{with_torch * alone:.0f}"]
+        for name, (number, seconds, with_torch) in stages
     ]
     rows.append(["Snakemake itself", "", f"{_own(run):.0f}", ""])
-    jobs = sum(number for number, _ in run["stages"].values())
-    rows.append(["all", str(jobs), f"{run['cpu']:.0f}", f"{sum(importing.values()) * alone:.0f}"])
+    rows.append(["all", str(jobs), f"{run['cpu']:.0f}", f"{importing * alone:.0f}"])
     return table(["stage", "jobs", "CPU s", "of these importing torch"], rows)
 
 

@@ -85,21 +85,33 @@ A test holds the list of the large packages that each stage imports (`tests/unit
 
 def recorded(project: Path, sources: Path) -> dict[str, list[str]]:
     """Run the workflow in a folder, and return Python's arguments for the first command of each stage."""
-    for part in PARTS:
-        there = sources.parent / part
-        (shutil.copytree if there.is_dir() else shutil.copy)(there, project / part)
-    (project / "bin").mkdir()
-    recorder, log = project / "bin/tagdistill", project / "commands"
-    recorder.write_text(RECORDER.format(python=sys.executable, log=str(log)), encoding="utf-8")
-    recorder.chmod(0o755)
-    (project / "starts.yaml").write_text(yaml.safe_dump(EXPERIMENT), encoding="utf-8")
-    environment = environment_of(sources) | {"PATH": f"{recorder.parent}{os.pathsep}{os.environ['PATH']}"}
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", "starts.yaml", "--quiet", "all"]
-    subprocess.run(command, cwd=project, env=environment, check=True)
+    log = project / "commands"
+    run_workflow(project, sources, EXPERIMENT, RECORDER.format(python=sys.executable, log=str(log)))
     commands = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     found = {command[0]: ["-m", "tagdistill", *command] for command in reversed(commands)}
     found["report, whole"], found["report"] = found["report"], ["-c", UNTIL_REPORT, *found["report"][2:]]
     return {stage: found[stage] for stage in BARS}
+
+
+def run_workflow(project: Path, sources: Path, experiment: dict[str, Any], recorder: str, cores: int = 1) -> None:
+    """Run the workflow of a source tree in an empty folder, with a script in the place of the command `tagdistill`.
+
+    Ends with what Snakemake printed, and the logs of jobs, where it fails.
+    """
+    for part in PARTS:
+        there = sources.parent / part
+        (shutil.copytree if there.is_dir() else shutil.copy)(there, project / part)
+    script = project / "bin" / "tagdistill"
+    script.parent.mkdir()
+    script.write_text(recorder, encoding="utf-8")
+    script.chmod(0o755)
+    config = project / "bench.yaml"
+    config.write_text(yaml.safe_dump(experiment), encoding="utf-8")
+    environment = environment_of(sources) | {"PATH": f"{script.parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--configfile", config.name]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{done.stdout}{done.stderr}\nthe workflow of {sources} failed; does it need other packages?")
 
 
 def environment_of(sources: Path) -> dict[str, str]:

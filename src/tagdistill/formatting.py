@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Control characters, which a terminal obeys; separators that it may break a line at; marks that turn the direction of
 # what follows; halves of characters, which cannot be written.
@@ -28,6 +32,12 @@ def _escape(character: str) -> str:
 def count(number: int, noun: str) -> str:
     """Write a number of things: 1 split, 1,234 splits."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Write the first names, and how many there are more: `a, b and 3 more`."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def probability(p: float) -> str:

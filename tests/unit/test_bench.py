@@ -11,6 +11,7 @@ from tiny_runs import make_corpus
 from tiny_taggers import saved_tagger
 
 BENCH = Path(__file__).parents[2] / "bench"
+MACHINE = {"processor": "a processor", "cores": 2, "load": 0.1, "system": "Linux", "python": "3.11", "torch": "2.6"}
 
 
 def script(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -130,8 +131,7 @@ def test_the_page_of_starts_judges_each_stage_and_shows_what_was_before(tmp_path
     stages = ("prepare", "encode", "train-teacher", "score", "targets", "train-student", "evaluate-model", "report")
     stages = (*stages, "report, whole")
     now = dict.fromkeys(stages, 1.25) | {"report": 1.75}
-    machine = {"processor": "a processor", "cores": 2, "load": 0.1, "system": "Linux", "python": "3.11", "torch": "2.6"}
-    found = {"rounds": 3, "torch_alone": 0.9, "seconds": {"now": now, "before": dict.fromkeys(stages, 2.5)}, **machine}
+    found = {"rounds": 3, "torch_alone": 0.9, "seconds": {"now": now, "before": dict.fromkeys(stages, 2.5)}, **MACHINE}
     (tmp_path / "starts.json").write_text(json.dumps(found))
     done = script("starts.py", "--page-only", "--json", tmp_path / "starts.json", "--page", tmp_path / "page.md")
     assert done.returncode == 0, done.stderr
@@ -142,13 +142,12 @@ def test_the_page_of_starts_judges_each_stage_and_shows_what_was_before(tmp_path
 
 
 def test_the_page_of_a_small_run_says_where_it_goes(tmp_path):
-    machine = {"processor": "a processor", "cores": 2, "load": 0.1, "system": "Linux", "python": "3.11", "torch": "2.6"}
-    stages = {"train-student": [20, 60.0], "prepare": [10, 5.0], "report": [1, 2.0]}
+    stages = {"train-student": [20, 60.0, 20], "prepare": [10, 5.0, 0], "report": [1, 2.0, 0]}
     runs = {
-        "now": [{"cpu": 82.0, "wall": 40.0, "stages": stages}, {"cpu": 98.0, "wall": 44.0, "stages": {}}],
-        "before": [{"cpu": 150.0, "wall": 90.0, "stages": {}}],
+        "now": [{"cpu": 82.0, "wall": 40.0, "stages": stages}, {"cpu": 98.0, "wall": 44.0, "stages": stages}],
+        "before": [{"cpu": 150.0, "wall": 90.0, "stages": stages}],
     }
-    (tmp_path / "cost.json").write_text(json.dumps({"rounds": 2, "torch_alone": 0.5, "runs": runs, **machine}))
+    (tmp_path / "cost.json").write_text(json.dumps({"rounds": 2, "torch_alone": 0.5, "runs": runs, **MACHINE}))
     done = script("demo_cost.py", "--page-only", "--json", tmp_path / "cost.json", "--page", tmp_path / "page.md")
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "page.md").read_text()
@@ -167,8 +166,17 @@ def test_a_small_run_is_measured_from_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(demo_cost, "EXPERIMENT", starts.EXPERIMENT)
     found = demo_cost.run(BENCH.parent / "src", tmp_path, 1)
-    assert found["stages"]["train-student"][0] == 2 and found["stages"]["report"][0] == 1
-    assert found["cpu"] > sum(seconds for _, seconds in found["stages"].values()) > 0 < found["wall"]
+    counted = {stage: (jobs, with_torch) for stage, (jobs, _, with_torch) in found["stages"].items()}
+    assert (counted["train-student"], counted["prepare"], counted["report"]) == ((2, 2), (4, 0), (1, 0))
+    assert found["cpu"] > sum(seconds for _, seconds, _ in found["stages"].values()) > 0 < found["wall"]
+
+
+def test_a_workflow_that_fails_says_why(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCH))
+    import starts
+
+    with pytest.raises(SystemExit, match=r"no job today[\s\S]*failed; does it need other packages\?"):
+        starts.run_workflow(tmp_path, BENCH.parent / "src", starts.EXPERIMENT, "#!/bin/sh\necho no job today; exit 1\n")
 
 
 @pytest.mark.slow

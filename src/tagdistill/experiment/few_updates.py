@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from tagdistill.formatting import count
+from tagdistill.formatting import count, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -114,7 +114,6 @@ def _range(numbers: list[int], noun: str) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    shown, more = names[:MAX_NAMED], len(names) - MAX_NAMED
-    if more > 0:
-        return f"{', '.join(shown)} and {more} more"
-    return f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else shown[0]
+    if len(names) > MAX_NAMED or len(names) == 1:
+        return listed(names, MAX_NAMED)
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -18,7 +18,7 @@ from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.lines import Sentence, opened
 from tagdistill.data.readers.notes import Notes
 from tagdistill.data.readers.options import AUTO, Reading, in_options
-from tagdistill.data.readers.read import read_texts
+from tagdistill.data.readers.read import NO_SENTENCE, read_texts
 from tagdistill.errors import DataError
 from tagdistill.prediction.source import Source, UnwrittenError
 from tagdistill.prediction.writer import Job, Writer, load_writer, writer_by_ending
@@ -39,7 +39,6 @@ Split = Literal["model", "blanks"]
 FIRST_WORDS, MOST_WORDS = 64, 4096  # that are labelled at a time: few at first, so that results begin early
 LETTERS = 5  # of a word, on average
 WORD = re.compile(r"\S+")
-NOTHING = "no sentence in this file"  # the reader's error; a plain text may be empty
 
 
 def predict_file(
@@ -103,7 +102,7 @@ def _or_nothing(texts: Iterator[Given], called: str) -> Iterator[Given]:
     try:
         yield from texts
     except DataError as error:
-        if error.what != NOTHING:
+        if error.what != NO_SENTENCE:
             raise
         log.warning("note: %s: there is no word in this text", called)
 

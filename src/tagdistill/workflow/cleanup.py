@@ -23,7 +23,7 @@ from tagdistill.errors import ConfigError, TagdistillError
 from tagdistill.experiment.config import read_experiment
 from tagdistill.experiment.layout import DOWNLOADS, VECTORS
 from tagdistill.experiment.plan import Plan
-from tagdistill.formatting import count
+from tagdistill.formatting import count, listed
 from tagdistill.workflow.unused_results import CACHES, MODELS, unused_results, without_results
 
 if TYPE_CHECKING:
@@ -114,9 +114,8 @@ def unknown_results(configs: Iterable[Path], project: Path, root: str | None = N
     names = without_results((_plan(path, project, root) for path in configs), project)
     if not names:
         return []
-    some = ", ".join(names[:MAX_NAMED]) + (f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else "")
     what = f"note: {count(len(names), 'config')} whose data is not here, and of which no run left a record in results/"
-    return [f"{what}: what they made, if anything, counts as unused ({some})"]
+    return [f"{what}: what they made, if anything, counts as unused ({listed(names, MAX_NAMED)})"]
 
 
 def unused_models(configs: Iterable[Path], project: Path, root: str | None = None) -> list[Unused]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagdistill.experiment.layout import output_of, own_benchmark
-from tagdistill.formatting import count, disk, duration
+from tagdistill.formatting import count, disk, duration, listed
 from tagdistill.workflow.estimates import Estimate, seconds, size, total
 from tagdistill.workflow.rerun_reasons import NOT_THERE, explain, explain_key
 from tagdistill.workflow.shown import last_run
@@ -93,7 +93,7 @@ def _shared_with(shown: Shown) -> list[str]:
     for name, stages in shown.shared_with().items():
         counts = ", ".join(f"{stages[stage]} {stage}" for stage in STAGES if stages[stage])
         alike.setdefault(counts, []).append(name)
-    return [f"shared with {_listed(names)}: {counts}" for counts, names in alike.items()]
+    return [f"shared with {listed(names, MAX_NAMED)}: {counts}" for counts, names in alike.items()]
 
 
 def _why(job: Job) -> str:
@@ -103,17 +103,12 @@ def _why(job: Job) -> str:
     missing = sorted({Path(file).stem for file in job.output if not Path(file).exists()})
     if why != NOT_THERE or len(missing) == len(names):
         return why
-    return f"{NOT_THERE}: {_listed(missing)}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return f"{', '.join(names[:MAX_NAMED])}{more}"
+    return f"{NOT_THERE}: {listed(missing, MAX_NAMED)}"
 
 
 def _row(group: Group) -> tuple[str, ...]:
     names = sorted({job.name for job in group.jobs if job.name})
-    what = f" ({_listed(names)})" if names else ""
+    what = f" ({listed(names, MAX_NAMED)})" if names else ""
     times = _sum(map(_seconds, group.jobs), duration)
     sizes = _sum(map(size, group.jobs), _amount)
     return group.rule, str(len(group.jobs)), times, sizes, f"{group.why}{what}"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tagdistill.settings.language import Language, Split
 
+NO_SENTENCE = "no sentence in this file"
+
 
 def format_of(settings: Language, split: Split | None) -> str:
     """Return the format of a split: its own, else that of the language's source, else the language's."""
@@ -126,4 +128,4 @@ def _nothing(split: Split | None, where: str, notes: Notes) -> DataError:
         return DataError(what, where=where, hint="Check `format:`, `columns:` and `separator:`.")
     if split and split.take:
         return DataError(f"`take: {split.take}` leaves no sentence", where=where, hint="Sentences count from 0.")
-    return DataError("no sentence in this file", where=where, hint="It is empty, or of another format.")
+    return DataError(NO_SENTENCE, where=where, hint="It is empty, or of another format.")
