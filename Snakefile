@@ -88,15 +88,19 @@ remember_signatures(workflow.rules)
 
 onstart:
     look_only_when_jobs_end(workflow.scheduler)
+    if FORKS.start(workflow, PLAN.experiment.device, [*workflow.dag.needrun_jobs()]):
+        logger.info(f"Jobs are forked from a process that imports what they need once ({VARIABLE}=no: not so).")
     gc.enable()
     remove_timestamps()
 
 
 onerror:
+    FORKS.end()
     remove_timestamps()
 
 
 onsuccess:
+    FORKS.end()
     remove_timestamps()
     if any(job.rule.name == "report" for job in workflow.dag.jobs):
         logger.info(f"The report: {Path(rules.report.output.page).resolve()}")

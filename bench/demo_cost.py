@@ -12,7 +12,6 @@ import argparse
 import json
 import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -44,23 +43,20 @@ EXPERIMENT = {
     "seeds": [0, 1],
     "device": "cpu",
 }
-# A job says as it ends whether it imported torch; what it took is known when it has ended.
-JOB = """\
-import atexit, os, pathlib, runpy, sys
-imported = pathlib.Path(os.environ["IMPORTED_TORCH"])
-atexit.register(lambda: imported.write_text(str(int("torch" in sys.modules))))
-runpy.run_module("tagdistill", run_name="__main__", alter_sys=True)
-"""
-RECORDER = """\
-#!{python}
-import os, pathlib, sys
-imported = pathlib.Path(f"{log}.{{os.getpid()}}")
-environment = os.environ | {{"IMPORTED_TORCH": str(imported)}}
-child = os.posix_spawn(sys.executable, [sys.executable, "-c", {job!r}, *sys.argv[1:]], environment)
-_, status, used = os.wait4(child, 0)
-with open({log!r}, "a") as log:
-    log.write(f"{{sys.argv[1]}} {{used.ru_utime + used.ru_stime}} {{imported.read_text()}}\\n")
-sys.exit(os.waitstatus_to_exitcode(status))
+# Each process of Python says as it ends what it took, and whether it imported torch itself: a fork may have it already.
+SITE = """\
+import atexit, os, pathlib, sys
+inherited = []
+os.register_at_fork(after_in_child=lambda: inherited.append("torch" in sys.modules))
+def note():
+    name, stage = pathlib.Path(sys.argv[0]).stem, (sys.argv[1:] or [""])[0]
+    forks = name == "server"
+    if forks or name == "tagdistill":
+        used = sum(os.times()[: 2 if forks else 4])
+        torch = "torch" in sys.modules and not any(inherited)
+        with open({log!r}, "a") as log:
+            log.write(f"{{'fork-server' if forks else stage}} {{used}} {{int(torch)}}\\n")
+atexit.register(note)
 """
 PAGE = """\
 # What a small run costs
@@ -80,18 +76,18 @@ user and system, of all processes. {rounds} round{s}{turns}.
 In the round that took fewest CPU seconds.
 
 {stages}
-"Importing torch" is the number of jobs times what that takes alone. "Snakemake itself" is what is left of the run.
+"Importing torch" is the number of processes times what that takes alone: jobs are forks of `fork-server`, which has
+imported it, where there is one ([running](guide/running.md)). "Snakemake itself" is what is left of the run, with what
+starts and ends jobs.
 
 ## What would make it less
 
-Most of it is training. Of the rest, each job that imports torch pays for that anew, and Snakemake takes {each:.2f} CPU
-seconds for each of {jobs} jobs; larger texts and more updates make both a small share. For many short trainings:
+Most of it is training. Snakemake takes {each:.2f} CPU seconds for each of {jobs} jobs; larger texts and more updates
+make that a small share. For many short trainings:
 
 - fewer seeds, objectives and languages in one config are fewer jobs; the next config shares all results that it does
   not change ([running](guide/running.md));
-- `--cores N` runs N jobs side by side, each on one thread;
-- scores and targets, or the evaluations of several seeds, in one process would save its imports. They are jobs of their
-  own, so that a change of one repeats nothing else.
+- `--cores N` runs N jobs side by side, each on one thread.
 """
 
 
@@ -101,9 +97,8 @@ def run(sources: Path, place: Path, cores: int) -> dict[str, Any]:
     Of a stage: its jobs, their CPU seconds, and how many of them imported torch.
     """
     log = place / "jobs"
-    recorder = RECORDER.format(python=sys.executable, log=str(log), job=JOB)
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    run_workflow(place, sources, EXPERIMENT, recorder, cores)
+    run_workflow(place, sources, EXPERIMENT, cores=cores, site=SITE.format(log=str(log)))
     wall, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     stages: dict[str, list[float]] = defaultdict(lambda: [0, 0.0, 0])

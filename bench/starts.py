@@ -93,21 +93,27 @@ def recorded(project: Path, sources: Path) -> dict[str, list[str]]:
     return {stage: found[stage] for stage in BARS}
 
 
-def run_workflow(project: Path, sources: Path, experiment: dict[str, Any], recorder: str, cores: int = 1) -> None:
-    """Run the workflow of a source tree in an empty folder, with a script in the place of the command `tagdistill`.
+def run_workflow(
+    project: Path, sources: Path, experiment: dict[str, Any], recorder: str = "", cores: int = 1, site: str = ""
+) -> None:
+    """Run the workflow of a source tree in an empty folder.
 
+    recorder: a script in the place of the command `tagdistill`; site: what each process of Python does as it starts.
     Ends with what Snakemake printed, and the logs of jobs, where it fails.
     """
     for part in PARTS:
         there = sources.parent / part
         (shutil.copytree if there.is_dir() else shutil.copy)(there, project / part)
-    script = project / "bin" / "tagdistill"
-    script.parent.mkdir()
-    script.write_text(recorder, encoding="utf-8")
-    script.chmod(0o755)
+    own = project / "bin"
+    own.mkdir()
+    (own / "sitecustomize.py").write_text(site, encoding="utf-8")
+    if recorder:
+        (own / "tagdistill").write_text(recorder, encoding="utf-8")
+        (own / "tagdistill").chmod(0o755)
     config = project / "bench.yaml"
     config.write_text(yaml.safe_dump(experiment), encoding="utf-8")
-    environment = environment_of(sources) | {"PATH": f"{script.parent}{os.pathsep}{os.environ['PATH']}"}
+    path = os.pathsep.join([*([str(own)] if recorder else []), str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = environment_of(sources) | {"PATH": path, "PYTHONPATH": f"{own}{os.pathsep}{sources}"}
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--configfile", config.name]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

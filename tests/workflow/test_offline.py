@@ -43,10 +43,10 @@ def test_every_other_rule_runs_without_a_network(finished: Project, copied: Proj
     others = {"evaluate_shared_teacher", "train_fold_teacher"}
     assert ran == rules_with_files() - NETWORK - SHOWN - others | (ran & (NETWORK | SHOWN))
     lines = log.read_text(encoding="utf-8").splitlines()
-    started = [line for line in lines if line.startswith("started")]
+    ended = [line for line in lines if line.startswith("ended")]
     for stage in ("prepare", "encode", "train-student", "score", "evaluate-model", "report", "export"):
-        assert any(f"tagdistill {stage} " in line for line in started), stage
-    assert [line for line in lines if not line.startswith("started")] == []
+        assert any(f"tagdistill {stage} " in line for line in ended), stage
+    assert [line for line in lines if not line.startswith("ended")] == []
 
 
 def test_the_network_is_really_off(tmp_path: Path):

@@ -21,6 +21,7 @@ from tagdistill.experiment.layout import DOWNLOADS, ENCODERS, JOBS, KEY, VECTORS
 from tagdistill.experiment.job_keys import write_weights
 from tagdistill.experiment.plan import Plan, files_json
 from tagdistill.workflow.arguments import Argument
+from tagdistill.workflow.forking.forks import VARIABLE, Forks
 from tagdistill.workflow.resources import gpus, memory, minutes
 from tagdistill.workflow.scheduling import look_only_when_jobs_end
 from tagdistill.workflow.signatures import remember_signatures
@@ -55,6 +56,7 @@ PLAN = read_plan(config)
 FILES = PLAN.files
 RECORD = f"{PLAN.results}/{RECORD_NAME}"
 GPU = gpus(PLAN.experiment.device)
+FORKS = Forks()
 
 
 wildcard_constraints:

@@ -1,9 +1,10 @@
 """Python reads this file at its start where the folder is on its path: no connection leaves the process, none unseen.
 
-Each process says in the file OFFLINE_LOG that it started, and each attempt to reach the network that it was made: a
-library may swallow the error and go on.
+Each process says in the file OFFLINE_LOG as it ends what it was, and each attempt to reach the network that it was
+made: a library may swallow the error and go on. (As it starts, a forked job does not know yet what it will be.)
 """
 
+import atexit
 import os
 import socket
 import sys
@@ -28,4 +29,4 @@ def checked(self, address):
 
 socket.socket.connect = socket.socket.connect_ex = checked
 socket.getaddrinfo = socket.gethostbyname = refuse
-write("started " + " ".join(sys.orig_argv)[:400].replace("\n", " "))
+atexit.register(lambda: write("ended " + " ".join(sys.orig_argv)[:400].replace("\n", " ")))

@@ -1,0 +1,261 @@
+"""Jobs forked from one process: what they are, how they end, and when they are not forked."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+
+from tagdistill.workflow.forking import client, forks, server
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="jobs are forked on Linux alone")
+JOB = """
+import os, sys, time
+print(os.getcwd(), os.environ["TMPDIR"], sys.argv[1:], sys.stdin.read(), "wave" in sys.modules)
+print("a warning", file=sys.stderr)
+match sys.argv[1]:
+    case "sleep":
+        print(os.getpid(), flush=True)
+        time.sleep(60)
+    case "fill":
+        bytes(range(256)) * (int(sys.argv[2]) * 4096)
+    case "leave":
+        sys.exit(sys.argv[2])
+    case "break":
+        {}["a key"]
+    case "end":
+        sys.exit(int(sys.argv[2]))
+"""
+PROGRAM = """#!/bin/sh
+echo its own program: "$@"
+"""
+
+
+class Jobs:
+    """A server in a folder, and jobs that are asked of it."""
+
+    def __init__(self, folder: Path, *imports: str) -> None:
+        self.folder, self.program = folder / "server", folder / "program"
+        self.folder.mkdir()
+        self.program.write_text(PROGRAM, encoding="utf-8")
+        self.program.chmod(0o755)
+        (folder / "a_job.py").write_text(JOB, encoding="utf-8")
+        self.environment = os.environ | {"PYTHONPATH": str(folder), "TMPDIR": str(folder)}
+        self.server = subprocess.Popen(
+            [sys.executable, server.__file__, self.folder, "a_job", *imports],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.environment,
+        )
+        until(lambda: (self.folder / server.SOCKET).exists())
+
+        self.command = [sys.executable, "-IS", client.__file__, str(self.folder / server.SOCKET), str(self.program)]
+
+    def start(self, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*self.command, *arguments],
+            cwd=cwd,
+            env=self.environment | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, **options: str) -> tuple[int, str, str]:
+        job = self.start(*arguments, **options)
+        out, error = job.communicate("its input")
+        return job.returncode, out, error
+
+    def end(self) -> None:
+        assert self.server.stdin
+        self.server.stdin.close()
+        self.server.wait(timeout=20)
+
+
+def until(what: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if what():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not come")
+
+
+def gone(process: int) -> bool:
+    return not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Iterator[Jobs]:
+    jobs = Jobs(tmp_path, "wave")
+    yield jobs
+    jobs.end()
+    assert not jobs.folder.exists()
+
+
+def asleep(jobs: Jobs) -> tuple[subprocess.Popen[str], int]:
+    """Return a job that sleeps: its client, and the number of its own process."""
+    job = jobs.start("sleep")
+    assert job.stdin and job.stdout
+    job.stdin.close()
+    job.stdout.readline()
+    return job, int(job.stdout.readline())
+
+
+def test_a_fork_has_the_arguments_folder_and_streams_of_its_client(jobs: Jobs, tmp_path: Path):
+    place = tmp_path / "élan vital"
+    place.mkdir()
+    code, out, error = jobs.run("a b", "ß", "", cwd=place, TMPDIR="/elsewhere")
+    assert (code, error) == (0, "a warning\n")
+    assert out == f"{place} /elsewhere ['a b', 'ß', ''] its input True\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("end", "0"), 0, ""),
+        (("end", "7"), 7, ""),
+        (("leave", "so"), 1, "so\n"),
+        (("break",), 1, "KeyError: 'a key'\n"),
+    ],
+)
+def test_a_client_ends_as_its_job_does(jobs: Jobs, arguments: tuple[str, ...], code: int, message: str):
+    found, _, error = jobs.run(*arguments)
+    assert found == code and error.startswith("a warning\n") and error.endswith(message)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_passed_on(jobs: Jobs, number: signal.Signals):
+    job, process = asleep(jobs)
+    job.send_signal(number)
+    assert job.wait(timeout=20) == -number
+    assert gone(process)
+
+
+def test_ctrl_c_is_passed_on_as_what_python_makes_of_it(jobs: Jobs):
+    job, process = asleep(jobs)
+    job.send_signal(signal.SIGINT)
+    assert job.wait(timeout=20) == 1 and job.stderr and "KeyboardInterrupt" in job.stderr.read()
+    assert gone(process)
+
+
+def test_a_job_is_killed_with_its_client(jobs: Jobs):
+    job, process = asleep(jobs)
+    job.kill()
+    until(lambda: gone(process))
+
+
+def test_a_client_tells_that_its_job_was_killed(jobs: Jobs):
+    job, process = asleep(jobs)
+    os.kill(process, signal.SIGKILL)
+    assert job.wait(timeout=20) == -signal.SIGKILL
+
+
+def test_jobs_are_killed_with_the_server(tmp_path: Path):
+    jobs = Jobs(tmp_path)
+    job, process = asleep(jobs)
+    jobs.server.kill()
+    assert job.wait(timeout=20) == 1
+    assert job.stderr and "the process that jobs are forked from was killed" in job.stderr.read()
+    until(lambda: gone(process))
+    assert jobs.run("end", "3")[:2] == (0, "its own program: end 3\n")
+
+
+def test_the_server_waits_for_the_jobs_that_run(tmp_path: Path):
+    jobs = Jobs(tmp_path)
+    job, process = asleep(jobs)
+    assert jobs.server.stdin
+    jobs.server.stdin.close()
+    until(lambda: jobs.run("end", "3")[1] == "its own program: end 3\n")  # it takes no new ones
+    assert jobs.server.poll() is None and not gone(process)
+    job.terminate()
+    assert jobs.server.wait(timeout=20) == 0
+
+
+def test_a_job_of_another_environment_is_not_forked(jobs: Jobs):
+    assert jobs.run("end", "3", COLOUR="red")[:2] == (0, "its own program: end 3\n")
+    assert jobs.run("end", "3", OMP_NUM_THREADS="64")[:2] == (0, "its own program: end 3\n")
+
+
+def test_a_server_that_cannot_import_leaves_jobs_to_themselves(tmp_path: Path):
+    jobs = Jobs(tmp_path, "no_such_module")
+    assert jobs.server.wait(timeout=20) == 1 and jobs.server.stderr
+    assert b"no_such_module" in jobs.server.stderr.read()
+    assert jobs.run("end", "3")[:2] == (0, "its own program: end 3\n")
+
+
+@pytest.fixture
+def timer(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Any]:
+    """Return what Snakemake measures a shell with, once jobs are forked."""
+    from snakemake import benchmark
+
+    monkeypatch.setattr(benchmark, "BenchmarkTimer", benchmark.BenchmarkTimer)  # set back at the end
+    forks.measure_forks(jobs.folder)
+    return lambda shell: benchmark.BenchmarkTimer(shell, benchmark.BenchmarkRecord(), 30)
+
+
+def test_a_running_job_is_measured_beside_its_client(jobs: Jobs, timer: Callable[[int], Any]):
+    job, process = asleep(jobs)
+    assert psutil.Process(process).name() == "sleep"
+    measure = timer(job.pid)
+    assert [each.pid for each in measure.main.children(recursive=True)] == [process]
+    measure.work()
+    alone = psutil.Process(job.pid).memory_info().rss / 2**20
+    assert measure.bench_record.max_rss > alone + 1
+    job.terminate()
+    job.wait(timeout=20)
+
+
+@pytest.mark.parametrize("prefix", ["exec ", "true; ", ""])  # the shell becomes the client, or it starts one
+def test_a_short_job_is_measured_at_its_end(jobs: Jobs, timer: Callable[[int], Any], prefix: str):
+    command = f"read line; {prefix}{shlex.join([*jobs.command, 'fill', '100'])}"
+    shell = subprocess.Popen(["bash", "-c", command], env=jobs.environment, stdin=subprocess.PIPE)
+    measure = timer(shell.pid)
+    shell.communicate(b"go\n", timeout=20)
+    assert shell.returncode == 0
+    measure.cancel()
+    record = measure.bench_record
+    assert record.data_collected and 100 < record.max_rss < 200 and 0 < record.cpu_time < 5
+
+
+def test_what_an_earlier_shell_used_is_not_counted(jobs: Jobs, timer: Callable[[int], Any]):
+    (jobs.folder / str(os.getpid())).write_text("ended 1000000 10", encoding="ascii")
+    measure = timer(os.getpid())
+    measure.cancel()
+    assert not measure.bench_record.data_collected
+
+
+def workflow(local: bool = True, deployment: tuple[str, ...] = ()) -> SimpleNamespace:
+    return SimpleNamespace(local_exec=local, deployment_settings=SimpleNamespace(deployment_method=set(deployment)))
+
+
+def test_jobs_are_forked_on_this_machine_without_a_gpu(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(forks, "GPUS", ("no such device",))
+    assert forks.can_fork(workflow(), "cpu") and forks.can_fork(workflow(), "auto")
+    assert not forks.can_fork(workflow(), "cuda")
+    assert not forks.can_fork(workflow(local=False), "cpu")
+    assert not forks.can_fork(workflow(deployment=("conda",)), "cpu")
+    monkeypatch.setattr(forks, "GPUS", ("null",))
+    assert forks.can_fork(workflow(), "cpu") and not forks.can_fork(workflow(), "auto")
+    monkeypatch.setenv(forks.VARIABLE, "no")
+    assert not forks.can_fork(workflow(), "cpu")
+
+
+def test_another_command_of_this_name_is_run_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    own = Path(sys.executable).parent
+    monkeypatch.setenv("PATH", f"{own}{os.pathsep}{os.environ['PATH']}")
+    assert forks.own_command() == own / "tagdistill"
+    (tmp_path / "tagdistill").write_text(PROGRAM, encoding="utf-8")
+    (tmp_path / "tagdistill").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert forks.own_command() is None
