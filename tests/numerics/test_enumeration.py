@@ -13,6 +13,7 @@ from torch import Tensor
 from tagdistill.crf import LinearChain, count, layout
 from tagdistill.crf.kernels import scaled
 from tagdistill.crf.kernels.selection import force_kernel
+from tagdistill.crf.paths import PathCounts
 
 TIME, LABELS = 5, 3
 LEAVES = ("emissions", "transitions", "start", "end")  # as Inputs.leaves() has them
@@ -146,6 +147,21 @@ def test_only_what_needs_a_gradient_gets_one(needing: tuple[str, ...], kernel: K
             torch.testing.assert_close(found, wanted)
         else:
             assert found is None, name
+
+
+@pytest.mark.parametrize("first", ["log_partition", "marginals", "log_marginals", "argmax"])
+@pytest.mark.parametrize("learned", [True, False])
+def test_no_result_refuses_gradients(kernel: Kernel, first: str, learned: bool) -> None:
+    # Kernels compute in inference mode, whose tensors autograd can neither save nor change.
+    leaves = [x.detach().to(kernel.device).requires_grad_(learned) for x in INPUTS.leaves()]
+    c = kernel.chain(INPUTS.with_leaves(leaves))
+    results = [getattr(c, first), c.mask, c.argmax, c.log_partition, *c.counts, c.top_k(3).labels]
+    student = beside(c).tempered(torch.ones((), device=kernel.device, requires_grad=True))
+    counts = [x.detach().requires_grad_() for x in beside(c).counts]
+    loss = c.log_prob(GOLD.to(kernel.device)) + c.expected_log_prob(PathCounts(*counts)) + c.kl(student) + c.entropy()
+    (loss + c.posterior_cross_entropy(LOG_TARGET)).sum().backward()
+    results += [x.grad for x in (*counts, *(leaves if learned else ()))]
+    assert [x.is_inference() for x in results] == [False] * len(results)
 
 
 def test_a_chain_of_inference_mode_leaves_nothing_behind_that_refuses_gradients() -> None:

@@ -97,12 +97,14 @@ class Layout:
     @cached_property
     def mask(self) -> Tensor:
         """(batch, time), True on tokens."""
-        return self.positions.step < self.lengths[:, None]
+        with torch.inference_mode(False):  # autograd saves it for backward
+            return self.positions.step < self.lengths[:, None]
 
     @cached_property
     def weight(self) -> Tensor:
         """(batch, time, 1) float64, 1 on tokens: multiplying by it is several times faster than masked_fill."""
-        return self.mask[..., None].to(torch.float64)
+        with torch.inference_mode(False):
+            return self.mask[..., None].to(torch.float64)
 
     def tokens(self, values: Tensor) -> Tensor:
         """(batch, time or more, label) -> (batch, time, label): padding is replaced by the sentence's last token."""

@@ -77,6 +77,7 @@ class _Scan:
         return self.rows.by_sentence(log).add_(shift)
 
 
+@torch.inference_mode()
 def _log_partition(potentials: Potentials, every: int) -> Tensor:
     """Compute log Z by scans from both ends that meet in mid-sentence, at the last row of direction 0."""
     layout = potentials.layout
@@ -110,6 +111,7 @@ def _half_factors(potentials: Potentials, rows: Rows) -> Tensor:
 class _ScaledPass(ForwardBackward):
     """The pass in probability space. `every` comes from `rescale_interval`. What is kept of tokens is (rows, label)."""
 
+    @torch.inference_mode()
     def __init__(self, potentials: Potentials, every: int) -> None:
         super().__init__(potentials)
         layout = self.layout
@@ -208,6 +210,7 @@ class _ScaledPass(ForwardBackward):
         scores = flow[1].index_select(0, turned).add_(flow[0]).sub_(after)
         return self.rows.spread_tokens(scores), (outer[0] + outer[1].t()) * scan.matrix
 
+    @torch.inference_mode()
     def _run_adjoint(self, flow: Tensor) -> None:
         rows, matrix, bmm = self.rows, torch.stack([self.scan.matrix.t(), self.scan.matrix]), torch.bmm
         each, factors = rows.each(flow), rows.before(rows.each(self.scan.factors))

@@ -80,7 +80,7 @@ def decode(best: Tensor, following: Tensor, layout: Layout) -> Tensor:
     return found.view(-1).index_select(0, turned).view(time, batch)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def argmax(potentials: Potentials) -> Tensor:
     """Best labels (batch, time), 0 in padding."""
     layout = potentials.layout
