@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -259,3 +261,19 @@ def test_another_command_of_this_name_is_run_as_it_is(monkeypatch: pytest.Monkey
     (tmp_path / "tagdistill").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert forks.own_command() is None
+
+
+@pytest.mark.parametrize("place", ["short", "l" * 100, "missing/folder"])
+def test_a_folder_for_temporary_files_that_does_not_do_is_left_alone(place: str, monkeypatch: pytest.MonkeyPatch):
+    base = Path(tempfile.mkdtemp(dir="/tmp"))
+    folder = base / place
+    if place != "missing/folder":
+        folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    found = forks.client_folder(Path("/bin/echo"))
+    assert (found is not None) == (place == "short")
+    if found:
+        said = subprocess.run([found / "tagdistill", "it's", "$HOME"], capture_output=True, text=True, check=True)
+        assert said.stdout == "it's $HOME\n"  # no server: the program itself
+    assert [*folder.glob("*")] == [found] * bool(found)
+    shutil.rmtree(base)

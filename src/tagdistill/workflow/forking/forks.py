@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "TAGDISTILL_FORK"  # `no`: each job imports what it needs
 COMMAND = "tagdistill"
+LONGEST = 100  # bytes of a socket's path; Linux takes 107
 FEW = 4  # jobs, whose imports take about as long as those of a server
 # What needs no torch comes first, and so do the jobs that need nothing else. The report, one job, imports its own.
 IMPORTS = (
@@ -46,10 +47,8 @@ class Forks:
         program = own_command()
         if program is None or len(jobs) < FEW or not can_fork(workflow, device):
             return False
-        folder = Path(tempfile.mkdtemp(prefix="tagdistill-"))  # short: a socket's path has a hundred characters
-        write_client(folder, program)
-        if not os.access(folder / COMMAND, os.X_OK):  # nothing in this folder may be executed
-            shutil.rmtree(folder)
+        folder = client_folder(program)
+        if folder is None:
             return False
         self.path = os.environ["PATH"]
         os.environ["PATH"] = f"{folder}{os.pathsep}{self.path}"
@@ -89,11 +88,18 @@ def can_fork(workflow: Any, device: str) -> bool:
     return sys.platform == "linux" and here and not gpu and os.environ.get(VARIABLE) != "no"
 
 
-def write_client(folder: Path, program: Path) -> None:
-    """Write the command `tagdistill` into a folder that stands first in PATH: it asks the server in this folder."""
-    words = [sys.executable, "-IS", client.__file__, folder / server.SOCKET, program]
-    (folder / COMMAND).write_text(f'#!/bin/sh\nexec {" ".join(quote(str(word)) for word in words)} "$@"\n')
-    (folder / COMMAND).chmod(0o700)
+def client_folder(program: Path) -> Path | None:
+    """Make a folder to stand first in PATH, whose command `tagdistill` asks the server in it; None where it cannot."""
+    with suppress(OSError):  # nothing may be written there, or the disk is full
+        folder = Path(tempfile.mkdtemp(prefix="tagdistill-"))
+        words = [sys.executable, "-IS", client.__file__, folder / server.SOCKET, program]
+        command = folder / COMMAND
+        command.write_text(f'#!/bin/sh\nexec {" ".join(quote(str(word)) for word in words)} "$@"\n', encoding="utf-8")
+        command.chmod(0o700)
+        if os.access(command, os.X_OK) and len(os.fsencode(folder / server.SOCKET)) <= LONGEST:
+            return folder
+        shutil.rmtree(folder)
+    return None
 
 
 def measure_forks(folder: Path) -> None:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 SOCKET = "socket"
 STDIN = 0
 SET_DEATH_SIGNAL, SET_NAME = 1, 15  # of prctl(2)
-LIBC = ctypes.CDLL(None)
 HERE = sys.path.pop(0) if __name__ == "__main__" else ""  # this folder: nothing is imported from it
 INSTALLED = [entry for entry in sys.path if entry not in os.environ.get("PYTHONPATH", "").split(os.pathsep)]
 
@@ -90,12 +89,16 @@ def wait_for_children(options: int = 0) -> None:
             pass
 
 
+def _prctl(option: int, value: int | bytes) -> None:
+    ctypes.CDLL(None).prctl(option, value)
+
+
 def fork() -> int:
     """Fork a process that is killed with this one; return its number, 0 in itself."""
     parent = os.getpid()
     if process := os.fork():
         return process
-    LIBC.prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
+    _prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before that
         os._exit(1)
     return 0
@@ -164,7 +167,7 @@ def become(module: str, client: socket.socket) -> None:
         name, _, value = variable.partition(b"=")
         os.environb[name] = value
     arguments = rest[: int(count)]
-    LIBC.prctl(SET_NAME, (arguments or [os.fsencode(module)])[0][:15])  # which `top` shows
+    _prctl(SET_NAME, (arguments or [os.fsencode(module)])[0][:15])  # which `top` shows
     sys.argv = [module, *map(os.fsdecode, arguments)]
     sys.orig_argv = [sys.executable, "-m", *sys.argv]
     sys.path[:] = [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), *INSTALLED]
