@@ -43,6 +43,12 @@ echo its own program: "$@"
 """
 
 
+def heed() -> None:
+    """Do not ignore signals, as commands in the background and of `nohup` do, and what they start."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Jobs:
     """A server in a folder, and jobs that are asked of it."""
 
@@ -58,6 +64,7 @@ class Jobs:
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=self.environment,
+            preexec_fn=heed,
         )
         until(lambda: (self.folder / server.SOCKET).exists())
 
@@ -72,6 +79,7 @@ class Jobs:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=heed,
         )
 
     def run(self, *arguments: str, **options: str) -> tuple[int, str, str]:
