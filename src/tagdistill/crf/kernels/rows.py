@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tagdistill.crf.kernels.arrays import Array
 from tagdistill.crf.layout import Layout, on_host
 
 MIN_BLOCK_CELLS = 1 << 15  # cells of a scan array that take longer than one more block
@@ -59,15 +60,15 @@ class Rows:
 
     # -- views of the steps
 
-    def each(self, array: Tensor) -> list[Tensor]:
+    def each(self, array: Array) -> list[Array]:
         """(2, rows, label) -> (2, sentences, label) of each step."""
-        steps: list[Tensor] = []
+        steps: list[Array] = []
         for block in self.blocks:
             part = array[:, block.start : block.stop]
-            steps += part.view(2, block.steps, block.sentences, -1).unbind(1)
+            steps.extend(part.reshape(2, block.steps, block.sentences, -1).swapaxes(0, 1))
         return steps
 
-    def before(self, each: list[Tensor]) -> list[Tensor]:
+    def before(self, each: list[Array]) -> list[Array]:
         """Of each step but the first, what `each` has of the step before for the sentences that have not ended."""
         before, step = each[:-1], 0
         for block in self.blocks[:-1]:
@@ -75,13 +76,12 @@ class Rows:
             before[step - 1] = each[step - 1][:, : each[step].shape[1]]
         return before
 
-    def scratch(self, array: Tensor) -> list[Tensor]:
-        """Contiguous (2, sentences, label) to write each step's result to: the same memory for those of a block."""
-        labels = array.shape[2]
-        space = array.new_empty(2 * self.blocks[0].sentences * labels)
-        steps: list[Tensor] = []
+    def scratch(self, space: Array) -> list[Array]:
+        """Contiguous (2, sentences, label) to write each step's result to, all in space (2, batch, label)."""
+        labels, flat = space.shape[2], space.reshape(-1)
+        steps: list[Array] = []
         for block in self.blocks:
-            steps += [space[: 2 * block.sentences * labels].view(2, block.sentences, labels)] * block.steps
+            steps += [flat[: 2 * block.sentences * labels].reshape(2, block.sentences, labels)] * block.steps
         return steps
 
     def pair_sum(self, before: Tensor, after: Tensor) -> Tensor:

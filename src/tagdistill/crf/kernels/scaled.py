@@ -14,6 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from tagdistill.crf.kernels.arrays import Array, Arrays, arrays_of
 from tagdistill.crf.kernels.base import Adjoint, ForwardBackward, Kernel
 from tagdistill.crf.kernels.rows import Rows
 from tagdistill.crf.potentials import Potentials
@@ -49,18 +50,31 @@ class _Scan:
         self.scale = state.new_ones((1 + rescaled, 2, potentials.layout.batch, 1)) if rescaled else None
         self._run()
 
+    @property
+    def arrays(self) -> Arrays:
+        """The kind of array of the loops; not kept, as a chain can be pickled."""
+        return arrays_of(self.state)
+
     def _run(self) -> None:
-        matrix, state, bmm = torch.stack([self.matrix, self.matrix.t()]), self.rows.each(self.state), torch.bmm
-        steps = zip(self.rows.before(state), self.rows.scratch(self.state)[1:], state[1:], strict=True)
+        rows, arrays = self.rows, self.arrays
+        view, matmul, multiply = arrays.view, arrays.matmul, arrays.multiply
+        state, matrix = rows.each(view(self.state)), view(torch.stack([self.matrix, self.matrix.t()]))
+        steps = zip(rows.before(state), self.scratch()[1:], state[1:], strict=True)
+        scales = None if self.scale is None else view(self.scale)
         for t, (before, raw, after) in enumerate(steps, 1):
-            bmm(before, matrix, out=raw)
-            after.mul_(raw)
-            if self.scale is not None and t % self.every == 0:
-                scale = self.scale[t // self.every, :, : after.shape[1]]
-                after.div_(torch.sum(after, 2, keepdim=True, out=scale))
+            matmul(before, matrix, raw)
+            multiply(after, raw, after)
+            if scales is not None and t % self.every == 0:
+                scale = scales[t // self.every, :, : after.shape[1]]
+                arrays.sum_rows(after, scale)
+                arrays.divide(after, scale, after)
         if self.scale is not None and self.factors is not self.state:
-            for factor, scale in zip(self.rows.each(self.factors)[:: self.every], self.scale, strict=True):
+            for factor, scale in zip(rows.each(self.factors)[:: self.every], self.scale, strict=True):
                 factor.div_(scale[:, : factor.shape[1]])
+
+    def scratch(self) -> list[Array]:
+        """Room for the result of each step."""
+        return self.rows.scratch(self.arrays.view(torch.empty_like(self.state[:, : self.rows.layout.batch])))
 
     def log_partition(self, joint: Tensor, steps: tuple[Tensor | None, Tensor], potentials: Potentials) -> Tensor:
         """Return log Z (batch,) from what is left of it after scaling (batch,), by place.
@@ -212,12 +226,14 @@ class _ScaledPass(ForwardBackward):
 
     @torch.inference_mode()
     def _run_adjoint(self, flow: Tensor) -> None:
-        rows, matrix, bmm = self.rows, torch.stack([self.scan.matrix.t(), self.scan.matrix]), torch.bmm
-        each, factors = rows.each(flow), rows.before(rows.each(self.scan.factors))
-        steps = zip(each[1:], rows.scratch(flow)[1:], factors, rows.before(each), strict=True)
+        scan, rows, arrays = self.scan, self.rows, self.scan.arrays
+        matrix = arrays.view(torch.stack([scan.matrix.t(), scan.matrix]))
+        each, factors = (rows.each(arrays.view(x)) for x in (flow, scan.factors))
+        steps = zip(each[1:], scan.scratch()[1:], rows.before(factors), rows.before(each), strict=True)
         for after, step, factor, before in reversed(list(steps)):
-            bmm(after, matrix, out=step)
-            before.addcmul_(factor, step)
+            arrays.matmul(after, matrix, step)
+            arrays.multiply(factor, step, step)
+            arrays.add(before, step, before)
 
 
 class _ScaledKernel(Kernel):

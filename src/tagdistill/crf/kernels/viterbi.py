@@ -8,10 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tagdistill.crf.kernels.arrays import DEVICE, arrays_of
 from tagdistill.crf.layout import Layout, on_host
 from tagdistill.crf.potentials import Potentials
 
 MAX_TABLE = 1 << 16  # cells of a step's table of pairs of labels that stay in the cache of a CPU
+SHARED_TABLE = 1 << 15  # cells from which on PyTorch's threads share a table
 MIN_PART = 32  # sentences that are enough for calls to run over long rows
 
 
@@ -30,14 +32,16 @@ def best_prefixes(potentials: Potentials) -> Tensor:
 
 def _best_prefixes(scores: Tensor, edges: Tensor, longest: int) -> Tensor:
     """The same of some sentences, up to the step `longest`; not contiguous."""
-    # Sentences innermost, so that every call runs over long rows.
+    # Sentences innermost, so that every call runs over long rows. PyTorch is the faster one where an axis is repeated.
     best = scores.permute(1, 2, 0).clone(memory_format=torch.contiguous_format)
     _, labels, batch = best.shape
-    table, top = best.new_empty((labels, labels, batch)), best.new_empty((labels, batch))
-    for before, after in zip(best[: longest - 1, :, None].unbind(0), best[1:longest].unbind(0), strict=True):
+    table = best.new_empty((labels, labels, batch))
+    arrays = DEVICE if table.numel() > SHARED_TABLE else arrays_of(best)
+    seen, steps, top = (arrays.view(x) for x in (table, best, best.new_empty((labels, batch))))
+    for before, after in zip(best[: longest - 1, :, None].unbind(0), steps[1:longest], strict=True):
         torch.add(before, edges, out=table)
-        torch.amax(table, 0, out=top)
-        after.add_(top)
+        arrays.top_of_first(seen, top)
+        arrays.add(after, top, after)
     return best.transpose(1, 2)
 
 
@@ -69,14 +73,15 @@ def decode(best: Tensor, following: Tensor, layout: Layout) -> Tensor:
     """Return the best labels (time, batch), what `backtrace` finds where every token is free; anything in padding."""
     time, batch, labels = best.shape
     # From the last token of each sentence on, whatever its length: a step past its beginning is of a token of padding.
-    turned = layout.turned.view(-1)
-    rows = best.view(-1, labels).index_select(0, turned).view(time, batch, labels).unbind(0)
-    found, table = turned.new_empty((time, batch)), torch.empty_like(rows[0])
-    out = found.unbind(0)
-    torch.argmax(rows[0], -1, out=out[0])
+    turned, arrays = layout.turned.view(-1), arrays_of(best)
+    rows = arrays.view(best.view(-1, labels).index_select(0, turned).view(time, batch, labels))
+    found = turned.new_empty((time, batch))
+    out, following, table = (arrays.view(x) for x in (found, following, torch.empty_like(best[0])))
+    arrays.argmax_rows(rows[0], out[0])
     for after, row, label in zip(out[:-1], rows[1:], out[1:], strict=True):
-        torch.index_select(following, 0, after, out=table)
-        torch.argmax(table.add_(row), -1, out=label)
+        arrays.take_rows(following, after, table)
+        arrays.add(table, row, table)
+        arrays.argmax_rows(table, label)
     return found.view(-1).index_select(0, turned).view(time, batch)
 
 
