@@ -139,7 +139,7 @@ def test_what_is_added_to_all_scores_of_a_token_costs_no_digits(forbidden: float
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_fast_kernel_is_chosen_where_nothing_can_underflow(name: str) -> None:
-    kernel, potentials, _ = prepare(*CASES[name].arguments())
+    kernel, potentials, *_ = prepare(*CASES[name].arguments())
     every = scaled.rescale_interval(potentials)
     assert (kernel is scaled.KERNEL) == (every > 0)
     if name.startswith("forbidden"):

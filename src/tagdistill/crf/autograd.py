@@ -1,23 +1,22 @@
 """Autograd functions: every gradient comes from the one forward-backward pass, none from a tape.
 
-First derivatives only: `first_order` refuses a second one. Each function is a class for PyTorch, and below the classes
-a Python function that annotates it; those take a chain's `Graph` and its pass, and return float64 where no dtype is
-asked for: a node that casts would cost a small batch as much as one that computes.
+First derivatives only: `first_order` refuses a second one. An operation is a class that knows its value and gradients,
+and below the classes a function that records it; those take a chain's `Graph` and its pass, and return float64 where no
+dtype is asked for: a node that casts would cost a small batch as much as one that computes.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from tagdistill.crf.kernels.base import ForwardBackward, Kernel
-from tagdistill.crf.layout import Layout
 from tagdistill.crf.paths import Paths
-from tagdistill.crf.potentials import UnaryScores
+from tagdistill.crf.potentials import Potentials
 
 Grads = tuple[Tensor | None, ...]
 
@@ -37,102 +36,99 @@ def first_order(backward: Callable[..., Grads]) -> Callable[..., Grads]:
     return checked
 
 
-class _Function(torch.autograd.Function):
-    """A function of one result, with an annotated `apply`."""
-
-    @classmethod
-    def of(cls, *arguments: Any) -> Tensor:
-        """Return the result, in the graph of the arguments."""
-        result: Tensor = cls.apply(*arguments)  # type: ignore[no-untyped-call]  # PyTorch does not annotate it
-        return result
-
-
 class Graph(NamedTuple):
-    """The float64 scores of a chain (batch, time, label) and its transitions, in the graph of the caller's tensors."""
+    """A chain's potentials, and what is to be recorded with the results: the caller's tensors, if there is a graph."""
 
-    scores: Tensor
-    transitions: Tensor
+    kernel: Kernel
+    potentials: Potentials
+    time: int  # steps of the caller's emissions
+    leaves: tuple[Tensor | None, ...] = (None,) * 4  # emissions, start, end, transitions
 
     @property
     def needs_gradient(self) -> bool:
         """Whether results are to be recorded."""
-        return torch.is_grad_enabled() and (self.scores.requires_grad or self.transitions.requires_grad)
+        return torch.is_grad_enabled() and any(x is not None for x in self.leaves)
 
 
-class Folding(NamedTuple):
-    """The context of `fold`: in a tuple, because a tensor on its own would count as an input."""
+class Wanted(NamedTuple):
+    """Which gradients of an operation are needed."""
 
-    kernel: Kernel
-    layout: Layout
-    made: Graph  # what the kernel reads, without a graph
+    scores: bool
+    transitions: bool
+    others: tuple[bool, ...]  # of the further tensors of the operation
 
 
-class _Fold(_Function):
-    """A caller's four tensors -> the scores and transitions that kernels read, which have been computed already."""
+@runtime_checkable  # the tests check annotations
+class Operation(Protocol):
+    """A result of a chain, in float64 terms."""
+
+    def value(self) -> Tensor:
+        """Return the result, in a tensor of its own."""
+
+    def gradients(self, grad: Tensor, wanted: Wanted) -> Grads:
+        """Return the float64 gradients to scores and transitions, then those to the further tensors; None for none."""
+
+
+class _Node(torch.autograd.Function):
+    """An operation as a function of the caller's tensors: one node, as each costs as much as a few tokens of a pass."""
 
     @staticmethod
-    def forward(
-        ctx: Any, emissions: Tensor, start: Tensor | None, end: Tensor | None, transitions: Tensor, folding: Folding
-    ) -> tuple[Tensor, Tensor]:
-        ctx.kernel, ctx.layout, made = folding
-        ctx.time = emissions.shape[1]
-        ctx.dtypes = [None if x is None else x.dtype for x in (emissions, start, end, transitions)]
-        needs = (any(ctx.needs_input_grad[:3]), ctx.needs_input_grad[3])
-        ctx.mark_non_differentiable(*(x for x, needed in zip(made, needs, strict=True) if not needed))
-        ctx.set_materialize_grads(False)
-        return made.scores, made.transitions
+    def forward(ctx: Any, graph: Graph, operation: Operation, *tensors: Tensor | None) -> Tensor:
+        ctx.kernel, ctx.layout, ctx.time = graph.kernel, graph.potentials.layout, graph.time
+        ctx.operation = operation
+        ctx.dtypes = [x.dtype if x is not None and x.requires_grad else None for x in tensors]
+        return operation.value()
 
     @staticmethod
     @first_order
-    def backward(ctx: Any, scores: Tensor | None, transitions: Tensor | None) -> Grads:
-        needs = zip(ctx.dtypes, ctx.needs_input_grad[:4], strict=True)
-        *unary, edges = (dtype if needed else None for dtype, needed in needs)
+    def backward(ctx: Any, grad: Tensor | None) -> Grads:
+        *unary, edges = ctx.dtypes[:4]
+        wanted = Wanted(any(unary), edges is not None, tuple(x is not None for x in ctx.dtypes[4:]))
+        scores, transitions, *others = ctx.operation.gradients(grad, wanted)
         found: Grads = (None, None, None)
-        if scores is not None and any(unary):
+        if wanted.scores:
             found = ctx.kernel.unfold(scores, ctx.layout, ctx.time, tuple(unary))
-        return *found, None if transitions is None else transitions.to(edges), None
+        return None, None, *found, transitions.to(edges) if wanted.transitions else None, *others
 
 
-class _LogPartition(_Function):
+def _record(graph: Graph, operation: Operation, *others: Tensor) -> Tensor:
+    result: Tensor = _Node.apply(graph, operation, *graph.leaves, *others)  # type: ignore[no-untyped-call]  # PyTorch's
+    return result
+
+
+class _LogPartition(NamedTuple):
     """Its gradient is the marginals and the expected transition counts."""
 
-    @staticmethod
-    def forward(ctx: Any, _scores: Tensor, _transitions: Tensor, dtype: torch.dtype, passed: ForwardBackward) -> Tensor:
-        ctx.passed = passed
-        return passed.log_partition.to(dtype, copy=True)
+    passed: ForwardBackward
+    dtype: torch.dtype
 
-    @staticmethod
-    @first_order
-    def backward(ctx: Any, grad: Tensor) -> Grads:
-        passed, grad = ctx.passed, grad.to(torch.float64)
-        scores = passed.weighted_marginals(grad) if ctx.needs_input_grad[0] else None
-        transitions = passed.edge_sum(grad) if ctx.needs_input_grad[1] else None
-        return scores, transitions, None, None
+    def value(self) -> Tensor:
+        return self.passed.log_partition.to(self.dtype, copy=True)
+
+    def gradients(self, grad: Tensor, wanted: Wanted) -> Grads:
+        grad = grad.to(torch.float64)
+        scores = self.passed.weighted_marginals(grad) if wanted.scores else None
+        return scores, self.passed.edge_sum(grad) if wanted.transitions else None
 
 
-class _LogMarginals(_Function):
-    @staticmethod
-    def forward(ctx: Any, _scores: Tensor, _transitions: Tensor, passed: ForwardBackward) -> Tensor:
-        ctx.passed = passed
-        return passed.log_marginals.clone()
+class _LogMarginals(NamedTuple):
+    passed: ForwardBackward
 
-    @staticmethod
-    @first_order
-    def backward(ctx: Any, grad: Tensor) -> Grads:
-        grad = grad * ctx.passed.layout.weight
-        return *_log_marginals_backward(ctx.passed, grad), None
+    def value(self) -> Tensor:
+        return self.passed.log_marginals.clone()
+
+    def gradients(self, grad: Tensor, _wanted: Wanted) -> Grads:
+        return _log_marginals_backward(self.passed, grad * self.passed.layout.weight)
 
 
-class _Marginals(_Function):
-    @staticmethod
-    def forward(ctx: Any, _scores: Tensor, _transitions: Tensor, passed: ForwardBackward) -> Tensor:
-        ctx.passed = passed
-        return passed.marginals.clone()
+class _Marginals(NamedTuple):
+    passed: ForwardBackward
 
-    @staticmethod
-    @first_order
-    def backward(ctx: Any, grad: Tensor) -> Grads:
-        return *_log_marginals_backward(ctx.passed, grad * ctx.passed.marginals), None
+    def value(self) -> Tensor:
+        return self.passed.marginals.clone()
+
+    def gradients(self, grad: Tensor, _wanted: Wanted) -> Grads:
+        return _log_marginals_backward(self.passed, grad * self.passed.marginals)
 
 
 def _log_marginals_backward(passed: ForwardBackward, grad: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,118 +139,95 @@ def _log_marginals_backward(passed: ForwardBackward, grad: Tensor) -> tuple[Tens
     return scores, transitions - passed.edge_sum(total)
 
 
-class _TransitionMarginals(_Function):
-    @staticmethod
-    def forward(ctx: Any, _scores: Tensor, _transitions: Tensor, passed: ForwardBackward) -> Tensor:
-        ctx.passed = passed
-        return passed.edges.clone()
+class _TransitionMarginals(NamedTuple):
+    passed: ForwardBackward
 
-    @staticmethod
-    @first_order
-    def backward(ctx: Any, grad: Tensor) -> Grads:
-        return *ctx.passed.pair_adjoint(grad), None
+    def value(self) -> Tensor:
+        return self.passed.edges.clone()
+
+    def gradients(self, grad: Tensor, _wanted: Wanted) -> Grads:
+        return self.passed.pair_adjoint(grad)
 
 
-class _PathLogProb(_Function):
-    @staticmethod
-    def forward(
-        ctx: Any, scores: Tensor, transitions: Tensor, path: Paths, dtype: torch.dtype, passed: ForwardBackward
-    ) -> Tensor:
-        ctx.passed, ctx.path = passed, path
-        return (path.score(scores, transitions) - passed.log_partition[:, None]).to(dtype)
+class _PathLogProb(NamedTuple):
+    passed: ForwardBackward
+    path: Paths
+    dtype: torch.dtype
 
-    @staticmethod
-    @first_order
-    def backward(ctx: Any, grad: Tensor) -> Grads:
-        grad = grad.to(torch.float64)
-        passed, path, total = ctx.passed, ctx.path, -grad.sum(1)
-        scores = transitions = None
-        if ctx.needs_input_grad[0]:
-            scores = path.add_unary(passed.weighted_marginals(total), grad)
-        if ctx.needs_input_grad[1]:
-            transitions = path.edge_sum(grad).add_(passed.edge_sum(total))
-        return scores, transitions, None, None, None
+    def value(self) -> Tensor:
+        return (self.path.score(self.passed.potentials) - self.passed.log_partition[:, None]).to(self.dtype)
+
+    def gradients(self, grad: Tensor, wanted: Wanted) -> Grads:
+        passed, path, grad = self.passed, self.path, grad.to(torch.float64)
+        total = grad.sum(1).neg_()
+        scores = path.add_unary(passed.weighted_marginals(total), grad) if wanted.scores else None
+        transitions = path.edge_sum(grad).add_(passed.edge_sum(total)) if wanted.transitions else None
+        return scores, transitions
 
 
-class _ExpectedLogProb(_Function):
-    @staticmethod
-    def forward(
-        ctx: Any, scores: Tensor, transitions: Tensor, unary: Tensor, edges: Tensor, passed: ForwardBackward
-    ) -> Tensor:
-        ctx.passed = passed
-        ctx.save_for_backward(scores, transitions, unary, edges)
-        return (unary * scores).sum((1, 2)) + (edges * transitions).sum((1, 2)) - passed.log_partition
+class _ExpectedLogProb(NamedTuple):
+    passed: ForwardBackward
+    unary: Tensor
+    edges: Tensor
 
-    @staticmethod
-    @first_order
-    def backward(ctx: Any, grad: Tensor) -> Grads:
-        scores, transitions, unary, edges = ctx.saved_tensors
-        needs, passed, column = ctx.needs_input_grad, ctx.passed, grad[:, None, None]
-        d_scores = (unary - passed.marginals) * column if needs[0] else None
-        d_transitions = (edges * column).sum(0) - passed.edge_sum(grad) if needs[1] else None
-        d_unary = scores * column if needs[2] else None
-        d_edges = transitions * column if needs[3] else None
-        return d_scores, d_transitions, d_unary, d_edges, None
+    def value(self) -> Tensor:
+        chain = self.passed.potentials
+        labels = (self.unary * chain.scores).sum((1, 2))
+        return labels + (self.edges * chain.transitions).sum((1, 2)) - self.passed.log_partition
+
+    def gradients(self, grad: Tensor, wanted: Wanted) -> Grads:
+        passed, chain, column = self.passed, self.passed.potentials, grad[:, None, None]
+        d_scores = (self.unary - passed.marginals) * column if wanted.scores else None
+        d_transitions = (self.edges * column).sum(0) - passed.edge_sum(grad) if wanted.transitions else None
+        d_unary = chain.scores * column if wanted.others[0] else None
+        d_edges = chain.transitions * column if wanted.others[1] else None
+        return d_scores, d_transitions, d_unary, d_edges
 
 
-class _PosteriorCrossEntropy(_Function):
+class _PosteriorCrossEntropy:
     """With p the targets at T and q the marginals to the power 1/T, normalised in each token.
 
     The gradient is that of the loss at T = 1 with the signed targets T (p - q) held constant.
     """
 
-    @staticmethod
-    def forward(
-        ctx: Any,
-        _scores: Tensor,
-        _transitions: Tensor,
-        log_target: Tensor,
-        temperature: float,
-        dtype: torch.dtype,
-        passed: ForwardBackward,
-    ) -> Tensor:
-        wanted = any(ctx.needs_input_grad[:2])
-        loss, ctx.adjoint = passed.posterior_cross_entropy(log_target, temperature, with_adjoint=wanted)
-        ctx.temperature = temperature
-        return loss.to(dtype)
+    def __init__(
+        self, passed: ForwardBackward, log_target: Tensor, temperature: float, dtype: torch.dtype, *, recorded: bool
+    ) -> None:
+        self.dtype, self.temperature = dtype, temperature
+        self.loss, self.adjoint = passed.posterior_cross_entropy(log_target, temperature, with_adjoint=recorded)
 
-    @staticmethod
-    @first_order
-    def backward(ctx: Any, grad: Tensor) -> Grads:
+    def value(self) -> Tensor:
+        return self.loss.to(self.dtype)
+
+    def gradients(self, grad: Tensor, _wanted: Wanted) -> Grads:
         weight = grad.to(torch.float64)
-        if ctx.temperature != 1.0:
-            weight = weight * ctx.temperature
-        return *ctx.adjoint(weight), None, None, None, None
-
-
-def fold(unary: UnaryScores, transitions: Tensor, folding: Folding) -> Graph:
-    """Return `folding.made` in the graph of the caller's tensors."""
-    return Graph(*_Fold.apply(*unary, transitions, folding))  # type: ignore[no-untyped-call]
+        assert self.adjoint is not None  # made where anything is recorded
+        return self.adjoint(weight if self.temperature == 1.0 else weight * self.temperature)
 
 
 def log_partition(graph: Graph, dtype: torch.dtype, passed: ForwardBackward) -> Tensor:
     """Return log Z (batch,), of this dtype."""
-    return _LogPartition.of(*graph, dtype, passed)
+    return _record(graph, _LogPartition(passed, dtype))
 
 
 def marginals(graph: Graph, passed: ForwardBackward) -> Tensor:
     """Return the marginals (batch, time, label), 0 in padding."""
-    return _Marginals.of(*graph, passed)
+    return _record(graph, _Marginals(passed))
 
 
 def log_marginals(graph: Graph, passed: ForwardBackward) -> Tensor:
     """Return the log-marginals (batch, time, label), 0 in padding."""
-    return _LogMarginals.of(*graph, passed)
+    return _record(graph, _LogMarginals(passed))
 
 
 def transition_marginals(graph: Graph, passed: ForwardBackward) -> Tensor:
     """Return the expected transition counts (batch, from, to)."""
-    return _TransitionMarginals.of(*graph, passed)
+    return _record(graph, _TransitionMarginals(passed))
 
 
 def path_log_prob(graph: Graph, path: Paths, dtype: torch.dtype, passed: ForwardBackward) -> Tensor:
     """Return the log-probabilities (batch, k) of paths, of this dtype, with one log Z for all of them."""
-    return _PathLogProb.of(*graph, path, dtype, passed)
+    return _record(graph, _PathLogProb(passed, path, dtype))
 
 
 def expected_log_prob(graph: Graph, unary: Tensor, edges: Tensor, passed: ForwardBackward) -> Tensor:
@@ -262,11 +235,12 @@ def expected_log_prob(graph: Graph, unary: Tensor, edges: Tensor, passed: Forwar
 
     unary: (batch, time, label), edges: (batch, from, to), both float64: the expected counts of w; with gradients too.
     """
-    return _ExpectedLogProb.of(*graph, unary, edges, passed)
+    return _record(graph, _ExpectedLogProb(passed, unary.detach(), edges.detach()), unary, edges)
 
 
 def posterior_cross_entropy(
     graph: Graph, log_target: Tensor, temperature: float, dtype: torch.dtype, passed: ForwardBackward
 ) -> Tensor:
     """Return `-T^2 sum_t sum_j p_t(j) log q_t(j)` (batch,) as `ForwardBackward.posterior_cross_entropy` defines it."""
-    return _PosteriorCrossEntropy.of(*graph, log_target, temperature, dtype, passed)
+    recorded = graph.needs_gradient
+    return _record(graph, _PosteriorCrossEntropy(passed, log_target, temperature, dtype, recorded=recorded))

@@ -92,8 +92,8 @@ class LinearChain:
     ) -> None:
         self._inputs = (emissions, transitions, lengths, start, end)
         self._check = check
-        prepared = prepare(emissions, transitions, lengths, start, end, check=check)
-        self._kernel, self._potentials, self._graph = prepared
+        self._graph = prepare(emissions, transitions, lengths, start, end, check=check)
+        self._kernel, self._potentials = self._graph.kernel, self._graph.potentials
         self.dtype, self.time, self.num_labels = emissions.dtype, emissions.shape[1], emissions.shape[2]
 
     @cached_property
@@ -275,7 +275,7 @@ class LinearChain:
         path = self._kernel.paths(self._potentials, labels)
         if self._graph.needs_gradient:
             return autograd.path_log_prob(self._graph, path, self.dtype, self._pass)
-        return (path.score(*self._graph) - self._log_partition[:, None]).to(self.dtype)
+        return (path.score(self._potentials) - self._log_partition[:, None]).to(self.dtype)
 
     def expected_log_prob(self, counts: PathCounts) -> Float[Tensor, " batch"]:
         """Return `sum_y w(y) log p(y)` (batch,) from the expected counts of weights w that sum to 1 in each sentence.
@@ -336,7 +336,7 @@ class LinearChain:
         with torch.no_grad():
             filled = score > -torch.inf
             path = self._kernel.paths(self._potentials, labels)
-            exact = path.score(*self._graph) - self._log_partition[:, None]
+            exact = path.score(self._potentials) - self._log_partition[:, None]
             log_prob = exact.masked_fill(~filled, -torch.inf).to(self.dtype)
         return TopK(self._labels_out(labels), log_prob, filled.sum(1))
 

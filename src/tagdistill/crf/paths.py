@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tagdistill.crf.layout import Layout, on_host
+from tagdistill.crf.potentials import Potentials
 from tagdistill.crf.shapes import Float, Int
 
 
@@ -17,7 +18,7 @@ class Paths(ABC):
     """Label paths of a chain, k a sentence, as its kernel reads them."""
 
     @abstractmethod
-    def score(self, scores: Tensor, transitions: Tensor) -> Tensor:
+    def score(self, potentials: Potentials) -> Tensor:
         """Unnormalised log scores (batch, k)."""
 
     @abstractmethod
@@ -38,9 +39,9 @@ class _PathCells(Paths):
     weight: Tensor  # (batch, time, 1) float64
     labels: int
 
-    def score(self, scores: Tensor, transitions: Tensor) -> Tensor:
-        values = _look_up(scores, self.cells)
-        values[..., 1:] += _look_up(transitions, self.edges)
+    def score(self, potentials: Potentials) -> Tensor:
+        values = _look_up(potentials.scores, self.cells)
+        values[..., 1:].add_(_look_up(potentials.transitions, self.edges))
         return values.mul_(self.weight.mT).sum(-1)
 
     def add_unary(self, counts: Tensor, weight: Tensor) -> Tensor:

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from tagdistill.crf.autograd import Folding, Graph, fold
+from tagdistill.crf.autograd import Graph
 from tagdistill.crf.checks import check_finite, check_lengths, check_shapes
 from tagdistill.crf.errors import KernelError
 from tagdistill.crf.kernels import selection
 from tagdistill.crf.kernels.base import Kernel
 from tagdistill.crf.layout import Layout, on_host
 from tagdistill.crf.potentials import Potentials, UnaryScores
-
-
-class Prepared(NamedTuple):
-    """A chain that is ready to run."""
-
-    kernel: Kernel
-    potentials: Potentials
-    graph: Graph
 
 
 def prepare(
@@ -33,7 +24,7 @@ def prepare(
     end: Tensor | None = None,
     *,
     check: bool | None = None,
-) -> Prepared:
+) -> Graph:
     """Check the inputs, bring them into the kernels' form and choose the kernel; arguments as in LinearChain.
 
     Raises ValueError as LinearChain does, and KernelError where a forced kernel does not serve the chain.
@@ -46,11 +37,10 @@ def prepare(
     potentials = kernels[0].fold(unary, edges, layout, measure=check)
     if check:
         check_finite(potentials)
-    graph = Graph(potentials.scores, edges)
-    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (*unary, transitions)):
-        made = Graph(graph.scores.detach(), edges.detach())
-        graph = fold(unary, transitions, Folding(kernels[0], layout, made))
-    return Prepared(_choose(kernels, potentials), potentials, graph)
+    kernel, leaves, time = _choose(kernels, potentials), (*unary, transitions), emissions.shape[1]
+    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in leaves):
+        return Graph(kernel, potentials, time, leaves)
+    return Graph(kernel, potentials, time)
 
 
 def _layout(emissions: Tensor, lengths: Tensor, check: bool) -> Layout:

@@ -47,7 +47,7 @@ class _CppPaths(paths.Paths):
             self._run["path_range"](*self._pass, ends)
         paths.check_range(ends[0], ends[1], potentials.scores.shape[2])
 
-    def score(self, _scores: Tensor, _transitions: Tensor) -> Tensor:
+    def score(self, _potentials: Potentials) -> Tensor:
         out = self._potentials.scores.new_empty(self._labels.shape[:2])
         self._run["path_scores"](*self._pass, out.data_ptr())
         return out
