@@ -18,14 +18,19 @@ def check_shapes(
     if emissions.dim() != 3 or 0 in emissions.shape:
         raise ValueError(f"emissions: expected a non-empty (batch, time, label), found {tuple(emissions.shape)}")
     batch, _, labels = emissions.shape
-    expected: dict[str, tuple[Tensor | None, tuple[int, ...]]]
-    expected = {"transitions": (transitions, (labels, labels)), "lengths": (lengths, (batch,))}
-    expected |= {"start": (start, (labels,)), "end": (end, (labels,))}
-    for name, (value, shape) in expected.items():
-        if value is not None and tuple(value.shape) != shape:
+    expected = (
+        ("emissions", emissions, emissions.shape),
+        ("transitions", transitions, (labels, labels)),
+        ("start", start, (labels,)),
+        ("end", end, (labels,)),
+        ("lengths", lengths, (batch,)),
+    )
+    for name, value, shape in expected:
+        if value is None:
+            continue
+        if value.shape != shape:
             raise ValueError(f"{name}: expected {shape} to fit emissions, found {tuple(value.shape)}")
-    for name, value in (("emissions", emissions), ("transitions", transitions), ("start", start), ("end", end)):
-        if value is not None and not value.is_floating_point():
+        if value is not lengths and not value.is_floating_point():
             raise ValueError(f"{name}: expected floating point, found {value.dtype}")
     if lengths.is_floating_point() or lengths.dtype == torch.bool:
         raise ValueError(f"lengths: expected integers, found {lengths.dtype}")

@@ -90,9 +90,9 @@ class Layout:
     @cached_property
     def turned(self) -> Tensor:
         """(time, batch) rows in (time * batch, label) from each sentence's last token back; any row in padding."""
-        # Row t * batch + b becomes (final - t) * batch + b.
+        # Row t * batch + b becomes (final - t) * batch + b; past the end that is negative: without its sign, some row.
         both = torch.add(self.positions.turned, self.final, alpha=self.batch)
-        return (both - self.positions.row).clamp_min_(0)
+        return (both - self.positions.row).abs_()
 
     @cached_property
     def mask(self) -> Tensor:

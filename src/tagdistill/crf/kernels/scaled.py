@@ -74,7 +74,8 @@ class _Scan:
 
     def scratch(self) -> list[Array]:
         """Room for the result of each step."""
-        return self.rows.scratch(self.arrays.view(torch.empty_like(self.state[:, : self.rows.layout.batch])))
+        space = self.state.new_empty((2, self.rows.layout.batch, self.state.shape[2]))
+        return self.rows.scratch(self.arrays.view(space))
 
     def log_partition(self, joint: Tensor, steps: tuple[Tensor | None, Tensor], potentials: Potentials) -> Tensor:
         """Return log Z (batch,) from what is left of it after scaling (batch,), by place.
