@@ -1,4 +1,6 @@
-"""The operations of a loop over time, each on a small array: NumPy's on the CPU, where a call costs half as much.
+"""The operations of a loop over time, each on a small array: NumPy's on the CPU.
+
+Its products cost what PyTorch's do; its views, look-ups of rows and arg maxima cost a third or less.
 
 The loops are written once: arrays of either kind have the same names for all else that they use.
 """
@@ -41,7 +43,7 @@ HOST = Arrays(
     sum_rows=lambda x, out: np.add.reduce(x, -1, out=out, keepdims=True),
     top_of_first=lambda x, out: np.maximum.reduce(x, 0, out=out),
     argmax_rows=lambda x, out: x.argmax(-1, out),
-    take_rows=lambda table, index, out: table.take(index, 0, out, "clip"),  # the only mode that keeps no copy
+    take_rows=lambda table, index, out: table.take(index, 0, out, "clip"),  # the default mode buffers the result
 )
 DEVICE = Arrays(
     view=lambda x: x,
