@@ -15,13 +15,17 @@ from tagdistill.crf import LinearChain, use_kernel
 LABELS = torch.tensor([[0, 1], [2, 0], [1, 1]])
 
 
+# What PyTorch asks of itself for each view of a tensor as an array, in inference mode.
+ASKED = ("aten.resolve_conj", "aten.resolve_neg", "aten.to.dtype_layout", "aten.detach")
+
+
 class Calls(TorchDispatchMode):
     """Counts them, those of a backward pass too."""
 
     count = 0
 
     def __torch_dispatch__(self, call: Any, types: Any, arguments: tuple = (), options: dict | None = None) -> Any:
-        self.count += 1
+        self.count += not str(call).startswith(ASKED)
         return call(*arguments, **(options or {}))
 
 
@@ -40,7 +44,7 @@ def likelihood(c: LinearChain) -> None:
 
 
 # A few more than there are: other versions of PyTorch may make others of one.
-@pytest.mark.parametrize(("work", "most"), [(log_partition, 82), (best_path, 74), (likelihood, 168)])
+@pytest.mark.parametrize(("work", "most"), [(log_partition, 76), (best_path, 62), (likelihood, 150)])
 def test_calls_of_a_chain_of_two_tokens(work: Callable[[LinearChain], None], most: int) -> None:
     def run() -> None:
         inputs = random_inputs([2, 1, 2], 3, seed=1).to(torch.float32)
