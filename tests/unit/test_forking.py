@@ -31,6 +31,10 @@ match sys.argv[1]:
         time.sleep(60)
     case "fill":
         bytes(range(256)) * (int(sys.argv[2]) * 4096)
+    case "pool":
+        from concurrent.futures import ThreadPoolExecutor
+        pool = ThreadPoolExecutor(1)
+        pool.submit(print, "in a thread").result()
     case "leave":
         sys.exit(sys.argv[2])
     case "break":
@@ -102,7 +106,10 @@ def until(what: Callable[[], bool]) -> None:
 
 
 def gone(process: int) -> bool:
-    return not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @pytest.fixture
@@ -181,6 +188,63 @@ def test_jobs_are_killed_with_the_server(tmp_path: Path):
     assert jobs.run("end", "3")[:2] == (0, "its own program: end 3\n")
 
 
+def test_a_client_that_waits_when_the_server_is_killed_does_the_job_itself(tmp_path: Path):
+    (tmp_path / "slow.py").write_text("import time; time.sleep(60)", encoding="utf-8")
+    jobs = Jobs(tmp_path, "slow")
+    job = jobs.start("end", "3")
+    time.sleep(0.5)  # it has asked by now, and nobody has read that
+    jobs.server.kill()
+    assert job.communicate(timeout=20)[0] == "its own program: end 3\n" and job.returncode == 0
+
+
+def test_a_server_that_cannot_fork_sends_clients_away_and_keeps_its_jobs(jobs: Jobs):
+    job, process = asleep(jobs)
+    limits = psutil.Process(jobs.server.pid).rlimit(psutil.RLIMIT_NOFILE)
+    psutil.Process(jobs.server.pid).rlimit(psutil.RLIMIT_NOFILE, (4, limits[1]))  # no descriptor for a client
+    other = jobs.start("end", "0")
+    time.sleep(0.3)
+    assert jobs.server.poll() is None and not gone(process)
+    psutil.Process(jobs.server.pid).rlimit(psutil.RLIMIT_NOFILE, limits)
+    assert "a warning" in other.communicate("its input", timeout=20)[1] and other.returncode == 0
+    job.terminate()
+    job.wait(timeout=20)
+
+
+def test_a_job_without_standard_input_is_killed_with_its_client(jobs: Jobs):
+    command = shlex.join([*jobs.command, "sleep"])
+    job = subprocess.Popen(
+        ["bash", "-c", f"exec {command} <&-"], env=jobs.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert job.stdout
+    job.stdout.readline()
+    process = int(job.stdout.readline())
+    job.kill()
+    until(lambda: gone(process))
+
+
+def test_a_pool_of_threads_ends_with_its_job(jobs: Jobs):
+    job = jobs.start("pool")
+    assert "in a thread" in job.communicate("", timeout=20)[0] and job.returncode == 0
+
+
+def test_a_signal_for_a_job_that_has_ended_is_too_late(jobs: Jobs):
+    job, process = asleep(jobs)
+    job.send_signal(signal.SIGSTOP)
+    os.kill(process, signal.SIGTERM)
+    until(lambda: gone(process))
+    job.send_signal(signal.SIGINT)
+    job.send_signal(signal.SIGCONT)
+    assert job.wait(timeout=20) == -signal.SIGTERM
+
+
+def test_a_job_whose_end_cannot_be_noted_ends_as_it_does(jobs: Jobs):
+    job, process = asleep(jobs)
+    kept = jobs.folder.rename(jobs.folder.with_name("elsewhere"))
+    os.kill(process, signal.SIGTERM)
+    assert job.wait(timeout=20) == -signal.SIGTERM
+    kept.rename(jobs.folder)
+
+
 def test_the_server_waits_for_the_jobs_that_run(tmp_path: Path):
     jobs = Jobs(tmp_path)
     job, process = asleep(jobs)
@@ -236,6 +300,7 @@ def test_a_short_job_is_measured_at_its_end(jobs: Jobs, timer: Callable[[int], A
     measure.cancel()
     record = measure.bench_record
     assert record.data_collected and 100 < record.max_rss < 200 and 0 < record.cpu_time < 5
+    assert record.max_uss is None  # that of the shell alone is known
 
 
 def test_what_an_earlier_shell_used_is_not_counted(jobs: Jobs, timer: Callable[[int], Any]):
@@ -245,15 +310,16 @@ def test_what_an_earlier_shell_used_is_not_counted(jobs: Jobs, timer: Callable[[
     assert not measure.bench_record.data_collected
 
 
-def workflow(local: bool = True, deployment: tuple[str, ...] = ()) -> SimpleNamespace:
-    return SimpleNamespace(local_exec=local, deployment_settings=SimpleNamespace(deployment_method=set(deployment)))
+def workflow(local: bool = True, deployment: tuple[str, ...] = (), touch: bool = False) -> SimpleNamespace:
+    settings = SimpleNamespace(deployment_method=set(deployment))
+    return SimpleNamespace(local_exec=local, touch=touch, deployment_settings=settings)
 
 
 def test_jobs_are_forked_on_this_machine_without_a_gpu(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(forks, "GPUS", ("no such device",))
     assert forks.can_fork(workflow(), "cpu") and forks.can_fork(workflow(), "auto")
     assert not forks.can_fork(workflow(), "cuda")
-    assert not forks.can_fork(workflow(local=False), "cpu")
+    assert not forks.can_fork(workflow(local=False), "cpu") and not forks.can_fork(workflow(touch=True), "cpu")
     assert not forks.can_fork(workflow(deployment=("conda",)), "cpu")
     monkeypatch.setattr(forks, "GPUS", ("null",))
     assert forks.can_fork(workflow(), "cpu") and not forks.can_fork(workflow(), "auto")

@@ -14,6 +14,10 @@ import socket
 import struct
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 OF_EACH_PROCESS = {b"_", b"SHLVL", b"PWD", b"OLDPWD", b"TMPDIR", b"TMP", b"TEMPDIR", b"TEMP"}  # not read by libraries
 
 
@@ -50,11 +54,11 @@ def run(server: socket.socket, arguments: list[str]) -> int | None:
     except OSError:
         return None
     with server.makefile("r") as answers:
-        job = int(answers.readline() or 0)
+        job = int(answer(answers) or 0)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if job and signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, lambda number, _: os.kill(job, number))
-        if status := answers.readline():
+                signal.signal(number, lambda number, _: pass_on(job, number))
+        if status := answer(answers):
             return os.waitstatus_to_exitcode(int(status))
     if not job:
         return None
@@ -62,9 +66,29 @@ def run(server: socket.socket, arguments: list[str]) -> int | None:
     return 1
 
 
+def answer(answers: Any) -> str:
+    """Return the next line from the server; none where it has ended, also before it read what it was asked."""
+    try:
+        line: str = answers.readline()
+        return line
+    except ConnectionResetError:
+        return ""
+
+
+def pass_on(job: int, number: int) -> None:
+    """Send a job the signal that this process got."""
+    try:  # noqa: SIM105 (an import of contextlib takes longer)
+        os.kill(job, number)
+    except ProcessLookupError:  # it has ended, and how will be told
+        pass
+
+
 def main() -> None:
     """Run the job, or become it."""
     path, program, *arguments = sys.argv[1:]
+    while (null := os.open(os.devnull, os.O_RDWR)) <= 2:  # the streams exist: no socket takes the place of one
+        pass
+    os.close(null)
     server = connected(path, in_any_case=not program)
     code = run(server, arguments) if server else None
     if code is None:

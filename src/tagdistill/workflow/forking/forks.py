@@ -40,7 +40,7 @@ class Forks:
 
     def __init__(self) -> None:
         self.server: subprocess.Popen[bytes] | None = None
-        self.path = ""
+        self.folder, self.path = Path(), ""
 
     def start(self, workflow: Any, device: str, jobs: Sized) -> bool:
         """Start the server where that can be and pays, and return whether; what jobs run becomes its client."""
@@ -50,7 +50,7 @@ class Forks:
         folder = client_folder(program)
         if folder is None:
             return False
-        self.path = os.environ["PATH"]
+        self.folder, self.path = folder, os.environ["PATH"]
         os.environ["PATH"] = f"{folder}{os.pathsep}{self.path}"
         measure_forks(folder)
         self.server = subprocess.Popen(
@@ -69,6 +69,7 @@ class Forks:
         os.environ["PATH"] = self.path
         self.server.stdin.close()
         self.server.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)  # where it was killed it has not done so
         self.server = None
 
 
@@ -84,7 +85,7 @@ def can_fork(workflow: Any, device: str) -> bool:
     CUDA cannot be used in forks of a process that looked for it. Forks after large imports are known to work on Linux.
     """
     gpu = device == "cuda" or (device == "auto" and any(any(Path("/dev").glob(name)) for name in GPUS))
-    here = workflow.local_exec and not workflow.deployment_settings.deployment_method
+    here = workflow.local_exec and not workflow.touch and not workflow.deployment_settings.deployment_method
     return sys.platform == "linux" and here and not gpu and os.environ.get(VARIABLE) != "no"
 
 
@@ -133,6 +134,8 @@ def measure_forks(folder: Path) -> None:
                 _, memory, seconds = note_of(self.pid).read_text(encoding="ascii").split()
                 record = self.bench_record
                 record.data_collected = True
+                if (record.max_rss or 0) < int(memory) / 2048:  # of less than half: the job itself was not seen
+                    record.max_vms = record.max_uss = record.max_pss = record.io_in = record.io_out = None
                 record.max_rss = max(record.max_rss or 0, int(memory) / 1024)
                 record.cpu_time, record.cpu_usage = float(seconds), 100 * float(seconds)  # in percent times seconds
 

@@ -21,6 +21,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 import traceback
 from contextlib import suppress
 from importlib import import_module
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 SOCKET = "socket"
 STDIN = 0
+NOT_ASKED = 254  # how a fork ends whose client does the job itself
 SET_DEATH_SIGNAL, SET_NAME = 1, 15  # of prctl(2)
 HERE = sys.path.pop(0) if __name__ == "__main__" else ""  # this folder: nothing is imported from it
 INSTALLED = [entry for entry in sys.path if entry not in os.environ.get("PYTHONPATH", "").split(os.pathsep)]
@@ -73,11 +75,16 @@ class Server:
             if number == STDIN:
                 self.listener.close()
                 break
-            client, _ = self.listener.accept()
-            if not fork():
-                self.listener.close()
-                attend(client, self.folder)
-                return client
+            try:
+                client, _ = self.listener.accept()
+            except OSError:  # no more descriptors for now
+                time.sleep(0.1)
+                break
+            with suppress(OSError):  # no more processes: a client that is sent away needs none
+                if not fork():
+                    self.listener.close()
+                    attend(client, self.folder)
+                    return client
             client.close()
         return None
 
@@ -124,7 +131,9 @@ def attend(client: socket.socket, folder: Path) -> None:
         os.close(held)
         os.close(release)
         status, used = _end(job, client)
-        _write(notes, f"ended {used.ru_maxrss} {used.ru_utime + used.ru_stime}")
+        with suppress(OSError):  # the disk may be full: then the job is not measured
+            asked = os.waitstatus_to_exitcode(status) != NOT_ASKED
+            _write(notes, f"ended {used.ru_maxrss} {used.ru_utime + used.ru_stime}" if asked else "")
         client.sendall(f"{status}\n".encode())
     os._exit(0)
 
@@ -155,7 +164,7 @@ def become(module: str, client: socket.socket) -> None:
     """Take the arguments, folder, environment and streams of a client."""
     size, streams, _, _ = socket.recv_fds(client, 8, 3)
     if not size:  # it does the job itself
-        os._exit(0)
+        os._exit(NOT_ASKED)
     with client, client.makefile("rb") as sent:
         count, folder, *rest = sent.read(*struct.unpack("Q", size)).split(b"\0")
     for number, stream in enumerate(streams):
@@ -190,9 +199,7 @@ def run(module: str) -> int:
 
 def end(code: int) -> None:
     """End as Python does, without taking apart what was imported: a fifth of a second, and copies of what is shared."""
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
+    threading._shutdown()  # type: ignore[attr-defined]  # ends pools of threads and waits, as Python does
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
