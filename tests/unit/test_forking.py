@@ -222,6 +222,15 @@ def test_a_job_without_standard_input_is_killed_with_its_client(jobs: Jobs):
     until(lambda: gone(process))
 
 
+def test_a_fork_that_cannot_start_its_job_ends_alone(jobs: Jobs):
+    limits = psutil.Process(jobs.server.pid).rlimit(psutil.RLIMIT_NOFILE)
+    psutil.Process(jobs.server.pid).rlimit(psutil.RLIMIT_NOFILE, (5, limits[1]))  # a client's descriptor, and no pipe's
+    assert jobs.run("end", "3")[:2] == (0, "its own program: end 3\n")
+    psutil.Process(jobs.server.pid).rlimit(psutil.RLIMIT_NOFILE, limits)
+    time.sleep(0.3)
+    assert jobs.folder.exists() and jobs.run("end", "3")[0] == 3
+
+
 def test_a_pool_of_threads_ends_with_its_job(jobs: Jobs):
     job = jobs.start("pool")
     assert "in a thread" in job.communicate("", timeout=20)[0] and job.returncode == 0

@@ -35,7 +35,8 @@ SOCKET = "socket"
 STDIN = 0
 NOT_ASKED = 254  # how a fork ends whose client does the job itself
 SET_DEATH_SIGNAL, SET_NAME = 1, 15  # of prctl(2)
-HERE = sys.path.pop(0) if __name__ == "__main__" else ""  # this folder: nothing is imported from it
+if __name__ == "__main__":
+    del sys.path[0]  # this folder: nothing is imported from it
 INSTALLED = [entry for entry in sys.path if entry not in os.environ.get("PYTHONPATH", "").split(os.pathsep)]
 
 
@@ -83,8 +84,7 @@ class Server:
             with suppress(OSError):  # no more processes: a client that is sent away needs none
                 if not fork():
                     self.listener.close()
-                    attend(client, self.folder)
-                    return client
+                    return attended(client, self.folder)
             client.close()
         return None
 
@@ -109,6 +109,15 @@ def fork() -> int:
     if os.getppid() != parent:  # it ended before that
         os._exit(1)
     return 0
+
+
+def attended(client: socket.socket, folder: Path) -> socket.socket:
+    """Return the client in a job's process alone; what goes wrong before ends the fork, not the server's loop in it."""
+    try:
+        attend(client, folder)
+    except OSError:
+        os._exit(1)
+    return client
 
 
 def attend(client: socket.socket, folder: Path) -> None:
