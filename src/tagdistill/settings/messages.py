@@ -57,7 +57,7 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> Confi
         return ConfigError(f"a key must be text, not {key!r}", where=place, hint=hint)
     if first["type"] == "missing":
         return ConfigError("this key is needed", where=place, hint=_allowed(model, keys) or PAGE)
-    if first["type"] == "literal_error" and not _is_union(model, keys):
+    if first["type"] == "literal_error" and (first["loc"][-1] == "[key]" or not _is_union(model, keys)):
         known = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         return ConfigError(
             f"cannot be {first['input']!r}",
@@ -74,11 +74,10 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> Confi
 
 def _unquoted(detail: ErrorDetails, model: type[BaseModel], keys: tuple[int | str, ...]) -> Any:
     """Return the value that YAML hardly read as it was meant, where text is needed; nothing where none is."""
-    _, field = _owner(model, keys)
-    found = detail["input"]
-    values = found if isinstance(found, list | tuple) else [found]
+    annotation, found = _annotation(model, keys), detail["input"]
+    values = found if isinstance(found, list | tuple) and "list" in values_of(annotation) else [found]
     other = detail["type"].startswith(("dict_type", "greater_than", "less_than", "finite_number"))
-    takes_text = field is not None and not other and _takes_text(field.annotation)
+    takes_text = not other and _takes_text(annotation)
     needs_text = detail["type"] == "string_type" or takes_text
     return next((value for value in values if needs_text and not isinstance(value, str | dict | list)), "")
 
@@ -122,7 +121,6 @@ def _allowed(model: type[BaseModel], keys: tuple[int | str, ...]) -> str:
     _, field = _owner(model, keys)
     if field is None:
         return ""
-    values = values_of(field.annotation)
     inner = model_in(field.annotation)
     listed = get_origin(field.annotation) is tuple
     if isinstance(inner, type) and issubclass(inner, BaseModel) and not listed:
@@ -130,14 +128,22 @@ def _allowed(model: type[BaseModel], keys: tuple[int | str, ...]) -> str:
         if get_origin(field.annotation) is dict and keys[-1] in (field.alias, "languages", "zero_shot"):
             return f"A name for each, with its own keys below it: {names}."
         return f"A path, or keys: {names}." if inner is Split else f"Its keys: {names}."
-    return f"Allowed: {values} ({field.description})."
+    return f"Allowed: {values_of(_annotation(model, keys))} ({field.description})."
 
 
 def _is_union(model: type[BaseModel], keys: tuple[int | str, ...]) -> bool:
-    _, field = _owner(model, keys)
-    annotation = field.annotation if field else None
+    annotation = _annotation(model, keys)
     branches = [branch for branch in get_args(annotation) if branch is not type(None)]
     return get_origin(annotation) in UNIONS and len(branches) > 1
+
+
+def _annotation(model: type[BaseModel], keys: tuple[int | str, ...]) -> Any:
+    """Return the type of the last key: of one in a mapping that of its values; None where no field is named."""
+    _, field = _owner(model, keys)
+    if field is None:
+        return None
+    inside = get_origin(field.annotation) is dict and _owner(model, keys[:-1])[1] is field
+    return get_args(field.annotation)[1] if inside else field.annotation
 
 
 def _is_key(part: Any) -> bool:
@@ -155,11 +161,14 @@ def _owner(model: type[BaseModel], path: tuple[Any, ...]) -> tuple[type[BaseMode
     current, field = model, None
     for part in path:
         by_alias = {known.alias or name: known for name, known in current.model_fields.items()}
-        if part in by_alias:
-            field = by_alias[part]
-            inner = model_in(field.annotation)
-            if isinstance(inner, type) and issubclass(inner, BaseModel):
-                current = inner
+        if part not in by_alias:
+            continue
+        field = by_alias[part]
+        inner = model_in(field.annotation)
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            current = inner
+        elif get_origin(field.annotation) is dict:  # its keys name no fields, whatever they look like
+            break
     return current, field
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from tagdistill.settings.base import Task
+from tagdistill.settings.base import Sha256, Task
 from tagdistill.settings.distill import Anneal, Distill, ObjectiveSettings, Weights
 from tagdistill.settings.encoder import EncoderSettings, Vectors
 from tagdistill.settings.experiment import Evaluate, Experiment, Limit
@@ -159,6 +159,8 @@ def values_of(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
+    if annotation == Sha256:
+        return "64 hexadecimal digits"
     if origin is Annotated:
         return values_of(arguments[0])
     if origin in (Union, types.UnionType):
