@@ -223,6 +223,8 @@ def test_a_folder_that_is_no_model_or_not_whole_is_refused(folder, tmp_path):
     for name in ("tagger.json", "tokenizer.json", "fp32.onnx"):
         (copy / name).write_bytes((folder / name).read_bytes())
     Tagger.from_pretrained(copy)
+    with pytest.raises(DataError, match=r"(?s)no graph 'torch'.*Known: fp32, int8"):
+        Tagger.from_pretrained(copy, precision="torch")
     (copy / "fp32.onnx").write_bytes((folder / "fp32.onnx").read_bytes()[:-100])
     with pytest.raises(MismatchError, match=r"(?s)fp32\.onnx: the file is cut short or was altered.*download"):
         Tagger.from_pretrained(copy)

@@ -51,9 +51,10 @@ def load(
     if device not in DEVICES:
         raise ConfigError(f"cannot be {device!r}", where="device", hint=nearest(device, DEVICES))
     folder = _folder(model, precision, revision)
-    if (folder / RECORD).is_file() and precision != TORCH:
+    exported, saved = (folder / RECORD).is_file(), (folder / SAVED).is_file()
+    if exported and (precision != TORCH or not saved):
         return _exported(folder, precision, device, threads)
-    if not (folder / SAVED).is_file():
+    if not saved:
         what = f"holds no model: neither {RECORD} nor {SAVED} is in it"
         raise DataError(what, where=str(folder), hint=_inside(folder))
     if precision not in (None, TORCH):
