@@ -90,8 +90,11 @@ def cluttered(copied: Project) -> Project:
 
 
 def files(project: Project) -> set[str]:
+    of_programs = {".snakemake", "__pycache__"}
     return {
-        str(p.relative_to(project.path)) for p in project.path.rglob("*") if p.is_file() and ".snakemake" not in str(p)
+        str(p.relative_to(project.path))
+        for p in project.path.rglob("*")
+        if p.is_file() and of_programs.isdisjoint(p.parts)
     }
 
 
