@@ -395,9 +395,9 @@ class LinearChain:
         """
         if not temperature > 0:
             raise ValueError(f"temperature: expected more than 0, found {temperature}")
-        shape = (len(self.lengths), self.time, self.num_labels)
+        shape = self.emissions.shape
         if log_target.shape != shape:
-            raise ValueError(f"log_target: expected {shape}, found {tuple(log_target.shape)}")
+            raise ValueError(f"log_target: expected {tuple(shape)}, found {tuple(log_target.shape)}")
         log_target = log_target.detach().to(self.lengths.device)
         return autograd.posterior_cross_entropy(self._graph, log_target, temperature, self.dtype, self._pass)
 

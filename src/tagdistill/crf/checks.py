@@ -38,11 +38,11 @@ def check_shapes(
 
 def check_lengths(lengths: Tensor, time: int) -> tuple[int, int]:
     """Return the shortest and the longest length; raise ValueError for a length outside 1 to `time`."""
-    ends = lengths.aminmax()
-    low, high = torch.stack(ends).tolist() if lengths.is_cuda else map(int, ends)  # from a GPU in one transfer
+    values = lengths.tolist()  # from a GPU in one transfer
+    low, high = min(values), max(values)
     if low < 1 or high > time:
         raise ValueError(f"lengths: expected 1 to {time} (the time steps of emissions), found {low} to {high}")
-    return int(low), int(high)
+    return low, high
 
 
 def check_finite(potentials: Potentials) -> None:

@@ -55,6 +55,7 @@ class Potentials:
         return out
 
 
+@torch.inference_mode()  # as in the kernels: each call costs less
 def fold(unary: UnaryScores, transitions: Tensor, layout: Layout, *, measure: bool) -> Potentials:
     """Return the potentials of unary scores and (label, label) float64 transitions; `measure`: the spreads too."""
     scores = _folded(unary, layout)

@@ -34,8 +34,7 @@ def prepare(
     layout = _layout(emissions, lengths, check)
     unary, edges = UnaryScores(emissions, start, end), _copied(transitions)
     kernels = _candidates(selection.kernel(), emissions.device.type, selection.forced())
-    with torch.inference_mode():  # as in the kernels: each call costs less
-        potentials = kernels[0].fold(unary, edges, layout, measure=check)
+    potentials = kernels[0].fold(unary, edges, layout, measure=check)
     if check:
         check_finite(potentials)
     kernel, leaves, time = _choose(kernels, potentials), (*unary, transitions), emissions.shape[1]

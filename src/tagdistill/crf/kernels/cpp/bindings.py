@@ -15,6 +15,7 @@ from tagdistill.crf.kernels.cpp.build import build
 Pointer, Integer = ctypes.c_void_p, ctypes.c_int64
 # Made once: ctypes makes a new type of every `c_double * 2`, in a cycle that only the garbage collector frees.
 Doubles, Integers = ctypes.c_double * 2, ctypes.c_int64 * 2
+SINGLE = {None, torch.float32}
 
 
 class Chain(ctypes.Structure):
@@ -105,7 +106,7 @@ def _check(result: int, _function: Any, _arguments: Any) -> None:
 
 def kind(*dtypes: torch.dtype | None) -> torch.dtype:
     """float32 where all are, else float64: what the C++ side reads and writes."""
-    return torch.float32 if all(dtype in (None, torch.float32) for dtype in dtypes) else torch.float64
+    return torch.float32 if SINGLE.issuperset(dtypes) else torch.float64
 
 
 def plain(values: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -121,10 +122,10 @@ def fold(
     """Return `Potentials.scores`, `.top` and the spreads: NaN or infinite where a score is not finite."""
     batch, given, labels = emissions.shape
     tensors = (emissions, start, end)
-    dtype = kind(*(x if x is None else x.dtype for x in tensors))
+    dtype = kind(*[x if x is None else x.dtype for x in tensors])
     values = [x if x is None else plain(x, dtype) for x in tensors]
     scores, top = edges.new_empty((batch, time, labels)), edges.new_empty((batch, time, 1))
-    inputs = Inputs(*(x if x is None else x.data_ptr() for x in values), given, dtype == torch.float32)
+    inputs = Inputs(*[x if x is None else x.data_ptr() for x in values], given, dtype is torch.float32)
     chain = Chain(None, None, edges.data_ptr(), lengths.data_ptr(), batch, time, labels, torch.get_num_threads())
     spreads = Doubles()
     load()["fold"](ctypes.byref(inputs), ctypes.byref(chain), scores.data_ptr(), top.data_ptr(), spreads)
@@ -140,7 +141,7 @@ def unfold(
     shapes = ((batch, time, labels), (labels,), (labels,))
     pairs = zip(shapes, wanted, strict=True)
     out = [None if want is None else grad.new_empty(shape, dtype=dtype) for shape, want in pairs]
-    outputs = Inputs(*(x if x is None else x.data_ptr() for x in out), time, dtype == torch.float32)
+    outputs = Inputs(*[x if x is None else x.data_ptr() for x in out], time, dtype is torch.float32)
     chain = Chain(None, None, None, lengths.data_ptr(), batch, steps, labels, torch.get_num_threads())
     load()["unfold"](ctypes.byref(outputs), ctypes.byref(chain), grad.data_ptr())
-    return tuple(x if x is None or want is dtype else x.to(want) for x, want in zip(out, wanted, strict=True))
+    return tuple([x if x is None or want is dtype else x.to(want) for x, want in zip(out, wanted, strict=True)])
