@@ -94,6 +94,7 @@ def test_a_loss_asked_for_first_is_that_of_all_listed_paths(labels: int, tempera
 def test_results_do_not_depend_on_what_is_asked_for_first(labels: int, sd: float) -> None:
     inputs = random_inputs([6, 1, 4, 2, 5], labels, seed=labels, time=7, sd=sd)
     target = random_inputs([6, 1, 4, 2, 5], labels, seed=1, time=7).emissions
+    weight = torch.rand(5, generator=torch.Generator().manual_seed(labels), dtype=torch.float64)
 
     def results(order: str) -> dict[str, Tensor]:
         ours = leaves_of(inputs)
@@ -103,6 +104,8 @@ def test_results_do_not_depend_on_what_is_asked_for_first(labels: int, sd: float
             "m": lambda: c._pass.marginals_in(torch.float32),
             "p": lambda: torch.cat([x.flatten() for x in gradients(c, ours)]),
             "v": lambda: c.posterior_cross_entropy(target, 2.0).detach(),
+            "w": lambda: c._pass.weighted_marginals(weight),
+            "e": lambda: c._pass.edge_sum(weight),
         }
         return {name: ask[name]() for name in order}
 
@@ -110,10 +113,23 @@ def test_results_do_not_depend_on_what_is_asked_for_first(labels: int, sd: float
         return torch.autograd.grad(c.posterior_cross_entropy(target, 2.0).sum(), ours)
 
     with use_kernel("compiled"):
-        wanted = results("zmpv")
-        for order in ("mzpv", "pzmv", "vpmz"):
+        wanted = results("zmpvwe")
+        for order in ("mzpvew", "pzmvwe", "vpmzew", "wezmpv", "mmvvew", "eppmz", "vwzme"):
             found = results(order)
-            assert all(torch.equal(value, found[name]) for name, value in wanted.items()), order
+            assert all(torch.equal(wanted[name], value) for name, value in found.items()), order
+
+
+@pytest.mark.parametrize("sd", [2.0, 300.0])
+def test_a_pass_is_kept_for_gradients_alone(sd: float) -> None:
+    inputs = random_inputs([6, 1, 4], 9, sd=sd)
+    with use_kernel("compiled"):
+        chain = LinearChain(*inputs.arguments())
+        _ = chain.marginals, chain.posterior_cross_entropy(inputs.emissions)
+        assert chain._pass._state is None and torch.equal(
+            chain.log_partition, LinearChain(*inputs.arguments())._pass.log_partition
+        )
+        _ = chain.transition_marginals
+        assert chain._pass._state is not None
 
 
 @pytest.mark.parametrize("sd", [2.0, 30.0])

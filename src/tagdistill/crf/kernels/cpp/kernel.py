@@ -83,7 +83,8 @@ class _Gradients:
 class _CppPass(ForwardBackward):
     """A pass in probability space or log space, whichever is exact for each sentence.
 
-    It runs when something is first asked of it, each sentence together with what is asked, so that it is in the cache.
+    It runs when something is first asked of it, each sentence together with what is asked, so that it is in the cache;
+    it is kept where more is likely to be asked.
     """
 
     def __init__(self, potentials: Potentials) -> None:
@@ -91,50 +92,62 @@ class _CppPass(ForwardBackward):
         self._run = bindings.load()
         self._chain = _chain(potentials)
         self._log_partition: Tensor | None = None  # once the pass has run
-        self._state = potentials.scores.new_empty(self._run["state_size"](self._chain))
-        self._memory = (self._chain, self._state.data_ptr())
+        self._state: Tensor | None = None  # once it has run and is kept
         self._lock = Lock()  # calls release Python's own: two threads must not run the pass into the same memory
 
     @property
     def log_partition(self) -> Tensor:  # type: ignore[override]
         with self._lock:
             if self._log_partition is None:
-                out = self._state.new_empty(self.layout.batch)
-                self._run["forward_backward"](*self._memory, out.data_ptr())
-                self._log_partition = out
+                self._keep("forward_backward")
+            assert self._log_partition is not None
             return self._log_partition
 
     @property
     def _pass(self) -> tuple[Any, int]:
         """The chain and the memory of the pass, which has run."""
-        _ = self.log_partition
-        return self._memory
-
-    def _call(self, name: str, *arguments: Any) -> None:
-        """Call a function that runs the pass too where it has not run."""
         with self._lock:
-            if self._log_partition is None:
-                log_partition = self._state.new_empty(self.layout.batch)
-                self._run[name](*self._memory, log_partition.data_ptr(), *arguments)
-                self._log_partition = log_partition
-                return
-        self._run[name](*self._memory, None, *arguments)
+            if self._state is None:
+                self._keep("forward_backward")
+            assert self._state is not None
+            return self._chain, self._state.data_ptr()
+
+    def _keep(self, name: str, *arguments: Any) -> None:
+        state = self.potentials.scores.new_empty(self._run["state_size"](self._chain))
+        self._first(name, state.data_ptr(), *arguments)
+        self._state = state
+
+    def _first(self, name: str, state: int | None, *arguments: Any) -> None:
+        log_partition = self.potentials.scores.new_empty(self.layout.batch)
+        self._run[name](self._chain, state, log_partition.data_ptr(), *arguments)
+        self._log_partition = log_partition
+
+    def _call(self, name: str, *arguments: Any, keep: bool) -> None:
+        """Call a function that runs the pass too where there is none; then `keep` keeps it."""
+        with self._lock:
+            state = self._state
+            if state is None and keep:
+                self._keep(name, *arguments)
+            elif state is None:
+                self._first(name, None, *arguments)
+        if state is not None:
+            self._run[name](self._chain, state.data_ptr(), None, *arguments)
 
     @cached_property
     def marginals(self) -> Tensor:
-        return self._marginals(torch.float64)
+        return self._marginals(torch.float64, keep=True)
 
     def marginals_in(self, dtype: torch.dtype) -> Tensor:
-        made = self._marginals(bindings.kind(dtype))
+        made = self._marginals(bindings.kind(dtype), keep=False)
         return made if made.dtype is dtype else made.to(dtype)
 
     def weighted_marginals(self, weight: Tensor) -> Tensor:
-        return self._marginals(torch.float64, plain(weight))
+        return self._marginals(torch.float64, plain(weight), keep=True)
 
-    def _marginals(self, dtype: torch.dtype, weight: Tensor | None = None) -> Tensor:
+    def _marginals(self, dtype: torch.dtype, weight: Tensor | None = None, *, keep: bool) -> Tensor:
         out = torch.empty_like(self.potentials.scores, dtype=dtype)
         given = None if weight is None else weight.data_ptr()
-        self._call("marginals", given, dtype == torch.float32, out.data_ptr())
+        self._call("marginals", given, dtype is torch.float32, out.data_ptr(), keep=keep)
         return out
 
     @cached_property
@@ -147,10 +160,10 @@ class _CppPass(ForwardBackward):
         self, log_target: Tensor, temperature: float, *, with_adjoint: bool
     ) -> tuple[Tensor, Adjoint | None]:
         logits = plain(log_target, bindings.kind(log_target.dtype))
-        loss = self._state.new_empty(self.layout.batch)
+        loss = self.potentials.scores.new_empty(self.layout.batch)
         found = _Gradients(self.potentials, self._chain) if with_adjoint else None
-        given = bindings.Targets(logits.data_ptr(), logits.shape[1], logits.dtype == torch.float32, temperature)
-        self._call("posterior", ctypes.byref(given), loss.data_ptr(), found.pointer if found else None)
+        given = bindings.Targets(logits.data_ptr(), logits.shape[1], logits.dtype is torch.float32, temperature)
+        self._call("posterior", ctypes.byref(given), loss.data_ptr(), found.pointer if found else None, keep=False)
         return loss, found.weighted if found else None
 
     def pairs(self, first: int, stop: int) -> Tensor:

@@ -129,7 +129,7 @@ struct Sentence {
     Vector* raws(int direction, int64_t t) const { return raw[direction] + t * width; }
 };
 
-// The memory of a pass, which the caller owns: factor, raw twice, scale twice, in_logs.
+// The memory of a pass: factor, raw twice, scale twice, in_logs. The caller owns it, or one sentence has it for a while.
 class Pass {
   public:
     Pass(const Chain& chain, double* memory) : chain(chain), memory(memory) {}
@@ -137,7 +137,23 @@ class Pass {
     static int64_t size(const Chain& c) { return c.batch * (c.time * (3 * c.width() * LANES + 2) + 1); }
 
     Sentence of(int64_t sentence) const {
-        const int64_t tokens = chain.batch * chain.time, width = chain.width(), first = chain.at(sentence, 0);
+        return place(chain, memory, sentence, chain.batch * chain.time, chain.at(sentence, 0), sentence);
+    }
+
+    // A sentence in a table of its own.
+    static Sentence alone(const Chain& chain, int64_t sentence, Table& memory) {
+        return place(chain, memory.row(0), sentence, chain.lengths[sentence], 0, 0);
+    }
+
+    static Table room(const Chain& chain, int64_t sentence) {
+        return {1, chain.lengths[sentence] * (3 * chain.width() + 1) + 1};
+    }
+
+  private:
+    // In memory for `tokens` tokens a sentence whose first one is at `first`, and which is the `number`th there.
+    static Sentence place(const Chain& chain, double* memory, int64_t sentence, int64_t tokens, int64_t first,
+                          int64_t number) {
+        const int64_t width = chain.width();
         Vector* vectors = reinterpret_cast<Vector*>(memory);
         double* rest = reinterpret_cast<double*>(vectors + 3 * tokens * width);
         return {chain.lengths[sentence],
@@ -145,10 +161,9 @@ class Pass {
                 vectors + first * width,
                 {vectors + (tokens + first) * width, vectors + (2 * tokens + first) * width},
                 {rest + first, rest + tokens + first},
-                rest + 2 * tokens + sentence};
+                rest + 2 * tokens + number};
     }
 
-  private:
     const Chain& chain;
     double* memory;
 };

@@ -27,16 +27,24 @@ int guarded(Work work) {
     }
 }
 
-// The sentences of a pass in memory that the caller owns; with a place for log Z it has yet to run.
+// The sentences of a pass in memory that the caller owns; with a place for log Z it has yet to run. Without memory the
+// rows of a sentence are there while it is worked on: they stay in the cache, and running again costs what reading would.
 class Passes {
   public:
     Passes(const Chain& chain, double* state, double* log_z)
-        : chain(chain), pass(chain, state), spaces(chain), log_z(log_z) {}
+        : chain(chain), state(state), spaces(chain), log_z(log_z) {}
 
     // Call work(space, sentence), the pass through the sentence done.
     template <class Work>
     void with(int64_t b, Work work) const {
-        const Sentence s = pass.of(b);
+        if (state) return run(Pass(chain, state).of(b), b, work);
+        Table room = Pass::room(chain, b);
+        run(Pass::alone(chain, b, room), b, work);
+    }
+
+  private:
+    template <class Work>
+    void run(const Sentence& s, int64_t b, Work work) const {
         if (log_z) spaces.fill(s, b);
         spaces.with(s, [&](const auto& space) {
             if (log_z) log_z[b] = scan_all(space, s, b);
@@ -44,9 +52,8 @@ class Passes {
         });
     }
 
-  private:
     const Chain& chain;
-    const Pass pass;
+    double* const state;
     const Spaces spaces;
     double* const log_z;
 };
@@ -176,7 +183,7 @@ int tagdistill_forward_backward(const Chain* chain, double* state, double* log_z
     });
 }
 
-// (batch, time, labels) marginals, 0 in padding, times weight (batch,) where it is not null. log_z: as in `Passes`.
+// (batch, time, labels) marginals, 0 in padding, times weight (batch,) where it is not null. state, log_z: as in `Passes`.
 int tagdistill_marginals(const Chain* chain, double* state, double* log_z, const double* weight, int64_t is_float,
                          void* out) {
     return guarded([&] {
@@ -261,7 +268,7 @@ int tagdistill_adjoint(const Chain* chain, double* state, const double* before, 
     });
 }
 
-// (batch,) posterior cross-entropy. gradients: of each loss over the temperature, or null. log_z: as in `Passes`.
+// (batch,) posterior cross-entropy. gradients: of each loss over the temperature, or null. state, log_z: as in `Passes`.
 int tagdistill_posterior(const Chain* chain, double* state, double* log_z, const Targets* targets, double* loss,
                          const Gradients* gradients) {
     return guarded([&] {
