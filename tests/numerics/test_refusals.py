@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tagdistill.crf import LinearChain, NonFiniteScores
+from tagdistill.crf import LinearChain, NonFiniteScores, PathCounts
 from tagdistill.crf.kernels import rows
 
 pytestmark = pytest.mark.usefixtures("cpu_kernel")
@@ -99,3 +99,23 @@ def test_targets_of_another_shape_and_impossible_temperatures() -> None:
 def test_a_student_of_another_shape() -> None:
     with pytest.raises(ValueError, match="student: expected scores"):
         LinearChain(E, A, N).cross_entropy(LinearChain(torch.zeros(2, 4, 2), torch.zeros(2, 2), N))
+
+
+def test_a_student_of_sentences_of_other_lengths() -> None:
+    c, other = LinearChain(E, A, N), LinearChain(E, A, N.flip(0))
+    assert not torch.equal(N, N.flip(0))
+    for compare in (c.cross_entropy, c.kl):
+        with pytest.raises(ValueError, match="student: expected sentences of the same lengths"):
+            compare(other)
+    assert LinearChain(E, A, N, check=False).kl(other).shape == (2,)  # nobody looks
+
+
+def test_counts_of_another_shape_and_labels_that_are_no_integers() -> None:
+    c = LinearChain(E, A, N)
+    with pytest.raises(ValueError, match=r"counts.unary: expected \(2, 4, 3\), found \(2, 4, 1\)"):
+        c.expected_log_prob(PathCounts(E[..., :1], torch.zeros(2, 3, 3)))
+    with pytest.raises(ValueError, match=r"counts.transitions: expected \(2, 3, 3\), found \(2, 3, 1\)"):
+        c.expected_log_prob(PathCounts(E, torch.zeros(2, 3, 1)))
+    for labels in (torch.zeros(2, 4) + 0.7, torch.zeros(2, 4, dtype=torch.bool)):
+        with pytest.raises(ValueError, match="labels: expected integers, found"):
+            c.log_prob(labels)

@@ -11,6 +11,7 @@ from torch import Tensor
 from tagdistill.crf import autograd
 from tagdistill.crf.kernels.base import ForwardBackward
 from tagdistill.crf.kernels.dispatch import prepare
+from tagdistill.crf.layout import on_host
 from tagdistill.crf.paths import PathCounts
 from tagdistill.crf.potentials import pad_time
 from tagdistill.crf.shapes import Bool, Float, Int
@@ -280,7 +281,8 @@ class LinearChain:
     def expected_log_prob(self, counts: PathCounts) -> Float[Tensor, " batch"]:
         """Return `sum_y w(y) log p(y)` (batch,) from the expected counts of weights w that sum to 1 in each sentence.
 
-        Gold, top-k and top-wk targets (`count`) and whole distributions (`counts`) share this form.
+        Gold, top-k and top-wk targets (`count`) and whole distributions (`counts`) share this form. Raises ValueError
+        for counts of another shape.
 
         Examples:
             >>> from tagdistill.crf import count
@@ -289,6 +291,13 @@ class LinearChain:
             >>> chain.expected_log_prob(count(paths, weights, chain.lengths, 2)).exp()
             tensor([0.1250])
         """
+        batch, labels = len(self.lengths), self.num_labels
+        for name, value, shape in (
+            ("unary", counts.unary, (batch, self.time, labels)),
+            ("transitions", counts.transitions, (batch, labels, labels)),
+        ):
+            if value.shape != shape:
+                raise ValueError(f"counts.{name}: expected {shape}, found {tuple(value.shape)}")
         unary = self._in(counts.unary)
         edges = counts.transitions.to(unary)
         return autograd.expected_log_prob(self._graph, unary, edges, self._pass).to(self.dtype)
@@ -347,7 +356,7 @@ class LinearChain:
 
         It is log Z of the student minus its scores under the expected counts of `self` (Wang et al. 2021, case 1a),
         in the student's dtype. Gradients flow to both chains; build `self` from detached tensors to hold it fixed.
-        Raises ValueError where the two differ in sentences or labels.
+        Raises ValueError where the two differ in labels or, with `check`, in the lengths of sentences.
 
         Examples:
             >>> lengths, transitions = torch.tensor([1]), torch.zeros(2, 2)
@@ -421,3 +430,6 @@ class LinearChain:
         mine, theirs = self._potentials.scores.shape, other._potentials.scores.shape
         if mine != theirs:
             raise ValueError(f"student: expected scores (batch, time, label) {tuple(mine)}, found {tuple(theirs)}")
+        looked_at = on_host(self.lengths) if self._check is None else self._check
+        if looked_at and not torch.equal(self.lengths, other.lengths.to(self.lengths.device)):
+            raise ValueError("student: expected sentences of the same lengths")

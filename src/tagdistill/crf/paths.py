@@ -79,7 +79,9 @@ class PathCounts(NamedTuple):
 
 
 def check_shape(labels: Tensor, layout: Layout) -> None:
-    """Raise ValueError where labels are not (batch, k, time or more)."""
+    """Raise ValueError where labels are not (batch, k, time or more) integers."""
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise ValueError(f"labels: expected integers, found {labels.dtype}")
     if labels.dim() != 3 or labels.shape[0] != layout.batch or labels.shape[2] < layout.time:
         wanted = f"({layout.batch}, k, {layout.time} or more)"
         raise ValueError(f"labels: expected {wanted}, found {tuple(labels.shape)}")

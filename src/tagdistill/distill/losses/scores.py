@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tagdistill.crf import LinearChain
+from tagdistill.distill.loss_terms import on_tokens
 from tagdistill.distill.teacher_values import Losses, TeacherValues, required
 
 
@@ -17,8 +18,8 @@ def loss(student: LinearChain, teacher: TeacherValues, _temperature: float) -> L
     """
     emissions = required(teacher.emissions).to(student.emissions)
     transitions = required(teacher.transitions).to(student.transitions)
-    difference = _centred(student.emissions, -1) - _centred(emissions, -1)
-    words = student.mask * difference.square().mean(-1)
+    difference = on_tokens(_centred(student.emissions, -1) - _centred(emissions, -1), student)
+    words = difference.square().mean(-1)
     pairs = _centred(student.transitions, (-2, -1)) - _centred(transitions, (-2, -1))
     return words.sum(1) + (student.lengths - 1) * pairs.square().mean((-2, -1))
 
