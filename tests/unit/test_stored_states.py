@@ -141,10 +141,11 @@ def test_a_run_resumes_from_the_states_that_it_computes_as_from_those_that_are_s
 # ---- trainings, scores, evaluations
 
 
-def test_a_teacher_has_the_same_weights_with_stored_states(encoder, data, tmp_path):
+@pytest.mark.parametrize("fold", [None, (0, 2), (1, 2)], ids=["whole", "fold 0", "fold 1"])
+def test_a_teacher_has_the_same_weights_with_stored_states(fold, encoder, data, tmp_path):
     def run(name: str, files) -> Run:
         train, dev = files(data["a/train"]), files(data["a/dev"])
-        return teacher_run(tmp_path / name, train, dev, encoder_folder=encoder, **TUNED)
+        return replace(teacher_run(tmp_path / name, train, dev, encoder_folder=encoder, **TUNED), fold=fold)
 
     ours, theirs = run("computed", computed), run("stored", lambda files: files)
     run_training(ours)

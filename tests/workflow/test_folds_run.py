@@ -30,6 +30,16 @@ def experiment() -> dict[str, Any]:
 
 
 @pytest.mark.slow
+def test_fine_tuned_teachers_of_folds_read_the_states_of_their_own_sentences(tmp_path: Path):
+    project, values = new_project(tmp_path / "project"), experiment()
+    values["teacher"] |= {"mode": "finetune", "tune_from": 1}
+    done = project.run(values, "targets")
+    assert done.returncode == 0, done.stdout[-4000:]
+    scores = read_scores(project.path / "results/tiny/teachers/en/crf/seed-0/scores/train.parquet")
+    assert scores.fold is not None and len(set(scores.metadata["fold_teachers"])) == 2
+
+
+@pytest.mark.slow
 def test_labelled_text_is_labelled_by_teachers_that_have_not_seen_it(tmp_path: Path):
     project = new_project(tmp_path / "project")
     planned = project.plan(experiment())

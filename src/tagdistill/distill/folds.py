@@ -13,6 +13,7 @@ import torch
 
 from tagdistill.artifacts.scratch import scratch
 from tagdistill.data.same_sentences import sentence_keys
+from tagdistill.encoders.pieces import offsets
 from tagdistill.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from tagdistill.distill.dataset import Source
+    from tagdistill.encoders.pieces import Pieces, WordPieces
+    from tagdistill.encoders.store import FeatureStore
 
-WORDS_AT_ONCE = 1 << 16  # whose vectors are copied together
+ROWS_AT_ONCE = 1 << 16  # vectors that are copied together
 
 
 class Fold(NamedTuple):
@@ -38,12 +42,16 @@ def folds_of(sentences: Sequence[Sequence[str]], folds: int) -> NDArray[np.int64
     return (sentence_keys(sentences) % np.uint64(folds)).astype(np.int64)
 
 
-def without_fold(sources: Sequence[Source], fold: Fold, room: Path | None = None) -> list[Source]:
-    """Return corpora without the sentences of a fold; `room` is a folder for temporary files.
+def without_fold(
+    sources: Sequence[Source], fold: Fold, room: Path | None = None, words: WordPieces | None = None
+) -> list[Source]:
+    """Return corpora without the sentences of a fold.
 
-    Raises DataError where no sentence is left.
+    `room` is a folder for temporary files, `words` the tokenizer, which is needed where corpora have states of pieces.
+    Raises DataError where no sentence is left, MismatchError for states that are not those of the text.
     """
-    found = [_only(source, np.flatnonzero(folds_of(source.tokens, fold.of) != fold.number), room) for source in sources]
+    kept = [np.flatnonzero(folds_of(source.tokens, fold.of) != fold.number) for source in sources]
+    found = [_only(source, rows, room, words) for source, rows in zip(sources, kept, strict=True)]
     if not any(len(source.lengths) for source in found):
         raise DataError(
             f"all sentences of {', '.join(source.language for source in sources)} are in fold {fold.number}",
@@ -53,22 +61,41 @@ def without_fold(sources: Sequence[Source], fold: Fold, room: Path | None = None
     return found
 
 
-def _only(source: Source, rows: NDArray[np.intp], room: Path | None) -> Source:
+def _only(source: Source, rows: NDArray[np.intp], room: Path | None, tokenizer: WordPieces | None) -> Source:
     """Return a corpus with some of its sentences only; it has no values of a teacher."""
-    inside = np.zeros(len(source.lengths), bool)
-    inside[rows] = True
-    words = np.flatnonzero(np.repeat(inside, source.lengths))
-    vectors = source.vectors
-    if vectors is not None:
-        kept = torch.from_numpy(scratch(room, (len(words), vectors.shape[1]), np.float16))
-        for begin in range(0, len(words), WORDS_AT_ONCE):
-            part = torch.from_numpy(words[begin : begin + WORDS_AT_ONCE])
-            kept[begin : begin + len(part)] = vectors[part]
-        vectors = kept
+    words = _parts_of(rows, source.lengths)
+    states = source.states
+    if states is not None:
+        assert tokenizer is not None  # whoever trains with states has it
+        states = _states_of(states, tokenizer(source.tokens), rows, room)
     return replace(
         source,
         tokens=[source.tokens[row] for row in rows.tolist()],
-        offsets=np.concatenate([[0], np.cumsum(source.lengths[rows], dtype=np.int64)]),
-        vectors=vectors,
+        offsets=offsets(source.lengths[rows]),
+        vectors=None if source.vectors is None else _copied(source.vectors, words, room),
         labels=None if source.labels is None else source.labels[torch.from_numpy(words)],
+        states=states,
     )
+
+
+def _states_of(store: FeatureStore, pieces: Pieces, rows: NDArray[np.intp], room: Path | None) -> FeatureStore:
+    """Return the states of some sentences of a text; `pieces` are those of all of it."""
+    store.check_windows(pieces.window_lengths)
+    windows = np.asarray(pieces.windows_of(rows.tolist()), np.int64)
+    kept = _copied(store.features, _parts_of(windows, pieces.window_lengths), room)
+    return replace(store, features=kept, offsets=torch.from_numpy(offsets(pieces.window_lengths[windows])))
+
+
+def _parts_of(chosen: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where the words of sentences are, or the pieces of windows, that are chosen in order."""
+    inside = np.zeros(len(lengths), bool)
+    inside[chosen] = True
+    return np.flatnonzero(np.repeat(inside, lengths))
+
+
+def _copied(values: Tensor, rows: NDArray[np.int64], room: Path | None) -> Tensor:
+    kept = torch.from_numpy(scratch(room, (len(rows), values.shape[1]), np.float16))
+    for begin in range(0, len(rows), ROWS_AT_ONCE):
+        part = torch.from_numpy(rows[begin : begin + ROWS_AT_ONCE])
+        kept[begin : begin + len(part)] = values[part]
+    return kept

@@ -16,7 +16,7 @@ import numpy as np
 from tagdistill.artifacts.files import atomic_path, check_belongs, check_kind
 from tagdistill.artifacts.scratch import reserve
 from tagdistill.artifacts.stored_file import stored
-from tagdistill.errors import DataError
+from tagdistill.errors import DataError, MismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +65,12 @@ class FeatureStore:
     def matches(self, corpus: Corpus) -> None:
         """Raise MismatchError where the store was made from another text."""
         check_belongs(self.path, self.metadata, tokens_sha256=corpus.tokens_sha256)
+
+    def check_windows(self, lengths: np.ndarray) -> None:
+        """Raise MismatchError where a text's windows, of so many pieces each, are not those of the states."""
+        if not np.array_equal(np.diff(self.offsets.numpy()), lengths):
+            what = "its windows are not those of this text"
+            raise MismatchError(what, where=str(self.path), hint="Delete it and run again.")
 
 
 def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -24,7 +24,7 @@ from tagdistill.encoders.pieces import Pieces, WordPieces, offsets
 from tagdistill.encoders.pooling import combined, pool
 from tagdistill.encoders.states import States, batch_states, fill_states
 from tagdistill.encoders.store import FeatureStore
-from tagdistill.errors import ConfigError, MismatchError
+from tagdistill.errors import ConfigError
 from tagdistill.models.batches import by_sentence
 from tagdistill.models.inputs import ModelInputs, SentenceInputs
 from tagdistill.settings.encoder import EncoderSettings
@@ -134,10 +134,7 @@ def _stored(store: FeatureStore, pieces: Pieces, layers: TunedLayers, windows: r
     """Return the states of a text from its store. Raises MismatchError where they are not those that are needed."""
     made_with = {"encoder_sha256": layers.encoder.info.sha256, "taps": [layers.first], "pooling": "none"}
     check_belongs(store.path, store.metadata, **made_with)
-    if not np.array_equal(np.diff(store.offsets.numpy()), pieces.window_lengths[windows.start : windows.stop]):
-        raise MismatchError(
-            "its windows are not those of this text", where=str(store.path), hint="Delete it and run again."
-        )
+    store.check_windows(pieces.window_lengths[windows.start : windows.stop])
     return store.features.numpy()
 
 

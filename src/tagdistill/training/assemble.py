@@ -59,8 +59,7 @@ def assemble(run: Run) -> Parts:
     """
     labelled = [_read(run, files) for files in run.train]
     if run.fold:
-        folds = import_module(FOLDS)
-        labelled = folds.without_fold(labelled, folds.Fold(*run.fold), run.outputs.room)
+        labelled = _without_fold(run, labelled)
     unlabelled = [_read(run, files) for files in run.unlabelled] if run.distillation else []
     teachers = one_teacher_each([*labelled, *unlabelled])
     model, words = new_model(run, labelled)
@@ -85,6 +84,17 @@ def _read(run: Run, files: CorpusFiles) -> Source:
         return source
     source = load_with_teacher()(source, files, run.labels, run.distillation, run.outputs.room)
     return source if run.gate is None else gated(source, run.gate[source.language])
+
+
+def _without_fold(run: Run, labelled: Sequence[Source]) -> list[Source]:
+    assert run.fold is not None
+    folds, words = import_module(FOLDS), None
+    if run.settings.mode == "finetune" and run.encoder_folder:
+        from tagdistill.encoders.pieces import WordPieces
+
+        words = WordPieces.load(run.encoder_folder, drop_bare_underline=run.encoder.drop_bare_underline)
+    found: list[Source] = folds.without_fold(labelled, folds.Fold(*run.fold), run.outputs.room, words)
+    return found
 
 
 def gated(source: Source, weight: float) -> Source:
