@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from enumeration import random_inputs
 import tagdistill.crf as crf
 from tagdistill.crf import KERNELS, KernelError, LinearChain, use_kernel
 from tagdistill.crf.kernels.base import Kernel
+from tagdistill.crf.kernels.cpp.kernel import KERNEL
 from tagdistill.crf.kernels.selection import TABLE, force_kernel, load, modules
 
 INPUTS = random_inputs([5, 2, 3], 4, seed=1)
@@ -51,10 +53,12 @@ def test_all_names_are_there_under_a_star_and_others_are_refused() -> None:
         _ = crf.Chain
 
 
-def test_results_and_chains_can_be_pickled() -> None:
+def test_results_and_chains_can_be_pickled(cpu_kernel: str) -> None:
     c = LinearChain(*INPUTS.arguments())
     again = pickle.loads(pickle.dumps((c, c.top_k(3), c.counts)))  # noqa: S301 (our own bytes)
-    assert torch.equal(again[0].marginals, c.marginals)
+    copied = copy.deepcopy(c)
+    assert c._kernel is KERNEL or cpu_kernel == "torch"
+    assert torch.equal(again[0].marginals, c.marginals) and torch.equal(copied.log_partition, c.log_partition)
     assert torch.equal(again[1].labels, c.top_k(3).labels) and torch.equal(again[2].unary, c.counts.unary)
     error = pickle.loads(pickle.dumps(KernelError("is wrong", where="here", hint="Mend it.")))  # noqa: S301
     assert str(error) == "here: is wrong\n  Mend it."

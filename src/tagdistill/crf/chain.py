@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -100,6 +101,10 @@ class LinearChain:
     @cached_property
     def _pass(self) -> ForwardBackward:
         return self._kernel.forward_backward(self._potentials)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the pass, which may hold addresses: a copy runs its own."""
+        return {name: value for name, value in self.__dict__.items() if name != "_pass"}
 
     @property
     def lengths(self) -> Int[Tensor, " batch"]:
