@@ -23,7 +23,7 @@ import tagdistill
 from tagdistill import Tagger
 from tagdistill.artifacts.files import read_json, write_json
 from tagdistill.data.corpus import read_corpus
-from tagdistill.data.labels import UPOS, spans
+from tagdistill.data.labels import UPOS, spans, well_formed
 from tagdistill.errors import ConfigError, DataError, MismatchError, TagdistillError
 from tagdistill.tagger import texts
 from tagdistill.tagger.chain import Chain
@@ -126,6 +126,38 @@ def test_k_best_and_marginals(tagger):
     # the two sentences are independent: the best of both is the product of the best of each
     parts = [tagger(text, k_best=1).taggings[0].probability for text in ("Angela Merkel.", "Sie kam nach Paris.")]
     assert probabilities[0] == pytest.approx(parts[0] * parts[1], rel=1e-4)
+
+
+def test_the_k_best_are_well_formed_where_the_best_is_and_may_be_fewer(tagger):
+    text = "Paris"
+    whole = tagger(text, k_best=50, constrained=True).taggings
+    every = tagger(text, k_best=50, constrained=False).taggings
+    types = (len(tagger.labels) - 1) // 4
+    assert len(whole) == 1 + types and len(every) == len(tagger.labels)  # O, and one word of each type
+    assert all(well_formed(tagging.labels) and tagging.probability > 0 for tagging in whole)
+    assert sum(tagging.probability for tagging in whole) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((((0, 6), (700, 713)),), "word 1: the offsets 700 to 713 are no word.*count characters, not bytes"),
+        ((((6, 0),),), "word 0: the offsets 6 to 0 are no word"),
+        ((((0, 6), (5, 8)),), "word 1: the offsets 5 to 8"),
+        ((((-3, 2),),), "word 0: the offsets -3 to 2"),
+        ((((0, 6),), ()), "a sentence has no words"),
+    ],
+)
+def test_words_that_are_no_parts_of_a_text_are_refused(tagger, words, says):
+    with pytest.raises(DataError, match=f"(?s)text 1, {says}" if says.startswith("word") else says):
+        tagger(["a", texts.Text("Angela Merkel", words)])
+
+
+def test_a_text_with_its_words_is_labelled_alone_and_among_others(tagger):
+    text = texts.Text("Angela  Merkel", (((0, 6), (8, 14)),))
+    assert tagger(text) == tagger([text])[0]
+    with pytest.raises(DataError, match="is no character"):
+        tagger(texts.Text("a\ud800b", (((0, 3),),)))
 
 
 def test_what_has_no_words_has_no_spans(tagger):

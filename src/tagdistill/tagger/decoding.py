@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tagdistill.data.labels import has_spans, spans
+from tagdistill.data.labels import has_spans, spans, well_formed
 from tagdistill.data.transitions import FORBIDDEN, allowed_transitions
-from tagdistill.tagger.chain import Chain, Edges
+from tagdistill.tagger.chain import Chain, Edges, Paths
 from tagdistill.tagger.results import Span, Tagged, Tagging
 
 if TYPE_CHECKING:
@@ -68,13 +68,16 @@ class Decoder:
         for row, length in enumerate(chain.lengths.tolist()):
             best = self._candidate(chain, row, chain.best[row, :length].tolist())
             marginals = chain.marginals[row, :length].copy() if wanted.marginals else None
-            others: list[Candidate] = []
-            if paths is not None:
-                for path, probability in zip(paths.labels[row], paths.log_probabilities[row], strict=True):
-                    if probability > -np.inf:
-                        others.append(self._candidate(chain, row, path[:length].tolist(), float(probability)))
-            found.append(Decoded(best, marginals, tuple(others)))
+            others = () if paths is None else self._k_best(chain, paths, row, wanted)
+            found.append(Decoded(best, marginals, others))
         return found
+
+    def _k_best(self, chain: Chain, paths: Paths, row: int, wanted: Wanted) -> tuple[Candidate, ...]:
+        """Return the best labellings of a sentence: fewer than k where there are no more, or no more well-formed."""
+        scored = zip(paths.labels[row, :, : chain.lengths[row]].tolist(), paths.log_probabilities[row], strict=True)
+        there = [self._candidate(chain, row, path, float(score)) for path, score in scored if score > -np.inf]
+        only_whole = wanted.constrained and self.has_spans
+        return tuple(each for each in there if not only_whole or well_formed(each.labels))
 
     def _candidate(self, chain: Chain, row: int, path: list[int], log_probability: float = 0.0) -> Candidate:
         labels = tuple(self.labels[place] for place in path)

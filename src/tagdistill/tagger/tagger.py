@@ -87,14 +87,14 @@ class Tagger:
         return cls(load(model, precision, device, threads, revision, Path(encoder) if encoder else None))
 
     @overload  # a string is a sequence of strings, too: the first that fits holds
-    def __call__(self, texts: str, **options: Unpack[Options]) -> Tagged: ...  # type: ignore[overload-overlap]
+    def __call__(self, texts: str | Text, **options: Unpack[Options]) -> Tagged: ...  # type: ignore[overload-overlap]
     @overload
     def __call__(self, texts: Sequence[Input], **options: Unpack[Options]) -> list[Tagged]: ...  # type: ignore[overload-overlap]
     @overload
     def __call__(self, texts: Iterable[Input], **options: Unpack[Options]) -> Iterator[Tagged]: ...
     def __call__(
         self,
-        texts: str | Iterable[Input],
+        texts: str | Text | Iterable[Input],
         *,
         k_best: int = 0,
         marginals: bool = False,
@@ -113,7 +113,7 @@ class Tagger:
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"cannot be {value!r}: a whole number from {least} up", where=name)
         wanted = Wanted(k_best, marginals, self.decode == "constrained" if constrained is None else constrained)
-        if isinstance(texts, str):
+        if isinstance(texts, str | Text):
             return next(self._stream([texts], wanted, batch_words))
         if not isinstance(texts, Iterable) or isinstance(texts, bytes):
             raise DataError(f"{texts!r} is no text, and no texts", hint="Give a string, or strings.")

@@ -51,16 +51,29 @@ Input = str | Sequence[str] | Text
 def as_text(given: object, splitter: Splitter, where: str) -> Text:
     """Return a string, split, a list of words as one sentence, or a `Text` as it is.
 
-    Raises DataError for `where` if it is none of these.
+    Raises DataError for `where` if it is none of these, and for a `Text` whose words are not parts of it, in order.
     """
-    if isinstance(given, Text):
-        return given
     try:
+        if isinstance(given, Text):
+            return _checked(given)
         if isinstance(given, str):
             return Text(given, tuple(map(tuple, splitter.sentences(given))), splitter.name)
         return _of_words(given)
     except DataError as error:
         raise error.at(f"{where}, {error.where}" if error.where else where) from error
+
+
+def _checked(text: Text) -> Text:
+    check_characters(text.text)
+    if not all(text.sentences):
+        raise DataError("a sentence has no words", hint="Leave it out.")
+    before = 0
+    for place, (start, end) in enumerate(text.words):
+        if not before <= start < end <= len(text.text):
+            hint = f"Offsets count characters, not bytes: they rise, up to {len(text.text)}, and no word is empty."
+            raise DataError(f"the offsets {start} to {end} are no word of the text", where=f"word {place}", hint=hint)
+        before = end
+    return text
 
 
 def _of_words(given: object) -> Text:
