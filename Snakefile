@@ -88,6 +88,7 @@ remember_signatures(workflow.rules)
 
 onstart:
     look_only_when_jobs_end(workflow.scheduler)
+    start_of_run()
     if FORKS.start(workflow, PLAN.experiment.device, [*workflow.dag.needrun_jobs()]):
         logger.info(f"Jobs are forked from a process that imports what they need once ({VARIABLE}=no: not so).")
     gc.enable()

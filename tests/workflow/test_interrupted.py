@@ -138,6 +138,25 @@ def test_a_training_that_outlives_its_snakemake_is_waited_for_and_its_model_is_t
     assert copied.plan(one_student(), "students").jobs == []
 
 
+def test_a_training_that_ends_after_its_snakemake_goes_on_from_its_checkpoint(
+    copied: Project, uninterrupted: dict[str, str]
+):
+    config = copied.write(one_student())
+    with training(copied, config) as process:
+        (job,) = (x for x in psutil.Process(process.pid).children(recursive=True) if "train-student" in x.cmdline())
+        process.kill()
+        process.wait()
+        psutil.wait_procs([job], 120)
+    checkpoints = (copied.path / MODEL).resolve().parent / "checkpoints"
+    assert (copied.path / MODEL / "config.json").exists() and any(checkpoints.glob(f"*/{COMPLETE}"))
+    assert "this run's Snakemake is gone" in log_of(copied).read_text(encoding="utf-8")
+    assert copied.snakemake(config, "--unlock").returncode == 0
+    again = copied.run(config, "students")
+    assert again.returncode == 0, again.stdout[-4000:]
+    assert "resuming from checkpoint-" in log_of(copied).read_text(encoding="utf-8")
+    assert hashes(copied, MODEL) == uninterrupted and not checkpoints.exists()
+
+
 def test_a_failed_job_keeps_what_others_finished_and_says_why(copied: Project, finished: Project):
     before, record = hashes(finished), "results/tiny/made_of.jsonl"
     broken = copied.path / "data/en/test.conll"

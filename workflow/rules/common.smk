@@ -12,6 +12,7 @@ from snakemake.settings.types import RerunTrigger
 from snakemake_interface_executor_plugins.settings import ExecMode
 
 from tagdistill.artifacts.code_key import code_key
+from tagdistill.artifacts.environment import start_of_run
 from tagdistill.artifacts.files import sha256_json
 from tagdistill.data.sources.source import fetched_sources
 from tagdistill.errors import TagdistillError

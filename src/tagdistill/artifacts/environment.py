@@ -1,4 +1,4 @@
-"""Numbers in environment variables."""
+"""What environment variables say: numbers, and the run of Snakemake that started this process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 import os
 
 from tagdistill.errors import ConfigError
+
+RUN = "TAGDISTILL_RUN"
 
 
 def number(name: str, default: float, least: float = 0.0) -> float:
@@ -21,6 +23,28 @@ def number(name: str, default: float, least: float = 0.0) -> float:
     if not least <= value < math.inf:
         raise ConfigError(f"{text!r} is no number from {least:g} on", where=name, hint="Correct it, or unset it.")
     return value
+
+
+def start_of_run() -> None:
+    """Tell the jobs that this process starts how to find out whether it is still there."""
+    os.environ[RUN] = f"{os.uname().nodename}:{os.getpid()}"
+
+
+def run_is_gone() -> bool:
+    """Return whether the process that started the run of this job was killed: one that lives waits for its jobs.
+
+    Nobody knows on another machine, or where no run started the job: False.
+    """
+    machine, _, process = os.environ.get(RUN, "").rpartition(":")
+    if machine != os.uname().nodename or not process.isdigit():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # it is another user's
+        pass
+    return False
 
 
 def count(name: str, default: int, least: int = 0) -> int:

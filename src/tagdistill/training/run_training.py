@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from tagdistill.artifacts.environment import run_is_gone
 from tagdistill.artifacts.locks import locked
 from tagdistill.training.assemble import assemble
 from tagdistill.training.checkpoints import open_checkpoints, remove_checkpoints
@@ -67,6 +68,11 @@ def _train_and_write(run: Run, fingerprint: str, remote: RemoteCheckpoints | Non
     )
     if run.machine.processes.first:
         write_outputs(run, parts, outcome, fingerprint)
+        if run_is_gone():
+            log.info(
+                "checkpoints are kept: this run's Snakemake is gone, and the next one will ask for the model again"
+            )
+            return
         remove_checkpoints(run.outputs.checkpoints)
         if remote:
             remote.remove()

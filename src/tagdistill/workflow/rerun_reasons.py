@@ -31,7 +31,7 @@ REASONS = (
     ("Software environment", "the software environment changed"),
     ("Code has changed", "the workflow's code changed"),
     ("Input files updated by another job", FOLLOWS),
-    ("Forced execution", "forced"),
+    ("Forced execution", "forced, or was interrupted"),
 )
 
 
@@ -39,7 +39,7 @@ def explain(reason: str, rule: str = "") -> str:
     """Return why a job of a rule runs, from Snakemake's reason; of several reasons the first in REASONS.
 
     >>> explain("Forced execution")
-    'forced'
+    'forced, or was interrupted'
     """
     before, _, now = reason.partition("before: ")[2].partition(" now: ")
     for start, words in REASONS:
