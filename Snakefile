@@ -105,3 +105,8 @@ onsuccess:
     remove_timestamps()
     if any(job.rule.name == "report" for job in workflow.dag.jobs):
         logger.info(f"The report: {Path(rules.report.output.page).resolve()}")
+        if older := older_exports():
+            logger.info(
+                f"Exported before, of other settings, data or code: {', '.join(older)}. `snakemake export`, with"
+            )
+            logger.info("the same options, writes them again.")

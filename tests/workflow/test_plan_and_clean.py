@@ -149,3 +149,16 @@ def test_clean_removes_nothing_while_a_run_is_going_on_or_a_config_is_broken(clu
     done = tagdistill(cluttered, "clean", "--yes")
     assert (done.returncode, "broken.yaml: name: this key is needed" in done.stderr) == (1, True)
     assert files(cluttered) - {"broken.yaml"} == before
+
+
+def test_the_end_of_a_run_names_exported_students_of_an_earlier_config(copied: Project):
+    older = copied.path / "results/tiny/export/baseline/seed-0"
+    older.mkdir(parents=True)
+    values = experiment()
+    values["distill"]["objectives"] = ["baseline"]
+    done = copied.run(values)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "Exported before, of other settings, data or code: results/tiny/export/baseline/seed-0." in done.stdout
+    written = copied.run(values, "export", "report", "--forcerun", "report")
+    assert written.returncode == 0, written.stdout[-4000:]
+    assert (older / "tagger.json").exists() and "Exported before" not in written.stdout

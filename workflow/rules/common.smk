@@ -129,10 +129,20 @@ def is_up_to_date(output, key):
 
     Where links are written first, the report is written again, and what is made of it: then all of its inputs are needed.
     """
-    if not shown_is_current():
-        return False
+    return shown_is_current() and was_made_with(output, key)
+
+
+def was_made_with(output, key):
+    """Return whether a result is there, and made by a job of this key."""
     made = Path(output).exists() and workflow.persistence.metadata(IOFile(output))
     return bool(made) and any(key in str(value) for value in made.params or ())
+
+
+def older_exports():
+    """Return the exported students that are not of this config, its data and code: a run does not write them again."""
+    exports = {PLAN.export(x.objective, x.seed): x for x in PLAN.runs.students}
+    there = {folder: student for folder, student in exports.items() if Path(folder).exists()}
+    return [x for x, of in there.items() if not was_made_with(x, PLAN.keys.export(of.objective, of.seed))]
 
 
 # -- what results/NAME shows of them
