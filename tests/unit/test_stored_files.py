@@ -227,3 +227,13 @@ def test_a_file_that_may_not_be_read_is_told_with_its_owner(tmp_path, monkeypatc
     with pytest.raises(DataError, match="permission denied") as caught, stored(file, "JSON"):
         pass
     assert file.owner() in str(caught.value.hint)
+
+
+def test_a_link_to_what_is_not_made_yet_says_so(tmp_path):
+    (tmp_path / "link.json").symlink_to(tmp_path / "not-there.json")
+    (tmp_path / "folder").symlink_to(tmp_path / "not-there")
+    for file in ("link.json", "folder/a.json"):
+        with pytest.raises(DataError, match=r"(?s)no such file\n.*not made yet, or was removed: run snakemake"):
+            read_json(tmp_path / file)
+    with pytest.raises(DataError, match=r"no such file$"):
+        read_json(tmp_path / "a.json")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 POINTER = b"version https://git-lfs.github.com/spec/"
 COPY = "Copy it again from where it is whole, or delete it and run again."
+NOT_MADE = "This link leads to a result that is not made yet, or was removed: run snakemake with its config."
 PULL = "Run `git lfs pull` in its repository, or copy the file itself."
 
 
@@ -48,7 +49,8 @@ def check_stored(path: Path, hint: str | None = None) -> None:
         with path.open("rb") as file:
             head = file.read(len(POINTER))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError("no such file", where=str(path), hint=hint) from error
+        unmade = any(x.is_symlink() and not x.exists() for x in (path, *path.parents))
+        raise DataError("no such file", where=str(path), hint=NOT_MADE if unmade else hint) from error
     except IsADirectoryError as error:
         raise DataError("a folder, not a file", where=str(path)) from error
     except PermissionError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tagdistill.artifacts.stored_file import NOT_MADE
 from tagdistill.encoders.pieces import WordPieces
 from tagdistill.errors import ConfigError, DataError, TagdistillError, missing_package, nearest
 from tagdistill.tagger.backend import CPU
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda")
 SAVED, TORCH = "config.json", "torch"
-NOT_MADE = "This link leads to a result that is not made yet, or was removed: run snakemake with its config."
 
 
 @dataclass(frozen=True)
