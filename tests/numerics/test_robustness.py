@@ -11,6 +11,7 @@ from torch import Tensor
 from tagdistill.crf import LinearChain
 from tagdistill.crf.kernels import scaled
 from tagdistill.crf.kernels.dispatch import prepare
+from tagdistill.crf.kernels.selection import force_kernel
 
 FORBIDDEN = -1e4
 
@@ -122,6 +123,42 @@ def test_sums_that_grow_do_not_push_small_factors_out_of_range(labels: int, spre
     wanted = emissions.log_softmax(-1)  # without transitions tokens are independent
     torch.testing.assert_close(c.log_marginals.cpu(), wanted, rtol=0, atol=1e-9)
     torch.testing.assert_close(c.marginals.cpu(), wanted.exp(), rtol=0, atol=1e-12)
+
+
+def cycle(labels: int, time: int, edge: float, spread: float, *, turned: bool) -> tuple[Tensor, ...]:
+    """A sentence whose tokens prefer one label by `spread`, and whose labels prefer a cycle of transitions by `edge`.
+
+    No path has both, so what a kernel multiplies comes near the end of its range, as with random scores it never does.
+    turned: every other token prefers the last label.
+    """
+    emissions = torch.zeros(1, time, labels, dtype=torch.float64)
+    emissions[..., 0] = spread
+    if turned:
+        emissions[:, ::2] = emissions[:, ::2].flip(-1)
+    edges = edge * torch.eye(labels, dtype=torch.float64).roll(1, 1)
+    return emissions, edges, torch.tensor([time])
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("cpp", cycle(5, 41, 150.0, 300.0, turned=True)),
+        ("scaled", cycle(2, 41, 20.0, 50.0, turned=False)),
+        ("scaled", cycle(2, 41, 20.0, 300.0, turned=False)),
+        ("scaled", cycle(2, 20, 40.0, 100.0, turned=False)),
+    ],
+)
+def test_a_kernel_in_probability_space_is_exact_at_the_limit_of_its_range(
+    name: str, given: tuple[Tensor, ...], request: pytest.FixtureRequest
+) -> None:
+    if name == "cpp":  # it takes logarithms where the limit is passed, sentence by sentence
+        request.getfixturevalue("compiler")
+    with force_kernel("log_space"):
+        wanted = LinearChain(*given)
+    with force_kernel(name):
+        c = LinearChain(*given)
+    torch.testing.assert_close(c.log_marginals, wanted.log_marginals, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(c.transition_marginals, wanted.transition_marginals, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("forbidden", [0.0, FORBIDDEN])
