@@ -197,7 +197,7 @@ class _PosteriorCrossEntropy:
         self.loss, self.adjoint = passed.posterior_cross_entropy(log_target, temperature, with_adjoint=recorded)
 
     def value(self) -> Tensor:
-        return self.loss.to(self.dtype)
+        return self.loss.to(self.dtype, copy=True)
 
     def gradients(self, grad: Tensor, _wanted: Wanted) -> Grads:
         weight = grad.to(torch.float64)
