@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -159,6 +160,26 @@ def test_a_signal_is_passed_on(jobs: Jobs, number: signal.Signals):
     assert gone(process)
 
 
+def test_a_hang_up_that_is_ignored_is_not_passed_on(jobs: Jobs):
+    """A run under `nohup` ignores it; a job forked by a server that does not would end by it."""
+    job = subprocess.Popen(
+        [*jobs.command, "sleep"],
+        env=jobs.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    assert job.stdout
+    job.stdout.readline()
+    process = int(job.stdout.readline())
+    job.send_signal(signal.SIGHUP)
+    time.sleep(0.2)
+    assert job.poll() is None and not gone(process)
+    job.terminate()
+    assert job.wait(timeout=20) == -signal.SIGTERM
+
+
 def test_ctrl_c_is_passed_on_as_what_python_makes_of_it(jobs: Jobs):
     job, process = asleep(jobs)
     job.send_signal(signal.SIGINT)
@@ -310,6 +331,22 @@ def test_a_short_job_is_measured_at_its_end(jobs: Jobs, timer: Callable[[int], A
     record = measure.bench_record
     assert record.data_collected and 100 < record.max_rss < 200 and 0 < record.cpu_time < 5
     assert record.max_uss is None  # that of the shell alone is known
+
+
+def test_a_fork_that_was_not_asked_for_anything_is_not_measured(jobs: Jobs, timer: Callable[[int], Any]):
+    measure = timer(os.getpid())
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(jobs.folder / server.SOCKET))
+        with connection.makefile() as answers:
+            fork = int(answers.readline())
+        attending = psutil.Process(fork).parent()
+        until(lambda: attending.status() == psutil.STATUS_SLEEPING)  # it waits for the fork, and for this client
+        attending.suspend()  # so that the fork ends on its own
+    until(lambda: gone(fork))
+    attending.resume()
+    until(lambda: gone(attending.pid))
+    measure.cancel()
+    assert not measure.bench_record.data_collected
 
 
 def test_what_an_earlier_shell_used_is_not_counted(jobs: Jobs, timer: Callable[[int], Any]):
