@@ -166,15 +166,14 @@ def _trains(runs: Runs, key: str) -> str:
     if key not in runs.trained:
         return _trains_without_labels(runs, key)
     students = _students(len(runs.students))
-    used = {model.teacher for model in runs.teachers}
-    again = [name for name in runs.shared if name in used and key in runs.taught(name)]
+    again = [name for name in runs.shared if key in runs.taught(name)]
     if again:
         s = "" if len(again) == 1 else "s"
         return (
             f"It trains the teacher{s} of all languages ({', '.join(again)}) anew, with all that they label, the "
             f"language's own teacher if it has one, and {students}."
         )
-    if key in used:
+    if any(model.teacher == key for model in runs.teachers):
         return f"It trains the language's own teacher and {students}; no other teacher is trained again."
     return f"It trains {students}."
 
