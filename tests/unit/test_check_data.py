@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import sys
 import tarfile
@@ -179,6 +180,9 @@ def test_the_ending_of_a_file_that_is_read_as_another_format_is_told(check):
     assert said.startswith("error: plain.txt:") and "ends in .txt and is read as conll: is it `format: text`?" in said
     Path("train.conllu").write_text("Ana visits\n", encoding="utf-8")
     assert "ends in .conllu and is read as conll: is it `format: conllu`?" in check(train="train.conllu", status=1)
+    Path("train.conllu.gz").write_bytes(gzip.compress(b"Ana visits\n"))
+    said = check(train="train.conllu.gz", status=1)
+    assert "ends in .conllu.gz and is read as conll: is it `format: conllu`?" in said
     Path("train.txt").write_text("Ana visits\n", encoding="utf-8")  # plain text has no labels to train on
     assert "format: text" not in check(train="train.txt", status=1)
     Path("plain.txt").write_text("1 Ana visits Rome\n2 She sings there\n", encoding="utf-8")
@@ -205,6 +209,7 @@ def test_that_nothing_can_be_scored_and_a_ratio_of_no_text_are_told(check):
     ("dev", "says"),
     [
         ("", "the path is empty\n  Give a file, or leave the key out."),
+        ("  ", "the path is empty\n"),
         (".", "is a folder, not a file: ."),
         ("x", "no such file: x"),
     ],

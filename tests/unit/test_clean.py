@@ -16,6 +16,7 @@ from tagdistill.errors import ConfigError
 from tagdistill.experiment import local_files
 from tagdistill.experiment.config import read_experiment
 from tagdistill.experiment.plan import Plan
+from tagdistill.experiment.shared_files import Result
 from tagdistill.workflow import estimates
 from tagdistill.workflow.cleanup import (
     RESULT,
@@ -238,6 +239,11 @@ def test_it_is_said_of_which_configs_nobody_knows_what_they_made(tmp_path: Path,
     [note] = unknown_results(find_configs(tmp_path), tmp_path)
     assert note.startswith("note: 4 configs whose data is not here, and of which no run left a record in results/: ")
     assert note.endswith("counts as unused (of-0, of-1, of-2 and 1 more)")
+    made = Result("encode", "fr-train", KEYS[0], ("results/shared/features/fr/train",), ())
+    Shown("of-3", [made], tmp_path).write()
+    [fewer] = unknown_results(find_configs(tmp_path), tmp_path)
+    assert fewer.endswith("(of-0, of-1, of-2)")
+    (tmp_path / "results/of-3" / RECORD).unlink()
     sized(tmp_path / "gone.conllu", "1\tx\t_\tNOUN\n\n")
     local_files._sha256.cache_clear()
     assert unknown_results(find_configs(tmp_path), tmp_path) == []

@@ -373,6 +373,7 @@ def test_what_yaml_reads_without_quotes_is_said_for_keys_and_values(key: str, te
         ("languages.fr.columns", [0, 1]),
         ("distill.teachers", {"own": 0}),
         ("distill.teachers", 3),
+        ("distill.objectives", ["baseline", {"name": "token", "teachers": {"own": None}}]),
     ],
 )
 def test_other_values_are_no_matter_of_quotes(key: str, value: Any):

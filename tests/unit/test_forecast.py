@@ -55,6 +55,8 @@ def test_a_job_takes_as_long_as_last_time_or_as_its_like(project: Path):
     assert seconds("encode", "benchmarks/mine/encode/k-hi-train.tsv") == Estimate(60)
     assert seconds("prepare", "benchmarks/mine/prepare/en-train.tsv") == Estimate(6, foreign=True)
     assert seconds("encode", project / "benchmarks/mine/encode/k-fr-train.tsv") == Estimate(80)
+    write("benchmarks/mine/score/twice.tsv", "s\th:m:s\n70\t0\n50\t0\n")
+    assert seconds("score", "benchmarks/mine/score/twice.tsv") == Estimate(50)
     for benchmark in ("", "benchmarks/mine/report/report.tsv", "elsewhere/mine/encode/x.tsv"):
         assert seconds("report", benchmark) == UNKNOWN
 

@@ -176,6 +176,8 @@ def test_a_folder_that_is_not_whole_is_not_pushed(student, tmp_path, broken):
 def test_how_a_folder_of_exports_is_made_is_said_where_it_is_missing(tmp_path):
     with pytest.raises(TagdistillError, match=r"no such folder\n  `snakemake export --cores 2 .* `name` is mine\.$"):
         push(tmp_path / "results" / "mine" / "export" / "posterior" / "seed-0", "me/student")
+    with pytest.raises(TagdistillError, match=r"no such folder$"):
+        push(tmp_path / "copied" / "mine" / "export" / "posterior" / "seed-0", "me/student")
 
 
 @pytest.mark.parametrize("name", ["student", "me/", "me/a b", "https://example.com/me/a", "-x/y"])

@@ -186,8 +186,11 @@ def test_where_there_is_no_dev_score_teachers_are_compared_on_test(tmp_path):
     runs = read_runs(made, Runs(settings()).models.values())
     [text] = weak_teachers(Analysis(read_scores(made, settings()), draws=10), runs)
     assert text.startswith("The teacher of nl (2.1 points) is below the student `baseline` on test: students that")
-    alone = settings(distill={"objectives": ["posterior"]})
     assert "gate" not in text and "{" not in text  # which compares dev scores
+    with_dev = {key: {"train": "a", "dev": "b", "test": "c", "format": "conllu"} for key in ("en", "fr", "nl")}
+    gated = settings(languages=with_dev, distill={"objectives": ["baseline", "posterior"], "gate": "soft"})
+    assert weak_teachers(Analysis(read_scores(made, gated), draws=10), runs) == [text]  # these had no dev scores
+    alone = settings(distill={"objectives": ["posterior"]})
     assert weak_teachers(Analysis(read_scores(made, alone), draws=10), runs) == []
 
 
@@ -213,6 +216,22 @@ def test_the_advice_about_a_weak_teacher_can_be_followed(tmp_path):
         runs = read_runs(made, Runs(of).models.values())
         [text] = weak_teachers(Analysis(read_scores(made, of), draws=10), runs)
         assert advice in text and ("finetune" in text) == ("mode" not in teacher)
+
+
+def test_the_advice_is_one_that_all_weak_teachers_can_follow(tmp_path):
+    languages = settings().model_dump(include={"languages"}, exclude_unset=True)["languages"]
+    weak = {f"teachers/{x}/crf/seed-0": WRONG[f"teachers/{x}/crf/seed-0"] | {x: 130} for x in ("fr", "nl")}
+    made, _ = build(tmp_path, WRONG | weak)
+    for of_nl, mixed, tuned in (
+        ({}, {}, True),
+        ({"epochs": 2}, {}, True),
+        ({"mode": "finetune"}, {}, False),
+        ({}, {"encoder": {"tap": "mix"}}, False),
+    ):
+        of = settings(languages=languages | {"nl": languages["nl"] | {"teacher": of_nl}}, **mixed)
+        [text] = weak_teachers(Analysis(read_scores(made, of), draws=10), read_runs(made, Runs(of).models.values()))
+        assert text.startswith("The teachers of fr (3.2 points), nl (3.1 points) are")
+        assert "(`teacher.updates`)" in text and ("finetune" in text) == tuned
 
 
 def test_the_numbers_of_the_page(page):
