@@ -3,8 +3,9 @@
 `unconstrained`, `constrained`: the best labels of the other decoding. `conlleval`: those of unconstrained decoding, as
 conlleval reads them: ill-formed labels hold spans, too.
 `known_types`: predicted spans of types that the gold labels of the test set do not have (MISC on WikiAnn, say) are left
-out; the main score counts them as errors, as Wang et al. 2020 do. `unrepeated`: test sentences that occur, word for
-word, in text that students were trained on are left out: labelled or unlabelled, of any language.
+out; the main score counts them as errors, as Wang et al. 2020 do. `unrepeated`: test sentences that are written like
+one that students were trained on, however they are split into words, are left out: labelled or unlabelled, of any
+language.
 """
 
 from __future__ import annotations
