@@ -39,6 +39,10 @@ class DataError(TagdistillError):
     """A data file that cannot be read as its format says; `where` is the file and the line."""
 
 
+class ReadingError(DataError):
+    """A data file that a setting reads in a wrong way: to leave its sentences out would only hide that."""
+
+
 class MismatchError(TagdistillError):
     """Two artefacts that do not belong together, such as a cache and another teacher's label list."""
 

@@ -225,3 +225,25 @@ def test_what_is_no_such_record_is_told_with_its_line(reading, tmp_path: Path, v
     with pytest.raises(DataError) as caught:
         reading(value)
     assert str(caught.value).replace(str(tmp_path), "").startswith(f"/x.jsonl{says}")
+
+
+@pytest.mark.parametrize("broken", ["refuse", "leave_out"])
+def test_classes_without_names_are_an_error_of_the_setting_and_leave_no_sentence_out(reading, broken):
+    rows = [{"tokens": ["a", "b"], "tags": [0, 1]}, {"tokens": ["a", "b"], "tags": [4, 2]}]
+    with pytest.raises(DataError, match="class 4, but 2 are named") as caught:
+        reading(*rows, names=["O", "B-PER"], broken=broken)
+    assert caught.value.hint == "`names:` must list all classes in order, from 0 to 4 at least."
+    with pytest.raises(DataError, match="nothing names the classes") as caught:
+        reading(*rows, broken=broken)
+    assert caught.value.hint == "Give their names in order: `names: [O, B-PER, ...]`."
+    with pytest.raises(DataError, match="several keys of tags") as caught:
+        reading({"tokens": ["a"], "tags": ["O"], "ner_tags": ["O"]}, broken=broken)
+    assert "leave_out" not in caught.value.hint
+
+
+def test_a_class_that_no_list_could_name_is_left_out_as_asked(reading):
+    rows = [{"tokens": ["a", "b"], "tags": [0, 1]}, {"tokens": ["a", "b"], "tags": [-100, 0]}]
+    with pytest.raises(DataError, match="class -100, but 2 are named") as caught:
+        reading(*rows, names=["O", "B-PER"])
+    assert caught.value.hint == "`broken: leave_out` leaves such sentences out."
+    assert found(reading(*rows, names=["O", "B-PER"], broken="leave_out")) == ["b/PER"]

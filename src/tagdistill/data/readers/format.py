@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from tagdistill.data.readers.lines import Line, Sentence, decoded, plain_line
 from tagdistill.data.readers.notes import BROKEN, BYTE_ORDER_MARKS, NULS, SKIPPED_LINES, Notes
+from tagdistill.errors import ReadingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -67,7 +68,10 @@ class RawFile:
         """Note that the sentence at a line is left out, as `broken: leave_out` asks; raise the error otherwise.
 
         `advise`: whether its hint says so, since the line is hardly a sign that the file is read in a wrong way.
+        A ReadingError is raised always.
         """
+        if isinstance(error, ReadingError):
+            raise error
         if self.settings.broken == "refuse":
             advice = "`broken: leave_out` leaves such sentences out." if advise else None
             raise error.at(error.where, hint=" ".join(filter(None, (error.hint, advice))) or None)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tagdistill.data.readers.offsets import Target, Word
 from tagdistill.data.readers.rows import IDS, TAGS, TOKENS, asked_or_usual
-from tagdistill.errors import DataError, nearest
+from tagdistill.errors import DataError, ReadingError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,7 +64,7 @@ def _tags(value: Mapping[str, Any], columns: Mapping[Literal["token", "tag"], in
     if len(found) != 1 or found[0] not in value:
         what = f"several keys of tags: {', '.join(found)}" if len(found) > 1 else f"no key {(found or ['tags'])[0]!r}"
         hint = f"{nearest((found or ['tags'])[0], value)} Say which: `columns: {{tag: NAME}}`."
-        raise DataError(what, where=where, hint=hint)
+        raise (ReadingError if len(found) > 1 else DataError)(what, where=where, hint=hint)
     return value[found[0]]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tagdistill.data.readers.lines import Sentence, lone_surrogate
 from tagdistill.data.readers.notes import EMPTY_ROWS, NULS
-from tagdistill.errors import DataError
+from tagdistill.errors import DataError, ReadingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ def sentence_of(
     if not isinstance(tags, list) or len(tags) != len(tokens):
         found = len(tags) if isinstance(tags, list) else 0
         raise DataError(f"{found} labels for {len(tokens)} tokens", where=where)
-    return Sentence(tokens, tags if _joined(tags) is not None else _named(tags, names, where), [], source_id)
+    return Sentence(tokens, tags if _joined(tags) is not None else _named(tags, names, file, where), [], source_id)
 
 
 def check_characters(text: str, where: str) -> None:
@@ -61,14 +61,23 @@ def _joined(cells: list[Any]) -> str | None:
         return None
 
 
-def _named(tags: list[Any], names: Sequence[str], where: str) -> list[str]:
+def _named(tags: list[Any], names: Sequence[str], file: RawFile, where: str) -> list[str]:
     """Return class numbers by their names."""
     numbers = [tag for tag in tags if isinstance(tag, int) and not isinstance(tag, bool)]
     if len(numbers) < len(tags):
         raise DataError("an empty label, or one that is neither text nor a class number", where=where)
     if not names:
         hint = "Give their names in order: `names: [O, B-PER, ...]`."
-        raise DataError("labels are class numbers, and nothing names the classes", where=where, hint=hint)
+        raise ReadingError("labels are class numbers, and nothing names the classes", where=where, hint=hint)
     if wrong := [tag for tag in tags if not 0 <= tag < len(names)]:
-        raise DataError(f"class {wrong[0]}, but {len(names)} are named", where=where)
+        raise _unnamed(wrong, names, file, where)
     return [names[tag] for tag in tags]
+
+
+def _unnamed(wrong: list[int], names: Sequence[str], file: RawFile, where: str) -> DataError:
+    """Return the error for classes without a name: of the setting, unless the file has its own or no list could do."""
+    what = f"class {wrong[0]}, but {len(names)} are named"
+    if min(wrong) < 0 or names != file.settings.names:
+        return DataError(what, where=where)
+    hint = f"`names:` must list all classes in order, from 0 to {max(wrong)} at least."
+    return ReadingError(what, where=where, hint=hint)
