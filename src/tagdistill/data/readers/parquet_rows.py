@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tagdistill.data.readers.format import Given
+from tagdistill.data.readers.notes import EMPTY_ROWS
 from tagdistill.data.readers.rows import IDS, TAGS, TOKENS, asked_or_usual, sentence_of
 from tagdistill.errors import DataError, nearest
 
@@ -35,20 +38,34 @@ def read_rows(file: RawFile) -> Iterator[Sentence]:
 
     Raises DataError where the columns are not there, or not of the types that are needed.
     """
-    number = 0
+    for place, _, sentence in _sentences(file):
+        if sentence:
+            yield sentence
+        else:
+            file.note(EMPTY_ROWS, place)
+
+
+def read_texts(file: RawFile) -> Iterator[Given]:
+    """Yield the words of each row, also of an empty one: what is labelled has as many rows.
+
+    Raises DataError as `read_rows` does.
+    """
+    for _, source_id, sentence in _sentences(file):
+        yield Given(sentence.tokens if sentence else [], [], source_id)
+
+
+def _sentences(file: RawFile) -> Iterator[tuple[str, str, Sentence | None]]:
+    """Yield place, id and sentence of each row, None for an empty one; what is broken is left out if it may be."""
     try:
         table = pq.ParquetFile(file.handle)
-        layout = _layout(table.schema_arrow, file)
+        layout, numbers = _layout(table.schema_arrow, file), count(1)
         for batch in table.iter_batches(ROWS, columns=[c for c in layout[:3] if c]):
             for row in batch.to_pylist():
-                number += 1
+                place = f"row {next(numbers)}"
                 try:
-                    sentence = _sentence(row, layout, file, number)
+                    yield place, *_sentence(row, layout, file, place)
                 except DataError as error:
-                    file.leave_out(error, f"row {number}")
-                    continue
-                if sentence:
-                    yield sentence
+                    file.leave_out(error, place)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"not readable as Parquet: {str(error).splitlines()[0]}", where=file.where) from error
 
@@ -135,7 +152,10 @@ def _own_names(metadata: Mapping[bytes, bytes] | None, column: str) -> tuple[str
     return tuple(names) if texts else ()
 
 
-def _sentence(row: dict[str, Any], layout: Layout, file: RawFile, number: int) -> Sentence | None:
-    tokens, tags, source_id = (row[column] if column else None for column in layout[:3])
-    place = f"row {number}"
-    return sentence_of(tokens, (tags or []) if layout.tags else None, layout.names, file, place, source_id or "")
+def _sentence(row: dict[str, Any], layout: Layout, file: RawFile, place: str) -> tuple[str, Sentence | None]:
+    """Return the id of a row and its sentence, None for an empty one."""
+    tokens, tags, found = (row[column] if column else None for column in layout[:3])
+    source_id = found or ""
+    if not tokens and not tags:
+        return source_id, None
+    return source_id, sentence_of(tokens, (tags or []) if layout.tags else None, layout.names, file, place, source_id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tagdistill.data.readers.format import Format, RawFile
+from tagdistill.data.readers.format import Format, Given, RawFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,4 +26,11 @@ def read(file: RawFile) -> Iterator[Sentence]:
     yield from read_rows(file)
 
 
-FORMAT = Format(read, endings=(".parquet",), text=False)
+def texts(file: RawFile) -> Iterator[Given]:
+    """Yield the words of each row, also of an empty one. Raises DataError as `read` does."""
+    from tagdistill.data.readers.parquet_rows import read_texts
+
+    yield from read_texts(file)
+
+
+FORMAT = Format(read, endings=(".parquet",), text=False, texts=texts)
