@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_taggers import exported
 
+from tagdistill.errors import DataError
 from tagdistill.prediction.predict import predict_file
 from tagdistill.settings.names import WRITERS, names_in
 
@@ -37,3 +39,28 @@ def test_an_empty_row_of_parquet_stays_a_row(ner, tmp_path, to, caplog):
         assert [(r["id"], r["tokens"]) for r in found] == list(zip(ids, [t or [] for t in tokens], strict=True))
     titled = to == "html"  # its title names the file
     assert titled or (tmp_path / "parquet").read_bytes() == (tmp_path / "jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "conll", "html", "parquet", "txt"])
+def test_an_output_that_ends_in_gz_is_compressed_in_the_format_of_the_ending_before(ner, tmp_path, ending):
+    (tmp_path / "x.txt").write_text("Anna is in Oslo.\n\nBob, too.\n" * 40)
+    plain, packed = tmp_path / f"y.{ending}", tmp_path / f"y.{ending}.GZ"
+    predict_file(ner, tmp_path / "x.txt", plain)
+    predict_file(ner, tmp_path / "x.txt", packed)
+    whole = packed.read_bytes()
+    assert gzip.decompress(whole) == plain.read_bytes()
+    assert whole[:8] == b"\x1f\x8b\x08\0\0\0\0\0"  # neither a name nor a time
+    predict_file(ner, tmp_path / "x.txt", tmp_path / "z.gz", to=plain.suffix[1:] if ending != "txt" else "conll")
+    assert (tmp_path / "z.gz").read_bytes() == whole
+    if ending in ("jsonl", "conll"):  # what is written is read
+        predict_file(ner, packed, tmp_path / "again.jsonl")
+        assert records((tmp_path / "again.jsonl").read_bytes())
+
+
+def test_a_compressed_output_is_what_it_was_where_the_input_cannot_be_read(ner, tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"text": "Anna"}\n' * 5000 + "{\n")
+    output = tmp_path / "y.jsonl.gz"
+    output.write_bytes(b"before")
+    with pytest.raises(DataError, match="not JSON"):
+        predict_file(ner, tmp_path / "x.jsonl", output)
+    assert output.read_bytes() == b"before" and len(list(tmp_path.iterdir())) == 2

@@ -86,7 +86,7 @@ def add_language(
 def predict(
     model: ModelFolder,
     file: Annotated[Path, typer.Argument(help="text, in any format that the workflow reads; -: stdin")] = STANDARD,
-    output: Annotated[Path, typer.Option(help="file to write; -: stdout")] = STANDARD,
+    output: Annotated[Path, typer.Option(help="file to write, compressed if it ends in .gz; -: stdout")] = STANDARD,
     to: To = OutputFormat.auto,
     split: Split = Splitting.model,
     kind: Kind = InputFormat.auto,

@@ -21,7 +21,7 @@ from tagdistill.data.readers.options import AUTO, Reading, in_options
 from tagdistill.data.readers.read import NO_SENTENCE, read_texts
 from tagdistill.errors import DataError
 from tagdistill.prediction.source import Source, UnwrittenError
-from tagdistill.prediction.writer import Job, Writer, load_writer, writer_by_ending
+from tagdistill.prediction.writer import Job, Writer, load_writer, packed, writer_by_ending
 from tagdistill.tagger.open import ModelOptions, decode_of, open_model
 from tagdistill.tagger.texts import Text
 
@@ -69,6 +69,7 @@ def predict_file(
         form = load_writer(writer_by_ending(output) if to == "auto" else to)
         source = Source(keep=settings.format in form.copies)
         sink = stack.enter_context(open_output(output) if form.streams else _whole(output))
+        sink = stack.enter_context(packed(sink, output))
         job = Job(sink, tagger.task, tagger.labels, source, settings.format, settings.encoding, called)
         writer, well_formed = stack.enter_context(form.open(job)), decode_of(tagger, constrained) == "constrained"
         labelling = Labelling(tagger, writer, job, notes, constrained=well_formed, blanks=split == "blanks")
