@@ -37,7 +37,7 @@ def record_of(
     if isinstance(value, list) and len(value) == 2 and isinstance(value[1], dict):  # spaCy: [text, {entities: ...}]
         value = {"text": value[0], **value[1]}
     if not isinstance(value, dict):
-        raise DataError(f"a JSON {_kind(value)} where an object is needed", where=where)
+        raise DataError(f"{_kind(value)} where a JSON object is needed", where=where)
     source_id = next((str(value[key]) for key in IDS if isinstance(value.get(key), str | int)), "")
     accepted = value.get("answer") not in REJECTED
     tokens = next(iter(asked_or_usual(columns.get("token"), TOKENS, list(value))), None)
@@ -76,17 +76,33 @@ def _text_and_spans(
         value = {**data, "spans": _label_studio(value)}
     key = next(iter(asked_or_usual(columns.get("token"), TEXTS, list(value))), TEXTS[0])
     if not isinstance(text := value.get(key), str):
-        hint = f"{nearest(key, value)} Say which: `columns: {{token: NAME, tag: NAME}}`."
-        raise DataError(f"neither tokens nor a text: no key {key!r}", where=where, hint=hint)
+        raise _no_text(value, key, where)
     if not tagged:
         return text, []
     there = [name for name in asked_or_usual(columns.get("tag"), SPANS, list(value)) if name in value]
     lists = [name for name in there if isinstance(value[name], list)]
+    if there and not lists:
+        what = f"{there[0]!r} is {_kind(value[there[0]])}, a list of spans is needed"
+        raise DataError(what, where=where, hint="Write [] for none, or say which: `columns: {tag: NAME}`.")
     if not lists:
         wanted = str(columns["tag"]) if isinstance(columns.get("tag"), str) else "entities"
         hint = f"{nearest(wanted, value)} Say which: `columns: {{tag: NAME}}`."
         raise DataError(f"no list of spans {wanted!r}", where=where, hint=hint)
     return text, value[lists[0]]
+
+
+def _no_text(value: Mapping[str, Any], key: str, where: str) -> DataError:
+    """Return the error for a record without a text: its key is not there, or holds something else."""
+    if key in value:
+        what = f"{key!r} is {_kind(value[key])}, a text is needed"
+        return DataError(
+            what, where=where, hint='Write "" for none, or say which: `columns: {token: NAME, tag: NAME}`.'
+        )
+    if words := next((name for name in TOKENS if isinstance(value.get(name), str)), None):
+        hint = f"Split it into words; `columns: {{token: {words}}}` reads it as a text whose spans have offsets."
+        return DataError(f"{words!r} is a text, a list of words is needed", where=where, hint=hint)
+    hint = f"{nearest(key, value)} Say which: `columns: {{token: NAME, tag: NAME}}`."
+    return DataError(f"neither tokens nor a text: no key {key!r}", where=where, hint=hint)
 
 
 def _label_studio(value: Mapping[str, Any]) -> list[Any]:
@@ -134,5 +150,5 @@ def _words(tokens: Any, text: str, where: str) -> list[Word]:
 
 
 def _kind(value: Any) -> str:
-    names = {list: "array", str: "text", bool: "truth value", type(None): "null"}
-    return names.get(type(value), "number")
+    names = {list: "an array", dict: "an object", str: "a text", bool: "a truth value", type(None): "null"}
+    return names.get(type(value), "a number")
