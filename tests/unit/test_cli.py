@@ -284,6 +284,11 @@ READ: dict[str, Any] = {
         (
             "evaluate",
             "tagdistill.evaluation.score_file.evaluate_file",
+            {"label_map": "A=B,C=D", "names": "O,B-A,I-A"},
+        ),
+        (
+            "evaluate",
+            "tagdistill.evaluation.score_file.evaluate_file",
             {"label_map": "A=B", "scheme": "BIOES", "names": "O,B-A"},
         ),
         ("add-language", "tagdistill.experiment.add_language.add_language", {"label_map": "A=B", "scheme": "BIOES"}),
@@ -292,10 +297,12 @@ READ: dict[str, Any] = {
 def test_the_reading_options_of_every_command_reach_the_reader(command, function, more, monkeypatch):
     given = []
     monkeypatch.setattr(function, lambda *values, **_: given.extend(values) or "")
+    repeated = {"columns", "label_map", "names"} if "," in more.get("label_map", "") else set()
     own = {"predict": ["f", "--model", "m", "--output", "o"], "evaluate": ["f", "--model", "m"]}
     arguments = own.get(command, ["config.yaml", "--id", "fr"])
     for name, value in {**READ, **more}.items():
-        arguments += [f"--{name.replace('kind', 'format').replace('_', '-')}", str(value)]
+        for part in value.split(",") if name in repeated else [value]:
+            arguments += [f"--{name.replace('kind', 'format').replace('_', '-')}", str(part)]
     done = CliRunner().invoke(cli.app, [command, *arguments])
     assert done.exit_code == 0, done.output
     assert Reading(**READ, **more) in given

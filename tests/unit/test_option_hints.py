@@ -97,6 +97,15 @@ def test_an_option_that_cannot_be_used_is_named(option: str, value: str, message
     assert str(caught.value).startswith(message)
 
 
+def test_lists_and_mappings_may_stand_between_the_brackets_of_a_config():
+    bare = Reading("jsonl", names="O,B-PER", columns="token=a,tag=b", label_map="A=PER,B=LOC")
+    same = Reading("jsonl", names="[O, B-PER]", columns="{token=a, tag=b}", label_map="{A=PER, B=LOC}")
+    assert same.settings("jsonl") == bare.settings("jsonl")
+    with pytest.raises(DataError) as caught, in_options():
+        raise DataError("x", hint="Give their names in order: `names: [O, B-PER, ...]`.")
+    assert caught.value.hint == "Give their names in order: `--names O,B-PER,...`."
+
+
 def test_the_format_is_that_of_the_ending_before_gz(tmp_path: Path):
     for name, kind in (("x.conll.gz", "conll"), ("x.JSONL", "jsonl"), ("x.txt.GZ", "text")):
         assert Reading().language(tmp_path / name).format == kind

@@ -27,6 +27,7 @@ from tagdistill.cli.options import (
     SkipLines,
     Splitting,
     Threads,
+    together,
 )
 
 app = typer.Typer()
@@ -75,7 +76,10 @@ def add_language(
     from tagdistill.data.readers.options import Reading
     from tagdistill.experiment.add_language import add_language
 
-    reading = Reading(kind.value, separator, columns, comment, label_map, scheme, encoding, skip_lines, broken, names)
+    reading = Reading(
+        *(kind.value, separator, together(columns), comment, together(label_map), scheme, encoding, skip_lines),
+        *(broken, together(names)),
+    )
     asked = None if unlabelled_format in (None, InputFormat.auto) else unlabelled_format.value
     splits = {"train": train, "dev": dev, "test": test, "unlabelled": unlabelled}
     files = {split: path for split, path in splits.items() if path is not None}
@@ -109,7 +113,7 @@ def predict(
     check_output(output, inputs=[file, Path(model), encoder])
     called = "stdin" if file == STANDARD else None
     reading = Reading(
-        *(kind.value, separator, columns, comment),
+        *(kind.value, separator, together(columns), comment),
         encoding=encoding,
         skip_lines=skip_lines,
         broken=broken,
@@ -153,7 +157,8 @@ def evaluate(
 
     called = "stdin" if file == STANDARD else None
     reading = Reading(
-        *(kind.value, separator, columns, comment, label_map, scheme, encoding, skip_lines, broken, names, called)
+        *(kind.value, separator, together(columns), comment, together(label_map), scheme, encoding, skip_lines),
+        *(broken, together(names), called),
     )
     with given_file(file) as text:
         scores = evaluate_file(

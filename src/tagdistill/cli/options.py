@@ -57,7 +57,7 @@ Separator = Annotated[
     str | None, typer.Option(help="separator of CoNLL columns: space, tab, or auto (by the first lines, the default)")
 ]
 Columns = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         help="columns of CoNLL, counted from 0, or from -1 at the end: token=1,tag=3 (default: token=0,tag=-1); "
         "for parquet and jsonl their names"
@@ -68,9 +68,14 @@ SkipLines = Annotated[int | None, typer.Option(min=0, help="first lines to skip,
 Broken = Annotated[
     str | None, typer.Option(help="sentences with an empty token or of another layout: refuse, leave_out")
 ]
-Names = Annotated[str | None, typer.Option(help="names of class numbers in parquet and jsonl: O,B-PER,I-PER")]
+Names = Annotated[list[str] | None, typer.Option(help="names of class numbers in parquet and jsonl: O,B-PER,I-PER")]
 Encoding = Annotated[str | None, typer.Option(help="encoding of the file (default: utf-8)")]
-LabelMap = Annotated[str | None, typer.Option(help="rename labels: PERSON=PER,PLACE=LOC; *=O: all others")]
+LabelMap = Annotated[list[str] | None, typer.Option(help="rename labels: PERSON=PER,PLACE=LOC; *=O: all others")]
+
+
+def together(given: list[str] | None) -> str | None:
+    """Return an option that may be repeated as if all had been given at once, with commas; None if it was not given."""
+    return ",".join(given) if given else None
 
 
 def device_of(name: str) -> str:

@@ -37,7 +37,7 @@ class Reading:
     encoding: str | None = None
     skip_lines: int | None = None
     broken: str | None = None
-    names: str | None = None  # O,B-PER,I-PER
+    names: str | None = None  # O,B-PER,I-PER, also between brackets
     called: str | None = None  # how notes name the file, such as stdin; None: by its path
 
     def settings(self, kind: str) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class Reading:
             "comment": self.comment,
             "skip_lines": self.skip_lines,
             "broken": self.broken,
-            "names": [name.strip() for name in self.names.split(",")] if self.names else None,
+            "names": [name.strip() for name in _bare(self.names, "[]").split(",")] if self.names else None,
             "label_map": label_map or None,
         }
         return {key: value for key, value in keys.items() if value is not None}
@@ -102,7 +102,7 @@ def _hint(error: TagdistillError, *, config: bool) -> str | None:
 
 
 def _option(match: re.Match[str]) -> str:
-    value = (match[2] or "").strip("{}").replace(": ", "=").replace(", ", ",")
+    value = (match[2] or "").strip("{}[]").replace(": ", "=").replace(", ", ",")
     return f"`--{match[1].replace('_', '-')}{' ' + value if value else ''}`"
 
 
@@ -116,10 +116,16 @@ def format_by_ending(file: Path) -> str:
     return known[ending]
 
 
+def _bare(text: str, brackets: str) -> str:
+    """Return a text without the brackets around it, as a config has them."""
+    inner = text.strip()
+    return inner[1:-1] if inner[:1] + inner[-1:] == brackets else text
+
+
 def _pairs(option: str, text: str | None) -> dict[str, str]:
     """Return the pairs of `NAME=VALUE,...`; None is an option that was not given."""
     found: dict[str, str] = {}
-    parts = text.split(",") if text is not None else []
+    parts = _bare(text, "{}").split(",") if text is not None else []
     for part in parts:
         name, _, value = (piece.strip() for piece in part.partition("="))
         if not name or not value or name in found:
