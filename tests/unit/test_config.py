@@ -431,14 +431,17 @@ def test_a_treebank_needs_its_name_and_release():
         ("pos", ["NOUN"], "needs `labels: upos`"),
         ("ner", "upos", "needs the list of entity types"),
         ("ner", ["PER", "PER"], "without repeats"),
+        ("ner", ["B-PER", "I-PER", "B-LOC", "I-LOC", "O"], "'B-PER' is a tag, not a type"),
         ("aspect", [], "without repeats"),
         ("ner", "PER", "labels"),
     ],
 )
 def test_labels_that_do_not_fit_the_task_are_refused(task: str, labels: Any, says: str):
-    message = refusal(VALID | {"task": task, "labels": labels})
-    assert message.startswith("study.yaml: labels")
-    assert says in message
+    renamed = {"fr": VALID["languages"]["fr"] | {"label_map": {"PESSOA": "PER", "LUGAR": "LOC"}}}
+    for languages in ({}, renamed):  # what they are renamed to is judged afterwards
+        message = refusal(VALID | {"task": task, "labels": labels, "languages": VALID["languages"] | languages})
+        assert message.startswith("study.yaml: labels")
+        assert says in message
 
 
 def test_a_hub_encoder_needs_its_id_and_the_commit():

@@ -16,6 +16,12 @@ def test_the_ratio_of_an_objective_is_named_where_there_is_no_text():
     assert no_effect(plan(distill__objectives=OBJECTIVES).runs) == []
 
 
+def test_a_tag_among_types_is_a_warning():
+    assert no_effect(plan(labels=["PER", "B-LOC", "E-MAIL"]).runs) == [
+        "warning: `labels:` has 'B-LOC', a tag among types: give the type alone, 'LOC'"
+    ]
+
+
 def test_text_of_a_zero_shot_language_is_text():
     of_german = {"distill__teachers": ["own", "all"], "teachers": {"all": {}}, "distill__unlabelled_ratio": 2}
     text = {"source": "demo", "unlabelled": {"path": "de.txt", "format": "text"}}

@@ -72,12 +72,12 @@ def check_experiment(values: dict[str, Any], where: str) -> Experiment:
     if experiment.name.lower() == SHARED:
         hint = f"results/{SHARED} is the folder of what experiments share: choose another name."
         raise ConfigError(f"no experiment can be called {experiment.name!r}", where=f"{where}: name", hint=hint)
+    _check_labels(experiment, where)  # before the languages, whose label maps end in them
     for group, languages in (("languages", experiment.languages), ("zero_shot", experiment.zero_shot)):
         for key, language in languages.items():
             _check_language(experiment, key, language, f"{where}: {group}.{key}", trained=group == "languages")
     if both := sorted(set(experiment.languages) & set(experiment.zero_shot)):
         raise ConfigError(f"{both[0]!r} is both trained and zero-shot", where=f"{where}: zero_shot.{both[0]}")
-    _check_labels(experiment, where)
     _check_encoders(experiment, where)
     check_teachers(experiment, where)
     _check_training(experiment, where)

@@ -1,4 +1,4 @@
-"""Notes about what a config asks for and its data do not have: scores without test sets, text that is not there."""
+"""Notes about what a config asks for and its data do not have: scores without test sets, text or types not there."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ if TYPE_CHECKING:
 
 
 def no_effect(runs: Runs) -> list[str]:
-    """Return a warning where nothing can be scored, and a note for each ratio of text that there is none of."""
+    """Return a warning where nothing can be scored, or a type looks like a tag, and notes of ratios of no text."""
     lines = []
     if not runs.tested:
         lines.append("warning: no language has a test set: nothing can be scored. Give one a `test` split")
     if not runs.with_split("unlabelled") and not runs.zero_shot_text:
         ratios = _ratios(runs.experiment.distill)
         lines += [f"note: `{key}` changes nothing: no language has an `unlabelled` split" for key in ratios]
+    if not isinstance(labels := runs.experiment.labels, str):
+        tags = [name for name in labels if name.startswith(("B-", "I-"))]
+        lines += [
+            f"warning: `labels:` has {tag!r}, a tag among types: give the type alone, {tag[2:]!r}" for tag in tags
+        ]
     return lines
 
 
