@@ -45,6 +45,9 @@ def test_upos_is_alphabetical_and_whole():
         ("ner", ["O"], "in every label list"),
         ("ner", ["a b"], "white space"),
         ("ner", [""], "empty"),
+        ("ner", ["LOC", "PER-"], "'PER-' cannot be a type: it begins or ends with a hyphen"),
+        ("ner", ["-PER"], r"with a hyphen.*\n  Call it 'PER', .*`label_map: {'-PER': 'PER'}`\."),
+        ("ner", ["-"], "with a hyphen"),
     ],
 )
 def test_a_bad_label_list_is_refused(task, labels, word):

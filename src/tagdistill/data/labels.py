@@ -36,9 +36,18 @@ def _types(names: str | Sequence[str]) -> tuple[str, ...]:
         if name.split() != [name] or name == OUTSIDE:
             what = "it is in every label list" if name == OUTSIDE else "it is empty or holds white space"
             raise ConfigError(f"{name!r} cannot be a type: {what}", where="labels")
+        if name.strip("-") != name:
+            raise _hyphened(name)
     if len(set(names)) < len(names):
         raise ConfigError(f"a type is given twice: {', '.join(names)}", where="labels")
     return tuple(names)
+
+
+def _hyphened(name: str) -> ConfigError:
+    bare = name.strip("-")
+    what = f"{name!r} cannot be a type: it begins or ends with a hyphen, which scorers take off"
+    hint = f"Call it {bare!r}, and rename it in each language: `label_map: {{{name!r}: {bare!r}}}`."
+    return ConfigError(what, where="labels", hint=hint if bare else None)
 
 
 def has_spans(labels: Sequence[str]) -> bool:
