@@ -302,6 +302,8 @@ def test_a_value_of_the_wrong_type_or_size_is_named_with_its_key(key: str, value
         ("labels", ["PER", "O"], "labels: 'O' cannot be a type"),
         ("seeds", 0, "seeds: a list is needed, not 0\n  Allowed: list of whole numbers"),
         ("seeds", [0, 0], "seeds: a value is given twice ([0, 0])"),
+        ("seeds", [2**63], "seeds.0: must be at most 9223372036854775807, not 9223372036854775808"),
+        ("teacher.seeds", [1, 2**70], "teacher.seeds.1: must be at most 9223372036854775807"),
         ("seeds", [], "seeds: at least one is needed, not []"),
         ("name", "my study", "name: cannot be 'my study'\n  Allowed: text (letters, digits"),
         ("languages", ["en"], "languages: keys and their values are needed, not ['en']\n  A name for each"),

@@ -29,4 +29,6 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(unrepeated)]
+# torch takes less than 2**64, to which the number of a process is added, and columns of tables less than 2**63.
+MAX_SEED = 2**63 - 1
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...], Field(min_length=1), AfterValidator(unrepeated)]
