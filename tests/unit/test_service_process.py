@@ -92,6 +92,11 @@ def test_a_port_in_use_is_told_before_the_model_is_opened(tmp_path):
         f"error: 127.0.0.1:{port}: cannot be used: Address already in use",
         "  Choose another --port; 0 takes one that is free.",
     ]
+    # An address for documentation, which no machine has.
+    assert failed("--model", str(tmp_path), "--host", "192.0.2.1", "--port", "0") == [
+        "error: --host 192.0.2.1: is no address of this machine",
+        "  Choose another --host: 127.0.0.1 serves this machine alone, 0.0.0.0 all its addresses.",
+    ]
     assert failed("--model", str(tmp_path), "--host", "no.such.host.invalid")[0].startswith("error: --host")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import logging
 import signal
@@ -94,10 +95,16 @@ def listening(host: str, port: int) -> socket.socket:
         found.bind(address)
     except OSError as error:
         found.close()
-        what = f"cannot be used: {error.strerror}"
-        hint = "Choose another --port; 0 takes one that is free."
-        raise TagdistillError(what, where=f"{host}:{port}", hint=hint) from error
+        raise _unusable(error, host, port) from error
     return found
+
+
+def _unusable(error: OSError, host: str, port: int) -> TagdistillError:
+    if error.errno == errno.EADDRNOTAVAIL:
+        hint = "Choose another --host: 127.0.0.1 serves this machine alone, 0.0.0.0 all its addresses."
+        return TagdistillError("is no address of this machine", where=f"--host {host}", hint=hint)
+    hint = "Choose another --port; 0 takes one that is free."
+    return TagdistillError(f"cannot be used: {error.strerror}", where=f"{host}:{port}", hint=hint)
 
 
 def _is_loopback(address: str) -> bool:
