@@ -58,6 +58,14 @@ def test_a_file_that_is_not_there_has_no_root():
         assert str(caught.value) == "none.conll: no such file"
 
 
+def test_a_folder_is_told_to_be_one(tmp_path: Path):
+    for kind in ("auto", "conll", "parquet"):
+        with pytest.raises(DataError) as caught, in_options():
+            list(read(tmp_path, Reading(kind).language(tmp_path), name="test"))
+        said = f"{tmp_path}: this is a folder, a file is needed\n  Name one of the files in it."
+        assert str(caught.value) == said
+
+
 def test_keys_of_reading_are_named_as_options():
     hint = "Use `scheme: BIOES`. `skip_lines: 1` and `broken: leave_out` leave it out, as `comment:` does."
     with pytest.raises(DataError) as caught, in_options():

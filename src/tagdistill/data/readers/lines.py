@@ -69,8 +69,15 @@ def opened(path: Path) -> Iterator[BinaryIO]:
             yield handle
     except FileNotFoundError as error:
         raise DataError("no such file", where=str(path), hint="Relative paths start at `root:`.") from error
+    except IsADirectoryError as error:
+        raise folder_error(path) from error
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+
+
+def folder_error(path: Path) -> DataError:
+    """Return the error for a folder where a file is needed."""
+    return DataError("this is a folder, a file is needed", where=str(path), hint="Name one of the files in it.")
 
 
 def decoded(handle: BinaryIO, name: str, encoding: str) -> Iterator[tuple[list[str], bool]]:

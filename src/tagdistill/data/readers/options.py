@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.data.readers.format import load_format
+from tagdistill.data.readers.lines import folder_error
 from tagdistill.errors import ConfigError, DataError, TagdistillError, nearest
 from tagdistill.settings.language import Language
 from tagdistill.settings.names import FORMATS, names_in
@@ -107,7 +108,12 @@ def _option(match: re.Match[str]) -> str:
 
 
 def format_by_ending(file: Path) -> str:
-    """Return the format that a file's ending stands for, before .gz. Raises DataError where it stands for none."""
+    """Return the format that a file's ending stands for, before .gz.
+
+    Raises DataError where it stands for none, and for a folder.
+    """
+    if file.is_dir():
+        raise folder_error(file)
     known = {ending: name for name in names_in(FORMATS) for ending in load_format(name).endings}
     plain = file.with_suffix("") if file.suffix.lower() == ".gz" else file
     if (ending := plain.suffix.lower()) not in known:
