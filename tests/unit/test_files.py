@@ -91,7 +91,7 @@ def test_the_first_error_is_told_where_cleaning_up_fails_too(tmp_path, monkeypat
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     with (
-        pytest.raises(TagdistillError, match="cannot write: Read-only file system"),
+        pytest.raises(TagdistillError, match="cannot write: Read-only file system\n  Nobody can write there: choose"),
         atomic_path(tmp_path / "x") as new,
     ):
         new.write_text("half")

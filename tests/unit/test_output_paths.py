@@ -10,6 +10,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tiny_runs import encoded, make_corpus, teacher_run, tiny_encoder
@@ -177,6 +178,18 @@ def test_a_place_that_may_not_be_written_to_is_told_before_any_work(name, call, 
     monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path / "closed")  # modes do not bind root
     code, said = call({**FILE, **FOLDER, **INTO}[name], tmp_path / "closed" / "new")
     assert (code, "permission denied" in said) == (1, True), said
+
+
+@pytest.mark.parametrize("name", [*FILE, *FOLDER, *INTO])
+def test_a_read_only_file_system_is_no_matter_of_permissions(name, call, tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    state = os.statvfs(tmp_path)
+    flags = SimpleNamespace(f_flag=state.f_flag | os.ST_RDONLY)
+    monkeypatch.setattr(os, "statvfs", lambda path: flags if path == tmp_path / "closed" else state)
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path / "closed")
+    code, said = call({**FILE, **FOLDER, **INTO}[name], tmp_path / "closed" / "new")
+    assert (code, "is on a read-only file system\n  Nobody can write there" in said) == (1, True), said
+    assert "belongs to" not in said
 
 
 # ---- what is written through

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.streams import STANDARD, is_stream
-from tagdistill.artifacts.write_errors import owner
+from tagdistill.artifacts.write_errors import READ_ONLY, is_read_only, owner
 from tagdistill.errors import TagdistillError
 
 if TYPE_CHECKING:
@@ -114,5 +114,7 @@ def check_parent(path: Path) -> None:
     parent = next(folder for folder in path.parents if folder.exists())
     if not parent.is_dir():
         raise TagdistillError(f"{parent} is a file, not a folder", where=str(path))
+    if is_read_only(parent):
+        raise TagdistillError(f"{parent} is on a read-only file system", where=str(path), hint=READ_ONLY)
     if not os.access(parent, os.W_OK | os.X_OK):
         raise TagdistillError(f"you may not write to {parent}: permission denied", where=str(path), hint=owner(parent))

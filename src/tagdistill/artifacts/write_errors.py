@@ -33,6 +33,7 @@ UNWRITABLE = tuple(
     )
     if hasattr(errno, name)
 )
+READ_ONLY = "Nobody can write there: choose a place on another file system."
 # How torch says that a file could not be written; it does not say why.
 TORCH_WRITES = re.compile(r"iostream error|PytorchStreamWriter|enforce fail at inline_container")
 
@@ -64,12 +65,21 @@ def write_errors(target: Path) -> Iterator[None]:
     except Exception as error:
         if (reason := write_failure(error)) is None or _is_elsewhere(error, target):
             raise
-        denied = isinstance(error, PermissionError)
-        remedy = owner(target.parent) if denied else "Free some space or choose another folder."
         if str(target) == "-":
             raise TagdistillError(f"cannot write: {reason}", where="stdout") from error
-        hint = f"{remedy} What was there before is unchanged."
+        hint = f"{_remedy(error, reason, target)} What was there before is unchanged."
         raise TagdistillError(f"cannot write: {reason}", where=str(target), hint=hint) from error
+
+
+def _remedy(error: Exception, reason: str, target: Path) -> str:
+    if isinstance(error, PermissionError):
+        return owner(target.parent)
+    return READ_ONLY if reason == os.strerror(errno.EROFS) else "Free some space or choose another folder."
+
+
+def is_read_only(path: Path) -> bool:
+    """Return whether a file or folder is on a file system that nobody may write to."""
+    return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def _is_elsewhere(error: Exception, target: Path) -> bool:
