@@ -3,8 +3,10 @@
 import itertools
 import json
 import random
+import re
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -223,6 +225,16 @@ def test_predictions_come_back(tmp_path):
     assert read_predictions(path) == (tokens, gold, predicted)
     text = path.read_text(encoding="utf-8")
     assert text.startswith("New\\u0020York\tO\tO\n") and text.count("\n\n") == 1 and not text.endswith("\n\n")
+
+
+def test_the_guide_says_how_to_read_escapes_back():
+    guide = (Path(__file__).parents[2] / "docs/guide/using-a-student.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(import re\n[^`]*token = [^`]*)```", guide)
+    for token in ("London\u00a0City", "London City", r"\u00a0", r"\u00A0", "\\"):
+        assert f"`{escape(token)}`" in guide or "London" not in token
+        names = {"written": escape(token)}
+        exec(code, names)
+        assert names["token"] == token
 
 
 @given(st.text(alphabet=st.one_of(st.sampled_from("\\u0020 \t\n\r\u2028a"), st.characters(codec="utf-8"))))
