@@ -244,6 +244,11 @@ def test_a_broken_word_of_conllu_leaves_its_sentence_out(reading):
     assert tokens(found) == [["c"]] and found.notes.count("broken sentences left out") == 1
 
 
+def test_a_file_that_is_no_conllu_is_no_reason_to_leave_sentences_out(refused):
+    said = refused("Ada\tNOUN\n", format="conllu", task="pos", labels="upos")
+    assert "2 columns separated by TAB, CoNLL-U has 10" in said and "leave_out" not in said
+
+
 def test_where_no_sentence_is_left_all_were_broken(refused):
     said = refused("1\t\tO\n\n2\t\tO\n", columns={"token": 1, "tag": 2}, separator="tab", broken="leave_out")
     assert "no sentence is left: 2 are broken" in said and "`columns:`" in said

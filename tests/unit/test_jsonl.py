@@ -246,6 +246,14 @@ def test_classes_without_names_are_an_error_of_the_setting_and_leave_no_sentence
     assert "leave_out" not in caught.value.hint
 
 
+def test_a_key_that_the_first_record_lacks_is_no_reason_to_leave_it_out(reading):
+    whole, lacking = {"tokens": ["a"], "tags": ["O"]}, {"tokens": ["a"], "marks": ["O"]}
+    for rows, advised in (([lacking], False), ([whole, lacking], True)):
+        with pytest.raises(DataError, match=f":{len(rows)}: no key 'tags'") as caught:
+            reading(*rows)
+        assert ("leave_out" in caught.value.hint) == advised and "Say which: `columns:" in caught.value.hint
+
+
 def test_a_class_that_no_list_could_name_is_left_out_as_asked(reading):
     rows = [{"tokens": ["a", "b"], "tags": [0, 1]}, {"tokens": ["a", "b"], "tags": [-100, 0]}]
     with pytest.raises(DataError, match="class -100, but 2 are named") as caught:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from conllu.exceptions import ParseException
 from conllu.parser import parse_comment_line, parse_id_value
 
-from tagdistill.data.readers.format import Format, RawFile
+from tagdistill.data.readers.format import Format, RawFile, asks_for_setting
 from tagdistill.data.readers.lines import BLANK, Sentence, blocks
 from tagdistill.errors import DataError
 
@@ -27,13 +27,15 @@ def read(file: RawFile) -> Iterator[Sentence]:
     Ids and comments are read by the conllu library. Its line splitter is not used: it also splits at two spaces, and
     a FORM may hold spaces. `_` is a real token, or a part of a multiword token without a form of its own.
     """
+    begun = False
     for block in blocks(file.lines()):
         try:
             sentence = _sentence(block, file)
         except DataError as error:
-            file.leave_out(error, block[0][0])
+            file.leave_out(error, block[0][0], advise=begun or not asks_for_setting(error))
             continue
         if sentence.tokens:
+            begun = True
             yield sentence
 
 

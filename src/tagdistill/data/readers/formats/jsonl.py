@@ -9,7 +9,7 @@ import json
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from tagdistill.data.readers.format import Format, Given, RawFile
+from tagdistill.data.readers.format import Format, Given, RawFile, asks_for_setting
 from tagdistill.data.readers.offsets import tags_of, words_of
 from tagdistill.data.readers.records import Record, record_of
 from tagdistill.data.readers.rows import check_characters, sentence_of
@@ -31,12 +31,14 @@ def read(file: RawFile) -> Iterator[Sentence]:
 
     Raises DataError, with the line, for a line that is not JSON or not of a known layout.
     """
+    begun = False
     for place, value in _values(file):
         try:
             record = record_of(value, file.settings.columns, file.at(place), place, tagged=file.tagged)
+            begun = True
             yield from _sentences(record, file, place)
         except DataError as error:
-            file.leave_out(error, place)
+            file.leave_out(error, place, advise=begun or not asks_for_setting(error))
 
 
 def _values(file: RawFile) -> Iterator[tuple[Place, Any]]:
@@ -94,10 +96,12 @@ def _sentences(record: Record, file: RawFile, place: Place) -> Iterator[Sentence
 
 def texts(file: RawFile) -> Iterator[Given]:
     """Yield the text of each record, or its words; a record without words, too."""
+    begun = False
     for place, value in _values(file):
         lines = [place] if isinstance(place, int) else []
         try:
             record = record_of(value, file.settings.columns, file.at(place), place, tagged=False)
+            begun = True
             if not record.accepted:
                 file.note(NOT_ACCEPTED, place)
             elif record.text is None:
@@ -109,7 +113,7 @@ def texts(file: RawFile) -> Iterator[Given]:
                 words_of_text = None if record.words is None else tuple((w.start, w.end) for w in record.words)
                 yield Given(record.text, lines, record.source_id, words_of_text)
         except DataError as error:
-            file.leave_out(error, place)
+            file.leave_out(error, place, advise=begun or not asks_for_setting(error))
 
 
 def _of_text(text: str, record: Record, file: RawFile, place: Place) -> Iterator[Sentence]:
