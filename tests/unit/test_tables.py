@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from statistics import fmean, stdev
 
 import pandas as pd
@@ -22,6 +23,7 @@ from tagdistill.evaluation.tables import (
     zero_shot,
 )
 from tagdistill.experiment.runs import Runs
+from tagdistill.reporting import headline
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +160,27 @@ def test_gap_closed_only_where_the_teachers_are_clearly_better(analysis):
     assert frame.loc[""]["closed"] == pytest.approx(
         100 * (average["student"] - average["baseline"]) / (average["teachers"] - average["baseline"])
     )
+
+
+def test_a_clear_gap_whose_share_has_no_interval_is_not_denied(analysis):
+    gap = next(gap for gap in analysis.gaps if not gap.language)
+    assert gap.closed and gap.gap.above_zero
+    unknown = replace(gap, objective="top_k", closed=None)
+    assert unknown.verdict == "share not determined"
+    clear = headline._gap_finding([gap])
+    assert clear.endswith("to close.") and headline._gap_finding([gap, unknown]).startswith(clear)
+    assert "too much to tell which share of it top_k closed" in headline._gap_finding([unknown, gap])
+    flat = replace(unknown, gap=replace(gap.gap, low=-1.0))
+    assert flat.verdict == "no gap to close" and "not clearly better" in headline._gap_finding([flat])
+
+
+def test_the_seeds_of_a_comparison_are_those_that_all_languages_have(tmp_path):
+    wrong = {**WRONG}
+    wrong["students/posterior/seed-0"] = {x: n for x, n in WRONG["students/posterior/seed-0"].items() if x != "fr"}
+    results, _ = build(tmp_path, wrong)
+    one = Analysis(read_scores(results, settings()), draws=50)
+    found = next(c for c in one.comparisons if (c.system, c.group) == ("posterior", "in_language"))
+    assert (found.runs, found.reference_runs) == (1, 2) and found.verdict == "one seed: no verdict"
 
 
 def test_the_gap_is_that_of_the_teachers_that_taught(tmp_path):

@@ -93,6 +93,18 @@ def test_known_types_are_means_over_seeds(made):
     assert table.columns[0].note == "without 10 spans" and table.rows[0][1][0].note == f"above: {found[0].main:.2f}"
 
 
+def test_a_seed_that_predicts_no_unknown_type_counts_with_its_main_score(made):
+    path = made / "metrics/students/posterior/seed-0/de.json"
+    write_json(path, read_json(path) | {"known_types": {"f1": 90.0, "left_out": 10, "predicted": 100}})
+    other = made / "metrics/students/posterior/seed-1/de.json"
+    write_json(other, {key: value for key, value in read_json(other).items() if key != "known_types"})
+    analysis = analysis_of(made)
+    (found,) = (v for v in variants(analysis, {}) if v.kind == "known_types")
+    scores = [analysis.score(f"students/posterior/seed-{seed}", "de") for seed in (0, 1)]
+    assert found.main == pytest.approx(sum(scores) / 2) and found.other == pytest.approx((90 + scores[1]) / 2)
+    assert found.affected == 5
+
+
 SPANS = ("students/posterior/seed-0", "students/posterior/seed-1")
 FREE = {"unconstrained": [["B-PER", "I-PER", "O"], ["O", "S-LOC", "O"]]}
 BOUND = [["B-PER", "E-PER", "O"], ["O", "S-LOC", "O"]]

@@ -70,12 +70,14 @@ class Gap:
     baseline: float
     student: float
     gap: Interval
-    closed: Interval | None  # per cent; None unless the teachers are clearly better
+    closed: Interval | None  # per cent; None unless the teachers are clearly better, and the share has an interval
 
     @property
     def verdict(self) -> str:
-        """The result in words."""
-        return "no gap to close" if self.closed is None else ""
+        """The result in words, where there is no share."""
+        if self.closed:
+            return ""
+        return "share not determined" if self.gap.above_zero else "no gap to close"
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Comparison:
     difference: Interval
     languages: int
     up: int  # languages where the mean is higher
-    runs: int
+    runs: int  # seeds that all languages have
     reference_runs: int
     left_out: tuple[str, ...]  # languages of the group that one of the two lacks
 
@@ -309,18 +311,18 @@ class Analysis:
             return []
         pairs = [(self.value(system, language), self.value(reference, language)) for language in over]
         up = sum(ours.mean > theirs.mean for ours, theirs in pairs if ours and theirs)
-        runs, reference_runs = (min(len(s.names(language)) for language in over) for s in (system, reference))
+        ours, theirs = self._score(system, over), self._score(reference, over)
         return [
             Comparison(
                 system=system.key,
                 title=system.title,
                 reference=reference.key,
                 group=group.key,
-                difference=difference(self._score(system, over), self._score(reference, over)),
+                difference=difference(ours, theirs),
                 languages=len(over),
                 up=up,
-                runs=runs,
-                reference_runs=reference_runs,
+                runs=len(ours.seeds),
+                reference_runs=len(theirs.seeds),
                 left_out=left_out,
             )
         ]

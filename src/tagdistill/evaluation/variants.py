@@ -94,16 +94,21 @@ def _reading(analysis: Analysis, kind: str, role: str, system: System, language:
 
 
 def _known(analysis: Analysis, role: str, system: System, language: str) -> Variant | None:
-    records = analysis.results.known_types
-    models = [name for name in system.names(language) if (name, language) in records]
-    if not models:
+    records, models = analysis.results.known_types, system.names(language)
+    if not any((name, language) in records for name in models):
         return None
-    known = [records[name, language] for name in models]
+    # A seed that predicts none of these spans has no record of its own: nothing is left out.
+    known = [records.get((name, language)) or _nothing_left_out(analysis, name, language) for name in models]
     main = mean_and_sd([analysis.score(name, language) for name in models])[0]
     other = mean_and_sd([record["f1"] for record in known])[0]
     affected = float(np.mean([record["left_out"] for record in known]))
     predicted = round(float(np.mean([record["predicted"] for record in known])))
     return Variant("known_types", system.title, role, language, main, other, affected, predicted)
+
+
+def _nothing_left_out(analysis: Analysis, model: str, language: str) -> dict[str, Any]:
+    predicted = int(analysis.results.counts[language][model][:, 1].sum())
+    return {"f1": analysis.score(model, language), "left_out": 0, "predicted": predicted}
 
 
 def _unrepeated(analysis: Analysis, role: str, system: System, language: str, places: Sequence[int]) -> Variant | None:

@@ -130,7 +130,9 @@ def gap_closed(analysis: Analysis) -> alt.TopLevelMixin | None:
         if gap.closed
     ]
     if not rows:
-        return nothing("No gap to close: the teachers are not clearly better.") if gaps else None
+        clear = any(gap.gap.above_zero for gap in gaps)
+        why = "The seeds differ too much" if clear else "No gap to close: the teachers are not clearly better"
+        return nothing(f"{why}.") if gaps else None
     y = alt.Y("system:N", sort=[row["system"] for row in rows], title=None)
     chart = chart_of(rows)
     x = alt.X("value:Q", title="gap closed on average, per cent (95% interval)")

@@ -13,7 +13,7 @@ from tagdistill.settings.distill import OWN
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tagdistill.evaluation.analysis import Analysis, Comparison, Group, System, Value
+    from tagdistill.evaluation.analysis import Analysis, Comparison, Gap, Group, System, Value
     from tagdistill.evaluation.significance import Interval
     from tagdistill.reporting.facts import Run
     from tagdistill.settings.experiment import Experiment
@@ -79,7 +79,8 @@ def _gap_number(analysis: Analysis) -> list[Number]:
         return []
     if not closed:
         widest = max(gaps, key=lambda gap: gap.gap.value)
-        return [Number("No gap to close", difference(widest.gap), f"teachers minus {widest.reference}")]
+        title = widest.verdict.capitalize() if widest.gap.above_zero else "No gap to close"
+        return [Number(title, difference(widest.gap), f"teachers minus {widest.reference}")]
     best = max(closed, key=lambda gap: gap.closed.value if gap.closed else 0.0)
     assert best.closed is not None
     comparison = _comparison(analysis, best.objective, next(g for g in analysis.groups if g.key == "in_language"))
@@ -120,22 +121,30 @@ def _listed(comparisons: Sequence[Comparison], limit: int = 3) -> str:
 
 
 def _gap_findings(analysis: Analysis) -> list[str]:
-    texts = []
-    seen = set()
+    by_teachers: dict[tuple[str, ...], list[Gap]] = {}  # those of one teacher differ in their shares alone
     for gap in analysis.gaps:
-        if gap.language or (gap.reference, gap.decoder, gap.taught_by) in seen:
-            continue
-        seen.add((gap.reference, gap.decoder, gap.taught_by))
-        by = "" if gap.taught_by == OWN else f" of {gap.objective} ({gap.taught_by})"
-        averages = f"The teachers{by} average {gap.teachers:.2f} and {gap.reference} {gap.baseline:.2f}"
-        if gap.closed:
-            texts.append(f"{averages}: a gap of {difference(gap.gap)} to close.")
-        else:
-            texts.append(
-                f"{averages} ({difference(gap.gap)}): no gap to close, because the teachers are not clearly better. "
-                "Gains from distillation are therefore not given as a share of the gap."
-            )
-    return texts
+        if not gap.language:
+            by_teachers.setdefault((gap.reference, gap.decoder, gap.taught_by), []).append(gap)
+    return [_gap_finding(gaps) for gaps in by_teachers.values()]
+
+
+def _gap_finding(gaps: Sequence[Gap]) -> str:
+    gap = gaps[0]
+    by = "" if gap.taught_by == OWN else f" of {gap.objective} ({gap.taught_by})"
+    averages = f"The teachers{by} average {gap.teachers:.2f} and {gap.reference} {gap.baseline:.2f}"
+    if not gap.gap.above_zero:
+        return (
+            f"{averages} ({difference(gap.gap)}): no gap to close, because the teachers are not clearly better. "
+            "Gains from distillation are therefore not given as a share of the gap."
+        )
+    text = f"{averages}: a gap of {difference(gap.gap)} to close."
+    if unknown := [each.objective for each in gaps if not each.closed]:
+        text += f" The seeds differ too much to tell which share of it {_and(unknown)} closed."
+    return text
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def notes(analysis: Analysis, runs: Sequence[Run]) -> list[str]:
