@@ -780,3 +780,10 @@ def test_any_text_is_settings_or_a_config_error(text: str, tmp_path_factory: pyt
         assert isinstance(read_yaml(path), dict)
     except ConfigError as error:
         assert str(error).startswith(str(path))
+
+
+@pytest.mark.parametrize(("path", "says"), [("name", "at most 60 characters"), ("languages", "60 of them at most")])
+def test_names_that_are_too_long_for_folders_are_refused(path: str, says: str):
+    long = "x" * 61
+    value = long if path == "name" else {**VALID["languages"], long: VALID["languages"]["fr"]}
+    assert says in refusal(changed(path, value))

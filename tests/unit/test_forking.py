@@ -397,3 +397,17 @@ def test_a_folder_for_temporary_files_that_does_not_do_is_left_alone(place: str,
         assert said.stdout == "it's $HOME\n"  # no server: the program itself
     assert [*folder.glob("*")] == [found] * bool(found)
     shutil.rmtree(base)
+
+
+def test_a_folder_whose_path_cannot_stand_in_path_is_not_used(tmp_path, monkeypatch):
+    odd = tmp_path / "tm:p"
+    odd.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(odd))
+    assert forks.client_folder(Path(sys.executable)) is None and not list(odd.iterdir())
+
+
+def test_open_and_closed_descriptors_are_told_apart(tmp_path):
+    with (tmp_path / "file").open("w") as file:
+        number = file.fileno()
+        assert forks.is_open(number)
+    assert not forks.is_open(number)

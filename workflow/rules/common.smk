@@ -31,6 +31,10 @@ from tagdistill.workflow.shown import Shown
 
 PROJECT = Path(workflow.basedir)
 os.environ.update(TAGDISTILL_PROJECT=str(PROJECT))  # read by envs/*.post-deploy.sh
+if set("{}") & set(str(PROJECT)):
+    raise WorkflowError(
+        f"{PROJECT}: Snakemake replaces what stands in braces in the path of a project: rename the folder."
+    )
 
 
 def read_plan(config):

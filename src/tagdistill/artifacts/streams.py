@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import sys
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 STANDARD = Path("-")  # stdin or stdout
 STDOUT = Path("/dev/stdout")
 DESCRIPTORS = ("/dev/std", "/dev/fd/", "/proc/")  # what is open already, which may be a file that grows
+
+
+def open_streams() -> None:
+    """Put /dev/null in the place of standard streams that are closed, so that no other file gets their numbers."""
+    while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(null)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115 (they stay open)
 
 
 def is_stream(path: Path) -> bool:

@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from tagdistill import __version__
+from tagdistill.artifacts.streams import open_streams
 from tagdistill.artifacts.write_errors import owner, write_failure
 from tagdistill.cli import inference, project, services, stages
 from tagdistill.cli.help import GroupedCommands
@@ -56,6 +57,7 @@ def main() -> None:
     """Run the command line; a user's mistake ends in one message, without a traceback."""
     # Most jobs are short. A third of their time was Python's collector, which goes through all that torch and
     # transformers import, many times during the imports and once more at the end.
+    open_streams()
     gc.set_threshold(10_000)
     atexit.register(gc.freeze)
     logging.basicConfig(level=logging.INFO)

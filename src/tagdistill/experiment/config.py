@@ -88,7 +88,7 @@ def check_experiment(values: dict[str, Any], where: str) -> Experiment:
 
 def _check_language(experiment: Experiment, key: str, language: Language, where: str, *, trained: bool) -> None:
     if not LANGUAGE_ID.match(key):
-        raise ConfigError("a language's key is made of letters, digits, '_' and '-'", where=where)
+        raise ConfigError("a language's key is made of letters, digits, '_' and '-', 60 of them at most", where=where)
     try:
         present = available_splits(key, language, trained=trained)
     except ConfigError as error:  # a language that its source does not have

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tagdistill.reporting.facts import Repeats, Reports, Run, Stage
 
 FIGURES = ("in_language", "zero_shot", "gap_closed", "training", "teachers", "data", "time")
+LONGEST = 430  # pixels of a name of 60 characters, the most that one has
 WIDTH, HALF, ROW = 560, 400, 28  # HALF: two beside each other on a page
 MAX_POINTS = 200  # of a curve: more cannot be seen
 MAX_NUMBERED = 25  # languages up to which the heat map shows its numbers
@@ -56,9 +57,9 @@ def svg(chart: alt.TopLevelMixin, name: str) -> str:
         background="white",
         padding={"left": 24, "right": 12, "top": 6, "bottom": 6},  # left: labels in a wider font
         font=FONT,
-        axis=alt.AxisConfig(gridColor="#8884", domainColor="#8888", tickColor="#8888", labelLimit=240, **TEXT),
+        axis=alt.AxisConfig(gridColor="#8884", domainColor="#8888", tickColor="#8888", labelLimit=LONGEST, **TEXT),
         view=alt.ViewConfig(stroke=None),
-        legend=alt.LegendConfig(orient="bottom", columns=5, columnPadding=24, labelLimit=200, labelFontSize=12),
+        legend=alt.LegendConfig(orient="bottom", columns=5, columnPadding=24, labelLimit=LONGEST, labelFontSize=12),
     )
     buffer = io.StringIO()
     with alt.data_transformers.enable("default", max_rows=None):

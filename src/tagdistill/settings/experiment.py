@@ -54,6 +54,7 @@ class Experiment(Settings):
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        max_length=MAX_NAME,
         description="letters, digits, `.`, `_`, `-`; results go to results/NAME/",
     )
     task: Task = Field(description="tags of words (pos) or spans (ner, aspect)")

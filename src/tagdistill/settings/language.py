@@ -12,7 +12,7 @@ from tagdistill.settings.names import FORMATS, SOURCES, Scheme, names_in
 
 SPLITS = ("train", "dev", "test", "unlabelled")
 CORPORA = ("train", "unlabelled")  # what a teacher scores
-LANGUAGE_ID = re.compile(r"[A-Za-z0-9_-]+\Z")
+LANGUAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,60}\Z")  # as long as other names may be, which are folders
 if TYPE_CHECKING:
     Format = str
     Source = str

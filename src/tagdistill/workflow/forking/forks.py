@@ -57,6 +57,7 @@ class Forks:
             [sys.executable, server.__file__, folder, COMMAND, *IMPORTS],
             stdin=subprocess.PIPE,  # closed by the end of this process, however it ends
             stdout=subprocess.DEVNULL,
+            stderr=None if is_open(2) else subprocess.DEVNULL,  # forks have one of their own
             start_new_session=True,  # Ctrl-C is for the clients: they pass it on
             env=os.environ | dict.fromkeys(THREADS, "1"),
         )
@@ -71,6 +72,15 @@ class Forks:
         self.server.wait()
         shutil.rmtree(self.folder, ignore_errors=True)  # where it was killed it has not done so
         self.server = None
+
+
+def is_open(number: int) -> bool:
+    """Return whether a file descriptor of this process is open."""
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
 
 
 def own_command() -> Path | None:
@@ -97,7 +107,8 @@ def client_folder(program: Path) -> Path | None:
         command = folder / COMMAND
         command.write_text(f'#!/bin/sh\nexec {" ".join(quote(str(word)) for word in words)} "$@"\n', encoding="utf-8")
         command.chmod(0o700)
-        if os.access(command, os.X_OK) and len(os.fsencode(folder / server.SOCKET)) <= LONGEST:
+        in_path = os.pathsep not in str(folder)
+        if in_path and os.access(command, os.X_OK) and len(os.fsencode(folder / server.SOCKET)) <= LONGEST:
             return folder
         shutil.rmtree(folder)
     return None

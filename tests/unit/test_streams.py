@@ -1,0 +1,35 @@
+"""Standard streams that are closed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import os, sys
+from tagdistill.artifacts.streams import open_streams
+open_streams()
+assert os.open(os.devnull, os.O_RDONLY) > 2
+print("seen", file=sys.stderr)
+assert sys.stdin.buffer.read() == b""
+print("written", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("closed", "out", "err"),
+    [
+        ("2>&-", "written", ""),
+        (">&-", "", "seen"),
+        ("<&-", "written", "seen"),
+        ("<&- >&- 2>&-", "", ""),
+    ],
+)
+def test_closed_streams_lead_nowhere_and_cost_nothing(closed: str, out: str, err: str):
+    command = f'exec "$0" -c "$1" {closed}'
+    ended = subprocess.run(
+        ["sh", "-c", command, sys.executable, CODE], input="", capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout.strip(), ended.stderr.strip()) == (0, out, err)
