@@ -309,6 +309,14 @@ def test_demo_data_one_seed_and_unequal_updates_are_noted(tmp_path):
     assert "Not all students were trained for the same number of updates: baseline 200, posterior 999." in text
 
 
+def test_small_test_sets_are_noted(tmp_path):
+    results, _ = build(tmp_path)
+    analysis = Analysis(read_scores(results, settings()), draws=10)
+    assert not any("Small test sets" in note for note in headline.notes(analysis, []))
+    analysis.results.counts["fr"] = {name: rows[:19] for name, rows in analysis.results.counts["fr"].items()}
+    assert any(note.startswith("Small test sets: fr (19).") for note in headline.notes(analysis, []))
+
+
 def test_a_page_without_any_result_still_stands(tmp_path):
     build_report(tmp_path / "none", settings(), benchmarks=tmp_path / "no benchmarks")
     text = (tmp_path / "none" / "report" / "index.html").read_text()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from tagdistill.evaluation.bootstrap import Draws
 
+FEW_SENTENCES = 20  # of a test set, below which resampled sentences vary too little
 LEVEL = 0.05  # of the verdicts on one page together; intervals are of one less this, each by itself
 BETTER, WORSE, UNCLEAR, ONE_SEED = "better", "worse", "no difference shown", "one seed: no verdict"
 SENTENCES, BOTH = "sentences", "sentences and seeds"  # what an interval covers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tagdistill.evaluation.significance import BETTER, BOTH, ONE_SEED, SENTENCES, WORSE
+from tagdistill.evaluation.significance import BETTER, BOTH, FEW_SENTENCES, ONE_SEED, SENTENCES, WORSE
 from tagdistill.formatting import count
 from tagdistill.reporting.sections import VERDICTS
 from tagdistill.settings.distill import OWN
@@ -161,6 +161,11 @@ def notes(analysis: Analysis, runs: Sequence[Run]) -> list[str]:
             f"Not zero-shot in text: {', '.join(seen)}. Students may have learned from unlabelled text of "
             f"{'it' if len(seen) == 1 else 'them'}, which teachers labelled; no sentence of a test set was in it."
         )
+    if few := _small_tests(analysis):
+        texts.append(
+            f"Small test sets: {few}. With fewer than {FEW_SENTENCES} sentences intervals are too narrow, and verdicts "
+            "false too often."
+        )
     if missing := analysis.results.missing:
         texts.append(f"{count(len(missing), 'result')} missing (shown as –): {_some(missing)}.")
     if unequal := _unequal_updates(runs):
@@ -169,6 +174,11 @@ def notes(analysis: Analysis, runs: Sequence[Run]) -> list[str]:
             "Compare objectives at equal updates only."
         )
     return texts
+
+
+def _small_tests(analysis: Analysis) -> str:
+    sizes = {language: len(next(iter(counts.values()))) for language, counts in analysis.results.counts.items()}
+    return ", ".join(f"{language} ({size})" for language, size in sizes.items() if size < FEW_SENTENCES)
 
 
 def _demonstration(experiment: Experiment) -> list[str]:
