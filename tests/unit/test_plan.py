@@ -296,6 +296,20 @@ def test_test_sets_reach_training_text_where_their_sentences_are_left_out_of_it(
     assert plain.keys.repeats() != smaller.keys.repeats()
 
 
+def test_test_sentences_are_looked_for_in_text_that_a_student_learns_from_alone():
+    def seen(of: Plan) -> list[str | None]:
+        return [place_of(file) for file in of.repeats_inputs()["seen"]]
+
+    labelled = [f"data/{language}/train.parquet" for language in ("en", "fr", "sv")]
+    assert sorted(map(str, seen(plan()))) == sorted([*labelled, "data/en/unlabelled.parquet"])
+    unread: list[dict[str, Any]] = [{"distill__unlabelled_ratio": 0}, {"distill__objectives": ["baseline"]}]
+    for changes in unread:
+        assert seen(plan(**changes)) == labelled and plan(**changes).keys.repeats() != plan().keys.repeats()
+    read = [{"loss": "top_k", "unlabelled_ratio": 1}, "baseline"]  # by one objective of several
+    one = plan(distill__unlabelled_ratio=0, distill__objectives=read)
+    assert seen(one) == seen(plan()) and one.keys.repeats() == plan().keys.repeats()
+
+
 def test_a_teacher_knows_of_nothing_but_its_language():
     job = json.loads(plan(languages__fr__teacher={"hidden": 3}).specs.teacher("fr", "crf", 1))
     assert (job["languages"], job["seed"], job["settings"]["hidden"]) == (["fr"], 1, 3)

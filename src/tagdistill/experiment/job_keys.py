@@ -81,8 +81,7 @@ class JobKeys:
 
     def _repeats(self) -> str:
         """Return the key of the repeats of all test sets."""
-        read = [(language, split) for language in self.runs.languages for split in self.runs.corpora(language)]
-        read += [(language, "test") for language in self.runs.tested]
+        read = [*self.runs.seen_by_students, *((language, "test") for language in self.runs.tested)]
         return self._key([code_key(*self.modules.repeats())], [self.text(*pair) for pair in read])
 
     def encoder(self, encoder: EncoderSettings) -> str:

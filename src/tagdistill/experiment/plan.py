@@ -118,9 +118,8 @@ class Plan:
 
     def repeats_inputs(self) -> Files:
         """Return the corpora that students train on, and the test corpora."""
-        seen = [(language, split) for language in self.runs.languages for split in self.runs.corpora(language)]
         return {
-            "seen": [self.files.corpus(*pair) for pair in seen],
+            "seen": [self.files.corpus(*pair) for pair in self.runs.seen_by_students],
             "tests": [self.files.corpus(language, "test") for language in self.runs.tested],
         }
 

@@ -112,6 +112,12 @@ class Runs:
         return (*self.with_split(split), *unseen)
 
     @cached_property
+    def seen_by_students(self) -> list[tuple[str, str]]:
+        """Language and split of all text that the students of some objective learn from, each once."""
+        found = {(x, split) for name in self.objectives for split in CORPORA for x in self.seen(name, split)}
+        return [(x, split) for x in self.languages for split in CORPORA if (x, split) in found]
+
+    @cached_property
     def test_languages(self) -> list[TestLanguage]:
         """The languages that have a test set: trained ones, then zero-shot ones."""
         return [
