@@ -334,6 +334,23 @@ def test_a_teacher_without_scores_of_its_text_has_its_certainty_on_test(teacher,
     assert "decode" not in read_json(teacher.outputs.model / "config.json")  # it has no dev set
 
 
+@pytest.mark.parametrize("taught", [("aa", "bb"), ("bb", "aa")])
+def test_a_teacher_of_several_languages_has_its_name_and_its_certainty_in_all_of_them(taught, data, tmp_path):
+    run = teacher_run(tmp_path, data["aa/train"], updates=3, **LINEAR)
+    run_training(replace(run, train=[data[f"{language}/train"] for language in taught]))
+    tests = [data["aa/test"], data["bb/test"], short_corpus(tmp_path, "cc", "test", 5)]
+    roles = {"aa": "trained", "bb": "trained", "cc": "zero_shot"}
+    places = {"predictions": tmp_path / "p", "metrics": tmp_path / "m"}
+    evaluate_model(run.outputs.model, "teachers/all/crf/seed-0", tests, roles, **places)
+    records = {language: read_json(tmp_path / "m" / f"{language}.json") for language in roles}
+    assert {record["teacher"] for record in records.values()} == {"all"}
+    assert [x for x, record in records.items() if "calibration" in record] == ["aa", "bb"]
+    twin = Twin.saved(run)
+    for language in taught:
+        found = records[language]["calibration"]
+        assert found == {"test": pytest.approx(certainty(twin, corpus(data[f"{language}/test"])), rel=1e-4)}
+
+
 def test_scores_of_another_teacher_or_text_are_refused(teacher, own, data, tmp_path):
     places = {"predictions": tmp_path / "p", "metrics": tmp_path / "m"}
     model, tests = (teacher.outputs.model, "teachers/aa/crf/seed-0"), ([data["aa/test"]], {"aa": "trained"})

@@ -47,12 +47,15 @@ def evaluate_model(
     """Write `LANG.conll` and `LANG.json` of every test set into two folders.
 
     `decode` is that of the main score and of the predictions; the other decoding of spans is scored beside it.
-    `own` is a teacher's training text with its scores: its certainty there is written beside that on its own test set,
-    which is of the same pass as the predictions. Raises DataError for a test set without labels.
+    `name` is students/OBJECTIVE/seed-S or teachers/TEACHER/DECODER/seed-S. The certainty of a teacher is written for
+    the test set of every language that it was taught, from the same pass as the predictions. `own` is the training
+    text of a teacher of one language with its scores: its certainty there is written beside that on test. Raises
+    DataError for a test set without labels.
     """
     torch.set_num_threads(threads)
     loaded = load_tagger(model, encoder, device)
-    teacher = None if loaded.config["objective"] else loaded.config["languages"][0]
+    teacher = None if loaded.config["objective"] else name.removeprefix("teachers/").partition("/")[0]
+    taught = loaded.config["languages"] if teacher else ()
     weights = sha256_file(model / "model.safetensors") if own else ""
     known = {"train": certainty_of_scores(own, loaded.labels, weights, predictions)} if own else {}
     for files in tests:
@@ -60,7 +63,7 @@ def evaluate_model(
         if source.labels is None:
             raise DataError("the test set has no labels", where=str(files.corpus))
         gold = LabelRows(source.labels.numpy(), source.offsets, loaded.labels)
-        certainty = Certainty() if files.language == teacher else None
+        certainty = Certainty() if files.language in taught else None
         beside = predict_labels(loaded, source, device, decodings(loaded.labels, decode), certainty=certainty)
         found = beside.pop(decode)
         scores = score(loaded.config["task"], gold, found, loaded.labels, beside=beside)

@@ -39,12 +39,12 @@ def metrics_record(
 ) -> dict[str, Any]:
     """Return the metrics JSON of one model on one language: `scores` (see `metrics.score`) and what they belong to.
 
-    Give `objective` for a student and `teacher` (its language) for a teacher. `calibration` maps a text ("train" or
-    "test", say) to `accuracy` (per cent), `confidence` (mean highest marginal, per cent) and `entropy` (nats per
-    token). Raises ValueError unless exactly one of `objective` and `teacher` is given.
+    Give `objective` for a student and `teacher` (its language or name) for a teacher. `calibration` maps a text
+    ("train" or "test", say) to `accuracy` (per cent), `confidence` (mean highest marginal, per cent) and `entropy`
+    (nats per token). Raises ValueError unless exactly one of `objective` and `teacher` is given.
     """
     if (objective is None) == (teacher is None):
-        raise ValueError("a model is a student (give its objective) or a teacher (give its language)")
+        raise ValueError("a model is a student (give its objective) or a teacher (give its language or name)")
     head = {
         "format": FORMAT,
         "kind": KIND,
