@@ -409,6 +409,18 @@ def test_certainty_of_the_teachers(page):
     assert table[2] == ["fr/crf/seed-0", "99.40", "98.10", "0.080", "94.60", "96.30", "0.170"]
 
 
+@pytest.mark.parametrize("decode", ["constrained", "unconstrained"])
+def test_the_page_says_that_certainty_is_of_unconstrained_decoding_where_scores_are_not(decode, page, tmp_path):
+    results, benchmarks = build(tmp_path)
+    files = {"train": "train.conll", "test": "test.conll", "format": "conll"}
+    changes = {"task": "ner", "labels": ["PER"], "languages": dict.fromkeys(TRAINED, files), "zero_shot": {}}
+    build_report(results, settings(**changes, evaluate={"decode": decode}), benchmarks=benchmarks, draws=50)
+    text = (results / "report" / "index.html").read_text(encoding="utf-8")
+    said = "best of all label sequences, well-formed or not (unconstrained)"
+    assert "Accuracy and confidence" in text and not Page(text).open
+    assert (said in text) == (decode == "constrained") and said not in page  # the page is of tags
+
+
 @pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(tmp_path):
     results, benchmarks = build(tmp_path)

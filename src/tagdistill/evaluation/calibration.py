@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Certainty:
-    """Sums over the words of a text, batch by batch."""
+    """Sums over the words of a text, batch by batch.
+
+    All are of the whole distribution, and so is the best label sequence: it may be ill-formed, where predictions are of
+    constrained decoding.
+    """
 
     words: int = 0
     right: float = 0.0
