@@ -595,7 +595,8 @@ def test_one_of_a_kind_is_no_plural_in_the_data_table(kind, one, two):
 
 def test_the_note_on_demonstration_data_is_of_the_languages_that_are():
     def note(**changes) -> str:
-        analysis = SimpleNamespace(results=SimpleNamespace(experiment=settings(**changes), missing=[]), targets=[])
+        results = SimpleNamespace(experiment=settings(**changes), missing=[], counts={})
+        analysis = SimpleNamespace(results=results, targets=[])
         return next((text for text in headline.notes(analysis, []) if "demonstration data" in text), "")
 
     demo = {name: {"source": "demo"} for name in ("en", "es")}
