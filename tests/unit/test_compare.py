@@ -15,7 +15,10 @@ from synthetic_results import TRAINED, WRONG, build, settings
 
 from tagdistill.artifacts.files import write_json
 from tagdistill.errors import DataError, MismatchError, TagdistillError
+from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.comparison import Pair, read_side
+from tagdistill.evaluation.scores import read_scores
+from tagdistill.evaluation.tables import write_tables
 from tagdistill.reporting.compare import compare
 from tagdistill.reporting.report import build_report
 
@@ -31,6 +34,13 @@ def experiment(root: Path, name: str, wrong: dict[str, dict[str, int]] = WRONG) 
         training = {"updates": updates if name == "old" else 300, "hidden": 64}
         write_json(folder / model / "model/config.json", {"training": training, "corpora": {"en": name * 9}})
     return folder
+
+
+def scored(root: Path, name: str, wrong: dict[str, dict[str, int]] = WRONG, **changes) -> Path:
+    """Return an experiment's folder with its tables alone, without a report and models."""
+    results, _ = build(root / name, wrong)
+    write_tables(Analysis(read_scores(results, settings(name=name, **changes))), results / "tables")
+    return results.rename(results.with_name(name))
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +123,29 @@ def test_other_test_sets_are_refused_and_said(old: Path, new: Path, tmp_path: Pa
     assert "other test sentences or labels" in section and ">de<" in section
 
 
+def test_a_group_of_languages_without_a_shared_system_has_no_number(tmp_path: Path):
+    """Other objectives, the same teachers: teachers have no score in zero-shot languages."""
+    folders = []
+    for name, objective in (("a", "emission"), ("b", "posterior")):
+        wrong = {x.replace("posterior", objective): found for x, found in WRONG.items() if "baseline" not in x}
+        folders.append(scored(tmp_path, name, wrong, distill={"objectives": [objective]}))
+    compare(*folders, tmp_path / "out", draws=DRAWS)
+    page = (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    assert "In-language: no average changed" in page and "Zero-shot: " not in page
+
+
+def test_languages_that_are_left_out_of_averages_are_compared_alone(tmp_path: Path):
+    zero_shot = {x: {"test": f"{x}.conllu", "format": "conllu", "leave_out": "made by a machine"} for x in ("de", "ar")}
+    wrong = {x: found for x, found in WRONG.items() if "students" in x}
+    folders = [scored(tmp_path, name, wrong, zero_shot=zero_shot) for name in ("a", "b")]
+    for folder in folders:
+        path = folder / "tables/scores.tsv"
+        lines = path.read_text(encoding="utf-8").splitlines()
+        path.write_text("\n".join(x for x in lines if "\tzero_shot\t" in x or x == lines[0]), encoding="utf-8")
+    compare(*folders, tmp_path / "out", draws=DRAWS)
+    assert {over for _, over in rows(tmp_path / "out")} == {"de", "ar"}
+
+
 def test_each_language_that_cannot_be_compared_has_its_reason(old: Path):
     side = read_side(old)
     frame = side.scores
@@ -126,6 +159,14 @@ def test_each_language_that_cannot_be_compared_has_its_reason(old: Path):
     with pytest.raises(MismatchError) as caught:
         Pair(side, replace(side, scores=frame.assign(system="another")), draws=DRAWS)
     assert caught.value.hint == "Systems: teachers (crf), baseline, posterior against another."
+
+
+def test_systems_that_share_no_language_cannot_be_compared(old: Path):
+    side = read_side(old)
+    frame = side.scores[side.scores["language"].isin(["en", "fr"]) & (side.scores["kind"] == "student")]
+    crossed = (frame["system"] == "baseline") == (frame["language"] == "en")
+    with pytest.raises(MismatchError, match="nothing can be compared"):
+        Pair(replace(side, scores=frame[crossed]), replace(side, scores=frame[~crossed]), draws=DRAWS)
 
 
 @pytest.mark.slow

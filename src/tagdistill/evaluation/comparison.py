@@ -94,7 +94,7 @@ class Pair:
         self.first, self.second, self.draws, self.seed = first, second, draws, seed
         self.systems = [x for x in first.scores["system"].unique() if x in set(second.scores["system"])]
         self.languages, self.refused = self._languages()
-        if not self.languages or not self.systems:
+        if not any(self._shared(system, self.languages) for system in self.systems):
             reasons = "; ".join(f"{language}: {why}" for language, why in self.refused.items())
             raise MismatchError(
                 "nothing can be compared: no objective and language were scored on the same test set in both",
@@ -138,7 +138,7 @@ class Pair:
 
     def difference(self, system: str, group: str, languages: Sequence[str]) -> Difference | None:
         """Return the difference of a system over the languages that both sides have it for, or None."""
-        over = tuple(x for x in languages if all(s.models(system, x) for s in (self.first, self.second)))
+        over = self._shared(system, languages)
         if not over:
             return None
         first, second = (self._score(mark, system, over) for mark in (0, 1))
@@ -154,6 +154,10 @@ class Pair:
             runs=(runs[0], runs[1]),
             difference=difference(second, first),
         )
+
+    def _shared(self, system: str, languages: Iterable[str]) -> tuple[str, ...]:
+        """Return the languages that both sides have a system for."""
+        return tuple(x for x in languages if all(side.models(system, x) for side in (self.first, self.second)))
 
     def _score(self, mark: int, system: str, languages: Sequence[str]) -> Score:
         side = (self.first, self.second)[mark]

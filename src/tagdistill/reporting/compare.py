@@ -59,15 +59,20 @@ def _page(pair: Pair) -> dict[str, Any]:
         "version": __version__,
         "first": pair.first.name,
         "second": pair.second.name,
-        "numbers": [_number(pair, group) for group, _ in pair.groups()],
+        "numbers": [_number(pair, group) for group in _groups(pair)],
         **captions([d.difference for d in pair.differences], pair.draws),
         "averages": _averages(pair),
         "languages": _languages(pair),
-        "figures": {"differences": Markup(svg(_figure(pair), "differences"))},
+        "figures": {"differences": Markup(svg(_figure(pair), "differences"))} if pair.averages else {},
         "refused": plain_table(["language", "reason"], list(pair.refused.items()), words=True),
         "missing": _missing(pair),
         "settings": _settings(pair),
     }
+
+
+def _groups(pair: Pair) -> list[str]:
+    """Return the groups of languages in which both experiments have a system."""
+    return list(dict.fromkeys(d.group for d in pair.averages))
 
 
 def _number(pair: Pair, group: str) -> Number:
@@ -136,8 +141,8 @@ def _cell(d: Difference | None) -> Field:
 def _figure(pair: Pair) -> alt.VConcatChart:
     """Draw the difference of each system with its interval, one panel per group of languages."""
     title = f"{pair.second.name} minus {pair.first.name}, points (95% interval)"
-    groups = dict.fromkeys(d.group for d in pair.averages)
-    return alt.vconcat(*(_panel([d for d in pair.averages if d.group == group], title) for group in groups))
+    panels = [_panel([d for d in pair.averages if d.group == group], title) for group in _groups(pair)]
+    return alt.vconcat(*panels)
 
 
 def _panel(differences: Sequence[Difference], title: str) -> LayeredChart:
