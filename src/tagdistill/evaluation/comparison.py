@@ -166,12 +166,21 @@ class Pair:
 
     @cached_property
     def differences(self) -> list[Difference]:
-        """Every shared system on every group of languages, then in every language; their verdicts are one family."""
+        """Every shared system on every group of languages, then in every language; their verdicts are one family.
+
+        A group of one language and that language by itself are one test, and have one result.
+        """
         wanted = [*self.groups(), *((language, (language,)) for language in self.languages)]
         pairs = [self.difference(system, group, languages) for group, languages in wanted for system in self.systems]
         found = [pair for pair in pairs if pair]
-        family = corrected([pair.difference for pair in found])
-        return [replace(pair, difference=test) for pair, test in zip(found, family, strict=True)]
+        tests = _tests(found)
+        family = dict(zip(tests, corrected(list(tests.values())), strict=True))
+        return [replace(pair, difference=family[pair.system, pair.languages]) for pair in found]
+
+    @property
+    def tests(self) -> list[Interval]:
+        """The comparisons that were made, each once."""
+        return list(_tests(self.differences).values())
 
     @property
     def averages(self) -> list[Difference]:
@@ -198,6 +207,11 @@ class Pair:
             for d in self.differences
         ]
         return pd.DataFrame(rows)
+
+
+def _tests(found: Iterable[Difference]) -> dict[tuple[str, tuple[str, ...]], Interval]:
+    """Return each comparison once, by its system and languages."""
+    return {(pair.system, pair.languages): pair.difference for pair in found}
 
 
 def _role(rows: pd.DataFrame) -> str:

@@ -60,7 +60,7 @@ def _page(pair: Pair) -> dict[str, Any]:
         "first": pair.first.name,
         "second": pair.second.name,
         "numbers": [_number(pair, group) for group in _groups(pair)],
-        **captions([d.difference for d in pair.differences], pair.draws),
+        **captions(pair.tests, pair.draws),
         "averages": _averages(pair),
         "languages": _languages(pair),
         "figures": {"differences": Markup(svg(_figure(pair), "differences"))} if pair.averages else {},
