@@ -244,6 +244,58 @@ def test_settings_that_differ_are_shown(old: Path, new: Path, tmp_path: Path):
     assert "training text of en" in section and "hidden" not in section
 
 
+def settings_section(folders: list[Path], out: Path) -> str:
+    compare(*folders, out, draws=DRAWS)
+    page = (out / "index.html").read_text(encoding="utf-8")
+    return re.sub(r"\s+", " ", page[page.index('id="settings"') :])
+
+
+def test_a_setting_that_differs_in_some_models_alone_names_them(tmp_path: Path):
+    """All students have another batch, the baseline alone another temperature, and the French teacher more updates."""
+    folders = [scored(tmp_path, name) for name in ("a", "b")]
+    for folder, other in zip(folders, (0, 1), strict=True):
+        for objective, temperature in (("baseline", 1 + 3 * other), ("posterior", 1)):
+            config = {"distill": {"temperature": temperature}, "training": {"batch": 16 + other}}
+            write_json(folder / f"students/{objective}/seed-0/model/config.json", config)
+        for language, updates in (("en", 100), ("fr", 100 + other), ("nl", 100)):
+            config = {"training": {"updates": updates}, "corpora": {language: f"{language}{other}"}}
+            write_json(folder / f"teachers/{language}/crf/seed-0/model/config.json", config)
+    section = settings_section(folders, tmp_path / "out")
+    named = re.findall(r'<th scope="row"[^>]*>(.*?)</th>', section)
+    assert named == [
+        "baseline: distill.temperature",
+        "student: training.batch",
+        "teacher (crf) of en: training text of en",
+        "teacher (crf) of fr: training.updates",
+        "teacher (crf) of fr: training text of fr",
+        "teacher (crf) of nl: training text of nl",
+    ]
+
+
+def test_other_decoding_of_the_same_models_is_a_setting_that_differs(tmp_path: Path):
+    folders = [scored(tmp_path, name) for name in ("a", "b")]
+    config = {"training": {"updates": 100}}
+    for folder, decode in zip(folders, ("constrained", "unconstrained"), strict=True):
+        write_json(folder / "students/posterior/seed-0/model/config.json", config)
+        for path in (folder / "metrics").rglob("*.json"):
+            write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"decode": decode})
+    section = settings_section(folders, tmp_path / "out")
+    assert "evaluate.decode" in section and ">constrained<" in section and ">unconstrained<" in section
+    assert "evaluate.decode" not in settings_section(
+        [folders[0], Path(shutil.copytree(folders[0], tmp_path / "c"))], tmp_path / "same"
+    )
+
+
+def test_no_settings_recorded_is_not_no_difference(tmp_path: Path):
+    """Where the models were removed, nothing is known of their settings."""
+    folders = [scored(tmp_path, name) for name in ("a", "b")]
+    assert "do not differ" not in (section := settings_section(folders, tmp_path / "out"))
+    assert "No settings are recorded" in section
+    for folder in folders:
+        write_json(folder / "students/posterior/seed-0/model/config.json", {"training": {"updates": 100}})
+    assert "do not differ" in settings_section(folders, tmp_path / "out")
+
+
 def test_where_nothing_changed_no_system_is_named(old: Path, new: Path, tmp_path: Path):
     twin = tmp_path / "twin"
     shutil.copytree(old, twin)

@@ -119,14 +119,31 @@ class Pair:
         return there, refused
 
     @cached_property
-    def bootstrap(self) -> Bootstrap:
-        """The paired bootstrap over the models of both experiments; names begin with 0: or 1:, the experiment."""
-        counts: dict[str, dict[str, Counts]] = {language: {} for language in self.languages}
+    def _metrics(self) -> dict[tuple[int, str, str], tuple[Counts, str]]:
+        """Return the counts and the decoding of each experiment (0 or 1), language and model."""
+        found = {}
         for mark, side in enumerate((self.first, self.second)):
             for language in self.languages:
                 for model in side.scores[side.scores["language"] == language]["model"].unique():
                     path = side.folder / "metrics" / model / f"{language}.json"
-                    counts[language][f"{mark}:{model}"] = read_counts(read_json(path), where=str(path))
+                    record = read_json(path)
+                    counts = read_counts(record, where=str(path))
+                    found[mark, language, model] = (counts, record.get("decode", "unconstrained"))
+        return found
+
+    def decoding(self, system: str) -> tuple[str, str]:
+        """Return how the labels of a system were decoded in each experiment, in the languages that both have."""
+        over, sides = self._shared(system, self.languages), enumerate((self.first, self.second))
+        found = [{self._metrics[mark, x, m][1] for x in over for m in side.models(system, x)} for mark, side in sides]
+        first, second = (", ".join(sorted(each)) for each in found)
+        return first, second
+
+    @cached_property
+    def bootstrap(self) -> Bootstrap:
+        """The paired bootstrap over the models of both experiments; names begin with 0: or 1:, the experiment."""
+        counts: dict[str, dict[str, Counts]] = {language: {} for language in self.languages}
+        for (mark, language, model), (found, _) in self._metrics.items():
+            counts[language][f"{mark}:{model}"] = found
         return Bootstrap(counts, draws=self.draws, seed=self.seed)
 
     def groups(self) -> list[tuple[str, tuple[str, ...]]]:

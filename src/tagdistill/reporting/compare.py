@@ -35,6 +35,8 @@ GROUPS = {
 }
 # Keys of a model's config.json that are no settings; `corpora` is shown by itself.
 NOT_SETTINGS = ("versions", "teachers", "licences", "corpora", "seed", "format", "kind", "spec")
+DECODE = "evaluate.decode"
+Configs = dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]  # of both experiments, by the name of a model
 
 
 def compare(first: Path, second: Path, out: Path, *, draws: int = DRAWS) -> None:
@@ -55,6 +57,7 @@ def compare(first: Path, second: Path, out: Path, *, draws: int = DRAWS) -> None
 
 
 def _page(pair: Pair) -> dict[str, Any]:
+    recorded = _recorded(pair)
     return {
         "version": __version__,
         "first": pair.first.name,
@@ -66,7 +69,8 @@ def _page(pair: Pair) -> dict[str, Any]:
         "figures": {"differences": Markup(svg(_figure(pair), "differences"))} if pair.averages else {},
         "refused": plain_table(["language", "reason"], list(pair.refused.items()), words=True),
         "missing": _missing(pair),
-        "settings": _settings(pair),
+        "settings": _settings(pair, recorded),
+        "recorded": any(recorded.values()),
     }
 
 
@@ -173,27 +177,53 @@ def _missing(pair: Pair) -> list[str]:
 # -- settings that differ
 
 
-def _settings(pair: Pair) -> Table | None:
-    rows: list[tuple[str, str, str]] = []
-    for kind, models in (("student", _shared(pair, "student")), ("teacher", _shared(pair, "teacher"))):
-        if models:
-            first, second = (_config(side.folder / model / "model" / "config.json") for side, model in models)
-            rows += [(f"{kind}: {key}", left, right) for key, left, right in _differing(first, second)]
+def _settings(pair: Pair, recorded: Mapping[str, Configs]) -> Table | None:
+    """Return the settings that differ: how the scores were decoded, and those that are recorded with models."""
+    decoding = {d.system: pair.decoding(d.system) for d in pair.single}
+    decoded: Configs = {system: ({DECODE: first}, {DECODE: second}) for system, (first, second) in decoding.items()}
+    kinds: dict[str, Configs] = {"scores": decoded, **recorded}
+    rows = [row for kind, configs in kinds.items() for row in _named(kind, configs)]
     return plain_table(["setting", pair.first.name, pair.second.name], rows, words=True)
 
 
-def _shared(pair: Pair, kind: str) -> list[tuple[Side, str]]:
-    """Return one model of each experiment, of the same system and language: they differ as the experiments do."""
-    for system in [x for x in pair.systems if x.startswith("teachers") == (kind == "teacher")][::-1]:
+def _named(kind: str, configs: Configs) -> list[tuple[str, str, str]]:
+    """Return the settings that differ; one that differs otherwise in some models than in others has their names."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for name, (first, second) in configs.items():
+        for row in _differing(first, second):
+            found.setdefault(row, []).append(name)
+    return [
+        (f"{kind if len(names) == len(configs) else ', '.join(names)}: {key}", left, right)
+        for (key, left, right), names in found.items()
+    ]
+
+
+def _recorded(pair: Pair) -> dict[str, Configs]:
+    """Return the settings of the models that both experiments have, of the first seed each, by kind and name."""
+    recorded: dict[str, Configs] = {"student": {}, "teacher": {}}
+    for name, models in _shared(pair).items():
+        paths = [side.folder / model / "model" / "config.json" for side, model in models]
+        if all(path.is_file() for path in paths):
+            kind = "teacher" if models[0][1].startswith("teachers/") else "student"
+            recorded[kind][name] = (_config(paths[0]), _config(paths[1]))
+    return recorded
+
+
+def _shared(pair: Pair) -> dict[str, list[tuple[Side, str]]]:
+    """Return one model of each experiment of every shared system; of teachers, which have one language, of each."""
+    shared: dict[str, list[tuple[Side, str]]] = {}
+    for system in pair.systems:
         for language in pair.languages:
             models = [(side, side.models(system, language)) for side in (pair.first, pair.second)]
+            teachers = system.removeprefix("teachers ")
+            name = system if teachers == system else f"teacher {teachers} of {language}"
             if all(names for _, names in models):
-                return [(side, names[0]) for side, names in models]
-    return []
+                shared.setdefault(name, [(side, names[0]) for side, names in models])
+    return shared
 
 
 def _config(path: Path) -> dict[str, Any]:
-    values = read_json(path) if path.is_file() else {}
+    values = read_json(path)
     settings = {key: value for key, value in values.items() if key not in NOT_SETTINGS}
     texts = {f"training text of {language}": sha[:12] for language, sha in (values.get("corpora") or {}).items()}
     return {**dict(_flat(settings)), **texts}
