@@ -159,7 +159,6 @@ class Pair:
         if not over:
             return None
         first, second = (self._score(mark, system, over) for mark in (0, 1))
-        runs = [min(len(side.models(system, x)) for x in over) for side in (self.first, self.second)]
         return Difference(
             system=system,
             group=group,
@@ -168,7 +167,7 @@ class Pair:
             second=float(second.draws[0]),
             first_sd=mean_and_sd(first.seeds)[1],
             second_sd=mean_and_sd(second.seeds)[1],
-            runs=(runs[0], runs[1]),
+            runs=(len(first.seeds), len(second.seeds)),
             difference=difference(second, first),
         )
 
