@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import threading
 import time
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -18,7 +20,7 @@ from test_splitting import SCRIPTS
 from tiny_taggers import exported
 
 from tagdistill import Tagger
-from tagdistill.serving import connection
+from tagdistill.serving import connection, descriptors
 from tagdistill.serving.limits import Limits
 from tagdistill.tagger.records import record
 from tagdistill.tagger.results import Tagged
@@ -72,6 +74,26 @@ def raw(running: Running, sent: bytes, wait: float = 5.0) -> bytes:
         while part := link.recv(65536):
             found += part
         return found
+
+
+def ended(link: socket.socket) -> bool:
+    """Return whether a connection ends before anything comes."""
+    try:
+        return link.recv(1) == b""
+    except ConnectionResetError:  # with something unread
+        return True
+
+
+def healthy(link: socket.socket) -> bool:
+    """Return whether a connection is answered, which stays open; header and body may come in two parts."""
+    link.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+    found = b""
+    while not found.endswith(b"}"):
+        part = link.recv(65536)
+        if not part:
+            return False
+        found += part
+    return found.startswith(b"HTTP/1.1 200 ")
 
 
 def test_the_labels_are_those_of_the_tagger_in_any_script(running, tagger):
@@ -191,6 +213,46 @@ def test_connections_on_which_nothing_happens_are_ended(slow, monkeypatch):
     with serving(slow) as running:
         assert raw(running, b"") == b""
         assert raw(running, b"GET / HTTP/1.1\r\nX: ") == b""
+
+
+def test_a_new_connection_gets_the_place_of_the_one_that_waits_longest(slow):
+    with serving(slow, Limits(connections=3)) as running, ExitStack() as stack:
+        silent = [stack.enter_context(running.connect()) for _ in range(3)]
+        silent[0].sendall(TAG + b"Content-Length: 30\r\n\r\n{")  # nor does a part of a request keep the place
+        assert json.loads(running.ask("GET", "/health")[2]) == {"status": "ok"}
+        assert ended(silent[0])
+        assert healthy(silent[1])
+        silent += [stack.enter_context(running.connect()) for _ in range(2)]
+        assert ended(silent[2])  # the other one's turn began again with its answer
+        assert healthy(silent[1])
+
+
+def test_a_request_at_work_keeps_its_place(slow):
+    with serving(slow, Limits(connections=1)) as running:
+        slow.free.clear()
+        found: list[int] = []
+        thread = threading.Thread(target=lambda: found.append(running.tag("a")[0]))
+        thread.start()
+        while not running.service.accepted:
+            time.sleep(0.002)
+        for _ in range(3):
+            assert raw(running, b"") == b""
+        slow.free.set()
+        thread.join()
+        assert found == [200] and running.tag("b")[0] == 200
+
+
+def test_there_are_no_more_connections_than_files_may_be_opened(monkeypatch):
+    limits = [(256, 512)]
+    monkeypatch.setattr(descriptors.resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(descriptors.resource, "setrlimit", lambda _, pair: limits.append(pair))
+    assert descriptors.connection_limit(100) == 100 and len(limits) == 1
+    assert descriptors.connection_limit(200) == 200 and limits[-1] == (328, 512)
+    assert descriptors.connection_limit(1000) == 384 and limits[-1] == (512, 512)
+    limits.append((64, 64))
+    assert descriptors.connection_limit(1000) == 1
+    limits.append((64, descriptors.resource.RLIM_INFINITY))
+    assert descriptors.connection_limit(1000) == 1000 and limits[-1][0] == 1128
 
 
 def test_a_client_that_does_not_read_its_answer_is_left(slow, monkeypatch):

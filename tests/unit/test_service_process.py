@@ -11,8 +11,9 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,9 +35,10 @@ def command(*words: str) -> list[str]:
 
 
 @contextmanager
-def started(*words: str) -> Iterator[tuple[subprocess.Popen[str], int, list[str]]]:
+def started(*words: str, files: int | None = None) -> Iterator[tuple[subprocess.Popen[str], int, list[str]]]:
     """Yield a process that is ready, its port, and the lines of its log, to which more are added."""
-    process = subprocess.Popen(command("--port", "0", *words), stderr=subprocess.PIPE, text=True)
+    bound = ["sh", "-c", f'ulimit -n {files} && exec "$@"', "sh"] if files else []
+    process = subprocess.Popen([*bound, *command("--port", "0", *words)], stderr=subprocess.PIPE, text=True)
     lines: list[str] = []
     try:
         assert process.stderr
@@ -127,6 +129,21 @@ def test_sigterm_under_load_loses_no_accepted_request_and_no_text_is_logged(stud
     )
     assert accepted == answered == found.count(200) and set(found) <= {200, 429, 503}
     assert SECRET not in "".join(lines) and "SIGTERM: answering what was accepted" in "".join(lines)
+
+
+def test_silent_connections_neither_stop_it_nor_fill_its_log(student):
+    with started("--model", str(student), files=256) as (process, port, lines), ExitStack() as stack:
+        for _ in range(300):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        begin = time.monotonic()
+        assert ask(port, "a") == 200
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/model", timeout=20) as answer:
+            assert json.load(answer)["limits"]["connections"] == 128
+        assert time.monotonic() - begin < 5
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+    assert "warning: 128 connections at most, not 1000: `ulimit -n` is low" in lines[0]
+    assert len(lines) == 4, "".join(lines)
 
 
 def test_other_commands_do_not_import_what_serves():

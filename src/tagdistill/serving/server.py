@@ -9,6 +9,8 @@ import logging
 import signal
 import socket
 import time
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -16,7 +18,8 @@ import uvicorn
 from tagdistill.errors import TagdistillError
 from tagdistill.formatting import count
 from tagdistill.serving.app import Service
-from tagdistill.serving.connection import Connection
+from tagdistill.serving.connection import Connection, Room
+from tagdistill.serving.descriptors import connection_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 LAST_WORDS = 1.0  # seconds to send answers, after all are there
 BACKLOG = 512  # connections that wait to be accepted
+AT_ONCE = 16  # connections that are accepted before the first of them is counted
 
 
 class Server(uvicorn.Server):
@@ -37,15 +41,14 @@ class Server(uvicorn.Server):
         limits = service.limits
         config = uvicorn.Config(
             service.app,
-            http=Connection,
+            http=partial(Connection, room=Room(limits.connections)),  # type: ignore[arg-type]
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=limits.connections,
-            backlog=BACKLOG,
+            backlog=AT_ONCE,
             timeout_graceful_shutdown=round(limits.stop + LAST_WORDS),
         )
         super().__init__(config)
@@ -54,6 +57,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, and say so."""
         await super().startup(sockets=sockets)
+        for place in sockets or []:
+            place.listen(BACKLOG)  # asyncio has one number for those that wait and those accepted at once
         log.info("serving on %s", self.address)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -71,7 +76,7 @@ def serve(open_tagger: Callable[[], Tagger], *, host: str, port: int, limits: Li
     Raises TagdistillError where the address cannot be used or the model cannot be opened, before anything is served.
     """
     with listening(host, port) as place:
-        service = Service(open_tagger(), limits)
+        service = Service(open_tagger(), _possible(limits))
         service.start()
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # ours says it all
         address = f"[{host}]" if ":" in host else host
@@ -97,6 +102,14 @@ def listening(host: str, port: int) -> socket.socket:
         found.close()
         raise _unusable(error, host, port) from error
     return found
+
+
+def _possible(limits: Limits) -> Limits:
+    """Return limits with no more connections than the process may open files, and say where these are fewer."""
+    most = connection_limit(limits.connections)
+    if most < limits.connections:
+        log.warning("warning: %s at most, not %d: `ulimit -n` is low", count(most, "connection"), limits.connections)
+    return replace(limits, connections=most)
 
 
 def _unusable(error: OSError, host: str, port: int) -> TagdistillError:
