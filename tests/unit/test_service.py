@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import socket
@@ -20,8 +21,10 @@ from test_splitting import SCRIPTS
 from tiny_taggers import exported
 
 from tagdistill import Tagger
+from tagdistill.errors import TagdistillError
 from tagdistill.serving import connection, descriptors
 from tagdistill.serving.limits import Limits
+from tagdistill.serving.server import listening
 from tagdistill.tagger.records import record
 from tagdistill.tagger.results import Tagged
 
@@ -170,6 +173,27 @@ def test_what_is_not_there_is_told_in_json(running):
     assert json.loads(running.ask("GET", "/nothing")[2])["error"]["code"] == "http"
     status, headers, _ = running.ask("GET", "/v1/tag")
     assert (status, headers["allow"]) == (405, "POST")
+
+
+def test_no_path_is_redirected(running):
+    status, headers, answer = running.ask("POST", "/v1/tag/", b'{"texts": "a"}', JSON)
+    assert (status, json.loads(answer)["error"]["code"]) == (404, "http") and "location" not in headers
+
+
+def test_an_encoded_body_is_refused_as_one(running):
+    body = gzip.compress(b'{"texts": "a"}')
+    status, _, answer = running.ask("POST", "/v1/tag", body, JSON | {"Content-Encoding": "gzip"})
+    error = json.loads(answer)["error"]
+    assert (status, error["field"], error["message"]) == (415, "Content-Encoding", "the body is encoded as 'gzip'")
+    plain = running.ask("POST", "/v1/tag", b'{"texts": "a"}', JSON | {"Content-Encoding": "identity"})
+    assert plain[0] == 200
+
+
+@pytest.mark.parametrize("host", ["a..b", ".x", "a" * 64 + ".example"])
+def test_a_host_that_can_be_no_name_is_told(host):
+    with pytest.raises(TagdistillError, match="no such address") as told:
+        listening(host, 0)
+    assert told.value.where == f"--host {host}"
 
 
 def test_ten_thousand_texts_are_too_many(running):

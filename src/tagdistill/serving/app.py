@@ -78,6 +78,10 @@ class Service:
         if kind != JSON:
             hint = f"Send the header `Content-Type: {JSON}`."
             raise Refusal(415, "not_json", f"the content type is {kind!r}", where="Content-Type", hint=hint)
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("", "identity"):
+            what, hint = f"the body is encoded as {encoding!r}", "Send it as it is, without `Content-Encoding`."
+            raise Refusal(415, "encoded", what, where="Content-Encoding", hint=hint)
         texts, options = parse(self.body, await request.body(), self.limits)
         if not self.worker.is_alive():
             raise stopping()
@@ -124,7 +128,14 @@ def _settle(found: asyncio.Future[Job], job: Job) -> None:
 
 def _application(service: Service) -> FastAPI:
     """Return the application; no page of it asks another site for anything, so there is no page of its description."""
-    app = FastAPI(title="tagdistill", version=__version__, description=ABOUT, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="tagdistill",
+        version=__version__,
+        description=ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # it would send clients to whatever their header `Host` says
+    )
     schema = {"requestBody": {"required": True, "content": {JSON: {"schema": service.body.model_json_schema()}}}}
     app.post("/v1/tag", response_model=TagResponse, responses=REFUSALS, openapi_extra=schema, summary="Label texts")(
         service.tag

@@ -94,6 +94,8 @@ def listening(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
         raise TagdistillError(f"no such address: {error.strerror}", where=f"--host {host}") from error
+    except UnicodeError as error:  # a label of the name is empty or too long
+        raise TagdistillError("no such address: no name of a machine", where=f"--host {host}") from error
     found = socket.socket(family, kind, protocol)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
