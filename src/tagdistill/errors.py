@@ -43,6 +43,10 @@ class ReadingError(DataError):
     """A data file that a setting reads in a wrong way: to leave its sentences out would only hide that."""
 
 
+class LayoutError(DataError):
+    """A sentence of another layout than the settings say: if it is the first of its file, they may well be wrong."""
+
+
 class MismatchError(TagdistillError):
     """Two artefacts that do not belong together, such as a cache and another teacher's label list."""
 

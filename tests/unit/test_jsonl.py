@@ -10,7 +10,7 @@ import pytest
 
 from tagdistill.data.labels import spans
 from tagdistill.data.prepare import Read, read_split
-from tagdistill.errors import DataError
+from tagdistill.errors import DataError, LayoutError
 from tagdistill.settings.language import Language
 
 TEXT = "Ada Lovelace left Oslo."
@@ -252,6 +252,18 @@ def test_a_key_that_the_first_record_lacks_is_no_reason_to_leave_it_out(reading)
         with pytest.raises(DataError, match=f":{len(rows)}: no key 'tags'") as caught:
             reading(*rows)
         assert ("leave_out" in caught.value.hint) == advised and "Say which: `columns:" in caught.value.hint
+
+
+@pytest.mark.parametrize("hint", [None, "Read it in another way.", "It holds `format: x`."])
+@pytest.mark.parametrize(("kind", "advised"), [(LayoutError, False), (DataError, True)])
+def test_whether_the_layout_is_at_fault_is_not_told_by_the_words_of_the_hint(reading, monkeypatch, kind, hint, advised):
+    def refuse(*_: Any, where: str = "x", **__: Any) -> None:
+        raise kind("odd", where=where, hint=hint)
+
+    monkeypatch.setattr("tagdistill.data.readers.formats.jsonl.record_of", refuse)
+    with pytest.raises(DataError, match="odd") as caught:
+        reading({"tokens": ["a"], "tags": ["O"]})
+    assert ("leave_out" in (caught.value.hint or "")) == advised
 
 
 def test_a_class_that_no_list_could_name_is_left_out_as_asked(reading):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
 
     from tagdistill.errors import DataError
     from tagdistill.settings.language import Language, SplitName
-
-
-ASKED = re.compile(r"`(?:columns|format): ")
 
 
 @dataclass(frozen=True)
@@ -80,11 +76,6 @@ class RawFile:
             advice = "`broken: leave_out` leaves such sentences out." if advise else None
             raise error.at(error.where, hint=" ".join(filter(None, (error.hint, advice))) or None)
         self.note(BROKEN, line, error.what)
-
-
-def asks_for_setting(error: DataError) -> bool:
-    """Return whether the hint of an error names a setting that says what is read, and how."""
-    return bool(ASKED.search(error.hint or ""))
 
 
 class Given(NamedTuple):

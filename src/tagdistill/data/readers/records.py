@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tagdistill.data.readers.offsets import Target, Word
 from tagdistill.data.readers.rows import IDS, TAGS, TOKENS, asked_or_usual
-from tagdistill.errors import DataError, ReadingError, nearest
+from tagdistill.errors import DataError, LayoutError, ReadingError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,7 +64,7 @@ def _tags(value: Mapping[str, Any], columns: Mapping[Literal["token", "tag"], in
     if len(found) != 1 or found[0] not in value:
         what = f"several keys of tags: {', '.join(found)}" if len(found) > 1 else f"no key {(found or ['tags'])[0]!r}"
         hint = f"{nearest((found or ['tags'])[0], value)} Say which: `columns: {{tag: NAME}}`."
-        raise (ReadingError if len(found) > 1 else DataError)(what, where=where, hint=hint)
+        raise (ReadingError if len(found) > 1 else LayoutError)(what, where=where, hint=hint)
     return value[found[0]]
 
 
@@ -83,26 +83,26 @@ def _text_and_spans(
     lists = [name for name in there if isinstance(value[name], list)]
     if there and not lists:
         what = f"{there[0]!r} is {_kind(value[there[0]])}, a list of spans is needed"
-        raise DataError(what, where=where, hint="Write [] for none, or say which: `columns: {tag: NAME}`.")
+        raise LayoutError(what, where=where, hint="Write [] for none, or say which: `columns: {tag: NAME}`.")
     if not lists:
         wanted = str(columns["tag"]) if isinstance(columns.get("tag"), str) else "entities"
         hint = f"{nearest(wanted, value)} Say which: `columns: {{tag: NAME}}`."
-        raise DataError(f"no list of spans {wanted!r}", where=where, hint=hint)
+        raise LayoutError(f"no list of spans {wanted!r}", where=where, hint=hint)
     return text, value[lists[0]]
 
 
-def _no_text(value: Mapping[str, Any], key: str, where: str) -> DataError:
+def _no_text(value: Mapping[str, Any], key: str, where: str) -> LayoutError:
     """Return the error for a record without a text: its key is not there, or holds something else."""
     if key in value:
         what = f"{key!r} is {_kind(value[key])}, a text is needed"
-        return DataError(
+        return LayoutError(
             what, where=where, hint='Write "" for none, or say which: `columns: {token: NAME, tag: NAME}`.'
         )
     if words := next((name for name in TOKENS if isinstance(value.get(name), str)), None):
         hint = f"Split it into words; `columns: {{token: {words}}}` reads it as a text whose spans have offsets."
-        return DataError(f"{words!r} is a text, a list of words is needed", where=where, hint=hint)
+        return LayoutError(f"{words!r} is a text, a list of words is needed", where=where, hint=hint)
     hint = f"{nearest(key, value)} Say which: `columns: {{token: NAME, tag: NAME}}`."
-    return DataError(f"neither tokens nor a text: no key {key!r}", where=where, hint=hint)
+    return LayoutError(f"neither tokens nor a text: no key {key!r}", where=where, hint=hint)
 
 
 def _label_studio(value: Mapping[str, Any]) -> list[Any]:

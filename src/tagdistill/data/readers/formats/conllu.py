@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from conllu.exceptions import ParseException
 from conllu.parser import parse_comment_line, parse_id_value
 
-from tagdistill.data.readers.format import Format, RawFile, asks_for_setting
+from tagdistill.data.readers.format import Format, RawFile
 from tagdistill.data.readers.lines import BLANK, Sentence, blocks
-from tagdistill.errors import DataError
+from tagdistill.errors import DataError, LayoutError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ def read(file: RawFile) -> Iterator[Sentence]:
         try:
             sentence = _sentence(block, file)
         except DataError as error:
-            file.leave_out(error, block[0][0], advise=begun or not asks_for_setting(error))
+            file.leave_out(error, block[0][0], advise=begun or not isinstance(error, LayoutError))
             continue
         if sentence.tokens:
             begun = True
@@ -73,7 +73,7 @@ def _fields(line: str, where: str) -> list[str]:
     if len(fields) > WIDTH and not "".join(fields[WIDTH:]).strip(BLANK):  # TABs at the end of a line are no column
         fields = fields[:WIDTH]
     if len(fields) != WIDTH:
-        raise DataError(
+        raise LayoutError(
             f"{len(fields)} columns separated by TAB, CoNLL-U has {WIDTH}",
             where=where,
             hint="Another column layout is `format: conll` with `columns:` and `separator:`.",

@@ -9,11 +9,11 @@ import json
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from tagdistill.data.readers.format import Format, Given, RawFile, asks_for_setting
+from tagdistill.data.readers.format import Format, Given, RawFile
 from tagdistill.data.readers.offsets import tags_of, words_of
 from tagdistill.data.readers.records import Record, record_of
 from tagdistill.data.readers.rows import check_characters, sentence_of
-from tagdistill.errors import DataError
+from tagdistill.errors import DataError, LayoutError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def read(file: RawFile) -> Iterator[Sentence]:
             begun = True
             yield from _sentences(record, file, place)
         except DataError as error:
-            file.leave_out(error, place, advise=begun or not asks_for_setting(error))
+            file.leave_out(error, place, advise=begun or not isinstance(error, LayoutError))
 
 
 def _values(file: RawFile) -> Iterator[tuple[Place, Any]]:
@@ -113,7 +113,7 @@ def texts(file: RawFile) -> Iterator[Given]:
                 words_of_text = None if record.words is None else tuple((w.start, w.end) for w in record.words)
                 yield Given(record.text, lines, record.source_id, words_of_text)
         except DataError as error:
-            file.leave_out(error, place, advise=begun or not asks_for_setting(error))
+            file.leave_out(error, place, advise=begun or not isinstance(error, LayoutError))
 
 
 def _of_text(text: str, record: Record, file: RawFile, place: Place) -> Iterator[Sentence]:
