@@ -175,6 +175,15 @@ def test_what_is_not_there_is_told_in_json(running):
     assert (status, headers["allow"]) == (405, "POST")
 
 
+@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/metrics", "/v1/model", "/openapi.json", "/page.js"])
+def test_head_is_answered_as_get_is_without_the_body(running, path):
+    got, headed = running.ask("GET", path), running.ask("HEAD", path)
+    assert (headed[0], headed[2]) == (200, b"") and headed[1]["content-type"] == got[1]["content-type"]
+    assert path == "/metrics" or headed[1]["content-length"] == str(len(got[2]))
+    assert set(running.ask("POST", path)[1]["allow"].split(", ")) == {"GET", "HEAD"}
+    assert running.ask("HEAD", "/v1/tag")[0] == 405 and running.ask("HEAD", "/nothing")[0] == 404
+
+
 def test_no_path_is_redirected(running):
     status, headers, answer = running.ask("POST", "/v1/tag/", b'{"texts": "a"}', JSON)
     assert (status, json.loads(answer)["error"]["code"]) == (404, "http") and "location" not in headers

@@ -183,4 +183,6 @@ async def _http_error(_: HttpRequest, error: Any) -> Response:
     """Answer with JSON where there is no such path or method."""
     response = refused(Refusal(error.status_code, "http", str(error.detail)))
     response.headers.update(error.headers or {})
+    if response.headers.get("allow") == "GET":
+        response.headers["allow"] = "GET, HEAD"  # which `Guard` takes as GET
     return response

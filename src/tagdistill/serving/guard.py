@@ -59,7 +59,7 @@ class Guard:
             await send(message)
 
         try:
-            await self.app(scope, _replay(await self._body(scope, receive), receive), marked)
+            await self.app(_as_get(scope), _replay(await self._body(scope, receive), receive), marked)
         except Refusal as why:
             await _refuse_early(why, receive, marked)
         except ClientGone:
@@ -109,6 +109,11 @@ def log_defect(error: BaseException) -> None:
     """Log where an error was raised; not what it says, which may quote a text."""
     where = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
     log.error("%s, a bug in tagdistill: please report it with these lines\n%s", type(error).__name__, where)
+
+
+def _as_get(scope: Scope) -> Scope:
+    """Return a request as the application sees it: uvicorn leaves out the body of what it answers to HEAD."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
 def _too_large(most: int) -> Refusal:
