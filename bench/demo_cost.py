@@ -43,6 +43,7 @@ EXPERIMENT = {
     "seeds": [0, 1],
     "device": "cpu",
 }
+SERVER = "fork-server"  # the process that jobs are forks of
 # Each process of Python says as it ends what it took, and whether it imported torch itself: a fork may have it already.
 SITE = """\
 import atexit, os, pathlib, sys
@@ -55,7 +56,7 @@ def note():
         used = sum(os.times()[: 2 if forks else 4])
         torch = "torch" in sys.modules and not any(inherited)
         with open({log!r}, "a") as log:
-            log.write(f"{{'fork-server' if forks else stage}} {{used}} {{int(torch)}}\\n")
+            log.write(f"{{{server!r} if forks else stage}} {{used}} {{int(torch)}}\\n")
 atexit.register(note)
 """
 PAGE = """\
@@ -68,7 +69,7 @@ seeds, frozen teachers and students (`EXPERIMENT` in [`bench/demo_cost.py`](../b
 user and system, of all processes. {rounds} round{s}{turns}.
 
 - Machine: {processor}; load average {load} as the run ended. {system}, Python {python}, torch {torch}.
-- A process that imports torch and nothing else takes {torch_alone:.2f} CPU seconds; {torch_jobs} of {jobs} jobs do.
+- A process that imports torch and nothing else takes {torch_alone:.2f} CPU seconds; {torching} do.
 
 {totals}
 ## Where it goes
@@ -98,7 +99,7 @@ def run(sources: Path, place: Path, cores: int) -> dict[str, Any]:
     """
     log = place / "jobs"
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    run_workflow(place, sources, EXPERIMENT, cores=cores, site=SITE.format(log=str(log)))
+    run_workflow(place, sources, EXPERIMENT, cores=cores, site=SITE.format(log=str(log), server=SERVER))
     wall, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     stages: dict[str, list[float]] = defaultdict(lambda: [0, 0.0, 0])
@@ -124,22 +125,22 @@ def measure(rounds: int, sources: dict[str, Path], cores: int) -> dict[str, Any]
 def page(found: dict[str, Any]) -> str:
     """Return the page."""
     least = min(found["runs"]["now"], key=lambda each: each["cpu"])
-    jobs, _, importing = _sums(least)
+    jobs, _, importing = _sums({name: each for name, each in least["stages"].items() if name != SERVER})
     return PAGE.format(
         **found,
         s="" if found["rounds"] == 1 else "s, medians",
         turns=", in turns with an earlier state of the project (`--before`)" if "before" in found["runs"] else "",
-        torch_jobs=importing,
+        torching=f"{importing} of {jobs} jobs" + (f" and `{SERVER}`" if SERVER in least["stages"] else ""),
         jobs=jobs,
         each=_own(least) / jobs,
         totals=_totals(found["runs"]),
-        stages=_stages(least, found["torch_alone"]),
+        stages=_stages(least, found["torch_alone"], jobs),
     )
 
 
-def _sums(run: dict[str, Any]) -> list[float]:
-    """Return the jobs of all stages, their CPU seconds, and how many imported torch."""
-    return [sum(column) for column in zip(*run["stages"].values(), strict=True)]
+def _sums(stages: dict[str, list[float]]) -> list[float]:
+    """Return the processes of all stages, their CPU seconds, and how many imported torch."""
+    return [sum(column) for column in zip(*stages.values(), strict=True)]
 
 
 def _totals(runs: dict[str, list[dict[str, Any]]]) -> str:
@@ -156,14 +157,14 @@ def _totals(runs: dict[str, list[dict[str, Any]]]) -> str:
 
 def _own(run: dict[str, Any]) -> float:
     """Return the CPU seconds of Snakemake, without its jobs."""
-    return float(run["cpu"] - _sums(run)[1])
+    return float(run["cpu"] - _sums(run["stages"])[1])
 
 
-def _stages(run: dict[str, Any], alone: float) -> str:
-    jobs, _, importing = _sums(run)
+def _stages(run: dict[str, Any], alone: float, jobs: float) -> str:
+    _, _, importing = _sums(run["stages"])
     stages = sorted(run["stages"].items(), key=lambda item: -item[1][1])
     rows = [
-        [f"`{name}`", str(number), f"{seconds:.0f}", f"{with_torch * alone:.0f}"]
+        [f"`{name}`", "" if name == SERVER else str(number), f"{seconds:.0f}", f"{with_torch * alone:.0f}"]
         for name, (number, seconds, with_torch) in stages
     ]
     rows.append(["Snakemake itself", "", f"{_own(run):.0f}", ""])

@@ -154,8 +154,24 @@ def test_the_page_of_a_small_run_says_where_it_goes(tmp_path):
     assert "| CPU seconds | 90 | 150 | 0.60 (≤ 0.55, missed) |" in page
     assert "| wall clock, s | 42 | 90 | 0.47 (≤ 0.55) |" in page
     assert "| `train-student` | 20 | 60 | 10 |" in page and "| `prepare` | 10 | 5 | 0 |" in page
-    assert "| Snakemake itself |  | 15 |  |" in page and "20 of 31 jobs do" in page
+    assert "| Snakemake itself |  | 15 |  |" in page and "20 of 31 jobs do." in page
     assert "Snakemake takes 0.48 CPU seconds for each of 31 jobs" in page
+
+
+def test_the_process_that_jobs_are_forks_of_is_none_of_them(tmp_path):
+    stages = {"train-student": [20, 60.0, 0], "fork-server": [1, 2.0, 1], "report": [1, 2.0, 0]}
+    found = {
+        "rounds": 1,
+        "torch_alone": 2.0,
+        "runs": {"now": [{"cpu": 74.5, "wall": 40.0, "stages": stages}]},
+        **MACHINE,
+    }
+    (tmp_path / "cost.json").write_text(json.dumps(found))
+    done = script("demo_cost.py", "--page-only", "--json", tmp_path / "cost.json", "--page", tmp_path / "page.md")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "page.md").read_text()
+    assert "0 of 21 jobs and `fork-server` do." in page and "for each of 21 jobs" in page
+    assert "| `fork-server` |  | 2 | 2 |" in page and "| all | 21 | 74 | 2 |" in page
 
 
 @pytest.mark.slow
