@@ -272,6 +272,14 @@ def test_a_setting_that_differs_in_some_models_alone_names_them(tmp_path: Path):
     ]
 
 
+def test_what_came_of_a_training_is_no_setting(tmp_path: Path):
+    folders = [scored(tmp_path, name) for name in ("a", "b")]
+    for folder, found in zip(folders, (0.5, 0.75), strict=True):
+        config = {"distill": {"gate": "soft"}, "gate": {"en": found}, "weights_sha256": folder.name * 64}
+        write_json(folder / "students/posterior/seed-0/model/config.json", config)
+    assert "do not differ" in settings_section(folders, tmp_path / "out")
+
+
 def test_other_decoding_of_the_same_models_is_a_setting_that_differs(tmp_path: Path):
     folders = [scored(tmp_path, name) for name in ("a", "b")]
     config = {"training": {"updates": 100}}

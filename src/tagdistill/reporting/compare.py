@@ -33,8 +33,19 @@ GROUPS = {
     "zero_shot_out_of_domain": "Zero-shot, out of domain",
     "other_role": "In other averages in the two experiments",
 }
-# Keys of a model's config.json that are no settings; `corpora` is shown by itself.
-NOT_SETTINGS = ("versions", "teachers", "licences", "corpora", "seed", "format", "kind", "spec")
+# Keys of a model's config.json that are no settings; `corpora` is shown by itself. `gate`: as the dev scores gave it.
+NOT_SETTINGS = (
+    "versions",
+    "teachers",
+    "licences",
+    "corpora",
+    "seed",
+    "format",
+    "kind",
+    "spec",
+    "gate",
+    "weights_sha256",
+)
 DECODE = "evaluate.decode"
 Configs = dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]  # of both experiments, by the name of a model
 
