@@ -115,7 +115,10 @@ def test_a_group_of_one_language_is_tested_once(tmp_path: Path):
     found = rows(tmp_path / "out")
     group, english = found["baseline", "trained"], found["baseline", "en"]
     assert group["p_holm"] == english["p_holm"] == group["p"] == english["p"]
-    assert "correction for the 1 comparison" in (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    page = (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    assert (
+        "p is below 0.05. This page makes one comparison: there is nothing to correct." in page and "Holm" not in page
+    )
 
 
 def test_experiments_of_one_seed_have_no_verdicts(tmp_path: Path):

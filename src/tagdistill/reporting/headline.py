@@ -238,10 +238,12 @@ def captions(family: Sequence[Interval], draws: int) -> dict[str, Any]:
             f"[ ] is the 95% interval of a paired bootstrap over test sentences ({draws:,} resamples): "
             "it does not cover the choice of seeds."
         )
-    verdict = (
-        f"“Clearly” and the verdicts: p is below 0.05 after Holm's correction for the {tested} comparisons of this "
-        "page. An interval is of one comparison, without this correction."
+    after = (
+        f" after Holm's correction for the {tested} comparisons of this page. "
+        "An interval is of one comparison, without this correction."
     )
+    alone = ". This page makes one comparison: there is nothing to correct."
+    verdict = f"“Clearly” and the verdicts: p is below 0.05{alone if tested == 1 else after}"
     return {"family": tested, "interval_caption": interval, "verdict_caption": verdict}
 
 
