@@ -275,6 +275,18 @@ def test_a_setting_that_differs_in_some_models_alone_names_them(tmp_path: Path):
     ]
 
 
+def test_a_setting_that_differs_between_the_seeds_of_one_system_is_shown_with_them(tmp_path: Path):
+    """The second experiment's seeds differ in their updates and nothing else; the first lacks a model of one seed."""
+    folders = [scored(tmp_path, name) for name in ("a", "b")]
+    for folder, seed, updates in ((folders[0], 1, 100), (folders[1], 0, 100), (folders[1], 1, 200)):
+        config = {"training": {"updates": updates, "batch": 16}, "seed": seed}
+        write_json(folder / f"students/posterior/seed-{seed}/model/config.json", config)
+    section = settings_section(folders, tmp_path / "out")
+    assert ">100<" in section and ">100 (seed-0), 200 (seed-1)<" in section and "batch" not in section
+    twin = shutil.copytree(folders[1], tmp_path / "c")
+    assert settings_section([folders[1], Path(twin)], tmp_path / "same").count(">100 (seed-0), 200 (seed-1)<") == 2
+
+
 def test_what_came_of_a_training_is_no_setting(tmp_path: Path):
     folders = [scored(tmp_path, name) for name in ("a", "b")]
     for folder, found in zip(folders, (0.5, 0.75), strict=True):

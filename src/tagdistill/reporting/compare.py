@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import altair as alt
 from markupsafe import Markup
@@ -22,9 +23,6 @@ from tagdistill.reporting.figures import ROW, WIDTH, svg
 from tagdistill.reporting.headline import Number, captions, difference
 from tagdistill.reporting.html import Field, Head, Table, plain_table, render
 from tagdistill.reporting.sections import VERDICTS, p_value
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GROUPS = {
     "trained": "In-language",
@@ -210,26 +208,43 @@ def _named(kind: str, configs: Configs) -> list[tuple[str, str, str]]:
 
 
 def _recorded(pair: Pair) -> dict[str, Configs]:
-    """Return the settings of the models that both experiments have, of the first seed each, by kind and name."""
+    """Return the settings of the models that both experiments have, by kind and name."""
     recorded: dict[str, Configs] = {"student": {}, "teacher": {}}
     for name, models in _shared(pair).items():
-        paths = [side.folder / model / "model" / "config.json" for side, model in models]
-        if all(path.is_file() for path in paths):
-            kind = "teacher" if models[0][1].startswith("teachers/") else "student"
-            recorded[kind][name] = (_config(paths[0]), _config(paths[1]))
+        first, second = (_of_seeds(side.folder, names) for side, names in models)
+        if first and second:
+            kind = "teacher" if models[0][1][0].startswith("teachers/") else "student"
+            recorded[kind][name] = first, second
     return recorded
 
 
-def _shared(pair: Pair) -> dict[str, list[tuple[Side, str]]]:
-    """Return one model of each experiment of every shared system; of teachers, which have one language, of each."""
-    shared: dict[str, list[tuple[Side, str]]] = {}
+def _of_seeds(folder: Path, models: Sequence[str]) -> dict[str, Any]:
+    """Return the settings of a system's models; one that differs between seeds is a tuple of values with the seeds."""
+    paths = {Path(model).name: folder / model / "model" / "config.json" for model in models}
+    configs = {seed: _config(path) for seed, path in paths.items() if path.is_file()}
+    keys = dict.fromkeys(key for config in configs.values() for key in config)
+    return {key: _common({seed: config.get(key) for seed, config in configs.items()}) for key in keys}
+
+
+def _common(values: Mapping[str, Any]) -> Any:
+    seeds: dict[str, list[str]] = {}
+    for seed, value in values.items():
+        seeds.setdefault(_shown(value) or MISSING, []).append(seed)
+    if len(seeds) == 1:
+        return next(iter(values.values()))
+    return tuple(f"{value} ({', '.join(names)})" for value, names in seeds.items())
+
+
+def _shared(pair: Pair) -> dict[str, list[tuple[Side, list[str]]]]:
+    """Return the models of every shared system in each experiment; of teachers, which have one language, of each."""
+    shared: dict[str, list[tuple[Side, list[str]]]] = {}
     for system in pair.systems:
         for language in pair.languages:
             models = [(side, side.models(system, language)) for side in (pair.first, pair.second)]
             teachers = system.removeprefix("teachers ")
             name = system if teachers == system else f"teacher {teachers} of {language}"
             if all(names for _, names in models):
-                shared.setdefault(name, [(side, names[0]) for side, names in models])
+                shared.setdefault(name, models)
     return shared
 
 
@@ -250,14 +265,15 @@ def _flat(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]
 
 def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for key in {**first, **second}:
-        if first.get(key) != second.get(key):
-            yield key, _shown(first.get(key)), _shown(second.get(key))
+        values = first.get(key), second.get(key)
+        if values[0] != values[1] or isinstance(values[0], tuple):
+            yield key, _shown(values[0]), _shown(values[1])
 
 
 def _shown(value: object) -> str:
     """Write a value as in a config file."""
     if value is None:
         return ""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
