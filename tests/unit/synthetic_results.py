@@ -14,6 +14,7 @@ from tagdistill.settings.experiment import Experiment
 
 SENTENCES, WORDS = 100, 10
 TRAINED, ZERO_SHOT = ("en", "fr", "nl"), ("de", "ar", "xx")
+ATTACK = "<script>alert(1)</script><img src=http://evil.example/x onerror=alert(1)>\"'&"
 
 # Wrong words of 1,000, by model and language. nl: the teacher is no better than the baseline.
 WRONG: dict[str, dict[str, int]] = {
@@ -174,3 +175,22 @@ def add_benchmarks(folder: Path) -> None:
     for name, seconds in {"encode/en/train": 4.5, "encode/fr/train": 5.5, "train_teacher/en/crf/seed-0": 31.0}.items():
         write_text(folder / f"{name}.tsv", f"{head}{seconds}\t0:00:04\t512.5\t-\t-\t-\t0\t0\t98.0\t{seconds}\n")
     write_text(folder / "train_student/posterior/seed-0.tsv", f"{head}44.25\t0:00:44\t-\t-\t-\t-\t-\t-\t-\t-\n")
+
+
+def config() -> dict:
+    """Return what the config.json of a student says."""
+    return {
+        "format": 1,
+        "kind": "tagger",
+        "task": "pos",
+        "labels": ["NOUN", "VERB"],
+        "decoder": "crf",
+        "objective": "posterior",
+        "languages": list(TRAINED),
+        "licences": {"en": "CC BY-SA 4.0", "fr": None, "nl": "CC BY-NC-SA 4.0"},
+        "encoder": {"provider": "wheel", "layers": 8, "tap": 6},
+        "mode": "frozen",
+        "distill": {"k": 10},
+        "seed": 0,
+        "versions": {"tagdistill": "0.1.0", "torch": "2.13.0"},
+    }

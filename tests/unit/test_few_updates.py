@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_plan import plan
+from plans import plan
 
 from tagdistill.experiment.few_updates import STUDENTS, TEACHERS, few_updates
 from tagdistill.training.updates import plan as plan_of

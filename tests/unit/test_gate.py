@@ -7,8 +7,8 @@ import logging
 
 import pytest
 import torch
+from plans import different, plan
 from safetensors.torch import load_file
-from test_plan import different, plan
 from tiny_runs import files_of, make_corpus, student_run, teacher_run, with_targets
 
 from tagdistill.artifacts.files import read_json, write_json

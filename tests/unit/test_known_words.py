@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from test_plan import plan
+from plans import plan
 
 from tagdistill.data.corpus import write_corpus
 from tagdistill.experiment import known_words as module

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from test_plan import plan
+from plans import plan
 
 from tagdistill.experiment.little_text import ENOUGH, MOST, little_text
 

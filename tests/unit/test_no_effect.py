@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from test_plan import plan
+from plans import plan
 
 from tagdistill.experiment.no_effect import no_effect
 

@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from test_plan import plan as planned
+from plans import plan as planned
 from tiny_runs import files_of, make_corpus, student_run, teacher_run
 
 from tagdistill.settings.training import SAMPLING, StudentSettings

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_plan import different, made_and_read, plan
+from plans import different, made_and_read, plan
 
 from tagdistill.cli.job_files import corpus_files
 from tagdistill.errors import ConfigError, TagdistillError
