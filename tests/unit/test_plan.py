@@ -69,6 +69,14 @@ def test_a_setting_of_one_language_reaches_its_jobs_alone():
     assert cut == {f"{job} {language} test" for job in ("prepare", "tokens") for language in ("en", "fr", "sv", "de")}
 
 
+def test_the_order_of_languages_reaches_what_learns_from_several():
+    """Sentences are shuffled from it: their batches, and so the weights, are others."""
+    many = {"teachers": {"all": {}}, "distill__objectives": ["baseline", {"name": "posterior", "teachers": "all"}]}
+    turned = dict(reversed(BASE["languages"].items()))
+    assert kinds(different(plan(languages=turned))) == {"student", "evaluate"}
+    assert kinds(different(plan(languages=turned, **many), plan(**many))) == {"teach", "student", "evaluate"}
+
+
 def test_how_dev_is_decoded_reaches_models_that_have_one_and_spans_alone():
     names = different(plan(evaluate__decode="unconstrained"))
     with_dev = {f"teach {language} crf {seed}" for language in ("fr", "sv") for seed in (0, 1)}
