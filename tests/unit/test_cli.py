@@ -187,6 +187,13 @@ def test_broken_files_are_explained(files, main, tmp_path):
     assert "--files" in err or "none.json" in err
 
 
+@pytest.mark.parametrize("command", [("repeats",), ("encode", "--job", ENCODE, "--encoder", "x")])
+def test_a_list_of_files_that_is_missing_is_named(command, main, tmp_path):
+    code, _, err = main(*command, "--files", '{"seen": []}', "--out", tmp_path / "e")
+    name = "tests" if command == ("repeats",) else "corpora"
+    assert (code, err) == (1, f"error: --files: {name}: this list of files is missing\n")
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [

@@ -47,12 +47,14 @@ JOBS = {
 }
 JOB = {name: write_job(job) for name, job in JOBS.items()}
 STORES = '{"corpora": ["IN"], "features": ["OUT"]}'
-TRAIN = "train-teacher", "--job", JOB["teacher"], "--files", "{}"
+TRAIN = "train-teacher", "--job", JOB["teacher"], "--files", '{"train": ["IN"]}'
 # Each option that writes: what it writes, and the command with OUT in its place. IN is a file, DIR a folder.
 FILE = {
     "predict": ("predict", "IN", "--model", "DIR", "--output", "OUT"),
     "paper": ("paper", "DIR", "--out", "OUT"),
     "prepare": ("prepare", "--job", JOB["prepare"], "--source", "IN", "--out", "OUT"),
+    "prepare --files": ("prepare", "--job", JOB["prepare"], "--files", '{"tests": ["IN"]}', "--out", "OUT"),
+    "repeats": ("repeats", "--files", '{"seen": [], "tests": ["IN"]}', "--out", "OUT"),
     "data-report": ("data-report", "IN", "--out", "OUT"),
     "score": ("score", "--model", "DIR", "--corpus", "IN", "--out", "OUT"),
     "targets": ("targets", "--scores", "IN", "--out", "OUT"),

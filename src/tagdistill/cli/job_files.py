@@ -26,6 +26,18 @@ def read_files(text: str) -> Files:
         raise TagdistillError(f"not JSON of named lists of files: {error}", where="--files") from error
 
 
+def list_of(files: Files, name: str) -> Sequence[Path]:
+    """Return one of the lists, which may be empty. Raises TagdistillError where it is missing."""
+    if name not in files:
+        raise TagdistillError(f"{name}: this list of files is missing", where="--files")
+    return files[name]
+
+
+def all_of(files: Files) -> list[Path]:
+    """Return the files of all lists."""
+    return [path for paths in files.values() for path in paths]
+
+
 def corpus_files(
     languages: Sequence[str], files: Files, split: str, shares: Mapping[str, Sequence[float]] | None = None
 ) -> list[CorpusFiles]:

@@ -11,7 +11,7 @@ import typer
 
 from tagdistill.artifacts.output_path import check_folder, check_output
 from tagdistill.cli.help import STAGES
-from tagdistill.cli.job_files import corpus_files, gate_files, read_files, store_of
+from tagdistill.cli.job_files import all_of, corpus_files, gate_files, list_of, read_files, store_of
 from tagdistill.cli.options import Device, Encoder, Out, Threads, device_of, numbers, use_kernel, use_threads
 from tagdistill.errors import TagdistillError
 
@@ -64,8 +64,8 @@ def prepare(
     from tagdistill.data.prepare import prepare
     from tagdistill.experiment.jobs import PrepareJob, read_job
 
-    spec = read_job(PrepareJob, job)
-    check_output(out, inputs=[source])
+    spec, tests = read_job(PrepareJob, job), read_files(files).get("tests", [])
+    check_output(out, inputs=[source, *tests])
     found = prepare(
         source,
         out,
@@ -75,7 +75,7 @@ def prepare(
         task=spec.task,
         labels=spec.labels,
         limit=spec.limit,
-        tests=read_files(files).get("tests", []),
+        tests=tests,
         sha256=sha256,
     )
     name = path or str(source or spec.language)
@@ -101,7 +101,8 @@ def repeats(files: Files, out: Out) -> None:
     from tagdistill.data.repeats import find_repeats
 
     inputs = read_files(files)
-    find_repeats(inputs["seen"], inputs["tests"], out)
+    check_output(out, inputs=all_of(inputs))
+    find_repeats(list_of(inputs, "seen"), list_of(inputs, "tests"), out)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -147,7 +148,7 @@ def encode(
 
     use_threads(threads)
     settings = read_job(EncodeJob, job).encoder
-    corpora = {path.stem: path for path in read_files(files)["corpora"]}
+    corpora = {path.stem: path for path in list_of(read_files(files), "corpora")}
     stores = {split: out / f"{split}.safetensors" for split in corpora}
     check_folder(out)
     for store in stores.values():
@@ -175,7 +176,7 @@ def train_teacher(
     from tagdistill.training.run_training import run_training
 
     spec, inputs = read_job(TeacherJob, job), read_files(files)
-    outputs = _outputs(model, log, summary, checkpoints)
+    outputs = _outputs(all_of(inputs), model, log, summary, checkpoints)
     machine = _machine(device, gpus, threads)
     run = Run.for_teacher(
         spec.settings,
@@ -215,7 +216,7 @@ def train_student(
     from tagdistill.training.run_training import run_training
 
     spec, inputs = read_job(StudentJob, job), read_files(files)
-    outputs = _outputs(model, log, summary, checkpoints)
+    outputs = _outputs(all_of(inputs), model, log, summary, checkpoints)
     machine = _machine(device, gpus, threads)
     gate: dict[str, float] | None = None
     if spec.distill.resolve(spec.objective).gate == "soft":
@@ -245,13 +246,12 @@ def train_student(
         run_training(run)
 
 
-def _outputs(model: Path, log: Path, summary: Path, checkpoints: Path) -> Outputs:
+def _outputs(inputs: Sequence[Path], model: Path, log: Path, summary: Path, checkpoints: Path) -> Outputs:
     """Return where a training writes, after checking that it may."""
     from tagdistill.training.run import Outputs
 
-    check_output(model, folder=True)
-    check_output(log)
-    check_output(summary)
+    for path in (model, log, summary):
+        check_output(path, folder=path is model, inputs=inputs)
     check_folder(checkpoints)
     return Outputs(model, log, summary, checkpoints)
 
