@@ -151,7 +151,7 @@ def evaluate(
     device: Device = "auto",
     threads: Threads = 1,
 ) -> None:
-    """Score a saved model on a labelled file and print the scores."""
+    """Score an exported or a saved model on a labelled file and print the scores."""
     from tagdistill.data.readers.options import Reading
     from tagdistill.evaluation.score_file import evaluate_file
 

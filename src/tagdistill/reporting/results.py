@@ -60,9 +60,9 @@ def write_results(
             raise DataError("has no tables: its run is not finished", where=str(folder))
     compared = [_compared(folder, _base(folder, experiments), objective, draws) for folder in experiments]
     for folder, sections in zip(experiments, compared, strict=True):
-        corrected = dict(zip(sections, corrected_rows(list(sections.values())), strict=True))
-        write_text(out / f"{folder.name}.md", _page(folder, benchmarks / folder.name, corrected))
-        _write_rows(out / f"{folder.name}.tsv", corrected)
+        comparisons = dict(zip(sections, corrected_rows(list(sections.values())), strict=True))
+        write_text(out / f"{folder.name}.md", _page(folder, benchmarks / folder.name, comparisons))
+        _write_rows(out / f"{folder.name}.tsv", comparisons)
         for name in FIGURES:
             figure = (folder / "figures" / f"{name}.svg").read_text(encoding="utf-8")
             write_text(out / f"{folder.name}-{name}.svg", figure)

@@ -169,8 +169,7 @@ def _of_kind(number: int, kind: str) -> str:
 
 def noted_places(report: Mapping[str, Any]) -> list[str]:
     """Return what the readers of a language's files noted, with the first places of each kind."""
-    splits = report.get("splits", {}).values()
-    return [line for split in splits for line in note_lines(split.get("notes") or {})]
+    return [line for split in report.get("splits", {}).values() for line in note_lines(split.get("notes") or {})]
 
 
 def data_warnings(report: Mapping[str, Any]) -> list[str]:

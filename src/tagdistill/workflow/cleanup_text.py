@@ -85,9 +85,8 @@ def _benchmark(stage: str, key: str, project: Path) -> Path:
 def _warnings(found: Sequence[Unused], project: Path) -> Iterator[str]:
     models = list(_models(project))
     for item in found:
-        experiments = Counter(model.experiment for model in models if _needs(model, item))
-        if experiments:
-            which = ", ".join(f"{count(number, 'model')} in results/{name}" for name, number in experiments.items())
+        if needing := Counter(model.experiment for model in models if _needs(model, item)):
+            which = ", ".join(f"{count(number, 'model')} in results/{name}" for name, number in needing.items())
             yield f"warning: {item.path.relative_to(project)} is still needed by {which}, for labelling new text"
 
 
