@@ -179,7 +179,7 @@ def test_a_broken_job_is_explained(job, message, main, tmp_path):
     assert not (tmp_path / "e").exists()
 
 
-@pytest.mark.parametrize("files", ["{", "[1]", '{"corpora": 3}', "@none.json"])
+@pytest.mark.parametrize("files", ["{", "[1]", '{"corpora": 3}', '{"corpora": "x.parquet"}', "@none.json"])
 def test_broken_files_are_explained(files, main, tmp_path):
     code, _, err = main("encode", "--job", ENCODE, "--files", files, "--encoder", tmp_path, "--out", tmp_path / "e")
     assert code == 1

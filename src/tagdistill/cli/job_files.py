@@ -21,7 +21,10 @@ def read_files(text: str) -> Files:
     from tagdistill.experiment.jobs import read_argument
 
     try:
-        return {name: [Path(path) for path in paths] for name, paths in json.loads(read_argument(text)).items()}
+        lists = json.loads(read_argument(text)).items()
+        if alone := [name for name, paths in lists if isinstance(paths, str)]:
+            raise TypeError(f"{alone[0]!r} is a text, no list")
+        return {name: [Path(path) for path in paths] for name, paths in lists}
     except (ValueError, AttributeError, TypeError) as error:
         raise TagdistillError(f"not JSON of named lists of files: {error}", where="--files") from error
 
