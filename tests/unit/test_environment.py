@@ -19,6 +19,7 @@ def test_a_run_is_gone_where_its_process_on_this_machine_is(monkeypatch: pytest.
         (f"{here}:{ended.pid}", True),
         (f"{here}:{os.getpid()}", False),
         (f"{here}:1", False),  # another user's, perhaps
+        (f"{here}:{10**30}", False),  # no number of a process
         (f"other:{ended.pid}", False),
         (f"{here}:", False),
         ("", False),

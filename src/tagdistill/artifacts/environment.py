@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 
+from tagdistill.artifacts.files import is_running
 from tagdistill.errors import ConfigError
 
 RUN = "TAGDISTILL_RUN"
@@ -36,15 +37,7 @@ def run_is_gone() -> bool:
     Nobody knows on another machine, or where no run started the job: False.
     """
     machine, _, process = os.environ.get(RUN, "").rpartition(":")
-    if machine != os.uname().nodename or not process.isdigit():
-        return False
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:  # it is another user's
-        pass
-    return False
+    return machine == os.uname().nodename and process.isdecimal() and not is_running(int(process))
 
 
 def count(name: str, default: int, least: int = 0) -> int:
