@@ -40,6 +40,15 @@ def listed(names: Sequence[str], most: int) -> str:
     return f"{', '.join(names[:most])}{more}"
 
 
+def series(names: Sequence[str]) -> str:
+    """Write all names.
+
+    >>> series(["a"]), series(["a", "b"]), series(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
 def probability(p: float) -> str:
     """Write a p: `0.012`, or `< 0.001`."""
     return f"{p:.3f}" if p >= 0.001 else "< 0.001"

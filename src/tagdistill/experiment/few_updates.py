@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from tagdistill.formatting import count, listed
+from tagdistill.formatting import count, listed, series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -114,6 +114,4 @@ def _range(numbers: list[int], noun: str) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    if len(names) > MAX_NAMED or len(names) == 1:
-        return listed(names, MAX_NAMED)
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    return listed(names, MAX_NAMED) if len(names) > MAX_NAMED else series(names)

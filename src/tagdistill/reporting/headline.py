@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.evaluation.significance import BETTER, BOTH, FEW_SENTENCES, ONE_SEED, SENTENCES, WORSE
-from tagdistill.formatting import count
+from tagdistill.formatting import count, series
 from tagdistill.reporting.sections import VERDICTS
 from tagdistill.settings.distill import OWN
 
@@ -139,12 +139,8 @@ def _gap_finding(gaps: Sequence[Gap]) -> str:
         )
     text = f"{averages}: a gap of {difference(gap.gap)} to close."
     if unknown := [each.objective for each in gaps if not each.closed]:
-        text += f" The seeds differ too much to tell which share of it {_and(unknown)} closed."
+        text += f" The seeds differ too much to tell which share of it {series(unknown)} closed."
     return text
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def notes(analysis: Analysis, runs: Sequence[Run]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tagdistill.experiment.mixture import named
 from tagdistill.experiment.runs import Runs
-from tagdistill.formatting import count
+from tagdistill.formatting import count, series
 from tagdistill.reporting.html import Table, plain_table
 from tagdistill.settings.distill import OWN, Distill
 
@@ -56,7 +56,7 @@ def taught_by(config: Mapping[str, Any], taught: Mapping[str, int]) -> str:
     names = sorted(resolved.teachers, key=lambda name: (name != OWN, name)) if resolved else []
     words = ["one teacher per language" if name == OWN else _shared(name, taught.get(name)) for name in names]
     averaged = ", whose distributions are averaged" if len(words) > 1 else ""
-    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:]))) + averaged
+    return series(words) + averaged
 
 
 def _shared(name: str, languages: int | None) -> str:
