@@ -6,12 +6,10 @@ That is one vector for each word or, where layers above are tuned, the state of 
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
-from tagdistill.artifacts.files import atomic_path
+from tagdistill.artifacts.files import atomic_path, link_or_copy
 from tagdistill.encoders.folder import EncoderInfo
 from tagdistill.encoders.keys import encoder_key, stored_taps
 from tagdistill.encoders.pieces import Pieces, WordPieces, offsets
@@ -132,10 +130,7 @@ def _take(store: Path, wanted: dict[str, Any]) -> bool:
     for path in sorted(store.parent.parent.glob(f"*/{store.name}")):
         if path != store and _is_done(path, wanted):
             with atomic_path(store) as temporary:
-                try:
-                    os.link(path, temporary)
-                except OSError:
-                    shutil.copyfile(path, temporary)
+                link_or_copy(path, temporary)
             log.info("%s: the same as %s", store, path)
             return True
     return False
