@@ -140,14 +140,7 @@ def _application(service: Service) -> FastAPI:
     app.post("/v1/tag", response_model=TagResponse, responses=REFUSALS, openapi_extra=schema, summary="Label texts")(
         service.tag
     )
-    tagger = service.tagger
-    about = ModelResponse(
-        task=tagger.task,
-        labels=list(tagger.labels),
-        decode=tagger.decode,
-        version=__version__,
-        limits=asdict(service.limits),
-    )
+    about = _about(service.tagger, service.limits)
 
     @app.get("/v1/model", summary="The model")
     async def model() -> ModelResponse:
@@ -169,6 +162,16 @@ def _application(service: Service) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _defect)
     return app
+
+
+def _about(tagger: Tagger, limits: Limits) -> ModelResponse:
+    return ModelResponse(
+        task=tagger.task,
+        labels=list(tagger.labels),
+        decode=tagger.decode,
+        version=__version__,
+        limits=asdict(limits),
+    )
 
 
 def _status(well: bool, yes: str, no: str) -> Response:
