@@ -290,7 +290,8 @@ def test_a_setting_that_differs_between_the_seeds_of_one_system_is_shown_with_th
 def test_what_came_of_a_training_is_no_setting(tmp_path: Path):
     folders = [scored(tmp_path, name) for name in ("a", "b")]
     for folder, found in zip(folders, (0.5, 0.75), strict=True):
-        config = {"distill": {"gate": "soft"}, "gate": {"en": found}, "weights_sha256": folder.name * 64}
+        learned = {"mix": {"weights": {"1": found}, "scale": found}, "weights_sha256": folder.name * 64}
+        config = {"distill": {"gate": "soft"}, "gate": {"en": found}, **learned}
         write_json(folder / "students/posterior/seed-0/model/config.json", config)
     assert "do not differ" in settings_section(folders, tmp_path / "out")
 

@@ -31,19 +31,9 @@ GROUPS = {
     "zero_shot_out_of_domain": "Zero-shot, out of domain",
     "other_role": "In other averages in the two experiments",
 }
-# Keys of a model's config.json that are no settings; `corpora` is shown by itself. `gate`: as the dev scores gave it.
-NOT_SETTINGS = (
-    "versions",
-    "teachers",
-    "licences",
-    "corpora",
-    "seed",
-    "format",
-    "kind",
-    "spec",
-    "gate",
-    "weights_sha256",
-)
+# Keys of a model's config.json that are no settings; `corpora` is shown by itself.
+RECORDS = ("versions", "teachers", "licences", "corpora", "seed", "format", "kind", "spec")
+FOUND = ("gate", "mix", "weights_sha256")  # by its training; how it was asked for is in `distill` and `encoder`
 DECODE = "evaluate.decode"
 Configs = dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]  # of both experiments, by the name of a model
 
@@ -250,7 +240,7 @@ def _shared(pair: Pair) -> dict[str, list[tuple[Side, list[str]]]]:
 
 def _config(path: Path) -> dict[str, Any]:
     values = read_json(path)
-    settings = {key: value for key, value in values.items() if key not in NOT_SETTINGS}
+    settings = {key: value for key, value in values.items() if key not in (*RECORDS, *FOUND)}
     texts = {f"training text of {language}": sha[:12] for language, sha in (values.get("corpora") or {}).items()}
     return {**dict(_flat(settings)), **texts}
 
