@@ -283,7 +283,7 @@ def test_training_and_provenance_are_shown(page, made):
     ] in stages
     stored = next(t for t in tables if t[0][0] == "stored")
     size = (made / "targets/en/crf/train.parquet").stat().st_size
-    assert stored[1] == ["targets, en train (crf)", "12", "0.00 MB", f"{size / 12:.1f}"]
+    assert stored[1] == ["targets, en train (crf)", "12", f"{size / 1000:.0f} kB", f"{size / 12:.1f}"]
     assert ["nl", "CC BY-NC-SA 4.0"] in next(t for t in tables if t[0] == ["language", "licence"])
     assert "the data for nl may not be used commercially" in page
     data = next(t for t in tables if t[0][0] == "split" and "sentences" in t[0])

@@ -25,7 +25,9 @@ def test_stages_come_from_benchmarks(tmp_path):
 
 
 def test_durations_read_as_a_person_would_write_them():
-    assert [duration(x) for x in (4.25, 59.4, 185, 7800)] == ["4.2 s", "59 s", "3 min 5 s", "2 h 10 min"]
+    assert [duration(x) for x in (4.25, 9.96, 59.4, 59.7, 185, 7800)] == [
+        *("4.2 s", "10 s", "59 s", "1 min 0 s", "3 min 5 s", "2 h 10 min")
+    ]
 
 
 @pytest.mark.parametrize(

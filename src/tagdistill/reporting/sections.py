@@ -9,7 +9,7 @@ from tagdistill.artifacts.provenance import versions
 from tagdistill.data.readers.notes import DOCUMENT_BORDERS, NULS, TABS_IN_TOKENS, note_lines
 from tagdistill.evaluation.significance import BETTER, ONE_SEED, UNCLEAR, WORSE
 from tagdistill.evaluation.tables import MISSING, matrix_frame
-from tagdistill.formatting import count, duration, probability
+from tagdistill.formatting import count, disk, duration, probability
 from tagdistill.reporting.facts import feature_sizes, non_commercial, splits, target_sizes
 from tagdistill.reporting.html import Field, Head, Table, plain_table
 from tagdistill.settings.distill import OWN
@@ -237,12 +237,12 @@ def stored_table(results: Path, analysis: Analysis) -> Table | None:
     """Return the files stored for reuse: features, and targets with their bytes per word."""
     experiment = analysis.results.experiment
     rows: list[tuple[Any, ...]] = [
-        (f"features, {name}", None, f"{size / 2**20:,.1f} MB", None)
+        (f"features, {name}", None, disk(size), None)
         for name, size in feature_sizes(results, experiment).items()
     ]
     for row in target_sizes(results, experiment, analysis.decoders):
         name = f"targets, {row['language']} {row['corpus']} ({row['decoder']})"
-        rows.append((name, row["words"], f"{row['bytes'] / 2**20:,.2f} MB", f"{row['bytes_per_word']:.1f}"))
+        rows.append((name, row["words"], disk(row["bytes"]), f"{row['bytes_per_word']:.1f}"))
     return plain_table(["stored", "words", "size", "bytes per word"], rows)
 
 

@@ -37,7 +37,7 @@ def megabytes(files: Any) -> float:
     """
     if any(getattr(file, "is_storage", False) for file in files):
         return float(files.size_mb)
-    return sum(map(os.path.getsize, files)) / 2**20
+    return sum(map(os.path.getsize, files)) / 1e6
 
 
 def minutes(base: int) -> Callable[..., int]:
