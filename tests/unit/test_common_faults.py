@@ -312,9 +312,28 @@ def test_a_file_of_another_kind_is_known_by_its_first_bytes(refused, content: by
 
 def test_a_byte_order_mark_of_another_encoding_is_told(refused):
     said = refused("\ufeffAda B-PER\n", encoding="latin-1")
-    assert said == "x.conll: this file is in utf-8, not latin-1\n  Leave out `encoding:`."
+    assert said.startswith("x.conll: this file is in utf-8, not latin-1\n  Leave out `encoding:`; convert the")
     assert "in utf-16" in refused("Ada B-PER\n".encode("utf-16"), encoding="latin-1")
     assert "in utf-16-le" in refused("a O\n".encode("utf-16-le"))  # eight bytes are enough
+
+
+@pytest.mark.parametrize("text", ["Zo\u00eb B-PER\n" * 8, "\u7530\u4e2d B-PER\n" * 900], ids=["short", "cut"])
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1251", "gb18030"])
+def test_utf_8_that_another_encoding_would_read_as_other_words_is_told(refused, text: str, encoding: str):
+    assert f"this file is in utf-8, not {encoding}\n" in refused(text, encoding=encoding)
+    jsonl = '{"tokens": ["' + text.split()[0] + '"], "tags": ["B-PER"]}\n'
+    assert "this file is in utf-8" in refused(jsonl * 8, encoding=encoding, format="jsonl")
+
+
+@pytest.mark.parametrize("encoding", ["utf_8", "UTF8", "utf-8-sig"])
+def test_every_name_of_utf_8_reads_utf_8(reading, encoding: str):
+    assert words(reading("\ufeff" + "Zo\u00eb B-PER\n" * 8, encoding=encoding)) == ["Zo\u00eb/PER"] * 8
+
+
+def test_other_encodings_are_read_as_they_are_set(reading):
+    texts = {"latin-1": "Zo\u00eb", "gbk": "\u8054\u901a\u516c\u53f8", "cp1251": "\u041c\u0438\u0440"}
+    for encoding, text in texts.items():
+        assert words(reading(f"{text} B-PER\n".encode(encoding) * 40, encoding=encoding)) == [f"{text}/PER"] * 40
 
 
 def test_brackets_and_braces_are_words(reading):

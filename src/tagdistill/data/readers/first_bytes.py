@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 GZIP = b"\x1f\x8b"
 SAMPLE = 4096  # bytes that are looked at
+MIN_UTF_8 = 8  # characters outside ASCII: some pairs of bytes are well-formed UTF-8 in other encodings, too
 UNPACK = "Unpack it and give the file of sentences; a single file may stay compressed as .gz."
 AS_TEXT = "Convert it to text."
 # The first bytes, what they belong to, and what to do.
@@ -77,6 +78,7 @@ def refuse_other_content(handle: BinaryIO, where: str, encoding: str, kind: str)
             raise DataError(f"this file is {what}, not text of `format: {kind}`", where=where, hint=hint)
     if start[257:262] == b"ustar":
         raise DataError("this file is a .tar archive, not text", where=where, hint=UNPACK)
+    _refuse_utf_8(start, where, encoding)
     _refuse_wide(start, where, encoding)
     if kind in ("jsonl", "semeval_xml"):
         return
@@ -87,10 +89,21 @@ def refuse_other_content(handle: BinaryIO, where: str, encoding: str, kind: str)
         raise DataError("this file is JSON", where=where, hint="Set `format: jsonl`.")
 
 
+def _refuse_utf_8(start: bytes, where: str, encoding: str) -> None:
+    """Name UTF-8 where another encoding is set: one of single bytes would read wrong words without an error."""
+    try:
+        if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig"):
+            return
+        text = codecs.getincrementaldecoder("utf-8")().decode(start)  # the sample may end inside a character
+    except (LookupError, UnicodeDecodeError):  # an unknown encoding is refused by the reader of lines
+        return
+    if start.startswith(codecs.BOM_UTF8) or sum(not character.isascii() for character in text) >= MIN_UTF_8:
+        hint = f"Leave out `encoding:`; convert the files that are in {encoding}, if any, to utf-8."
+        raise DataError(f"this file is in utf-8, not {encoding}", where=where, hint=hint)
+
+
 def _refuse_wide(start: bytes, where: str, encoding: str) -> None:
     """Name UTF-16 and UTF-32, with or without a byte order mark, where another encoding is set."""
-    if start.startswith(codecs.BOM_UTF8) and not encoding.casefold().replace("-", "").startswith("utf8"):
-        raise DataError(f"this file is in utf-8, not {encoding}", where=where, hint="Leave out `encoding:`.")
     if "16" in encoding or "32" in encoding:
         return
     found = "utf-32" if start.startswith(UTF_32) else "utf-16" if start.startswith(UTF_16) else ""
