@@ -170,6 +170,13 @@ def test_the_key_of_tags_that_is_asked_for_is_read_beside_a_text_with_spans(read
     assert found(reading(value)) == ["Ada Lovelace/PER", "Oslo/LOC"]
 
 
+def test_tokens_that_are_asked_for_are_read_beside_an_empty_text_and_its_spans(reading):
+    given = {"text": TEXT, "tokens": TOKENS, "labels": TAGS, "spans": []}
+    empty = {"text": "", "tokens": [], "labels": [], "spans": []}
+    read = reading(given, empty, columns={"token": "tokens", "tag": "labels"})
+    assert found(read) == ["Ada Lovelace/PER", "Oslo/LOC"] and read.notes.count("empty rows left out") == 1
+
+
 def test_of_label_studio_the_first_annotation_that_was_not_cancelled_is_read(reading):
     record = dict(LAYOUTS["label studio"])
     empty = {"result": [], "was_cancelled": False}

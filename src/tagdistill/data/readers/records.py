@@ -41,7 +41,9 @@ def record_of(
     source_id = next((str(value[key]) for key in IDS if isinstance(value.get(key), str | int)), "")
     accepted = value.get("answer") not in REJECTED
     tokens = next(iter(asked_or_usual(columns.get("token"), TOKENS, list(value))), None)
-    spanned = tagged and isinstance(value.get("text"), str) and not _has_tags(value, columns)
+    # Tokens that are asked for are read, whatever spans there are; else a text with spans is, unless tags stand by it.
+    spanned = tagged and isinstance(value.get("text"), str) and not isinstance(columns.get("token"), str)
+    spanned = spanned and not _has_tags(value, columns)
     spanned &= any(isinstance(value.get(name), list) for name in SPANS)
     if tokens in value and not _are_pieces(value[tokens]) and not isinstance(value[tokens], str) and not spanned:
         tags = _tags(value, columns, where) if tagged else None
