@@ -11,8 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_taggers import exported
 
+from tagdistill.data.readers.read import read
+from tagdistill.data.readers.rows import bounds_of
 from tagdistill.errors import DataError
 from tagdistill.prediction.predict import predict_file
+from tagdistill.settings.language import Language
 from tagdistill.settings.names import WRITERS, names_in
 
 
@@ -64,3 +67,39 @@ def test_a_compressed_output_is_what_it_was_where_the_input_cannot_be_read(ner, 
     with pytest.raises(DataError, match="not JSON"):
         predict_file(ner, tmp_path / "x.jsonl", output)
     assert output.read_bytes() == b"before" and len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_what_was_labelled_is_read_with_the_sentences_that_its_texts_had(ner, tmp_path, ending):
+    (tmp_path / "x.txt").write_text("Anna is in Oslo. She left Bob.\n\nIt was late. Nobody saw it.\n")
+    written = tmp_path / f"y.{ending}"
+    predict_file(ner, tmp_path / "x.txt", tmp_path / "y.jsonl")
+    predict_file(ner, tmp_path / "x.txt", written)
+    predict_file(ner, written, tmp_path / "again.jsonl")
+    before, after = (records((tmp_path / name).read_bytes()) for name in ("y.jsonl", "again.jsonl"))
+    assert [len(row["sentences"]) for row in before] == [2, 0, 2]
+    for key in ("tokens", "labels", "sentences"):
+        assert [row[key] for row in after] == [row[key] for row in before]
+    assert all(row["text"][s["start"] : s["end"]] == s["text"] for row in after for s in row["spans"])
+    keys = {"columns": {"token": "tokens", "tag": "labels"}, "scheme": "BIOES", "format": ending, "train": written.name}
+    found = list(read(written, Language.model_validate(keys)))
+    assert [s.tokens for s in found] == [row["tokens"][a:b] for row in before for a, b in row["sentences"]]
+    assert [s.tags for s in found] == [row["labels"][a:b] for row in before for a, b in row["sentences"]]
+
+
+def test_sentences_that_do_not_cover_a_row_are_none_of_it():
+    assert bounds_of([[0, 2], [2, 3]], 3) == ((0, 2), (2, 3)) and bounds_of([], 0) == ()
+    others = (
+        None,
+        "ab",
+        3,
+        [],
+        [1],
+        [[0, 2]],
+        [[0, 1], [2, 3]],
+        [[0, 3], [3, 3]],
+        [[0, 1], [1.0, 3]],
+        ["ab"],
+        {"a": 1},
+    )
+    assert [bounds_of(value, 3) for value in others] == [()] * len(others)

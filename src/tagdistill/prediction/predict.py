@@ -6,7 +6,7 @@ import logging
 import re
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, BinaryIO, Literal, Unpack
 
 from tqdm import tqdm
@@ -26,7 +26,7 @@ from tagdistill.tagger.open import ModelOptions, decode_of, open_model
 from tagdistill.tagger.texts import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tagdistill.data.readers.format import Given
@@ -175,10 +175,19 @@ class Labelling:
 
 def _as_input(given: Given, *, blanks: bool) -> str | list[str] | Text:
     """Return what the tagger is given: each line of a text is a sentence if its words are known."""
-    if isinstance(given.content, list) or (given.words is None and not blanks):
+    if isinstance(given.content, list):
+        return _of_sentences(given.content, given.sentences) if given.sentences else given.content
+    if given.words is None and not blanks:
         return given.content
     text = given.content
     words = given.words or tuple(found.span() for found in WORD.finditer(text))
     ends = [place for place, (one, two) in enumerate(pairwise(words), 1) if "\n" in text[one[1] : two[0]]]
     bounds = pairwise([0, *ends, len(words)])
     return Text(text, tuple(words[first:end] for first, end in bounds if end > first))
+
+
+def _of_sentences(words: list[str], sentences: Sequence[tuple[int, int]]) -> Text:
+    """Return words, joined by blanks, as the sentences that they are."""
+    ends = list(accumulate(len(word) + 1 for word in words))
+    offsets = tuple((end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True))
+    return Text(" ".join(words), tuple(offsets[first:end] for first, end in sentences))

@@ -85,6 +85,7 @@ class Given(NamedTuple):
     lines: Sequence[int]  # of each word, or of the text; empty where the format has no lines
     source_id: str = ""
     words: tuple[tuple[int, int], ...] | None = None  # of raw text, where the file says what its words are
+    sentences: tuple[tuple[int, int], ...] = ()  # of words: first, and after the last; none: it is one
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from tagdistill.data.readers.format import Given
 from tagdistill.data.readers.notes import EMPTY_ROWS
-from tagdistill.data.readers.rows import IDS, TAGS, TOKENS, asked_or_usual, sentence_of
+from tagdistill.data.readers.rows import IDS, SENTENCES, TAGS, TOKENS, asked_or_usual, bounds_of, parted, sentence_of
 from tagdistill.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Layout(NamedTuple):
     tokens: str
     tags: str | None
     source_id: str | None
+    sentences: str | None
     names: tuple[str, ...]
 
 
@@ -38,10 +39,9 @@ def read_rows(file: RawFile) -> Iterator[Sentence]:
 
     Raises DataError where the columns are not there, or not of the types that are needed.
     """
-    for place, _, sentence in _sentences(file):
-        if sentence:
-            yield sentence
-        else:
+    for place, _, sentence, found in _sentences(file):
+        yield from parted(sentence, found)
+        if sentence is None:
             file.note(EMPTY_ROWS, place)
 
 
@@ -50,20 +50,24 @@ def read_texts(file: RawFile) -> Iterator[Given]:
 
     Raises DataError as `read_rows` does.
     """
-    for _, source_id, sentence in _sentences(file):
-        yield Given(sentence.tokens if sentence else [], [], source_id)
+    for _, source_id, sentence, found in _sentences(file):
+        tokens = sentence.tokens if sentence else []
+        yield Given(tokens, [], source_id, sentences=bounds_of(found, len(tokens)))
 
 
-def _sentences(file: RawFile) -> Iterator[tuple[str, str, Sentence | None]]:
-    """Yield place, id and sentence of each row, None for an empty one; what is broken is left out if it may be."""
+def _sentences(file: RawFile) -> Iterator[tuple[str, str, Sentence | None, Any]]:
+    """Yield place, id and tokens of each row, None for an empty one, and where its sentences are.
+
+    What is broken is left out if it may be.
+    """
     try:
         table = pq.ParquetFile(file.handle)
         layout, numbers = _layout(table.schema_arrow, file), count(1)
-        for batch in table.iter_batches(ROWS, columns=[c for c in layout[:3] if c]):
+        for batch in table.iter_batches(ROWS, columns=[c for c in layout[:4] if c]):
             for row in batch.to_pylist():
                 place = f"row {next(numbers)}"
                 try:
-                    yield place, *_sentence(row, layout, file, place)
+                    yield place, *_sentence(row, layout, file, place), row.get(layout.sentences or "")
                 except DataError as error:
                     file.leave_out(error, place)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -83,7 +87,8 @@ def _layout(schema: pa.Schema, file: RawFile) -> Layout:
         tags = _column(schema, settings.columns.get("tag"), TAGS, name)
         names = () if _is_text(schema, tags) else _names(schema, tags, settings, name)
     ids = (c for c in IDS if c in schema.names and pa.types.is_string(schema.field(c).type))
-    return Layout(tokens, tags, next(ids, None), names)
+    told = SENTENCES in schema.names and _is_list(schema.field(SENTENCES).type) and SENTENCES not in (tokens, tags)
+    return Layout(tokens, tags, next(ids, None), SENTENCES if told else None, names)
 
 
 def _column(schema: pa.Schema, asked: int | str | None, usual: tuple[str, ...], name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tagdistill.data.readers.offsets import Target, Word
-from tagdistill.data.readers.rows import IDS, TAGS, TOKENS, asked_or_usual
+from tagdistill.data.readers.rows import IDS, SENTENCES, TAGS, TOKENS, asked_or_usual
 from tagdistill.errors import DataError, LayoutError, ReadingError, nearest
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Record(NamedTuple):
     targets: list[Target] = []  # noqa: RUF012 (never changed)
     tokens: Any = None
     tags: Any = None
+    sentences: Any = None
 
 
 def record_of(
@@ -47,7 +48,7 @@ def record_of(
     spanned &= any(isinstance(value.get(name), list) for name in SPANS)
     if tokens in value and not _are_pieces(value[tokens]) and not isinstance(value[tokens], str) and not spanned:
         tags = _tags(value, columns, where) if tagged else None
-        return Record(source_id, accepted, tokens=value[tokens], tags=tags)
+        return Record(source_id, accepted, tokens=value[tokens], tags=tags, sentences=value.get(SENTENCES))
     text, spans = _text_and_spans(value, columns, where, tagged=tagged)
     words = _words(value[tokens], text, where) if tokens in value and _are_pieces(value[tokens]) else None
     targets = [target for span in spans for target in _targets(span, line, where)]

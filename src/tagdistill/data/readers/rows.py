@@ -9,13 +9,14 @@ from tagdistill.data.readers.notes import EMPTY_ROWS, NULS
 from tagdistill.errors import DataError, ReadingError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tagdistill.data.readers.format import RawFile
 
 TOKENS = ("tokens", "words", "form")
 TAGS = ("labels", "tags", "ner_tags", "upos", "pos_tags")
 IDS = ("id", "source_id", "sent_id")
+SENTENCES = "sentences"
 
 
 def asked_or_usual(asked: int | str | None, usual: Sequence[str], known: Sequence[str]) -> list[str]:
@@ -45,6 +46,29 @@ def sentence_of(
         found = len(tags) if isinstance(tags, list) else 0
         raise DataError(f"{found} labels for {len(tokens)} tokens", where=where)
     return Sentence(tokens, tags if _joined(tags) is not None else _named(tags, names, file, where), [], source_id)
+
+
+def bounds_of(found: Any, size: int) -> tuple[tuple[int, int], ...]:
+    """Return first word and word after the last of a row's sentences, as `tagdistill predict` writes them.
+
+    Nothing where they are not told, or are something else than parts that cover the row: then it is one sentence.
+    """
+    try:
+        bounds = tuple((first, end) for first, end in found)
+    except (TypeError, ValueError):
+        return ()
+    numbers = all(isinstance(number, int) for pair in bounds for number in pair)
+    whole = [0, *(end for _, end in bounds)] == [*(first for first, _ in bounds), size]
+    return bounds if numbers and whole and all(first < end for first, end in bounds) else ()
+
+
+def parted(sentence: Sentence | None, found: Any) -> Iterator[Sentence]:
+    """Yield the sentences of a row, which are one unless `bounds_of` finds several."""
+    if sentence is None:
+        return
+    tokens, tags = sentence.tokens, sentence.tags
+    for first, end in bounds_of(found, len(tokens)) or ((0, len(tokens)),):
+        yield sentence._replace(tokens=tokens[first:end], tags=None if tags is None else tags[first:end])
 
 
 def check_characters(text: str, where: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tagdistill.data.readers.format import Format, Given, RawFile
 from tagdistill.data.readers.offsets import tags_of, words_of
 from tagdistill.data.readers.records import Record, record_of
-from tagdistill.data.readers.rows import check_characters, sentence_of
+from tagdistill.data.readers.rows import bounds_of, check_characters, parted, sentence_of
 from tagdistill.errors import DataError, LayoutError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _sentences(record: Record, file: RawFile, place: Place) -> Iterator[Sentence
         return
     if record.text is None:
         sentence = sentence_of(record.tokens, record.tags, file.settings.names, file, place)
-        found = [sentence] if sentence else []
+        found = list(parted(sentence, record.sentences))
     else:
         found = list(_of_text(record.text, record, file, place))
     lines = [place] if isinstance(place, int) else []
@@ -107,7 +107,8 @@ def texts(file: RawFile) -> Iterator[Given]:
             elif record.text is None:
                 sentence = sentence_of(record.tokens, None, (), file, place) if record.tokens else None
                 words = sentence.tokens if sentence else []
-                yield Given(words, lines * len(words), record.source_id)
+                bounds = bounds_of(record.sentences, len(words))
+                yield Given(words, lines * len(words), record.source_id, sentences=bounds)
             else:
                 check_characters(record.text, file.at(place))
                 words_of_text = None if record.words is None else tuple((w.start, w.end) for w in record.words)
