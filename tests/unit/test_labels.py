@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOBES, Entities
 
-from tagdistill.data.convert_labels import unknown_label
+from tagdistill.data.convert_labels import convert, unknown_label
 from tagdistill.data.labels import UPOS, from_spans, has_spans, label_list, runs, spans, types_of
+from tagdistill.data.readers.lines import Sentence
 from tagdistill.data.schemes import BadTag, to_bioes
 from tagdistill.data.transitions import allowed_transitions
-from tagdistill.errors import ConfigError
+from tagdistill.errors import ConfigError, DataError
+from tagdistill.settings.language import Language
 
 LABELS = label_list("ner", ["PER", "LOC"])
 BIOES = st.lists(st.sampled_from(LABELS), max_size=9)
@@ -136,6 +138,14 @@ def test_an_unknown_label_is_named_with_its_nearest_and_all_that_were_found():
     text = str(unknown_label("PERS", ["PER", "LOC"], ["PERS", "LOC"], "a.conll:3"))
     assert text.startswith("a.conll:3: label 'PERS'")
     assert "Did you mean 'PER'?" in text and "Found in this file: LOC, PERS." in text
+    assert text.endswith('`label_map: {"*": O}`; or add it to `labels:`.')
+
+
+def test_an_unknown_part_of_speech_is_not_said_to_become_o_nor_a_label():
+    settings = Language.model_validate({"format": "conll", "train": "x"})
+    with pytest.raises(DataError, match="label 'NN' is not in the label space") as caught:
+        convert([Sentence(["a"], ["NN"], [1])], UPOS, settings, "IOB2", "pos", "x")
+    assert caught.value.hint.endswith("Rename it: `label_map: {NN: ...}`.")
 
 
 def test_the_masks_allow_exactly_the_well_formed_sequences():

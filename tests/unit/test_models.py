@@ -413,6 +413,8 @@ def test_scoring_a_file_says_what_does_not_fit(project, tmp_path):
         evaluate_file(model, file)
     with pytest.raises(TagdistillError, match="scheme"):
         evaluate_file(model, file, Reading(scheme="IOB9"))
+    with pytest.raises(TagdistillError, match="`--format conllu` is labelled for the task 'pos', not 'ner'"):
+        evaluate_file(model, file, Reading(kind="conllu"))
     file.write_text("a O\nb B-PERSON\nc B-LOC\n")
     with pytest.raises(DataError) as caught:
         evaluate_file(model, file)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 OTHERS = "*"  # in a label map: all names that neither it nor the label list has
 MAX_NAMES = 50  # of labels that are listed
+OR_O = ', where spans may also become O, and all others at once with `label_map: {"*": O}`; or add it to `labels:`.'
 
 
 class Converted(NamedTuple):
@@ -187,7 +188,8 @@ def _check_known(
                 first = sentence is sentences[0] and not position
                 if first and {sentence.tokens[position].casefold(), names[label].casefold()} & NAMES_OF_COLUMNS:
                     hints.append(_header_hint(sentence))
-                error = unknown_label(names[label], known, found, sentence.where(name, position), whose)
+                where = sentence.where(name, position)
+                error = unknown_label(names[label], known, found, where, whose, spans=task != "pos")
                 raise error.at(error.where, hint=" ".join(filter(None, (error.hint, *hints))))
 
 
@@ -197,15 +199,23 @@ def neighbour(tags: Sequence[str], position: int) -> str:
 
 
 def unknown_label(
-    label: str, known: Sequence[str], found: Sequence[str], where: str, whose: str = "the label space"
+    label: str,
+    known: Sequence[str],
+    found: Sequence[str],
+    where: str,
+    whose: str = "the label space",
+    *,
+    spans: bool = True,
 ) -> DataError:
-    """Return the error for a label or type outside the label space: what, where, the nearest name, all that occur."""
+    """Return the error for a label or type outside the label space: what, where, the nearest name, all that occur.
+
+    What to do is another thing where the label is none of spans, but a part of speech: these are fixed, and none is O.
+    """
     names = [printable(name, keep="") for name in sorted(found)[:MAX_NAMES]] + ["..."] * (len(found) > MAX_NAMES)
     shown = printable(label, keep="")
     return DataError(
         f"label {label!r} is not in {whose}",
         where=where,
         hint=f"{nearest(label, known)}\n  Found in this file: {', '.join(names)}. "
-        f"Rename it: `label_map: {{{shown}: ...}}`, where spans may also become O, and all others at once with "
-        '`label_map: {"*": O}`; or add it to `labels:`.',
+        f"Rename it: `label_map: {{{shown}: ...}}`{OR_O if spans else '.'}",
     )

@@ -10,13 +10,13 @@ from tagdistill.data.corpus import write_corpus
 from tagdistill.data.labels import label_list
 from tagdistill.data.plausibility import check_spans, file_warnings, note_long
 from tagdistill.data.readers.ending import ending_in_hint, ending_warnings
-from tagdistill.data.readers.format import load_format
+from tagdistill.data.readers.format import check_task, load_format
 from tagdistill.data.readers.lines import Sentence, compact
 from tagdistill.data.readers.notes import IN_TESTS, Notes, note_lines
 from tagdistill.data.readers.read import format_of, read, selected
 from tagdistill.data.same_sentences import not_in_tests, written
 from tagdistill.data.sources.source import licence, load_source, source_name
-from tagdistill.errors import PLAN_AGAIN, ConfigError, MismatchError
+from tagdistill.errors import PLAN_AGAIN, MismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,6 +180,4 @@ def _check_task(source: Path | None, task: str, settings: Language, split: str, 
         kind = format_of(settings, settings.split(split))
         form = load_format(kind)
         name, tasks, hint = f"`format: {kind}`", form.tasks, form.hint
-    if tasks and task not in tasks:
-        known = ", ".join(map(repr, tasks))
-        raise ConfigError(f"{name} is labelled for the task {known}, not {task!r}", where=where, hint=hint or None)
+    check_task(name, tasks, task, where, hint)

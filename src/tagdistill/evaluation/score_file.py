@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from tagdistill.data.convert_labels import convert, note_tags
 from tagdistill.data.plausibility import check_spans, log_notes, note_long
-from tagdistill.data.readers.format import load_format
+from tagdistill.data.readers.format import check_task, load_format
 from tagdistill.data.readers.notes import Notes
 from tagdistill.data.readers.options import AUTO, Reading, in_options
 from tagdistill.data.readers.read import read
@@ -55,6 +55,7 @@ def _labelled(file: Path, reading: Reading, tagger: Tagger) -> tuple[list[Senten
     form = load_format(settings.format)
     if not form.labelled:
         raise DataError("plain text has no labels to compare with", where=str(file), hint=LABELLED)
+    check_task(f"`format: {settings.format}`", form.tasks, tagger.task, str(file), form.hint)
     notes = Notes()
     sentences = list(read(file, settings, name="test", notes=notes))
     whose = "the model's label list"

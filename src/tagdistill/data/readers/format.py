@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from tagdistill.data.readers.lines import Line, Sentence, decoded, plain_line
 from tagdistill.data.readers.notes import BROKEN, BYTE_ORDER_MARKS, NULS, SKIPPED_LINES, Notes
-from tagdistill.errors import ReadingError
+from tagdistill.errors import ConfigError, ReadingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -100,6 +100,13 @@ class Format:
     texts: Callable[[RawFile], Iterator[Given]] | None = None  # what there is to label, if it is not the sentences
     tasks: tuple[str, ...] = ()  # those that its labels are for; none: any
     hint: str = ""  # what to do where the task is another
+
+
+def check_task(name: str, tasks: Sequence[str], task: str, where: str, hint: str = "") -> None:
+    """Refuse labels of a format or of built-in data that are for other tasks than the one at hand."""
+    if tasks and task not in tasks:
+        known = ", ".join(map(repr, tasks))
+        raise ConfigError(f"{name} is labelled for the task {known}, not {task!r}", where=where, hint=hint or None)
 
 
 def load_format(name: str) -> Format:
