@@ -421,6 +421,17 @@ def test_labelled_text_without_a_span_is_an_error_to_train_on_and_a_warning_else
     assert reading(text.partition("\n")[2]).warnings == [] == reading(f"{text}w B-PER\n", split="test").warnings
 
 
+@pytest.mark.parametrize(("tags", "other"), [("B-PER I-PER O", "BIOES"), ("I-PER I-PER O", "IOB2")])
+def test_spans_of_another_scheme_are_a_warning_where_most_of_them_start_badly(tags, other, reading):
+    own = "IOB1" if other == "IOB2" else "IOB2"
+    text = "".join(f"w{n} {tag}\n" for n, tag in enumerate(f"{tags} ".split() * 10))
+    (warning,) = reading(text, scheme=other).warnings
+    assert "Is it in another scheme? Set `scheme:`" in warning
+    assert reading(text, scheme=own).warnings == []
+    right = "".join(f"v{n} B-PER\n" for n in range(20))
+    assert reading(text + right, scheme="IOB2").warnings == []  # a mistake here and there is none of the scheme
+
+
 def test_text_to_train_on_whose_targets_are_all_lost_says_so(refused):
     text = SEMEVAL_2014.replace('from="', 'from="1').replace("Never again.", "word " * 20)
     said = refused(text, format="semeval_xml", task="aspect", labels=("TARGET",))

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tagdistill.artifacts.files import write_text
+from tagdistill.errors import TagdistillError
 from tagdistill.experiment.shared_files import Result
 from tagdistill.workflow import estimates
-from tagdistill.workflow.dry_run import Job
+from tagdistill.workflow.dry_run import Job, dry_run
 from tagdistill.workflow.estimates import UNKNOWN, Estimate, seconds, size, total
 from tagdistill.workflow.forecast import forecast, groups
 from tagdistill.workflow.rerun_reasons import explain_key
@@ -184,3 +185,12 @@ def test_a_job_takes_as_long_as_the_last_one_of_its_name_whatever_its_key():
 def test_links_are_no_work():
     links = Job("links", {}, "Forced execution", ["results/mine/made_of.jsonl"], "")
     assert groups([links], Shown("mine", [])) == []
+
+
+def test_a_plan_in_a_folder_without_the_workflow_says_where_to_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TagdistillError, match="change to the one that holds the Snakefile") as error:
+        dry_run([])
+    assert "No Snakefile found" in error.value.what

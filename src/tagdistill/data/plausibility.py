@@ -7,7 +7,7 @@ import re
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from tagdistill.data.readers.notes import LONG, LONG_SENTENCE, LOST, NULS, Notes, note_lines
+from tagdistill.data.readers.notes import LONG, LONG_SENTENCE, LOST, NULS, REPAIRED, Notes, note_lines
 from tagdistill.data.readers.options import as_options
 from tagdistill.errors import DataError
 from tagdistill.formatting import printable
@@ -22,7 +22,8 @@ NUMBER = re.compile(r"[+-]?\d+(?:[.,:-]\d+)*\Z")
 TAG = re.compile(r"O|[BIESLUMW]-\S+")
 MIN_WORDS, MAX_WORDS = 20, 10_000  # fewer are too few to judge by, more are not looked at
 MIN_SHARE = 0.95  # of numbers, or of words that one sentence holds
-MANY = 0.5  # of tokens or sentences
+MANY = 0.5  # of tokens, sentences or spans
+MIN_SPANS = 5  # fewer are too few to judge a scheme by
 MIN_WHOLE = 100  # words of a sentence that is nearly the whole file
 MAX_SENTENCES = 1000  # that are looked at for how they begin and end
 MIN_MARKUP = 0.05  # of lines that begin as markup does
@@ -109,13 +110,25 @@ def _shown(words: Sequence[str]) -> str:
 
 
 def check_spans(labels: Sequence[Sequence[str]], split: str, where: str, notes: Notes) -> list[str]:
-    """Return a warning about labelled text of some length without a span. Raises DataError where it is to train on."""
+    """Return a warning about labelled text of some length without a span, or whose spans mostly start badly.
+
+    Raises DataError where text without a span is to be trained on.
+    """
     words = sum(map(len, labels))
-    if words < MIN_WORDS or any(label != "O" for row in labels for label in row):
+    if words < MIN_WORDS:
         return []
+    if spans := sum(label[:1] in "BS" for row in labels for label in row):
+        return _badly_started(spans, notes.count(REPAIRED))
     what = f"no span in {words:,} words: every tag is O"
     lost = "; ".join(line for line in note_lines(notes.record(where)) if line.startswith(LOST))
     hint = "Is the tag in another column (`columns: {token: 0, tag: 1}`), or does `label_map:` rename all types to O?"
     if split == "train":
         raise DataError(what, where=where, hint=f"It has {lost}." if lost else hint)
     return [f"{what}. {hint}"]
+
+
+def _badly_started(spans: int, repaired: int) -> list[str]:
+    if spans < MIN_SPANS or repaired <= MANY * spans:
+        return []
+    what = f"{repaired:,} badly started spans were repaired, {spans:,} are there"
+    return [f"{what}. Is it in another scheme? Set `scheme:`, such as IOB1, IOB2 or BIOES."]

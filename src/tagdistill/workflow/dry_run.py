@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PREAMBLE = ("Using ", "host:", "Assuming")  # how Snakemake's lines on profiles and the host begin
 MAX_MESSAGE_LINES = 8
+NO_WORKFLOW = "No Snakefile found"
+ELSEWHERE = "The workflow is looked for in this folder: change to the one that holds the Snakefile of tagdistill."
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ def dry_run(arguments: Sequence[str]) -> list[Job]:
         command = [sys.executable, "-m", "snakemake", *arguments, "--dry-run", *logger]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode:
-            raise TagdistillError(_message(done.stdout), where="snakemake")
+            hint = ELSEWHERE if NO_WORKFLOW in done.stdout else None
+            raise TagdistillError(_message(done.stdout), where="snakemake", hint=hint)
         return read_jobs(file)
 
 
