@@ -99,6 +99,25 @@ def test_targets_come_back_as_they_were(lengths, tmp_path):
         np.testing.assert_array_equal(ours, theirs, err_msg=name)
 
 
+def test_the_code_of_the_guide_reads_what_is_in_targets(tmp_path, monkeypatch):
+    made = exported(scores_of([3, 1, 7]), tmp_path)
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "outputs.md").read_text(encoding="utf-8")
+    _, *blocks = guide.split("```python\n")
+    (code,) = (block.split("```")[0] for block in blocks if "log_posterior" in block)
+    monkeypatch.chdir(tmp_path)
+    found: list[tuple[np.ndarray, np.ndarray, list[list[str]], np.ndarray]] = []
+    exec(code, {"use": lambda *values: found.append(values)})
+    assert len(found) == len(made.ids)
+    for row, (log_posterior, paths, names, log_prob) in enumerate(found):
+        words = slice(*made.offsets[row : row + 2])
+        there = made.path_log_prob[row] > -np.inf
+        np.testing.assert_array_equal(log_posterior, made.log_posterior[words])
+        np.testing.assert_array_equal(paths, made.paths[words].T[there])
+        assert names == [[LABELS[label] for label in path] for path in paths]
+        np.testing.assert_array_equal(log_prob, made.path_log_prob[row][there])
+    assert [len(paths) for _, paths, *_ in found] == [4, 3, 4]  # one word has as many label sequences as labels
+
+
 def test_numbers_are_stored_byte_by_byte_which_compresses_better(tmp_path):
     scores = scores_of([3, 5])
     write_targets(tmp_path / "t.parquet", targets_of(scores, 4, {**scores.metadata, "k": 4, "kind": "targets"}))
