@@ -15,7 +15,7 @@ from tagdistill.reporting.card import model_card
 from tagdistill.reporting.facts import read_runs
 from tagdistill.reporting.objective_settings import objective_table
 from tagdistill.reporting.report import write_cards
-from tagdistill.reporting.sections import gap_table
+from tagdistill.reporting.sections import certainty_table, gap_table
 from tagdistill.reporting.weak_teachers import weak_teachers
 
 OF_ALL = {"teachers/all/crf/seed-0": {"en": 110, "fr": 90, "nl": 98, "de": 150, "ar": 450, "xx": 300}}
@@ -68,6 +68,16 @@ def test_the_gap_is_that_to_the_teachers_that_taught(analysis, tmp_path):
     (gap,) = (gap for gap in alone.gaps if gap.language == "en")
     assert (gap.taught_by, gap.teachers) == ("all", pytest.approx(89.0))
     assert [row.title for row in tables.in_language(alone).rows] == ["Teacher all", *OBJECTIVES]
+
+
+def test_the_certainty_of_a_teacher_of_several_languages_has_a_row_for_each_of_them(analysis, tmp_path):
+    unseen = ["94.60", "96.30", "0.170"]
+    found = {head.text: [cell.text for cell in cells] for head, cells in certainty_table(analysis).rows}
+    assert list(found)[:3] == [f"{language}/crf/seed-0" for language in TRAINED]
+    shared = {f"all/crf/seed-0 in {language}": ["–", "–", "–", *unseen] for language in TRAINED}
+    assert dict(list(found.items())[3:]) == shared
+    alone = certainty_table(read(tmp_path, ["all"]))
+    assert [[cell.text for cell in cells] for _, cells in alone.rows] == [unseen] * len(TRAINED)
 
 
 def test_teachers_of_several_languages_are_compared_on_unseen_languages_too(analysis):

@@ -30,12 +30,15 @@ ORDER = ("precision", "recall", "f1")
 
 @dataclass(frozen=True)
 class Results:
-    """The scores of an experiment: `frame` is tidy, one row per score; `counts[language][model]` is [sentences, 3]."""
+    """The scores of an experiment: `frame` is tidy, one row per score; `counts[language][model]` is [sentences, 3].
+
+    `calibration[model, language]` holds accuracy, confidence and entropy by the text that they are of.
+    """
 
     experiment: Experiment
     frame: pd.DataFrame
     counts: dict[str, dict[str, Counts]]
-    calibration: dict[str, dict[str, dict[str, float]]]  # [model][text]: accuracy, confidence, entropy
+    calibration: dict[tuple[str, str], dict[str, dict[str, float]]]
     missing: list[str]  # metrics that the settings call for and that are not there
     known_types: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)  # [model, language], see variants
     further: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)  # [model, language][metric]
@@ -58,7 +61,7 @@ def read_scores(results: Path, experiment: Experiment) -> Results:
     """
     rows: list[dict[str, Any]] = []
     counts: dict[str, dict[str, Counts]] = {}
-    calibration: dict[str, dict[str, dict[str, float]]] = {}
+    calibration: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
     missing: list[str] = []
     known_types: dict[tuple[str, str], dict[str, Any]] = {}
     further: dict[tuple[str, str], dict[str, Any]] = {}
@@ -73,8 +76,8 @@ def read_scores(results: Path, experiment: Experiment) -> Results:
         further[model.name, target.language] = record.get("further", {})
         if "known_types" in record:
             known_types[model.name, target.language] = record["known_types"]
-        if "calibration" in record and model.teacher == target.language:
-            calibration[model.name] = record["calibration"]
+        if "calibration" in record:
+            calibration[model.name, target.language] = record["calibration"]
     frame = pd.DataFrame(rows, columns=COLUMNS).astype({"main": bool, "out_of_domain": bool, "value": float})
     return Results(experiment, frame, counts, calibration, missing, known_types, further)
 

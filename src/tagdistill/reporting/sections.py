@@ -104,13 +104,17 @@ def _matrix_cell(value: float, *, own: bool) -> Field:
 
 
 def certainty_table(analysis: Analysis) -> Table | None:
-    """Return the accuracy and confidence of each teacher on its own training text and on unseen text."""
+    """Return the accuracy and confidence of each teacher on its own training text and on unseen text.
+
+    A teacher of several languages has a row for each of them.
+    """
     there = {text for texts in analysis.results.calibration.values() for text in texts}
     texts = [*(text for text in TEXTS if text in there), *sorted(there - TEXTS.keys())]
     rows = []
-    for model, values in analysis.results.calibration.items():
+    for (model, language), values in analysis.results.calibration.items():
         cells = [cell for text in texts for cell in _certainty(values.get(text, {}))]
-        rows.append((Head(model.removeprefix("teachers/")), cells))
+        own = analysis.runs.models[model].teacher == language
+        rows.append((Head(model.removeprefix("teachers/") + ("" if own else f" in {language}")), cells))
     parts = ("accuracy, %", "mean top probability, %", "entropy, nats per word")
     columns = [Head(part, TEXTS.get(text, text)) for text in texts for part in parts]
     return Table(columns, rows, "teacher") if rows else None
@@ -237,8 +241,7 @@ def stored_table(results: Path, analysis: Analysis) -> Table | None:
     """Return the files stored for reuse: features, and targets with their bytes per word."""
     experiment = analysis.results.experiment
     rows: list[tuple[Any, ...]] = [
-        (f"features, {name}", None, disk(size), None)
-        for name, size in feature_sizes(results, experiment).items()
+        (f"features, {name}", None, disk(size), None) for name, size in feature_sizes(results, experiment).items()
     ]
     for row in target_sizes(results, experiment, analysis.decoders):
         name = f"targets, {row['language']} {row['corpus']} ({row['decoder']})"
