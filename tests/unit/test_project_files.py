@@ -12,6 +12,7 @@ import yaml
 
 import tagdistill
 from tagdistill import crf
+from tagdistill.evaluation.table_names import TABLES
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md", "config/README.md")
@@ -40,6 +41,11 @@ def nav_pages(entries: list[Any]) -> set[str]:
         value = next(iter(entry.values())) if isinstance(entry, dict) else entry
         found |= nav_pages(value) if isinstance(value, list) else {value}
     return found
+
+
+def test_the_guide_says_what_is_in_each_table():
+    rows = re.findall(r"^\| `(\w+)\.tsv` \|", text("docs/guide/outputs.md"), re.MULTILINE)
+    assert rows == list(TABLES)
 
 
 def test_the_version_is_the_same_everywhere():
