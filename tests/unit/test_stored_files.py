@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +118,28 @@ def test_a_file_that_is_not_whole_is_named_with_what_to_do(kind, damage, project
         assert "Git LFS pointer" in error.what and "git lfs pull" in error.hint
     elif damage in ("cut", "empty"):
         assert error.hint
+
+
+@pytest.mark.parametrize("damage", ["empty", "missing"])
+@pytest.mark.parametrize("kind", ["weights", "encoder config", "tokenizer"])
+def test_of_a_folder_that_a_job_makes_the_whole_is_to_be_deleted(kind, damage, project):
+    file = project / READERS[kind][0]
+    (file.parent / ".snakemake_timestamp").touch()
+    file.unlink()
+    if damage == "empty":
+        file.touch()
+    assert re.search(r"delete (all of|its whole)", refused(project, kind).hint or "")
+
+
+def test_a_training_names_the_features_that_are_not_there(tmp_path):
+    encoder = tiny_encoder(tmp_path)
+    files = encoded(make_corpus(tmp_path / "data", "en", "train", 20), encoder)
+    run = teacher_run(tmp_path, files, updates=2)
+    (files.features.parent / ".snakemake_timestamp").touch()
+    files.features.unlink()
+    with pytest.raises(DataError, match=r"no such file\n.*delete all of the folder") as caught:
+        run_training(run)
+    assert caught.value.where == str(files.features)
 
 
 @pytest.mark.parametrize("kind", READERS)

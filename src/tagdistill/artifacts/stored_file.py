@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 POINTER = b"version https://git-lfs.github.com/spec/"
 COPY = "Copy it again from where it is whole, or delete it and run again."
+FOLDER_MARK = ".snakemake_timestamp"  # Snakemake's, in each folder that is the result of a job
 NOT_MADE = "This link leads to a result that is not made yet, or was removed: run snakemake with its config."
 PULL = "Run `git lfs pull` in its repository, or copy the file itself."
 
@@ -26,7 +27,7 @@ def stored(path: Path, what: str, hint: str = COPY) -> Iterator[None]:
     is a Git LFS pointer, cut off or altered, or holds other things or shapes than it should.
     """
     check_stored(path, None if hint == COPY else hint)
-    with read_errors(path, what, hint):
+    with read_errors(path, what, whole_folder(path) or hint if hint == COPY else hint):
         yield
 
 
@@ -50,7 +51,9 @@ def check_stored(path: Path, hint: str | None = None) -> None:
             head = file.read(len(POINTER))
     except (FileNotFoundError, NotADirectoryError) as error:
         unmade = any(x.is_symlink() and not x.exists() for x in (path, *path.parents))
-        raise DataError("no such file", where=str(path), hint=NOT_MADE if unmade else hint) from error
+        raise DataError(
+            "no such file", where=str(path), hint=NOT_MADE if unmade else hint or whole_folder(path)
+        ) from error
     except IsADirectoryError as error:
         raise DataError("a folder, not a file", where=str(path)) from error
     except PermissionError as error:
@@ -59,6 +62,16 @@ def check_stored(path: Path, hint: str | None = None) -> None:
         raise DataError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
     if head == POINTER:
         raise DataError("a Git LFS pointer, not the file itself", where=str(path), hint=PULL)
+
+
+def whole_folder(path: Path) -> str | None:
+    """Return what to do about a file of a folder that is made as a whole: without the file alone no job makes it again.
+
+    None for a file that is a result by itself.
+    """
+    if not (path.parent / FOLDER_MARK).exists():
+        return None
+    return f"Copy the folder {path.parent} again from where it is whole, or delete all of the folder and run again."
 
 
 def _denied(path: Path) -> DataError:

@@ -185,7 +185,8 @@ class WordPieces:
         info = EncoderInfo.read(folder)
         path = folder / "tokenizer.json"
         if not path.is_file():
-            raise DataError("no such file: the encoder folder is not whole", where=str(path))
+            hint = "Copy the folder again, or delete all of it and run again: it is converted again."
+            raise DataError("no such file: the encoder folder is not whole", where=str(path), hint=hint)
         with stored(path, "a tokenizer"):
             return cls(Tokenizer.from_file(str(path)), info.positions, drop_bare_underline=drop_bare_underline)
 

@@ -23,7 +23,10 @@ from tagdistill.settings.validation import validate
 
 WEIGHTS = "model.safetensors"
 KEYS = ("encoder", "mode", "task", "decoder", "objective", "languages", "seed", "training")  # that are read
-AGAIN = "Copy the model again, export it (`snakemake export --cores 2 --configfile FILE`), or delete it and run again."
+AGAIN = (
+    "Copy the model again, export it (`snakemake export --cores 2 --configfile FILE`), or delete its whole folder and "
+    "run again."
+)
 KIND = "tagger"
 FORMAT = 2  # 2: the BiLSTM is one LSTM in each direction
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tagdistill.artifacts.code_key import code_key
 from tagdistill.artifacts.files import read_json, sha256_json, sha256_sample
 from tagdistill.artifacts.provenance import versions
+from tagdistill.artifacts.stored_file import check_stored
 from tagdistill.crf import kernel
 from tagdistill.crf.kernels.selection import modules as kernel_modules
 from tagdistill.encoders.folder import EncoderInfo
@@ -24,6 +25,8 @@ ENTRY = "tagdistill.training.run_training"  # imports all that training runs, bu
 def fingerprint_of(run: Run) -> str:
     """Return a hash of all that decides the weights: settings, data, targets, code, seed and libraries."""
     files = [path for corpus in (*run.train, *run.dev, *run.unlabelled) for path in _paths(corpus)]
+    for path in files:
+        check_stored(path)
     encoder = EncoderInfo.read(run.encoder_folder).sha256 if run.encoder_folder else None
     by_name = (*(run.distillation.row.modules if run.distillation else ()), *run.modules)
     return sha256_json(
