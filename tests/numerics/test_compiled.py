@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import subprocess
 import sys
 import tomllib
@@ -300,6 +301,18 @@ def test_a_changed_source_is_built_again(source: Path) -> None:
     second = build.build()
     assert second != first and answer(second) == 42 and answer(first) == 41
     assert {file.name for file in first.parent.iterdir()} == {first.name, second.name}  # nothing half done is left
+
+
+def test_a_library_is_on_the_disk_before_it_has_its_name(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed = []
+    flush = os.fsync
+
+    def note(number: int) -> None:
+        flushed.append(os.fstat(number).st_ino)
+        flush(number)
+
+    monkeypatch.setattr(os, "fsync", note)
+    assert flushed == [build.build().stat().st_ino]
 
 
 def test_other_flags_are_another_library(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:

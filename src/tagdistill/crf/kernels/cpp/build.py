@@ -85,6 +85,8 @@ def _compile(compiler: str, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".kernel-") as scratch:
         library = Path(scratch) / target.name
         _run([compiler, *FLAGS, str(FOLDER / SOURCE), "-o", str(library)])
+        with library.open("rb") as file:  # else a power cut may leave the whole name on a part of it
+            os.fsync(file.fileno())
         library.replace(target)
 
 
