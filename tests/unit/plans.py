@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nested import with_value
 
 from tagdistill.artifacts.files import sha256_file, sha256_json
 from tagdistill.experiment import local_files
@@ -43,16 +43,9 @@ def unread_data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def plan(**changes: Any) -> Plan:
     """Return the plan of the base settings with keys changed; a double underscore stands between levels."""
-    values = copy.deepcopy(BASE)
+    values = BASE
     for path, value in changes.items():
-        *folders, last = path.split("__")
-        place = values
-        for folder in folders:
-            place = place.setdefault(folder, {})
-        if value is ...:
-            del place[last]
-        else:
-            place[last] = value
+        values = with_value(values, path.split("__"), value)
     return Plan(check_experiment(values, "study.yaml"), Path("/project"))
 
 

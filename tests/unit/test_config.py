@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from nested import with_value
 
 from tagdistill.cli import main as cli
 from tagdistill.errors import ConfigError
@@ -44,16 +45,7 @@ VALID: dict[str, Any] = {
 
 def changed(path: str, value: Any) -> dict[str, Any]:
     """Return the valid settings with one key (dots between levels) set, or removed where the value is `...`."""
-    values = copy.deepcopy(VALID)
-    *folders, last = path.split(".")
-    place = values
-    for folder in folders:
-        place = place.setdefault(folder, {})
-    if value is ...:
-        del place[last]
-    else:
-        place[last] = value
-    return values
+    return with_value(VALID, path.split("."), value)
 
 
 def refusal(values: dict[str, Any]) -> str:

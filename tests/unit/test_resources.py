@@ -19,6 +19,12 @@ def test_memory_grows_with_the_input_and_doubles_with_each_attempt(tmp_path: Pat
     assert asked == [1009, 2018, 4036]
 
 
+def test_a_megabyte_is_a_million_bytes_as_in_the_plan(tmp_path: Path):
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(100_000_000)
+    assert memory(1000)({}, input=[str(tmp_path / "large")], attempt=1) == 1200
+
+
 def test_the_size_of_an_input_that_is_to_be_made_is_not_known_yet(tmp_path: Path):
     with pytest.raises(FileNotFoundError) as caught:
         memory(1000)({}, input=[str(tmp_path / "new")], attempt=1)
