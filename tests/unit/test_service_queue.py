@@ -9,9 +9,12 @@ import pytest
 pytest.importorskip("fastapi", reason="no fastapi here: the service is not tested")
 
 from tagdistill.serving.limits import Limits
+from tagdistill.serving.metrics import Metrics
 from tagdistill.serving.queue import PORTION, TEXT_BYTES, Job, Queue
 from tagdistill.serving.refusals import Refusal
 from tagdistill.serving.requests import Options
+from tagdistill.serving.worker import Worker
+from tagdistill.tagger.results import Tagged
 
 RATE = 1000.0  # bytes a second
 TEXT = "x" * (100 - TEXT_BYTES)  # 0.1 seconds
@@ -90,6 +93,25 @@ def test_what_is_being_labelled_counts_as_waiting():
     with pytest.raises(Refusal):
         found.submit(job(1))
     assert found.waiting == pytest.approx((600 + TEXT_BYTES) / RATE)
+
+
+@pytest.mark.parametrize("text", ["fine", "defect"])
+def test_what_is_answered_waits_no_longer(text):
+    class Tagger:
+        def __call__(self, texts, **options):
+            if any("defect" in text for text in texts):
+                raise ValueError("cannot be labelled")
+            return [Tagged(text, (), (), (), ()) for text in texts]
+
+    found, waiting = queue(wait=9.0), []
+    for name in ("first", "second"):
+        made = job(1, name, text)
+        made.done = lambda job: waiting.append((job.name, found.waiting))
+        found.submit(made)
+    found.close()
+    Worker(Tagger(), found, Metrics()).run()
+    rest = made.sizes[0] / RATE if text == "defect" else 0.0  # of two that fail together, each is labelled alone
+    assert waiting[0] == ("first", pytest.approx(rest)) and waiting[1] == ("second", 0.0)
 
 
 def test_no_more_is_accepted_than_can_be_labelled_before_the_process_must_end():

@@ -52,6 +52,9 @@ class Portion(NamedTuple):
     size: float
 
 
+NOTHING = Portion(Options(), [], 0)
+
+
 class Queue:
     """Accepted requests, in the order of arrival + own time: a small one passes a large one that has just come.
 
@@ -63,7 +66,7 @@ class Queue:
         self.limits, self.clock = limits, clock
         self.rate = FIRST_RATE
         self.jobs: list[Job] = []
-        self.running = Portion(Options(), [], 0)  # that is being labelled
+        self.running = NOTHING  # that is being labelled
         self.closed = False
         self._changed = threading.Condition()
 
@@ -91,7 +94,7 @@ class Queue:
     def take(self) -> Portion | None:
         """Wait for work, and return what is labelled next; None: the queue is closed and empty."""
         with self._changed:
-            self.running = Portion(Options(), [], 0)
+            self.running = NOTHING
             while True:
                 self.jobs = [job for job in self.jobs if not job.cancelled]
                 if self.jobs:
@@ -103,6 +106,13 @@ class Queue:
             self.jobs = [job for job in self.jobs if job.taken < len(job.texts)]
             self.running = portion
             return portion
+
+    def labelled(self, portion: Portion) -> None:
+        """Count these texts, of those taken last, as waiting no longer: whoever has an answer may ask at once."""
+        with self._changed:
+            done = set(portion.texts)
+            left = [each for each in self.running.texts if each not in done]
+            self.running = self.running._replace(texts=left, size=sum(job.sizes[place] for job, place in left))
 
     def measured(self, size: float, seconds: float) -> None:
         """Learn from a portion how fast the worker is."""

@@ -59,8 +59,10 @@ class Worker(threading.Thread):
                     self._label(portion._replace(texts=[each]))
                 return
             log_defect(error)
+            self.queue.labelled(portion)
             _fail(portion.texts[0][0], defect())
             return
+        self.queue.labelled(portion)
         for (job, _), answer in zip(portion.texts, answers, strict=True):
             job.answers.append(answer)
             if len(job.answers) == len(job.texts) and job.failure is None:
