@@ -325,6 +325,17 @@ def test_utf_8_that_another_encoding_would_read_as_other_words_is_told(refused, 
     assert "this file is in utf-8" in refused(jsonl * 8, encoding=encoding, format="jsonl")
 
 
+def test_utf_8_is_told_of_a_file_that_begins_with_many_pages_of_ascii(refused):
+    text = "Bob B-PER\n" * 20_000 + "Zo\u00eb O\n" * 8
+    assert "this file is in utf-8, not latin-1\n" in refused(text, encoding="latin-1")
+
+
+def test_xml_says_itself_what_it_is_in(reading):
+    text = SEMEVAL_2014.replace("again", "w\u00f6rd" * 8)
+    found = reading(text, format="semeval_xml", task="aspect", labels=("TARGET",), scheme="BIOES", encoding="latin-1")
+    assert found.sentences[1].tokens == ["Never", "w\u00f6rd" * 8, "."]
+
+
 @pytest.mark.parametrize("encoding", ["utf_8", "UTF8", "utf-8-sig"])
 def test_every_name_of_utf_8_reads_utf_8(reading, encoding: str):
     assert words(reading("\ufeff" + "Zo\u00eb B-PER\n" * 8, encoding=encoding)) == ["Zo\u00eb/PER"] * 8

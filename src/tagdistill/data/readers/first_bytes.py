@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import json
 import re
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 GZIP = b"\x1f\x8b"
 SAMPLE = 4096  # bytes that are looked at
-MIN_UTF_8 = 8  # characters outside ASCII: some pairs of bytes are well-formed UTF-8 in other encodings, too
 UNPACK = "Unpack it and give the file of sentences; a single file may stay compressed as .gz."
 AS_TEXT = "Convert it to text."
 # The first bytes, what they belong to, and what to do.
@@ -78,7 +76,6 @@ def refuse_other_content(handle: BinaryIO, where: str, encoding: str, kind: str)
             raise DataError(f"this file is {what}, not text of `format: {kind}`", where=where, hint=hint)
     if start[257:262] == b"ustar":
         raise DataError("this file is a .tar archive, not text", where=where, hint=UNPACK)
-    _refuse_utf_8(start, where, encoding)
     _refuse_wide(start, where, encoding)
     if kind in ("jsonl", "semeval_xml"):
         return
@@ -87,19 +84,6 @@ def refuse_other_content(handle: BinaryIO, where: str, encoding: str, kind: str)
         raise DataError("this file is XML or HTML", where=where, hint=hint)
     if JSON_START.match(start) and (kind != "text" or _holds_json_alone(start)):
         raise DataError("this file is JSON", where=where, hint="Set `format: jsonl`.")
-
-
-def _refuse_utf_8(start: bytes, where: str, encoding: str) -> None:
-    """Name UTF-8 where another encoding is set: one of single bytes would read wrong words without an error."""
-    try:
-        if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig"):
-            return
-        text = codecs.getincrementaldecoder("utf-8")().decode(start)  # the sample may end inside a character
-    except (LookupError, UnicodeDecodeError):  # an unknown encoding is refused by the reader of lines
-        return
-    if start.startswith(codecs.BOM_UTF8) or sum(not character.isascii() for character in text) >= MIN_UTF_8:
-        hint = f"Leave out `encoding:`; convert the files that are in {encoding}, if any, to utf-8."
-        raise DataError(f"this file is in utf-8, not {encoding}", where=where, hint=hint)
 
 
 def _refuse_wide(start: bytes, where: str, encoding: str) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Line = tuple[int, str]  # number from 1, text without the line end
 CHUNK = 1 << 16  # bytes
+MIN_UTF_8 = 8  # characters outside ASCII: some pairs of bytes are well-formed UTF-8 in other encodings, too
 BLANK = " \t\r"  # no `str.strip()`: a no-break or ideographic space is a character, not an empty line
 
 
@@ -92,10 +93,14 @@ def decoded(handle: BinaryIO, name: str, encoding: str) -> Iterator[tuple[list[s
         raise ConfigError(f"no text encoding {encoding!r}", where="encoding", hint="Such as utf-8, latin-1.") from error
     begun: list[str] = []  # parts of a line that has not ended
     number, size, more = 1, 0, True  # of the line that has begun; bytes that were read
+    disguised = _Utf8In(encoding)
     while more:
         data = handle.read(CHUNK)
         size += len(data)
         more = bool(data)
+        if disguised.found(data):
+            hint = f"Leave out `encoding:`; convert the files that are in {encoding}, if any, to utf-8."
+            raise DataError(f"this file is in utf-8, not {encoding}", where=name, hint=hint)
         try:
             begun.append(decoder.decode(data, final=not more))
         except UnicodeError as error:
@@ -109,6 +114,27 @@ def decoded(handle: BinaryIO, name: str, encoding: str) -> Iterator[tuple[list[s
         begun = [rest]
         number += len(lines)
         yield lines, "\r" in text or "\ufeff" in text or "\0" in text
+
+
+class _Utf8In:
+    """Whether a file is in UTF-8 where another encoding is set: one of single bytes would read wrong words."""
+
+    def __init__(self, encoding: str) -> None:
+        utf_8 = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
+        self.decoder = None if utf_8 else codecs.getincrementaldecoder("utf-8")()
+        self.others = 0  # characters outside ASCII so far, none of which is malformed
+
+    def found(self, data: bytes) -> bool:
+        """Look at the next bytes: text of some languages is ASCII for many pages."""
+        if self.decoder is None:
+            return False
+        try:
+            text = self.decoder.decode(data)
+        except UnicodeDecodeError:
+            self.decoder = None
+            return False
+        self.others += 0 if text.isascii() else sum(not character.isascii() for character in text)
+        return self.others >= MIN_UTF_8 or data.startswith(codecs.BOM_UTF8)
 
 
 def plain_line(number: int, line: str, name: str) -> str:
