@@ -443,6 +443,16 @@ def test_spans_of_another_scheme_are_a_warning_where_most_of_them_start_badly(ta
     assert reading(text + right, scheme="IOB2").warnings == []  # a mistake here and there is none of the scheme
 
 
+def test_spans_that_the_label_map_leaves_out_are_no_sign_of_another_scheme(reading):
+    text = "".join(f"w{n} {tag}\n" for n, tag in enumerate(["B-PER", "O", "I-MISC", "O"] * 10))
+    assert reading(text, label_map={"MISC": "O"}).warnings == []
+    badly = text.replace("B-PER", "I-PER").replace("I-MISC", "B-MISC")
+    (warning,) = reading(badly, label_map={"MISC": "O"}).warnings
+    assert "10 of 10 spans start badly, and were repaired. Is it in another scheme?" in warning
+    twice = "".join(f"v{n} {tag}\n" for n, tag in enumerate(("I-PER I-PER " + "S-LOC " * 2).split() * 5))
+    assert reading(twice, scheme="BIOES").warnings == []  # two tags of one span in three
+
+
 def test_text_to_train_on_whose_targets_are_all_lost_says_so(refused):
     text = SEMEVAL_2014.replace('from="', 'from="1').replace("Never again.", "word " * 20)
     said = refused(text, format="semeval_xml", task="aspect", labels=("TARGET",))

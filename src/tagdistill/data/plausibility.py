@@ -7,7 +7,8 @@ import re
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from tagdistill.data.readers.notes import LONG, LONG_SENTENCE, LOST, NULS, REPAIRED, Notes, note_lines
+from tagdistill.data.labels import OUTSIDE
+from tagdistill.data.readers.notes import LONG, LONG_SENTENCE, LOST, NULS, Notes, note_lines
 from tagdistill.data.readers.options import as_options
 from tagdistill.errors import DataError
 from tagdistill.formatting import printable
@@ -15,6 +16,7 @@ from tagdistill.formatting import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from tagdistill.data.convert_labels import Converted
     from tagdistill.data.readers.lines import Sentence
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,7 @@ TAG = re.compile(r"O|[BIESLUMW]-\S+")
 MIN_WORDS, MAX_WORDS = 20, 10_000  # fewer are too few to judge by, more are not looked at
 MIN_SHARE = 0.95  # of numbers, or of words that one sentence holds
 MANY = 0.5  # of tokens, sentences or spans
+STARTS = ("B", "S")  # of the labels with which spans start
 MIN_SPANS = 5  # fewer are too few to judge a scheme by
 MIN_WHOLE = 100  # words of a sentence that is nearly the whole file
 MAX_SENTENCES = 1000  # that are looked at for how they begin and end
@@ -109,16 +112,16 @@ def _shown(words: Sequence[str]) -> str:
     return printable(" ".join(words[:6]), keep="")
 
 
-def check_spans(labels: Sequence[Sequence[str]], split: str, where: str, notes: Notes) -> list[str]:
+def check_spans(found: Converted, split: str, where: str, notes: Notes) -> list[str]:
     """Return a warning about labelled text of some length without a span, or whose spans mostly start badly.
 
     Raises DataError where text without a span is to be trained on.
     """
-    words = sum(map(len, labels))
+    words = sum(map(len, found.labels))
     if words < MIN_WORDS:
         return []
-    if spans := sum(label[:1] in "BS" for row in labels for label in row):
-        return _badly_started(spans, notes.count(REPAIRED))
+    if spans := sum(label[:1] in STARTS for row in found.labels for label in row):
+        return _badly_started(found, spans)
     what = f"no span in {words:,} words: every tag is O"
     lost = "; ".join(line for line in note_lines(notes.record(where)) if line.startswith(LOST))
     hint = "Is the tag in another column (`columns: {token: 0, tag: 1}`), or does `label_map:` rename all types to O?"
@@ -127,8 +130,11 @@ def check_spans(labels: Sequence[Sequence[str]], split: str, where: str, notes: 
     return [f"{what}. {hint}"]
 
 
-def _badly_started(spans: int, repaired: int) -> list[str]:
-    if spans < MIN_SPANS or repaired <= MANY * spans:
+def _badly_started(found: Converted, spans: int) -> list[str]:
+    """Return the warning; spans that the label map leaves out say nothing, and each span counts once."""
+    rows = ((number, found.labels[number][: place + 1]) for number, place in found.repaired)
+    badly = len({(number, sum(label[:1] in STARTS for label in row)) for number, row in rows if row[-1] != OUTSIDE})
+    if spans < MIN_SPANS or badly <= MANY * spans:
         return []
-    what = f"{repaired:,} badly started spans were repaired, {spans:,} are there"
+    what = f"{badly:,} of {spans:,} spans start badly, and were repaired"
     return [f"{what}. Is it in another scheme? Set `scheme:`, such as IOB1, IOB2 or BIOES."]

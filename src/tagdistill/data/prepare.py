@@ -147,7 +147,7 @@ def _read_split(
     converted = convert(sentences, space, settings, _scheme(source, settings), task, place)
     note_tags(sentences, converted, notes)
     if task != "pos":
-        warnings += check_spans(converted.labels, split, place, notes)
+        warnings += check_spans(converted, split, place, notes)
     return Read(sentences, converted.labels, notes, warnings)
 
 

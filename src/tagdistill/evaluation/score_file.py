@@ -61,7 +61,7 @@ def _labelled(file: Path, reading: Reading, tagger: Tagger) -> tuple[list[Senten
     whose = "the model's label list"
     found = convert(sentences, tagger.labels, settings, settings.scheme, tagger.task, str(file), whose=whose)
     note_tags(sentences, found, notes)
-    warnings = check_spans(found.labels, "test", str(file), notes) if tagger.task != "pos" else []
+    warnings = check_spans(found, "test", str(file), notes) if tagger.task != "pos" else []
     note_long(sentences, notes)
     log_notes(sentences, notes, settings.format, reading.called or str(file), warnings)
     return sentences, found.labels
