@@ -8,10 +8,12 @@ import sys
 import pytest
 
 CODE = """
-import os, sys
+import os, subprocess, sys
 from tagdistill.artifacts.streams import open_streams
 open_streams()
 assert os.open(os.devnull, os.O_RDONLY) > 2
+child = "import os; list(map(os.fstat, range(3)))"
+assert subprocess.run([sys.executable, "-c", child]).returncode == 0
 print("seen", file=sys.stderr)
 assert sys.stdin.buffer.read() == b""
 print("written", flush=True)

@@ -22,9 +22,12 @@ DESCRIPTORS = ("/dev/std", "/dev/fd/", "/proc/")  # what is open already, which 
 
 
 def open_streams() -> None:
-    """Put /dev/null in the place of standard streams that are closed, so that no other file gets their numbers."""
+    """Put /dev/null in the place of standard streams that are closed, so that no other file gets their numbers.
+
+    Nor does one in a process that is started from here.
+    """
     while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
+        os.set_inheritable(null, True)
     os.close(null)
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
