@@ -49,6 +49,15 @@ write_text(Path(sys.argv[1]), "whole")
 """
 
 
+@pytest.mark.parametrize("letter", ["x", "\u00e9", "\u6771"])
+def test_the_longest_name_that_a_file_may_have_can_be_written(letter, tmp_path):
+    target = tmp_path / (letter * (255 // len(letter.encode())))
+    begin_and_die(target)
+    target.write_text("old")
+    write_text(target, "new")
+    assert target.read_text() == "new" and list(tmp_path.iterdir()) == [target]
+
+
 def test_the_file_that_tells_the_usual_mode_is_removed_too(tmp_path):
     target = tmp_path / "model"
     done = subprocess.run([sys.executable, "-c", DIE_WHEN_THE_MODE_IS_KNOWN, str(target)], check=False)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 AGAIN = "Delete it and run again: this version writes it again."
 UPDATE = "It was written by a newer version: update tagdistill."
-MAX_NAME = 150  # characters of a name in that of its temporary sibling
+MAX_NAME = 150  # bytes of a name in that of its temporary sibling
 SIBLING = re.compile(r"\.(.+)\.(\d+)\.(?:tmp|old|mode)\Z")  # the name of its target with the machine, its process
 # Of a large file: bytes of a block, and how many blocks are hashed.
 SAMPLE, SAMPLES = 1 << 20, 64
@@ -76,7 +76,12 @@ def open_output(target: Path) -> Iterator[BinaryIO]:
 
 def sibling(target: Path, ending: str) -> Path:
     """Return a name beside `target`, hidden, that says which process on which machine has it."""
-    return target.with_name(f".{target.name[:MAX_NAME]}.{_machine()}.{os.getpid()}.{ending}")
+    return target.with_name(f".{_ours(target)}.{os.getpid()}.{ending}")
+
+
+def _ours(target: Path) -> str:
+    """Return how the names of temporary siblings begin on this machine; a long name is cut, between characters."""
+    return f"{os.fsencode(target.name)[:MAX_NAME].decode(errors='ignore')}.{_machine()}"
 
 
 def _machine() -> str:
@@ -85,7 +90,7 @@ def _machine() -> str:
 
 def _discard_abandoned(target: Path) -> None:
     """Remove temporary siblings whose process, on this machine, is no longer there."""
-    ours = f"{target.name[:MAX_NAME]}.{_machine()}"
+    ours = _ours(target)
     for path in target.parent.iterdir():
         if (match := SIBLING.match(path.name)) and match[1] == ours and not is_running(int(match[2])):
             discard(path)
