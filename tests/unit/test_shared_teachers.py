@@ -282,6 +282,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {**BOTH, **TEXT, "zero_shot__de__teachers": ["own"]},
         "zero_shot.de.teachers: there is no teacher 'own'",
     ),
+    "long": (
+        {**{f"teachers__{x * 60}": {} for x in "pqrs"}, "distill__teachers": [x * 60 for x in "pqrs"]},
+        "distill.teachers: the names of 4 teachers have 243 characters, and their targets a folder of this name",
+    ),
+    "long of text": (
+        {
+            **{f"languages__{x * 56}": {"train": "a.conll"} for x in "pqrs"},
+            **TEXT,
+            "zero_shot__de__teachers": [x * 56 for x in "pqrs"],
+        },
+        "zero_shot.de.teachers: the names of 4 teachers have 227 characters",
+    ),
     "temperature": (
         {**OF_ALL, **TEXT, "distill__teachers": ["all"], "distill__temperature": 2, "languages__en__unlabelled": ...},
         "learns at temperature 2 from unlabelled text",

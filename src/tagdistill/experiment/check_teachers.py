@@ -12,8 +12,11 @@ from tagdistill.settings.distill import OWN
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tagdistill.experiment.mixture import Mixture
     from tagdistill.settings.distill import ObjectiveSettings
     from tagdistill.settings.experiment import Experiment
+
+MAX_AVERAGE = 215  # characters of an average's name: files that are called by it and by their job have 255 at most
 
 
 def check_teachers(experiment: Experiment, where: str) -> None:
@@ -36,6 +39,14 @@ def check_teachers(experiment: Experiment, where: str) -> None:
     if idle := [name for name in runs.shared if name not in used]:
         hint = f"Name it in `distill.teachers`, such as [{OWN}, {idle[0]}], or leave it out."
         raise ConfigError("no objective learns from this teacher", where=f"{where}: teachers.{idle[0]}", hint=hint)
+
+
+def _check_length(mixture: Mixture, place: str) -> None:
+    """Refuse teachers whose targets no file system can hold: better than once they are trained."""
+    if (size := len(mixture.name)) > MAX_AVERAGE:
+        what = f"the names of {len(mixture.weights)} teachers have {size} characters"
+        hint = f"It can have {MAX_AVERAGE}: name fewer, or give them shorter names."
+        raise ConfigError(f"{what}, and their targets a folder of this name", where=place, hint=hint)
 
 
 def _check_shared(experiment: Experiment, name: str, where: str) -> None:
@@ -96,6 +107,9 @@ def _check_objective(runs: Runs, name: str, number: int, where: str) -> None:
         if mixture is None and language in runs.trained:
             hint = f"Add `{OWN}`, or a teacher of all languages."
             raise ConfigError(f"no teacher of {name!r} knows {language!r}", where=place, hint=hint)
+        if mixture:
+            named = runs.languages[language].teachers  # by a zero-shot language itself
+            _check_length(mixture, f"{where}: zero_shot.{language}.teachers" if named else place)
         if mixture and len(mixture.weights) > 1 and not resolved.row.averages:
             raise ConfigError(
                 f"{name!r} learns from the scores of a chain, and the average of several chains is no chain: "
