@@ -132,6 +132,19 @@ def test_experiments_of_one_seed_have_no_verdicts(tmp_path: Path):
     assert "it does not cover the choice of seeds" in page and "Holm" not in page and "clearly" not in page.lower()
 
 
+def test_small_test_sets_are_noted(tmp_path: Path):
+    folders = [scored(tmp_path, name) for name in ("a", "b")]
+    compare(*folders, tmp_path / "enough", draws=DRAWS)
+    assert "Small test sets" not in (tmp_path / "enough/index.html").read_text(encoding="utf-8")
+    for path in tmp_path.rglob("metrics/**/fr.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        counts = {name: " ".join(text.split()[:19]) for name, text in record["sentence_counts"].items()}
+        write_json(path, record | {"sentence_counts": counts})
+    compare(*folders, tmp_path / "few", draws=DRAWS)
+    page = (tmp_path / "few/index.html").read_text(encoding="utf-8")
+    assert "Small test sets: fr (19). With fewer than 20 sentences" in page
+
+
 def test_other_test_sets_are_refused_and_said(old: Path, new: Path, tmp_path: Path):
     compare(old, new, tmp_path, draws=DRAWS)
     assert not any(over == "de" for _, over in rows(tmp_path))

@@ -131,6 +131,11 @@ class Pair:
                     found[mark, language, model] = (counts, record.get("decode", "unconstrained"))
         return found
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The number of test sentences in each language."""
+        return {language: len(counts) for (_, language, _), (counts, _) in self._metrics.items()}
+
     def decoding(self, system: str) -> tuple[str, str]:
         """Return how the labels of a system were decoded in each experiment, in the languages that both have."""
         over, sides = self._shared(system, self.languages), enumerate((self.first, self.second))

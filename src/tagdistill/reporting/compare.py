@@ -20,7 +20,7 @@ from tagdistill.evaluation.tables import MISSING
 from tagdistill.formatting import count
 from tagdistill.reporting.charts import BLUE, GREY, LayeredChart, chart_of
 from tagdistill.reporting.figures import ROW, WIDTH, svg
-from tagdistill.reporting.headline import Number, captions, difference
+from tagdistill.reporting.headline import Number, captions, difference, small_tests
 from tagdistill.reporting.html import Field, Head, Table, plain_table, render
 from tagdistill.reporting.sections import VERDICTS, p_value
 
@@ -63,6 +63,7 @@ def _page(pair: Pair) -> dict[str, Any]:
         "second": pair.second.name,
         "numbers": [_number(pair, group) for group in _groups(pair)],
         **captions(pair.tests, pair.draws),
+        "notes": small_tests(pair.sizes),
         "averages": _averages(pair),
         "languages": _languages(pair),
         "figures": {"differences": Markup(svg(_figure(pair), "differences"))} if pair.averages else {},

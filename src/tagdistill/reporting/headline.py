@@ -11,7 +11,7 @@ from tagdistill.reporting.sections import VERDICTS
 from tagdistill.settings.distill import OWN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tagdistill.evaluation.analysis import Analysis, Comparison, Gap, Group, System, Value
     from tagdistill.evaluation.significance import Interval
@@ -157,11 +157,8 @@ def notes(analysis: Analysis, runs: Sequence[Run]) -> list[str]:
             f"Not zero-shot in text: {', '.join(seen)}. Students may have learned from unlabelled text of "
             f"{'it' if len(seen) == 1 else 'them'}, which teachers labelled; no sentence of a test set was in it."
         )
-    if few := _small_tests(analysis):
-        texts.append(
-            f"Small test sets: {few}. With fewer than {FEW_SENTENCES} sentences intervals are too narrow, and verdicts "
-            "false too often."
-        )
+    counts = analysis.results.counts
+    texts += small_tests({language: len(next(iter(models.values()))) for language, models in counts.items()})
     if missing := analysis.results.missing:
         texts.append(f"{count(len(missing), 'result')} missing (shown as –): {_some(missing)}.")
     if unequal := _unequal_updates(runs):
@@ -172,9 +169,11 @@ def notes(analysis: Analysis, runs: Sequence[Run]) -> list[str]:
     return texts
 
 
-def _small_tests(analysis: Analysis) -> str:
-    sizes = {language: len(next(iter(counts.values()))) for language, counts in analysis.results.counts.items()}
-    return ", ".join(f"{language} ({size})" for language, size in sizes.items() if size < FEW_SENTENCES)
+def small_tests(sizes: Mapping[str, int]) -> list[str]:
+    """Return what to know of the languages whose test sets have few sentences."""
+    few = [f"{language} ({size})" for language, size in sizes.items() if size < FEW_SENTENCES]
+    what = f"With fewer than {FEW_SENTENCES} sentences intervals are too narrow, and verdicts false too often."
+    return [f"Small test sets: {', '.join(few)}. {what}"] if few else []
 
 
 def _demonstration(experiment: Experiment) -> list[str]:
