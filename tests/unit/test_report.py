@@ -13,9 +13,8 @@ import yaml
 from browser import CHROMIUM, FLAGS
 from synthetic_results import ATTACK, TRAINED, WRONG, build, config, settings
 
-from tagdistill.artifacts.files import write_json, write_text
+from tagdistill.artifacts.files import write_json
 from tagdistill.artifacts.parquet import write_table
-from tagdistill.errors import DataError
 from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.scores import read_scores
 from tagdistill.evaluation.table_names import TABLES
@@ -225,8 +224,6 @@ def test_a_failed_seed_is_shown_as_missing(tmp_path):
     wrong = {model: dict(languages) for model, languages in WRONG.items()}
     del wrong["students/posterior/seed-0"], wrong["students/posterior/seed-1"]["fr"]
     results, benchmarks = build(tmp_path, wrong)
-    log = results / "students/baseline/seed-0/metrics.jsonl"
-    log.write_text(log.read_text() + '{"update": 20')  # cut off as it was written
     build_report(results, settings(), benchmarks=benchmarks, draws=100)
     text = (results / "report" / "index.html").read_text()
     assert "7 results missing (shown as –): metrics/students/posterior/seed-0/en.json" in text
@@ -235,11 +232,25 @@ def test_a_failed_seed_is_shown_as_missing(tmp_path):
     assert next(row for row in rows if row[0] == "posterior") == ["posterior", "92.30", "–", "90.30", "–"]
 
 
-def test_a_broken_log_line_is_named(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "metrics.jsonl: empty"),
+        ('{"update": 1, "loss": 2.0}\n{"upd', "metrics.jsonl: cut off"),
+        ('{"update": 1, "loss": 2.0}\nnot json\n{"update": 3}\n', "metrics.jsonl:2: not readable as JSON: "),
+        ('{"update": 1, "loss": 2.0}\n3\n', "metrics.jsonl:2: not a line of a training log"),
+        (b"{\xff}\n", "metrics.jsonl: not readable as text: "),
+    ],
+    ids=["empty", "cut", "garbled", "other", "bytes"],
+)
+def test_a_damaged_training_log_is_named_and_no_curve_is_drawn_from_it(text, said, tmp_path, caplog):
     log = tmp_path / "students/baseline/seed-0/metrics.jsonl"
-    write_text(log, '{"update": 1}\nnot json\n{"update": 3}\n')
-    with pytest.raises(DataError, match=r"metrics\.jsonl:2"):
-        read_runs(tmp_path, Runs(settings()).students)
+    log.parent.mkdir(parents=True)
+    log.write_bytes(text if isinstance(text, bytes) else text.encode())
+    [run] = read_runs(tmp_path, Runs(settings()).students)
+    assert run.history == [] and said in run.damage and said in caplog.text
+    [note] = [x for x in headline.notes(Analysis(read_scores(tmp_path, settings()), draws=10), [run]) if "log" in x]
+    assert said in note and "delete it and run again" in note
 
 
 def test_whatever_comes_from_data_is_escaped(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import math
 import re
 from collections import defaultdict
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tagdistill.experiment.runs import Model
     from tagdistill.settings.experiment import Experiment
 
+log = logging.getLogger(__name__)
 Reports: TypeAlias = "Mapping[str, Mapping[str, Any]]"  # the data report of each language
 Repeats: TypeAlias = "Mapping[str, Mapping[str, Any]]"  # of each language's test set, see `data.repeats`
 NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|research use", re.IGNORECASE)
@@ -42,6 +44,7 @@ class Run:
     history: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
     sha256: str | None = None  # of model.safetensors
+    damage: str | None = None  # of the log: what is wrong with it, and where; then the history is empty
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,14 @@ def read_runs(results: Path, models: Iterable[Model]) -> list[Run]:
 
 
 def _read_run(folder: Path, model: Model) -> Run:
-    log, summary = folder / "metrics.jsonl", folder / "training.json"
+    history, damage = _history(folder / "metrics.jsonl")
+    summary = folder / "training.json"
     return Run(
         model,
-        _read_log(log) if log.exists() else [],
+        history,
         read_json(summary) if summary.exists() else {},
         _small_hash(folder / "model" / "model.safetensors"),
+        damage,
     )
 
 
@@ -74,18 +79,33 @@ def _small_hash(path: Path) -> str | None:
     return sha256_file(path) if path.is_file() and path.stat().st_size < MAX_HASHED_BYTES else None
 
 
+def _history(path: Path) -> tuple[list[dict[str, Any]], str | None]:
+    """Return the lines of a log, and what is wrong with it: no scores depend on it, so that a report needs no other."""
+    if not path.exists():
+        return [], None
+    try:
+        return _read_log(path), None
+    except DataError as error:
+        log.warning("warning: %s: %s; its curve is left out of the report", error.where, error.what)
+        return [], f"{error.where}: {error.what}"
+
+
 def _read_log(path: Path) -> list[dict[str, Any]]:
     with stored(path, "text"):
-        lines = path.read_text(encoding="utf-8").splitlines()
-    records = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            if number == len(lines):  # an interrupted run may leave half a line
-                break
-            raise DataError(f"not readable as JSON: {error}", where=f"{path}:{number}") from error
-    return records
+        text = path.read_text(encoding="utf-8")
+    if not text.endswith("\n"):  # it was written as a whole
+        raise DataError("cut off" if text else "empty", where=str(path))
+    return [_log_line(line, f"{path}:{number}") for number, line in enumerate(text.splitlines(), start=1)]
+
+
+def _log_line(text: str, where: str) -> dict[str, Any]:
+    try:
+        line = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"not readable as JSON: {error}", where=where) from error
+    if not isinstance(line, dict) or not isinstance(line.get("update"), int):
+        raise DataError("not a line of a training log: it has no number of the update", where=where)
+    return line
 
 
 def read_repeats(results: Path, experiment: Experiment) -> Repeats:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.evaluation.significance import BETTER, BOTH, FEW_SENTENCES, ONE_SEED, SENTENCES, WORSE
-from tagdistill.formatting import count, series
+from tagdistill.formatting import count, listed, series
 from tagdistill.reporting.sections import VERDICTS
 from tagdistill.settings.distill import OWN
 
@@ -161,6 +161,12 @@ def notes(analysis: Analysis, runs: Sequence[Run]) -> list[str]:
     texts += small_tests({language: len(next(iter(models.values()))) for language, models in counts.items()})
     if missing := analysis.results.missing:
         texts.append(f"{count(len(missing), 'result')} missing (shown as –): {_some(missing)}.")
+    if damaged := [run.damage for run in runs if run.damage]:
+        texts.append(
+            f"Not whole: {count(len(damaged), 'training log')} ({listed(damaged, 6)}). No curve is drawn from "
+            f"{'it' if len(damaged) == 1 else 'them'}; no score depends on it. Copy the file again from where it is "
+            "whole, or delete it and run again, which trains the model again, too."
+        )
     if unequal := _unequal_updates(runs):
         texts.append(
             f"Not all students were trained for the same number of updates: {unequal}. "
