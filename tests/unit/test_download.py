@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from web import serving
 
@@ -111,6 +113,42 @@ def test_a_spoilt_part_starts_anew(web, tmp_path):
     (tmp_path / ".out.part.json").write_text("{")
     download(f"{web.url}/a", tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == BODY
+
+
+def zeros(part):
+    part.write_bytes(part.read_bytes()[:-100] + bytes(100))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [zeros, lambda part: part.write_bytes(b""), lambda part: part.write_bytes(bytes(100))],
+    ids=["zeros", "empty", "short"],
+)
+def test_a_part_that_is_not_what_arrived_starts_anew(damage, web, tmp_path, caplog):
+    web.breaks["/a"] = 3
+    with pytest.raises(TagdistillError):
+        download(f"{web.url}/a", tmp_path / "out")
+    damage(tmp_path / ".out.part")  # as after a power cut; the server has the same file
+    web.ranges.clear()
+    download(f"{web.url}/a", tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == BODY and web.ranges == [] and names(tmp_path) == ["out"]
+    assert "what had arrived of it is damaged" in caplog.text
+
+
+def test_what_arrived_after_the_last_record_is_asked_for_again(web, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "KEPT", 5000)
+    web.breaks["/a"] = 3
+    record = tmp_path / ".out.part.json"
+    kept = []
+    write_text = downloads.write_text
+    monkeypatch.setattr(downloads, "write_text", lambda *values: (write_text(*values), kept.append(values[1])))
+    with pytest.raises(TagdistillError):
+        download(f"{web.url}/a", tmp_path / "out")
+    record.write_text(kept[0])  # a kill leaves this one, and more bytes
+    assert json.loads(kept[0])["bytes"] == 5120 < (tmp_path / ".out.part").stat().st_size
+    web.ranges.clear()
+    download(f"{web.url}/a", tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == BODY and web.ranges == ["bytes=5120-"]
 
 
 def test_a_part_longer_than_the_file_starts_anew(web, tmp_path):

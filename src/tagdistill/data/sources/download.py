@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import os
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from tagdistill.artifacts.files import discard
+from tagdistill.artifacts.files import discard, write_text
 from tagdistill.data.sources.remote import NotThere
 from tagdistill.errors import TagdistillError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+    from typing import BinaryIO
 
     from requests import Response
 
@@ -23,6 +27,7 @@ ATTEMPTS = 3
 WAIT = 1.0  # seconds before the second attempt, twice as long before each one after
 TIMEOUT = 60.0  # seconds without a byte
 CHUNK = 1 << 16  # bytes
+KEPT = 16 << 20  # bytes between two records of what has arrived
 REPORT_SECONDS = 15
 GONE = (404, 410)
 TRANSIENT = (408, 429)  # besides 5xx: statuses that another attempt may not meet
@@ -32,8 +37,8 @@ def download(url: str, target: Path, headers: Mapping[str, str] | None = None) -
     """Write the answer of a URL to `target`, after redirects.
 
     What arrived before an interruption stays in a hidden file beside it. This call or a later one continues from there
-    if the server says that its file is still the same one, and starts again otherwise. Raises NotThere, or
-    TagdistillError once all attempts failed.
+    if it is what arrived and the server says that its file is still the same one, and starts again otherwise. Raises
+    NotThere, or TagdistillError once all attempts failed.
     """
     from requests import RequestException
 
@@ -55,28 +60,70 @@ def download(url: str, target: Path, headers: Mapping[str, str] | None = None) -
 
 
 class Part:
-    """The bytes that have arrived so far, and the mark that the server gives the version of their file."""
+    """The bytes that have arrived so far, and a record of them: a power cut may leave others in their place.
+
+    It holds the mark that the server gives the version of its file, how many bytes are on the disk for certain, and
+    their checksum.
+    """
 
     def __init__(self, url: str, target: Path) -> None:
         self.url, self.target = url, target
         self.path = target.with_name(f".{target.name}.part")
         self.record = target.with_name(f".{target.name}.part.json")
+        self.mark, self.size, self.digest = "", 0, hashlib.sha256()
 
-    def begun(self) -> tuple[int, str]:
-        """Return how many bytes are there and the file's mark; (0, "") where nothing can be continued."""
+    def begun(self) -> int:
+        """Return how many bytes can be continued: those that the record knows, if they are what arrived, else 0."""
+        self.mark, self.size, self.digest = "", 0, hashlib.sha256()
         try:
             record = json.loads(self.record.read_text(encoding="utf-8"))
-            mark = record["mark"] if record["url"] == self.url else ""
-            return (self.path.stat().st_size, mark) if mark else (0, "")
+            known = record["bytes"] if record["url"] == self.url and record["mark"] else 0
+            if known and self._holds(known, record["sha256"]):
+                self.mark, self.size = record["mark"], known
         except (OSError, ValueError, KeyError, TypeError):
-            return 0, ""
+            self.digest = hashlib.sha256()
+        return self.size
 
-    def remember(self, answer: Response) -> None:
-        """Record the mark of the file that is about to arrive."""
+    def _holds(self, known: int, sha256: str) -> bool:
+        with self.path.open("r+b") as file:
+            for begin in range(0, known, CHUNK):
+                self.digest.update(file.read(min(CHUNK, known - begin)))
+            file.truncate(known)
+        whole = self.digest.hexdigest() == sha256
+        if not whole:
+            log.warning("%s: what had arrived of it is damaged: starting again", self.url)
+            self.digest = hashlib.sha256()
+        return whole
+
+    def start(self, answer: Response) -> None:
+        """Take the answer for the whole file, whatever has arrived before."""
         # A weak mark does not promise equal bytes, and so cannot be asked to continue by.
         mark = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
-        mark = "" if mark.startswith("W/") else mark
-        self.record.write_text(json.dumps({"url": self.url, "mark": mark}), encoding="utf-8")
+        self.mark, self.size, self.digest = "" if mark.startswith("W/") else mark, 0, hashlib.sha256()
+        self.drop()
+
+    def write(self, chunks: Iterator[bytes]) -> None:
+        """Add the chunks, and record now and then, and where they break off, what is there."""
+        with self.path.open("ab") as file:
+            recorded = self.size
+            try:
+                for chunk in chunks:
+                    file.write(chunk)
+                    self.size += len(chunk)
+                    self.digest.update(chunk)
+                    if self.size - recorded >= KEPT:
+                        self._remember(file)
+                        recorded = self.size
+            except BaseException:
+                with suppress(OSError, TagdistillError):  # then the last record stands
+                    self._remember(file)
+                raise
+
+    def _remember(self, file: BinaryIO) -> None:
+        file.flush()
+        os.fsync(file.fileno())
+        record = {"url": self.url, "mark": self.mark, "bytes": self.size, "sha256": self.digest.hexdigest()}
+        write_text(self.record, json.dumps(record))
 
     def drop(self) -> None:
         """Remove what has arrived."""
@@ -92,10 +139,10 @@ class Part:
 def _once(part: Part, headers: Mapping[str, str]) -> None:
     import requests
 
-    begun, mark = part.begun()
+    begun = part.begun()
     request = {"Accept-Encoding": "identity", **headers}  # a packed answer could not be continued
     if begun:
-        request |= {"Range": f"bytes={begun}-", "If-Range": mark}
+        request |= {"Range": f"bytes={begun}-", "If-Range": part.mark}
     log.info("fetching %s%s", part.url, f" from byte {begun}" if begun else "")
     with requests.get(part.url, headers=request, stream=True, timeout=TIMEOUT) as answer:
         if answer.status_code == 416:  # there is nothing after what we have: it is another file, or all of it
@@ -107,10 +154,8 @@ def _once(part: Part, headers: Mapping[str, str]) -> None:
             part.drop()
             raise requests.ConnectionError("another part than was asked for")
         if not continued:
-            part.remember(answer)
-        with part.path.open("ab" if continued else "wb") as file:
-            for chunk in _progress(answer, part.target.name, begun if continued else 0):
-                file.write(chunk)
+            part.start(answer)
+        part.write(_progress(answer, part.target.name, part.size))
 
 
 def _progress(answer: Response, name: str, begun: int) -> Iterator[bytes]:
