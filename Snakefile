@@ -84,6 +84,7 @@ rule export:
 
 
 remember_signatures(workflow.rules)
+keep_locks_of_others()
 
 
 onstart:

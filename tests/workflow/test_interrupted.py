@@ -202,3 +202,16 @@ def test_two_runs_at_once_are_refused_in_words(copied: Project):
     assert "lock" in done.stdout.lower() and "Traceback" not in done.stdout
     assert copied.snakemake(config, "--unlock").returncode == 0
     assert not any(locks.iterdir()) if locks.exists() else True
+
+
+def test_a_run_that_ends_leaves_the_locks_of_others(copied: Project):
+    # As another Snakemake holds it, which makes something else.
+    lock = copied.path / ".snakemake/locks/0.output.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.write_text("results/other/report/index.html\n", encoding="utf-8")
+    config = copied.write(experiment())
+    done = copied.snakemake(config, "--cores", "2")
+    assert done.returncode == 0 and "Nothing to be done" in done.stdout, done.stdout
+    assert [x.name for x in lock.parent.iterdir()] == [lock.name]
+    assert copied.snakemake(config, "--unlock").returncode == 0
+    assert not lock.exists()

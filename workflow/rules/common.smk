@@ -24,6 +24,7 @@ from tagdistill.experiment.plan import Plan, files_json
 from tagdistill.workflow.arguments import Argument
 from tagdistill.workflow.forking.forks import VARIABLE, Forks
 from tagdistill.workflow.resources import gpus, memory, minutes
+from tagdistill.workflow.run_locks import keep_locks_of_others
 from tagdistill.workflow.scheduling import look_only_when_jobs_end
 from tagdistill.workflow.signatures import remember_signatures
 from tagdistill.workflow.shown import RECORD as RECORD_NAME
