@@ -603,7 +603,7 @@ def test_the_command_names_a_file_that_is_not_there_and_finds_it_below_root(tmp_
     assert run(monkeypatch, "config", "check", str(path)) == 1
     said = capsys.readouterr().err
     assert said.startswith(f"error: {path}: languages.fr.train: no such file")
-    assert "fr/train.conll" in said and "root" in said
+    assert "fr/train.conll" in said and f"`root:`, here {Path.cwd()}. Set it there, or with `--root FOLDER`" in said
     (tmp_path / "fr").mkdir()
     for split in ("train", "test"):
         (tmp_path / "fr" / f"{split}.conll").touch()

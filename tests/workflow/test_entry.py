@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from projects import ROOT, Jobs, Project, experiment, write_data
+from projects import ROOT, Jobs, Project, experiment, output, write_data
 
 REAL_DATA = os.environ.get("TAGDISTILL_REAL_DATA")
 CONFIGS = sorted(path.relative_to(ROOT) for path in (ROOT / "config").rglob("*.yaml"))
@@ -66,6 +66,17 @@ def test_root_is_where_relative_paths_start(fresh: Project, tmp_path: Path):
     assert f"{file}: languages.en.train: no such file: data/en/train.conll" in refused.stdout
     jobs = fresh.plan(file, "--config", f"root={tmp_path / 'elsewhere'}")
     assert jobs.count["prepare"] == 8
+
+
+def test_a_run_from_another_folder_finds_what_the_check_finds_there(fresh: Project, tmp_path: Path):
+    file = fresh.write(experiment() | {"root": "mine"})
+    write_data(tmp_path / "mine/data/en")
+    there = replace(fresh, path=tmp_path, warm=False)
+    said = output(there, "config", "check", str(file), "--no-data")
+    done = there.snakemake(file, "--snakefile", str(fresh.path / "Snakefile"), "--dry-run")
+    assert said.startswith(f"{file}: fine.") and done.returncode == 0, done.stdout[-4000:]
+    refused = fresh.snakemake(file, "--dry-run", "--directory", str(fresh.path))
+    assert f"{file}: languages.en.train: no such file: mine/data/en/train.conll" in refused.stdout
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)

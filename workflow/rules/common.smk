@@ -51,7 +51,7 @@ def read_plan(config):
         if not workflow.modifier.skip_configfile:  # Snakemake merges mappings of `--config` into those of the file
             config = {**config, **workflow.config_settings.config}
         name = ", ".join(str(file) for file in files) or "config"
-        plan = Plan(check_experiment(dict(config), name), PROJECT)
+        plan = Plan(check_experiment(dict(config), name), Path.cwd())  # as `tagdistill config check` does
         plan.check_files(name)
     except TagdistillError as error:
         raise WorkflowError(str(error)) from None

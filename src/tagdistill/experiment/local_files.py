@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import sha256_file
-from tagdistill.data.sources.source import ROOT_HINT, advice, load_source
+from tagdistill.data.sources.source import advice, load_source, root_hint
 from tagdistill.encoders.architectures import architecture_of
 from tagdistill.encoders.keys import architecture_names, encoder_key, layers_of
 from tagdistill.encoders.provider import load_provider
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 
 class LocalFiles:
-    """The local files of one experiment. `root` is where its relative paths start, below the folder of the project."""
+    """The local files of one experiment. `root` is where its relative paths start, `here` the folder of the run."""
 
-    def __init__(self, experiment: Experiment, project: Path) -> None:
+    def __init__(self, experiment: Experiment, here: Path) -> None:
         self.experiment = experiment
-        self.root = _from_here(project / experiment.root)
+        self.root = _from_here(here / experiment.root)
         # By key: where it lies, and the key of the config that names it.
         self._encoders: dict[str, tuple[Path, str]] = {}
         self._vectors: dict[str, tuple[Path, str]] = {}
@@ -118,7 +118,8 @@ class LocalFiles:
         """
         for source, key in (*self._encoders.values(), *self._vectors.values()):
             if not source.exists():
-                raise ConfigError(f"no such file or folder: {source}", where=f"{where}: {key}", hint=ROOT_HINT)
+                hint = root_hint(self.root)
+                raise ConfigError(f"no such file or folder: {source}", where=f"{where}: {key}", hint=hint)
         self._check_layers(runs, where)
         if "formats" in runs.experiment.export.model_fields_set:
             self._check_graphs(runs, where)
@@ -134,7 +135,7 @@ class LocalFiles:
             return ConfigError("the path is empty", where=where, hint="Give a file, or leave the key out.")
         path = self.root / given
         what = "is a folder, not a file" if path.is_dir() else "no such file"
-        return ConfigError(f"{what}: {path}", where=where, hint=advice(settings))
+        return ConfigError(f"{what}: {path}", where=where, hint=advice(settings, self.root))
 
     def warnings(self, runs: Runs, where: str) -> list[str]:
         """Return what a default of the config stops, a line each: an export that `check` does not refuse."""

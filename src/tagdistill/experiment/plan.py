@@ -42,9 +42,9 @@ class Plan:
     `results` is the folder of what is this experiment's alone, and of links to the others.
     """
 
-    def __init__(self, experiment: Experiment, project: Path) -> None:
+    def __init__(self, experiment: Experiment, here: Path) -> None:
         self.name = experiment.name
-        self.local = LocalFiles(experiment, project)
+        self.local = LocalFiles(experiment, here)
         known = self.local.known_encoder(experiment.encoder, "encoder.id")
         self.experiment = experiment.model_copy(update={"encoder": known})
         self.runs = Runs(self.experiment, self.local.known_teacher)

@@ -59,7 +59,7 @@ class Experiment(Settings):
     )
     task: Task = Field(description="tags of words (pos) or spans (ner, aspect)")
     labels: Literal["upos"] | tuple[str, ...] = Field(description="`upos`, or the entity types")
-    root: str = Field(".", description="where relative paths start")
+    root: str = Field(".", description="where relative paths start; itself relative to the folder of the run")
     limit: Limit = Field(default_factory=Limit, description="a cap on every language's splits")
     exclude_test_repeats: bool = Field(
         False, description="leave sentences of any test set out of all training and unlabelled text"

@@ -23,15 +23,16 @@ def fetch(settings: Language, split: str, folder: Path, *, language: str = "", r
     of the lock file of `folder`, which the first download writes. Raises TagdistillError with what to do about it.
     """
     if given := settings.given(split):
-        return _in_place(root / str(given.path), settings, f"languages.{language}.{split}" if language else split)
+        return _in_place(root, str(given.path), settings, f"languages.{language}.{split}" if language else split)
     fetched = load_source(settings.source).fetch(settings, split, language, DownloadFolder(folder))
     if fetched:
         log.info("%s: licence: %s", fetched, licence(settings, fetched))
     return fetched
 
 
-def _in_place(path: Path, settings: Language, where: str) -> Path:
+def _in_place(root: Path, given: str, settings: Language, where: str) -> Path:
+    path = root / given
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "no such file"
-        raise DataError(f"{what}: {path}", where=where, hint=advice(settings))
+        raise DataError(f"{what}: {path}", where=where, hint=advice(settings, root))
     return path

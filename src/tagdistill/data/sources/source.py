@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tagdistill.settings.language import Language
     from tagdistill.settings.names import Scheme
 
-ROOT_HINT = "Relative paths start at `root:`; set it there or with --config root=FOLDER."
 Pairs = tuple[list[str], list[str]]  # tokens and labels of a sentence; no labels in unlabelled text
 
 
@@ -138,6 +137,12 @@ def licence(settings: Language, file: Path | None = None) -> str | None:
     return settings.licence or load_source(settings.source).licence(settings, file)
 
 
-def advice(settings: Language) -> str:
+def advice(settings: Language, root: Path) -> str:
     """Return what to do where a file of the config does not exist."""
-    return " ".join(filter(None, (load_source(settings.source).where_to_ask, ROOT_HINT)))
+    return " ".join(filter(None, (load_source(settings.source).where_to_ask, root_hint(root))))
+
+
+def root_hint(root: Path) -> str:
+    """Return where relative paths of a config start, and what changes that."""
+    here = f"Relative paths start at `root:`, here {root.resolve()}."
+    return f"{here} Set it there, or with `--root FOLDER` (Snakemake: `--config root=FOLDER`)."
