@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -318,6 +319,15 @@ def test_a_record_of_another_version_or_an_altered_one_is_refused(graphs, change
     write_json(graphs / "tagger.json", read_json(graphs / "tagger.json") | change)
     with pytest.raises(TagdistillError, match=message):
         Tagger.from_pretrained(graphs)
+
+
+@pytest.mark.parametrize("name", ["tagger.json", "config.json"])
+def test_of_a_record_that_is_cut_short_the_folder_is_to_be_copied_or_exported_again(folder, tmp_path, name):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / name).write_text("{")
+    with pytest.raises(DataError, match=rf"(?s){name}: not readable as JSON: .*export it.*snakemake export"):
+        Tagger.from_pretrained(copy, precision="torch" if name == "config.json" else None)
 
 
 def test_a_way_to_split_that_is_not_known_is_refused(graphs):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tagdistill.artifacts.output_path import check_parent, check_target, followed
-from tagdistill.artifacts.stored_file import stored
+from tagdistill.artifacts.stored_file import COPY, stored
 from tagdistill.artifacts.streams import is_stream, streaming, written_through
 from tagdistill.artifacts.write_errors import write_errors
 from tagdistill.errors import DataError, MismatchError
@@ -194,9 +194,9 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file, or say which file cannot be read and why."""
-    with stored(path, "JSON"):
+def read_json(path: Path, hint: str = COPY) -> Any:
+    """Read a JSON file, or say which file cannot be read, why, and what to do (`hint`)."""
+    with stored(path, "JSON", hint):
         return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -90,7 +90,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     file = folder / "config.json"
     if not file.exists():
         raise TagdistillError("holds no saved model", where=str(folder), hint="Give the folder with config.json in it.")
-    config = check_kind(read_json(file), KIND, FORMAT, file, hint=AGAIN)
+    config = check_kind(read_json(file, AGAIN), KIND, FORMAT, file, hint=AGAIN)
     if "spec" not in config:
         raise DataError("'spec' is missing", where=str(file), hint=AGAIN)
     _checked(TaggerSpec, config["spec"], f"{file}: spec")

@@ -57,7 +57,7 @@ class Record:
         """Read the record of a folder. Raises DataError where there is none, MismatchError for another version's."""
         path = folder / RECORD
         with stored(path, "the record of an exported tagger", AGAIN):
-            values = check_kind(read_json(path), KIND, FORMAT, path, AGAIN)
+            values = check_kind(read_json(path, AGAIN), KIND, FORMAT, path, AGAIN)
             record = cls(**{name: _frozen(value) for name, value in values.items() if name not in ("kind", "format")})
             if record.sha256.get(RECORD) != _sha256(values):
                 raise _altered(path)
