@@ -174,6 +174,17 @@ def test_a_page_of_the_user_s_own_is_not_replaced_by_a_comparison(call, tmp_path
     assert (tmp_path / "given" / "index.html").read_text() == "<h1>mine</h1>"
 
 
+def test_the_report_of_an_experiment_is_not_replaced_by_a_comparison(call, tmp_path):
+    report = tmp_path / "given" / "index.html"
+    report.write_text('<meta name="generator" content="tagdistill 0.1.0"><h1>report</h1>')
+    page = report.read_text()
+    code, said = call(INTO["compare"], tmp_path / "given")
+    assert (code, "index.html is there, and is another page, without differences.tsv" in said) == (1, True), said
+    assert report.read_text() == page
+    (tmp_path / "given" / "differences.tsv").touch()  # as a comparison has it
+    assert "index.html" not in call(INTO["compare"], tmp_path / "given")[1]
+
+
 @pytest.mark.parametrize("name", [*FILE, *FOLDER, *INTO])
 def test_a_place_that_may_not_be_written_to_is_told_before_any_work(name, call, tmp_path, monkeypatch):
     (tmp_path / "closed").mkdir()

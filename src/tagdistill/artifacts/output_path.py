@@ -64,7 +64,10 @@ def check_target(path: Path, *, folder: bool) -> None:
 
 
 def check_page(folder: Path, names: Iterable[str]) -> None:
-    """Refuse to write files of these names into a folder in which somebody else's page has the first of them."""
+    """Refuse to write files of these names where other files have one of them: somebody else's, or our own report.
+
+    The first is a page of HTML; it is one of those that these files make where the others are beside it.
+    """
     check_folder(folder)
     names = list(names)
     page = folder / names[0]
@@ -73,10 +76,9 @@ def check_page(folder: Path, names: Iterable[str]) -> None:
     except (OSError, UnicodeDecodeError):
         ours = False
     there = [name for name in names if (folder / name).exists()]
-    if there and not ours:
-        raise TagdistillError(
-            f"{there[0]} is there, and was not written by tagdistill", where=str(folder), hint="Choose another folder."
-        )
+    if there and not (ours and there == names):
+        other = f"is another page, without {names[-1]}" if ours else "was not written by tagdistill"
+        raise TagdistillError(f"{there[0]} is there, and {other}", where=str(folder), hint="Choose another folder.")
 
 
 def followed(path: Path) -> Path:
