@@ -85,6 +85,7 @@ rule export:
 
 remember_signatures(workflow.rules)
 keep_locks_of_others()
+accept_inputs_of_the_future(rule for rule in workflow.rules if Path(rule.snakefile).is_relative_to(PROJECT))
 
 
 onstart:

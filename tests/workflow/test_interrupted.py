@@ -215,3 +215,16 @@ def test_a_run_that_ends_leaves_the_locks_of_others(copied: Project):
     assert [x.name for x in lock.parent.iterdir()] == [lock.name]
     assert copied.snakemake(config, "--unlock").returncode == 0
     assert not lock.exists()
+
+
+def test_a_clock_that_was_set_back_costs_no_result(copied: Project):
+    models = (copied.path / "results/shared/students/baseline").rglob("*")
+    for file in [*models, *(copied.path / "results/shared/data").rglob("*.parquet")]:
+        os.utime(file, (time.time() + 86400,) * 2)
+    metrics = copied.real("metrics/students/baseline/seed-0/en.json")
+    before = hashes(copied)
+    metrics.unlink()
+    done = copied.run(experiment(), "results/tiny/metrics/students/baseline/seed-0/en.json")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert hashes(copied) == before
+    assert copied.plan(experiment()).jobs == []

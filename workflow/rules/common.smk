@@ -22,6 +22,7 @@ from tagdistill.experiment.layout import DOWNLOADS, ENCODERS, JOBS, KEY, VECTORS
 from tagdistill.experiment.job_keys import write_weights
 from tagdistill.experiment.plan import Plan, files_json
 from tagdistill.workflow.arguments import Argument
+from tagdistill.workflow.clocks import accept_inputs_of_the_future
 from tagdistill.workflow.forking.forks import VARIABLE, Forks
 from tagdistill.workflow.resources import gpus, memory, minutes
 from tagdistill.workflow.run_locks import keep_locks_of_others
