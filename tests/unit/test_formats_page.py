@@ -32,12 +32,14 @@ BRACKETS = (
     "#begin document\nx 0 0 Ada N (PER*\nx 0 1 Lovelace N *)\nx 0 2 left V *\nx 0 3 Oslo N (LOC)\n\n#end document\n"
 )
 COMMAS = 'Sentence #,Word,POS,Tag\nSentence: 1,Ada,N,B-PER\n,Lovelace,N,I-PER\n,left,V,O\n,Oslo,N,B-LOC\n,",",X,O\n'
+EXCEL = '\ufeffAda\tB-PER\r\nLovelace\tI-PER\r\nleft\tO\r\nOslo\tB-LOC\r\n","\tO\r\n\t\r\n""""\tO\r\n'
 INPUTS: dict[str, tuple[dict[str, str], list[str]]] = {
     "brat": (BRAT, ["."]),
     "spaCy's DocBin": ({"docs": ""}, ["docs"]),
     "Brackets of CoNLL-2012": ({"x": BRACKETS}, ["x", "3", "5"]),
     "`word|pos|tag`": ({"x": "Ada|N|B-PER Lovelace|N|I-PER left|V|O Oslo|N|B-LOC\nx|X|O\n"}, ["x"]),
     "Columns between commas": ({"x": COMMAS}, ["x"]),
+    "Text from Excel": ({"x": EXCEL}, ["x"]),
 }
 
 

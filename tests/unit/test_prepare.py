@@ -270,6 +270,20 @@ def test_few_numbers_are_no_reason_for_a_warning():
     assert file_warnings([pair] * 9, Notes(), "conll") == [] != file_warnings([pair] * 10, Notes(), "conll")
 
 
+@pytest.mark.parametrize("cells", [['","', '"a,b"', '""""'], ['"Ada"'] * 3, ['"1,5"', '"a ""b"""', '","']])
+def test_cells_between_quotes_as_excel_writes_them_are_warned_of(cells: list[str]):
+    others = [] if cells == ['"Ada"'] * 3 else ["Ada", "'", "''", "ran"] * 3
+    (warning,) = file_warnings([Sentence(cells + others, None, [1] * len(cells + others))], Notes(), "conll")
+    shown = " ".join(cells)
+    assert warning.startswith(f"{len(cells)} tokens stand between quotes, as Excel and csv write cells ({shown}")
+    assert "docs/guide/formats.md" in warning
+
+
+@pytest.mark.parametrize("tokens", [['"', ","] * 9, ['","', '"a,b"', "Ada"], ['"Ada,"', '"no', 'yes"'] * 9])
+def test_other_quotes_are_no_cells(tokens: list[str]):
+    assert file_warnings([Sentence(tokens, None, [1] * len(tokens))], Notes(), "conll") == []
+
+
 def test_sentences_of_test_sets_are_left_out_of_training_and_unlabelled_text_and_counted(prepared, tmp_path):
     prepared("Jo B-PER\nran O\n\nRome B-LOC\n\nyes O\n", split="test")
     tests = [tmp_path / "test.parquet"]

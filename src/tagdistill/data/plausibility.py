@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 NUMBER = re.compile(r"[+-]?\d+(?:[.,:-]\d+)*\Z")
 TAG = re.compile(r"O|[BIESLUMW]-\S+")
+CELL = re.compile(r'"(?:[^"]|"")+"\Z')  # as Excel and csv write a cell that holds a separator or a quote
 MIN_WORDS, MAX_WORDS = 20, 10_000  # fewer are too few to judge by, more are not looked at
 MIN_SHARE = 0.95  # of numbers, or of words that one sentence holds
 MANY = 0.5  # of tokens, sentences or spans
@@ -31,6 +32,7 @@ MIN_WHOLE = 100  # words of a sentence that is nearly the whole file
 MAX_SENTENCES = 1000  # that are looked at for how they begin and end
 MIN_MARKUP = 0.05  # of lines that begin as markup does
 MIN_COMMENTS = 3  # sentences that begin as comments do
+MIN_CELLS = 3  # tokens between quotes
 HEADERS = frozenset(("token", "tokens", "word", "words", "form"))
 
 
@@ -84,6 +86,17 @@ def _characters(words: Sequence[str], notes: Notes) -> Iterator[str]:
                 f"most tokens hold {name} ({holding[0]!r}). If that separates the columns, set `separator: {key}`, or "
                 "`separator: auto` where the files of the splits differ."
             )
+    yield from _cells(words)
+
+
+def _cells(words: Sequence[str]) -> Iterator[str]:
+    """Yield the warning about tokens that are cells of a table: no quote is without its partner then."""
+    cells = [word for word in words if '"' in word]
+    needed = [word for word in cells if set(word[1:-1]) & set(',;"')]
+    many = len(needed) >= MIN_CELLS or len(cells) >= max(MIN_CELLS, MANY * len(words))
+    if many and all(map(CELL.match, cells)):
+        what = f"{len(cells):,} tokens stand between quotes, as Excel and csv write cells ({_shown(needed or cells)})"
+        yield f"{what}: they are read as they stand. docs/guide/formats.md has a recipe that leaves the quotes out."
 
 
 def _lines_of_text(sentences: Sequence[Sentence]) -> Iterator[str]:
