@@ -19,7 +19,7 @@ from tagdistill.data.corpus import read_corpus
 from tagdistill.data.labels import spans
 from tagdistill.data.prepare import Read, prepare, read_split
 from tagdistill.data.readers.format import NULS
-from tagdistill.data.readers.notes import LONG
+from tagdistill.data.readers.notes import LONG, Notes
 from tagdistill.data.readers.read import read
 from tagdistill.errors import DataError
 from tagdistill.formatting import printable
@@ -122,6 +122,17 @@ def test_a_header_is_named_and_can_be_skipped(reading, refused):
         "its first token is 'Token'. If the line names the columns, `skip_lines: 1` leaves it out."
     ]
     assert reading("word O\nAda B-PER\nword O\n").warnings == []
+
+
+def test_a_text_of_another_format_than_the_language_keeps_its_first_line(tmp_path: Path):
+    (tmp_path / "raw.txt").write_text("Ada sang\nBo ran\n")
+    settings = Language.model_validate({"skip_lines": 1, "unlabelled": {"path": "raw.txt", "format": "text"}})
+    notes = Notes()
+    found = read(tmp_path / "raw.txt", settings, settings.unlabelled, name="unlabelled", notes=notes)
+    assert [x.tokens for x in found] == [["Ada", "sang"], ["Bo", "ran"]] and notes.kinds == {}
+    whole = Language.model_validate({"format": "text", "skip_lines": 1, "unlabelled": "raw.txt"})
+    found = read(tmp_path / "raw.txt", whole, whole.unlabelled, name="unlabelled")
+    assert [x.tokens for x in found] == [["Bo", "ran"]]
 
 
 def test_labels_are_read_where_they_are_wanted(tmp_path: Path):

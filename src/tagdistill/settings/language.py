@@ -90,7 +90,9 @@ class Language(Settings):
     comment: str | None = Field(
         None, description="format `conll`: lines that start so, and are no tokens, are left out (off by default)"
     )
-    skip_lines: int = Field(0, ge=0, description="formats of text: first lines that are left out, such as a header")
+    skip_lines: int = Field(
+        0, ge=0, description="formats of text: first lines left out, as a header; not of a split in another format"
+    )
     broken: Literal["refuse", "leave_out"] = Field(
         "refuse", description="sentences with an empty token, or not of the layout: an error, or left out and counted"
     )

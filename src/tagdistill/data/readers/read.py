@@ -50,6 +50,8 @@ def read(
     kind, where = format_of(settings, split), where or str(path)
     tagged = name != "unlabelled" if tagged is None else tagged
     form = load_format(kind)
+    if kind != format_of(settings, None):  # a header is that of the language's other files
+        settings = settings.model_copy(update={"skip_lines": 0})
     if tagged and not form.labelled:
         raise DataError(
             f"`format: {kind}` has no labels, but the split {name!r} needs them",
