@@ -77,10 +77,16 @@ def missing_package(error: ModuleNotFoundError, *, where: str | None = None) -> 
     return TagdistillError(f"this needs {package}, which is not installed", where=where, hint=hint)
 
 
+MEANT = {"gpu": "cuda"}  # where another name is nearer in letters
+
+
 def nearest(name: object, known: Iterable[str]) -> str:
     """Return the hint "Did you mean 'x'? Known: a, b, c." for an unknown name."""
     names = sorted(printable(str(k), keep="") for k in known)
     folded = {k.casefold(): k for k in names}
-    close = difflib.get_close_matches(str(name).casefold(), folded, n=1)
+    wanted = str(name).casefold()
+    close = difflib.get_close_matches(wanted, folded, n=1)
+    if MEANT.get(wanted) in folded:
+        close = [MEANT[wanted]]
     start = f"Did you mean {folded[close[0]]!r}? " if close else ""
     return f"{start}Known: {', '.join(names)}."

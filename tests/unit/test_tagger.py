@@ -246,6 +246,8 @@ def test_a_folder_that_is_no_model_or_not_whole_is_refused(folder, tmp_path):
         Tagger.from_pretrained(tmp_path)
     with pytest.raises(DataError, match=r"(?s)no graph 'fp16'.*Known: fp32, int8"):
         Tagger.from_pretrained(folder, precision="fp16")
+    with pytest.raises(ConfigError, match=r"device: cannot be 'gpu'\n  Did you mean 'cuda'\? Known: auto, cpu, cuda"):
+        Tagger.from_pretrained(tmp_path, device="gpu")
     with pytest.raises(ConfigError, match="device: cannot be 'tpu'"):
         Tagger.from_pretrained(folder, device="tpu")
     for precision in () if torch.cuda.is_available() else ("torch", "fp32"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from tagdistill.errors import TagdistillError
+from tagdistill.errors import TagdistillError, nearest
 from tagdistill.settings.names import FORMATS, WRITERS, names_in
 from tagdistill.settings.names import Scheme as SpanScheme
 
@@ -86,7 +86,7 @@ def device_of(name: str) -> str:
     if name == "cpu":
         return name
     if name not in ("auto", "cuda"):
-        raise TagdistillError(f"cannot be {name!r}", where="--device", hint="Known: auto, cpu, cuda.")
+        raise TagdistillError(f"cannot be {name!r}", where="--device", hint=nearest(name, ("auto", "cpu", "cuda")))
     import torch
 
     if name == "cuda" and not torch.cuda.is_available():

@@ -36,7 +36,6 @@ WORDS = {
     "less_than": "must be below {lt}",
 }
 UNIONS: tuple[Any, ...] = (Union, types.UnionType)
-MEANT = {"gpu": "cuda"}
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> ConfigError:
@@ -62,7 +61,7 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> Confi
         return ConfigError(
             f"cannot be {first['input']!r}",
             where=place,
-            hint=nearest(MEANT.get(str(first["input"]), first["input"]), known),
+            hint=nearest(first["input"], known),
         )
     if first["type"] == "value_error":
         reason = first["msg"].removeprefix("Value error, ")
