@@ -595,6 +595,15 @@ def test_the_dev_score_that_was_asked_for_selects(select, data, tmp_path, monkey
     assert summary["dev_scores"] == {**{name: scores[best] for name, scores in scripted.items()}, "aa": float(best)}
 
 
+@pytest.mark.parametrize(("scores", "best"), [([0.0, 0.0, 0.0, 0.0], 12), ([0.0, 0.0, 5.0, 0.0], 9)])
+def test_dev_scores_of_0_choose_no_early_weights(scores, best, data, tmp_path, monkeypatch):
+    left = iter(scores)
+    monkeypatch.setattr(assemble, "dev_score", lambda *_: lambda _: dict.fromkeys(("macro", "pooled"), next(left)))
+    run = teacher_run(tmp_path, data["aa/train"], data["aa/dev"])
+    run_training(run)
+    assert read_json(run.outputs.summary)["best_update"] == best
+
+
 def test_without_a_dev_set_the_last_update_stays(data, tmp_path):
     run = teacher_run(tmp_path, data["aa/train"], select="macro")
     run_training(run)

@@ -45,7 +45,9 @@ class Training(Settings):
     clip: Annotated[float, Field(gt=0)] = Field(5.0, description="largest norm of a gradient")
     warmup: Share = Field(0.0, description="share of the updates that warm up")
     evaluations: Positive = Field(5, description="how often dev is scored in a training run")
-    select: Literal["macro", "pooled", "last"] = Field("macro", description="which dev score chooses the model")
+    select: Literal["macro", "pooled", "last"] = Field(
+        "macro", description="which dev score chooses the model; where all are 0, the last update stays"
+    )
 
     @property
     def alpha(self) -> float:

@@ -58,9 +58,12 @@ class Best:
 
 
 def keep_if_best(model: Model, folder: Path, score: float, update: int) -> None:
-    """Keep the weights beside the checkpoints if their dev score is above all before."""
+    """Keep the weights beside the checkpoints if their dev score is above all before.
+
+    A score of 0 tells nothing of the weights: dev may have no span. The latest of those with 0 are kept.
+    """
     file = folder / BEST
-    if file.exists() and score <= best_of(folder).score:
+    if file.exists() and score <= (best := best_of(folder).score) and best > 0:
         return
     with atomic_path(file) as temporary:
         save_file(model.own_state(), temporary, metadata={"best": json.dumps(asdict(Best(score, update)))})
