@@ -75,6 +75,14 @@ def build(root: Path, wrong: dict[str, dict[str, int]] = WRONG) -> tuple[Path, P
     return results, benchmarks
 
 
+def shorten(results: Path, language: str, sentences: int) -> None:
+    """Leave the counts of so many test sentences in the metrics of a language."""
+    for path in (results / "metrics").rglob(f"{language}.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        counts = {name: " ".join(line.split()[:sentences]) for name, line in record["sentence_counts"].items()}
+        write_json(path, {**record, "sentence_counts": counts})
+
+
 def gold_of(language: str) -> list[list[str]]:
     draw = random.Random(language)
     return [[draw.choice(UPOS) for _ in range(WORDS)] for _ in range(SENTENCES)]

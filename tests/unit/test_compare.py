@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from scipy import stats
-from synthetic_results import TRAINED, WRONG, build, settings
+from synthetic_results import TRAINED, WRONG, build, settings, shorten
 
 from tagdistill.artifacts.files import write_json
 from tagdistill.errors import DataError, MismatchError, TagdistillError
@@ -143,6 +143,17 @@ def test_small_test_sets_are_noted(tmp_path: Path):
     compare(*folders, tmp_path / "few", draws=DRAWS)
     page = (tmp_path / "few/index.html").read_text(encoding="utf-8")
     assert "Small test sets: fr (19). With fewer than 20 sentences" in page
+
+
+def test_a_few_test_sentences_have_no_verdict_and_are_named(old: Path, new: Path, tmp_path: Path):
+    folders = [shutil.copytree(folder, tmp_path / folder.name) for folder in (old, new)]
+    for folder in folders:
+        shorten(folder, "fr", 5)
+    compare(*folders, tmp_path / "out", draws=DRAWS)
+    found, text = rows(tmp_path / "out"), (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    assert {found["posterior", over]["verdict"] for over in ("trained", "fr")} == {"too few test sentences: no verdict"}
+    assert found["posterior", "en"]["verdict"] == "better"
+    assert "Small test sets: fr (5)." in text and "too few test sentences: no verdict</span>" in text
 
 
 def test_other_test_sets_are_refused_and_said(old: Path, new: Path, tmp_path: Path):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import yaml
 from browser import CHROMIUM, FLAGS
-from synthetic_results import ATTACK, TRAINED, WRONG, build, config, settings
+from synthetic_results import ATTACK, TRAINED, WRONG, build, config, settings, shorten
 
 from tagdistill.artifacts.files import write_json
 from tagdistill.artifacts.parquet import write_table
@@ -203,6 +203,22 @@ def test_small_test_sets_are_noted(tmp_path):
     assert not any("Small test sets" in note for note in headline.notes(analysis, []))
     analysis.results.counts["fr"] = {name: rows[:19] for name, rows in analysis.results.counts["fr"].items()}
     assert any(note.startswith("Small test sets: fr (19).") for note in headline.notes(analysis, []))
+
+
+def test_a_few_test_sentences_have_no_verdict(tmp_path):
+    results, _ = build(tmp_path)
+    for language in TRAINED:
+        shorten(results, language, 5)
+    build_report(results, settings(), draws=100)
+    text = (results / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Small test sets: en (5), fr (5), nl (5)." in text and "With fewer than 6 there is no verdict" in text
+    table = next(t for t in Page(text).tables if "p, corrected" in t[0])
+    assert {row[5] for row in table[1:] if row[2] == "In-language"} == {"too few test sentences: no verdict"}
+    assert "too few test sentences to tell whether that is a gap." in text
+    assert re.search(r"In-language: posterior has the highest average, [\d.]+ ± [\d.]+\.</li>", text)
+    shares = next(t for t in Page(text).tables if t[1][0].startswith("gap: teachers"))
+    assert set(shares[2][1:]) == {"too few test sentences"}
+    assert "Too few test sentences." in (results / "figures" / "gap_closed.svg").read_text(encoding="utf-8")
 
 
 def test_a_page_without_any_result_still_stands(tmp_path):

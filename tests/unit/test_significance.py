@@ -141,6 +141,25 @@ def test_one_seed_has_no_verdict_and_an_interval_of_sentences(seeds):
     assert found.covers == "sentences" and found.above_zero
 
 
+@pytest.mark.parametrize(("sentences", "verdict"), [(1, None), (5, None), (6, "better"), (100, "better")])
+def test_a_few_test_sentences_have_no_verdict_however_well_they_agree(sentences, verdict):
+    counts = {"fr": {}, "de": {}}
+    for seed in range(3):
+        counts["fr"] |= {f"ours-{seed}": tags([9] * 100), f"theirs-{seed}": tags([9] * 100)}
+        counts["de"] |= {f"ours-{seed}": tags([10] * sentences), f"theirs-{seed}": tags([0] * sentences)}
+    boot = Bootstrap(counts)
+    for languages in (["de"], ["fr", "de"]):
+        sides = []
+        for side, seeds in (("ours", (100.0,) * 3), ("theirs", (0.0,) * 3)):
+            draws = boot.macro({language: [f"{side}-{seed}" for seed in range(3)] for language in languages})
+            sides.append(Score(draws, seeds, sentences=boot.fewest(languages)))
+        (found,) = corrected([difference(*sides)])
+        assert found.verdict == (verdict or "too few test sentences: no verdict")
+        assert (found.p is None, found.too_few, found.above_zero) == ((verdict is None,) * 2 + (verdict is not None,))
+        top = Score(sides[0].draws, sides[0].seeds, given=True, sentences=sides[0].sentences)
+        assert (closed(sides[0], sides[1], top) is None) == (verdict is None)
+
+
 def test_holm_s_correction():
     def tested(p: float | None, value: float = 1.0) -> Interval:
         return Interval(value, 0, 2, p=p)

@@ -77,6 +77,8 @@ class Gap:
         """The result in words, where there is no share."""
         if self.closed:
             return ""
+        if self.gap.too_few:
+            return "too few test sentences"
         return "share not determined" if self.gap.above_zero else "no gap to close"
 
 
@@ -329,7 +331,8 @@ class Analysis:
 
     def _score(self, system: System, languages: Sequence[str]) -> Score:
         draws = self.bootstrap.macro({language: system.names(language) for language in languages})
-        return Score(draws, tuple(self._runs(system, languages).values()))
+        seeds = tuple(self._runs(system, languages).values())
+        return Score(draws, seeds, sentences=self.bootstrap.fewest(languages))
 
     def _student(self, objective: str) -> System:
         frame = self.results.main

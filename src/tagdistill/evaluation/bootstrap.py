@@ -12,7 +12,7 @@ from tagdistill.data.span_counts import Counts, f1
 from tagdistill.errors import MismatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 DRAWS = 10_000  # the bounds of an interval are then within 2 % of its half-width, most of the time
 MAX_BLOCK_CELLS = 4_000_000  # of a block of resampling weights: 16 MB
@@ -41,6 +41,10 @@ class Bootstrap:
         """Return the mean over languages of each language's mean score over its models."""
         draws: Draws = np.mean([self.score(names, language) for language, names in models.items()], axis=0)
         return draws
+
+    def fewest(self, languages: Iterable[str]) -> int:
+        """Return the number of sentences of the smallest test set of some languages."""
+        return min(len(next(iter(self._counts[language].values()))) for language in languages)
 
     def _language(self, language: str) -> dict[str, Draws]:
         if language not in self._scores:

@@ -131,11 +131,6 @@ class Pair:
                     found[mark, language, model] = (counts, record.get("decode", "unconstrained"))
         return found
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """The number of test sentences in each language."""
-        return {language: len(counts) for (_, language, _), (counts, _) in self._metrics.items()}
-
     def decoding(self, system: str) -> tuple[str, str]:
         """Return how the labels of a system were decoded in each experiment, in the languages that both have."""
         over, sides = self._shared(system, self.languages), enumerate((self.first, self.second))
@@ -183,7 +178,8 @@ class Pair:
     def _score(self, mark: int, system: str, languages: Sequence[str]) -> Score:
         side = (self.first, self.second)[mark]
         names = {x: [f"{mark}:{model}" for model in side.models(system, x)] for x in languages}
-        return Score(self.bootstrap.macro(names), side.averages(system, languages))
+        seeds = side.averages(system, languages)
+        return Score(self.bootstrap.macro(names), seeds, sentences=self.bootstrap.fewest(languages))
 
     @cached_property
     def differences(self) -> list[Difference]:

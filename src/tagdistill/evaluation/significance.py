@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from tagdistill.evaluation.bootstrap import Draws
 
 FEW_SENTENCES = 20  # of a test set, below which resampled sentences vary too little
+LEAST_SENTENCES = 6  # below, no difference is significant even where all sentences agree on it: 2 / 2**5 > 0.05
 LEVEL = 0.05  # of the verdicts on one page together; intervals are of one less this, each by itself
-BETTER, WORSE, UNCLEAR, ONE_SEED = "better", "worse", "no difference shown", "one seed: no verdict"
+BETTER, WORSE, UNCLEAR = "better", "worse", "no difference shown"
+ONE_SEED, TOO_FEW = "one seed: no verdict", "too few test sentences: no verdict"
 SENTENCES, BOTH = "sentences", "sentences and seeds"  # what an interval covers
 
 
@@ -35,11 +37,13 @@ class Score:
     """The score of a system: its mean over seeds in each draw of test sentences, and the score of each seed.
 
     `given`: the models are taken as they are, as the teachers are that taught, and not as a sample of seeds.
+    `sentences` is the size of its smallest test set.
     """
 
     draws: Draws
     seeds: tuple[float, ...]
     given: bool = False
+    sentences: float = math.inf
 
     @property
     def has_spread(self) -> bool:
@@ -83,8 +87,8 @@ NO_VARIANCE = Variance(0.0, 0.0)
 class Interval:
     """A value and its 95% interval, which covers what `covers` says.
 
-    `p` is two-sided, of the value being 0, and None where the spread over seeds is not known; `p_holm` is corrected for
-    all comparisons of a page.
+    `p` is two-sided, of the value being 0, and None where there is no verdict, for the reason `untested`; `p_holm` is
+    corrected for all comparisons of a page.
     """
 
     value: float
@@ -93,24 +97,33 @@ class Interval:
     covers: str = BOTH
     p: float | None = None
     p_holm: float | None = None
+    untested: str = ONE_SEED
+
+    @property
+    def too_few(self) -> bool:
+        """Whether the test sentences are too few to tell the value from 0."""
+        return self.p is None and self.untested == TOO_FEW
 
     @property
     def above_zero(self) -> bool:
-        """Whether the whole interval lies above 0."""
-        return self.low > 0
+        """Whether the whole interval lies above 0, and is of enough sentences to say so."""
+        return self.low > 0 and not self.too_few
 
     @property
     def verdict(self) -> str:
         """The result in words, once `p_holm` is known."""
         if self.p_holm is None:
-            return ONE_SEED
+            return self.untested
         if self.p_holm >= LEVEL:
             return UNCLEAR
         return BETTER if self.value > 0 else WORSE
 
 
 def difference(ours: Score, theirs: Score) -> Interval:
-    """Return the difference of two scores on the same draws, its interval, and `p` where both have several seeds."""
+    """Return the difference of two scores on the same draws, its interval, and `p`.
+
+    There is no `p` unless both have several seeds, and enough test sentences.
+    """
     draws = ours.draws - theirs.draws
     known = ours.has_spread and theirs.has_spread
     total = Variance(_variance(draws), 0.0)
@@ -118,8 +131,10 @@ def difference(ours: Score, theirs: Score) -> Interval:
         total = total + ours.over_seeds + theirs.over_seeds
     value, error = float(draws[0]), math.sqrt(total.value)
     half = _quantile(total.freedom) * error
+    enough = min(ours.sentences, theirs.sentences) >= LEAST_SENTENCES
+    p = _p(value, error, total.freedom) if known and enough else None
     covers = BOTH if known else SENTENCES
-    return Interval(value, value - half, value + half, covers, _p(value, error, total.freedom) if known else None)
+    return Interval(value, value - half, value + half, covers, p, untested=ONE_SEED if enough else TOO_FEW)
 
 
 def closed(student: Score, baseline: Score, teachers: Score) -> Interval | None:

@@ -15,7 +15,7 @@ from tagdistill.artifacts.files import atomic_path, read_json, write_text
 from tagdistill.errors import TagdistillError
 from tagdistill.evaluation.bootstrap import DRAWS
 from tagdistill.evaluation.comparison import Difference, Pair, Side, read_side
-from tagdistill.evaluation.significance import BETTER, ONE_SEED, WORSE
+from tagdistill.evaluation.significance import BETTER, WORSE
 from tagdistill.evaluation.tables import MISSING
 from tagdistill.formatting import count
 from tagdistill.reporting.charts import BLUE, GREY, LayeredChart, chart_of
@@ -62,8 +62,8 @@ def _page(pair: Pair) -> dict[str, Any]:
         "first": pair.first.name,
         "second": pair.second.name,
         "numbers": [_number(pair, group) for group in _groups(pair)],
+        "notes": small_tests({language: pair.bootstrap.fewest([language]) for language in pair.languages}),
         **captions(pair.tests, pair.draws),
-        "notes": small_tests(pair.sizes),
         "averages": _averages(pair),
         "languages": _languages(pair),
         "figures": {"differences": Markup(svg(_figure(pair), "differences"))} if pair.averages else {},
@@ -85,8 +85,9 @@ def _number(pair: Pair, group: str) -> Number:
     largest = max(differences, key=lambda d: abs(d.difference.value))
     better = sum(d.verdict == BETTER for d in differences)
     worse = sum(d.verdict == WORSE for d in differences)
-    unknown = all(d.verdict == ONE_SEED for d in differences)
-    detail = ONE_SEED if unknown else f"{better} of {len(differences)} clearly better, {worse} clearly worse"
+    tested = any(d.difference.p is not None for d in differences)
+    counted = f"{better} of {len(differences)} clearly better, {worse} clearly worse"
+    detail = counted if tested else largest.verdict
     what = f"{largest.system} changed most" if largest.difference.value else "no average changed"
     return Number(f"{GROUPS[group]}: {what}", difference(largest.difference), detail, _tone(better, worse))
 

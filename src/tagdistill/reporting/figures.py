@@ -132,7 +132,9 @@ def gap_closed(analysis: Analysis) -> alt.TopLevelMixin | None:
     ]
     if not rows:
         clear = any(gap.gap.above_zero for gap in gaps)
-        why = "The seeds differ too much" if clear else "No gap to close: the teachers are not clearly better"
+        few = "Too few test sentences" if any(gap.gap.too_few for gap in gaps) else ""
+        unclear = few or "No gap to close: the teachers are not clearly better"
+        why = "The seeds differ too much" if clear else unclear
         return nothing(f"{why}.") if gaps else None
     y = alt.Y("system:N", sort=[row["system"] for row in rows], title=None)
     chart = chart_of(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tagdistill.evaluation.significance import BETTER, BOTH, FEW_SENTENCES, ONE_SEED, SENTENCES, WORSE
+from tagdistill.evaluation.significance import BETTER, BOTH, FEW_SENTENCES, LEAST_SENTENCES, SENTENCES, WORSE
 from tagdistill.formatting import count, listed, series
 from tagdistill.reporting.sections import VERDICTS
 from tagdistill.settings.distill import OWN
@@ -79,7 +79,7 @@ def _gap_number(analysis: Analysis) -> list[Number]:
         return []
     if not closed:
         widest = max(gaps, key=lambda gap: gap.gap.value)
-        title = widest.verdict.capitalize() if widest.gap.above_zero else "No gap to close"
+        title = widest.verdict.capitalize()
         return [Number(title, difference(widest.gap), f"teachers minus {widest.reference}")]
     best = max(closed, key=lambda gap: gap.closed.value if gap.closed else 0.0)
     assert best.closed is not None
@@ -104,7 +104,7 @@ def _finding(analysis: Analysis, group: Group) -> str | None:
     if all_equal(analysis, group):
         return f"{group.title}: all students have the same average, {value.mean:.2f}."
     text = f"{group.title}: {system.title} has the highest average, {score(value)}."
-    if not better and any(c.verdict != ONE_SEED for c in others):
+    if not better and any(c.difference.p is not None for c in others):
         text += " No objective is clearly better than its reference."
     if better:
         text += f" Clearly better than the reference: {_listed(better)}."
@@ -132,6 +132,8 @@ def _gap_finding(gaps: Sequence[Gap]) -> str:
     gap = gaps[0]
     by = "" if gap.taught_by == OWN else f" of {gap.objective} ({gap.taught_by})"
     averages = f"The teachers{by} average {gap.teachers:.2f} and {gap.reference} {gap.baseline:.2f}"
+    if gap.gap.too_few:
+        return f"{averages} ({difference(gap.gap)}): too few test sentences to tell whether that is a gap."
     if not gap.gap.above_zero:
         return (
             f"{averages} ({difference(gap.gap)}): no gap to close, because the teachers are not clearly better. "
@@ -176,10 +178,15 @@ def notes(analysis: Analysis, runs: Sequence[Run]) -> list[str]:
 
 
 def small_tests(sizes: Mapping[str, int]) -> list[str]:
-    """Return what to know of the languages whose test sets have few sentences."""
-    few = [f"{language} ({size})" for language, size in sizes.items() if size < FEW_SENTENCES]
-    what = f"With fewer than {FEW_SENTENCES} sentences intervals are too narrow, and verdicts false too often."
-    return [f"Small test sets: {', '.join(few)}. {what}"] if few else []
+    """Say which languages have too few test sentences, given how many each has; nothing where none has."""
+    few = {language: size for language, size in sizes.items() if size < FEW_SENTENCES}
+    if not few:
+        return []
+    text = f"Small test sets: {', '.join(f'{language} ({size})' for language, size in few.items())}."
+    text += f" With fewer than {FEW_SENTENCES} sentences intervals are too narrow, and verdicts false too often."
+    if min(few.values()) < LEAST_SENTENCES:
+        text += f" With fewer than {LEAST_SENTENCES} there is no verdict, and none of an average over such a language."
+    return [text]
 
 
 def _demonstration(experiment: Experiment) -> list[str]:

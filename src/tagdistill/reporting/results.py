@@ -136,7 +136,8 @@ def _decided(found: Interval) -> dict[str, str]:
 
 def _interval(row: Mapping[str, str]) -> Interval:
     value, low, high = (float(row[name]) for name in ("difference", "low", "high"))
-    return Interval(value, low, high, row["covers"], float(row["p"]) if row["p"] else None)
+    p = float(row["p"]) if row["p"] else None
+    return Interval(value, low, high, row["covers"], p, untested=row["verdict"])
 
 
 def rows_of(folder: Path, table: str) -> Rows:

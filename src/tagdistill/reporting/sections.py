@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tagdistill.artifacts.provenance import versions
 from tagdistill.data.readers.notes import DOCUMENT_BORDERS, NULS, TABS_IN_TOKENS, note_lines
-from tagdistill.evaluation.significance import BETTER, ONE_SEED, UNCLEAR, WORSE
+from tagdistill.evaluation.significance import BETTER, ONE_SEED, TOO_FEW, UNCLEAR, WORSE
 from tagdistill.evaluation.tables import MISSING, matrix_frame
 from tagdistill.formatting import count, disk, duration, probability
 from tagdistill.reporting.facts import feature_sizes, non_commercial, splits, target_sizes
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tagdistill.evaluation.significance import Interval
     from tagdistill.reporting.facts import Reports, Run, Stage
 
-VERDICTS = {BETTER: "good", WORSE: "bad", UNCLEAR: "plain", ONE_SEED: "plain"}
+VERDICTS = {BETTER: "good", WORSE: "bad", UNCLEAR: "plain", ONE_SEED: "plain", TOO_FEW: "plain"}
 PLURAL = re.compile(r"(.*?)s\b(.*)")
 ONE = {  # of the kinds of notes where more than the noun is plural
     DOCUMENT_BORDERS: "-DOCSTART- line read as a border of documents",
