@@ -23,7 +23,7 @@ from tagdistill.evaluation.tables import (
     zero_shot,
 )
 from tagdistill.experiment.runs import Runs
-from tagdistill.reporting import headline
+from tagdistill.reporting import figures, headline
 
 
 @pytest.fixture(scope="module")
@@ -174,11 +174,25 @@ def test_a_clear_gap_whose_share_has_no_interval_is_not_denied(analysis):
     assert flat.verdict == "no gap to close" and "not clearly better" in headline._gap_finding([flat])
 
 
+def test_a_clear_gap_is_told_before_a_wider_one_that_is_not_clear(analysis, monkeypatch):
+    gap = next(gap for gap in analysis.gaps if not gap.language)
+    clear = replace(gap, closed=None)
+    wider = replace(clear, gap=replace(gap.gap, value=gap.gap.value + 9, low=-1.0))
+    for gaps in ([clear, wider], [wider, clear]):
+        monkeypatch.setattr(analysis, "gaps", gaps)
+        (number,) = headline._gap_number(analysis)
+        assert number.title == "Share not determined" and number.text == headline.difference(gap.gap)
+        assert "The seeds differ too much." in figures.svg(figures.gap_closed(analysis), "gap_closed")
+    monkeypatch.setattr(analysis, "gaps", [wider])
+    assert headline._gap_number(analysis)[0].title == "No gap to close"
+
+
 def test_the_seeds_of_a_comparison_are_those_that_all_languages_have(tmp_path):
-    wrong = {**WRONG}
-    wrong["students/posterior/seed-0"] = {x: n for x, n in WRONG["students/posterior/seed-0"].items() if x != "fr"}
+    wrong = {**WRONG, "students/posterior/seed-2": WRONG["students/posterior/seed-1"]}
+    for model, lacking in (("students/posterior/seed-0", "fr"), ("students/posterior/seed-1", "en")):
+        wrong[model] = {x: n for x, n in wrong[model].items() if x != lacking}
     results, _ = build(tmp_path, wrong)
-    one = Analysis(read_scores(results, settings()), draws=50)
+    one = Analysis(read_scores(results, settings(seeds=[0, 1, 2])), draws=50)
     found = next(c for c in one.comparisons if (c.system, c.group) == ("posterior", "in_language"))
     assert (found.runs, found.reference_runs) == (1, 2) and found.verdict == "one seed: no verdict"
 

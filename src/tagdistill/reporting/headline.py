@@ -78,7 +78,7 @@ def _gap_number(analysis: Analysis) -> list[Number]:
     if not gaps:
         return []
     if not closed:
-        widest = max(gaps, key=lambda gap: gap.gap.value)
+        widest = max(gaps, key=lambda gap: (gap.gap.above_zero, gap.gap.value))
         title = widest.verdict.capitalize()
         return [Number(title, difference(widest.gap), f"teachers minus {widest.reference}")]
     best = max(closed, key=lambda gap: gap.closed.value if gap.closed else 0.0)
