@@ -399,11 +399,13 @@ def test_a_folder_for_temporary_files_that_does_not_do_is_left_alone(place: str,
     shutil.rmtree(base)
 
 
-def test_a_folder_whose_path_cannot_stand_in_path_is_not_used(tmp_path, monkeypatch):
-    odd = tmp_path / "tm:p"
-    odd.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(odd))
-    assert forks.client_folder(Path(sys.executable)) is None and not list(odd.iterdir())
+def test_a_folder_whose_path_cannot_stand_in_path_is_not_used(monkeypatch):
+    base = Path(tempfile.mkdtemp(dir="/tmp"))  # short enough for a socket
+    for name, used in (("tmp", True), ("tm:p", False)):
+        (base / name).mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(base / name))
+        assert (forks.client_folder(Path(sys.executable)) is not None) == used == bool(list((base / name).iterdir()))
+    shutil.rmtree(base)
 
 
 def test_open_and_closed_descriptors_are_told_apart(tmp_path):

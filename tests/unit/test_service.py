@@ -252,6 +252,7 @@ def test_a_new_connection_gets_the_place_of_the_one_that_waits_longest(slow):
     with serving(slow, Limits(connections=3)) as running, ExitStack() as stack:
         silent = [stack.enter_context(running.connect()) for _ in range(3)]
         silent[0].sendall(TAG + b"Content-Length: 30\r\n\r\n{")  # nor does a part of a request keep the place
+        assert healthy(silent[2])  # it is read by now
         assert json.loads(running.ask("GET", "/health")[2]) == {"status": "ok"}
         assert ended(silent[0])
         assert healthy(silent[1])

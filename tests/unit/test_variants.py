@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from synthetic_results import SENTENCES, WRONG, build, settings
+from synthetic_results import SENTENCES, WORDS, WRONG, build, settings
 
 from tagdistill.artifacts.files import read_json, write_json
 from tagdistill.data.span_counts import f1
@@ -99,10 +99,11 @@ def test_a_seed_that_predicts_no_unknown_type_counts_with_its_main_score(made):
     other = made / "metrics/students/posterior/seed-1/de.json"
     write_json(other, {key: value for key, value in read_json(other).items() if key != "known_types"})
     analysis = analysis_of(made)
+    analysis.results.counts["de"]["students/posterior/seed-1"][0, 1] += 100  # spans that are predicted and not gold
     (found,) = (v for v in variants(analysis, {}) if v.kind == "known_types")
     scores = [analysis.score(f"students/posterior/seed-{seed}", "de") for seed in (0, 1)]
     assert found.main == pytest.approx(sum(scores) / 2) and found.other == pytest.approx((90 + scores[1]) / 2)
-    assert found.affected == 5
+    assert (found.affected, found.of) == (5, round((100 + SENTENCES * WORDS + 100) / 2))
 
 
 SPANS = ("students/posterior/seed-0", "students/posterior/seed-1")
