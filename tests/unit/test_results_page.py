@@ -102,6 +102,11 @@ def test_an_experiment_is_compared_with_the_one_whose_name_it_continues(pages: P
     assert not written(pages, "medium-a", "same systems")
 
 
+def test_students_are_compared_once_with_the_objective_that_is_their_reference(folders: list[Path], tmp_path: Path):
+    write_results(folders[:1], tmp_path, tmp_path, objective="baseline", draws=200)
+    assert {row["section"] for row in written(tmp_path, "medium-a")} == {"Against the reference"}
+
+
 def test_what_experiments_share_is_no_experiment(folders: list[Path], tmp_path: Path):
     shared = folders[1].with_name("shared")
     shared.mkdir()

@@ -76,8 +76,9 @@ def _base(folder: Path, experiments: Sequence[Path]) -> Path | None:
 def _compared(folder: Path, base: Path | None, objective: str | None, draws: int) -> dict[str, Rows]:
     """Return the comparisons of an experiment, by the title of their section."""
     sections = {"Against the reference": comparisons_of(folder)}
-    reference = next((row["reference"] for row in sections["Against the reference"] if row["system"] == objective), "")
-    if objective and (rows := against_objective(folder, objective, reference, draws)):
+    pairs = {(row["system"], row["reference"]) for row in sections["Against the reference"]}
+    compared = {system for pair in pairs if objective in pair for system in pair}
+    if objective and (rows := against_objective(folder, objective, compared, draws)):
         sections[f"Against {objective}"] = rows
     if base and (rows := against_experiment(folder, base, draws)):
         sections[f"Against the same systems of {base.name}"] = rows

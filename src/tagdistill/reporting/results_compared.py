@@ -12,20 +12,21 @@ from tagdistill.evaluation.comparison import Difference, Pair, Side, read_side
 from tagdistill.evaluation.tables import interval_columns
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 GROUPS = {"trained": "in_language", "trained_out_of_domain": "in_language_out_of_domain"}  # as in significance.tsv
 Rows = list[dict[str, str]]
 
 
-def against_objective(folder: Path, objective: str, reference: str, draws: int) -> Rows:
+def against_objective(folder: Path, objective: str, compared: Collection[str], draws: int) -> Rows:
     """Compare the students of an experiment with those of one of its objectives; none where it has not that one.
 
-    The objective's own `reference` is left out: its comparison stands among those with the references.
+    Those that are `compared` with it already are left out: one is the other's reference.
     """
     side = read_side(folder)
     students = side.scores[side.scores["kind"] == "student"]
-    others = [name for name in students["system"].unique() if name not in (objective, reference)]
+    others = [name for name in students["system"].unique() if name not in (objective, *compared)]
     theirs = students[students["system"] == objective]
     if theirs.empty or not others:
         return []
