@@ -251,11 +251,11 @@ def test_a_failed_seed_is_shown_as_missing(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "metrics.jsonl: empty"),
-        ('{"update": 1, "loss": 2.0}\n{"upd', "metrics.jsonl: cut off"),
+        ("", "metrics.jsonl: not readable as a training log: it is empty"),
+        ('{"update": 1, "loss": 2.0}\n{"upd', "metrics.jsonl: not readable as a training log: it is cut off"),
         ('{"update": 1, "loss": 2.0}\nnot json\n{"update": 3}\n', "metrics.jsonl:2: not readable as JSON: "),
         ('{"update": 1, "loss": 2.0}\n3\n', "metrics.jsonl:2: not a line of a training log"),
-        (b"{\xff}\n", "metrics.jsonl: not readable as text: "),
+        (b"{\xff}\n", "metrics.jsonl: not readable as a training log: "),
     ],
     ids=["empty", "cut", "garbled", "other", "bytes"],
 )

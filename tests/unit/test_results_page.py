@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,14 @@ def test_tables_of_an_earlier_version_have_no_seeds_in_their_verdicts_and_are_re
     with pytest.raises(DataError, match=r"significance\.tsv: has no column p"):
         write_results([tmp_path / "old"], tmp_path, tmp_path / "pages")
     assert not (tmp_path / "pages").exists()
+
+
+@pytest.mark.parametrize("name", ["tables/in_language.tsv", "tables/gap.tsv", "figures/zero_shot.svg"])
+@pytest.mark.parametrize("damage", ["empty", "cut off"])
+def test_a_damaged_table_or_figure_makes_no_page(name: str, damage: str, folders: list[Path], tmp_path: Path):
+    folder = shutil.copytree(folders[0], tmp_path / "medium-a")
+    file = folder / name
+    file.write_bytes(file.read_bytes()[: -len(file.read_bytes()) // 3] if damage == "cut off" else b"")
+    with pytest.raises(DataError, match=f"it is {damage}") as caught:
+        write_results([folder], tmp_path, tmp_path / "out", draws=50)
+    assert caught.value.where == str(file) and "delete it and run again" in caught.value.hint

@@ -64,6 +64,15 @@ def check_stored(path: Path, hint: str | None = None) -> None:
         raise DataError("a Git LFS pointer, not the file itself", where=str(path), hint=PULL)
 
 
+def whole_text(path: Path, what: str, end: str = "\n") -> str:
+    """Return the text of a file of ours, which ends as all such files do: else it is empty or cut off."""
+    with stored(path, what):
+        text = path.read_text(encoding="utf-8")
+        if not text.endswith(end):
+            raise ValueError("it is cut off" if text else "it is empty")
+    return text
+
+
 def whole_folder(path: Path) -> str | None:
     """Return what to do about a file of a folder that is made as a whole: without the file alone no job makes it again.
 

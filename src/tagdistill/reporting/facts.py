@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pyarrow.parquet as pq
 
 from tagdistill.artifacts.files import check_kind, folder_size, read_json, sha256_file
-from tagdistill.artifacts.stored_file import stored
+from tagdistill.artifacts.stored_file import stored, whole_text
 from tagdistill.data.repeats import FORMAT, KIND
 from tagdistill.encoders.store import read_metadata
 from tagdistill.errors import DataError
@@ -91,11 +91,8 @@ def _history(path: Path) -> tuple[list[dict[str, Any]], str | None]:
 
 
 def _read_log(path: Path) -> list[dict[str, Any]]:
-    with stored(path, "text"):
-        text = path.read_text(encoding="utf-8")
-    if not text.endswith("\n"):  # it was written as a whole
-        raise DataError("cut off" if text else "empty", where=str(path))
-    return [_log_line(line, f"{path}:{number}") for number, line in enumerate(text.splitlines(), start=1)]
+    lines = whole_text(path, "a training log").splitlines()
+    return [_log_line(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
 
 
 def _log_line(text: str, where: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import read_json, write_text
-from tagdistill.artifacts.stored_file import stored
+from tagdistill.artifacts.stored_file import stored, whole_text
 from tagdistill.errors import DataError
 from tagdistill.evaluation.bootstrap import DRAWS
 from tagdistill.evaluation.significance import Interval, corrected
@@ -64,7 +64,7 @@ def write_results(
         write_text(out / f"{folder.name}.md", _page(folder, benchmarks / folder.name, comparisons))
         _write_rows(out / f"{folder.name}.tsv", comparisons)
         for name in FIGURES:
-            figure = (folder / "figures" / f"{name}.svg").read_text(encoding="utf-8")
+            figure = whole_text(folder / "figures" / f"{name}.svg", "a figure", "</svg>")
             write_text(out / f"{folder.name}-{name}.svg", figure)
 
 
@@ -144,8 +144,9 @@ def _interval(row: Mapping[str, str]) -> Interval:
 def rows_of(folder: Path, table: str) -> Rows:
     """Return the rows of one table of an experiment, from tables/TABLE.tsv."""
     path = folder / "tables" / f"{table}.tsv"
-    with stored(path, "a table"), path.open(encoding="utf-8", newline="") as handle:
-        return list(csv.DictReader(handle, delimiter="\t"))
+    text = whole_text(path, "a table")
+    with stored(path, "a table"):
+        return list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t"))
 
 
 def table(rows: Sequence[Mapping[str, str]], columns: Sequence[str] | None = None) -> str:
