@@ -26,6 +26,8 @@ from tqdm import tqdm
 
 from tagdistill.formatting import printable
 
+# Of a job that was killed, or whose end Snakemake could not record (a full disk): it says so before.
+NO_ERROR = "(no error: see the message above; without one the job was killed, perhaps for want of memory)"
 MAX_LOG_LINES = 15  # of the log of a failed job
 # How Python reports a command that SIGINT or SIGTERM ended.
 ENDED_BY_SIGNAL = re.compile(r"returned non-zero exit status (130|143)\.|died with <Signals\.SIG(INT|TERM): ")
@@ -85,7 +87,7 @@ def end_of(log: Path, stopped: bool = False) -> list[str]:
     elif not lines:
         lines.append("(nothing: the job did not start, or was ended before it wrote a line)")
     elif not any("error" in line.lower() for line in lines):
-        lines.append("(no error: the job was killed, perhaps because it took more memory than there is)")
+        lines.append(NO_ERROR)
     return [printable(line) for line in lines[-MAX_LOG_LINES:]]
 
 

@@ -93,6 +93,7 @@ def test_a_target_is_named_without_its_files(monkeypatch: pytest.MonkeyPatch):
 def test_a_job_without_an_error_in_its_log_was_killed(tmp_path: Path):
     (tmp_path / "half.log").write_text("update 3 of 10\n")
     assert end_of(tmp_path / "half.log")[0] == "update 3 of 10" and "memory" in end_of(tmp_path / "half.log")[-1]
+    assert "see the message above" in end_of(tmp_path / "half.log")[-1]  # Snakemake's own, of a full disk, say
 
 
 def test_a_job_that_wrote_nothing_is_not_said_to_have_been_killed_for_memory(tmp_path: Path):
