@@ -13,8 +13,9 @@ import yaml
 from browser import CHROMIUM, FLAGS
 from synthetic_results import ATTACK, TRAINED, WRONG, build, config, settings, shorten
 
-from tagdistill.artifacts.files import write_json
+from tagdistill.artifacts.files import write_json, write_text
 from tagdistill.artifacts.parquet import write_table
+from tagdistill.errors import DataError
 from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.scores import read_scores
 from tagdistill.evaluation.table_names import TABLES
@@ -22,7 +23,7 @@ from tagdistill.evaluation.tables import in_language
 from tagdistill.experiment.runs import Runs
 from tagdistill.reporting import headline
 from tagdistill.reporting.card import model_card
-from tagdistill.reporting.facts import read_runs
+from tagdistill.reporting.facts import read_runs, read_stages
 from tagdistill.reporting.figures import FIGURES
 from tagdistill.reporting.html import grid_table
 from tagdistill.reporting.report import build_report, read_metrics
@@ -267,6 +268,31 @@ def test_a_damaged_training_log_is_named_and_no_curve_is_drawn_from_it(text, sai
     assert run.history == [] and said in run.damage and said in caplog.text
     [note] = [x for x in headline.notes(Analysis(read_scores(tmp_path, settings()), draws=10), [run]) if "log" in x]
     assert said in note and "delete it and run again" in note
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("data/nl/report.json", "[]", "names with values are needed"),
+        ("data/nl/report.json", "{}", "'splits' is missing"),
+        ("students/posterior/seed-0/training.json", "null", "names with values are needed"),
+        ("students/posterior/seed-0/model/config.json", "{}", "'languages' is missing"),
+    ],
+)
+def test_a_file_that_holds_other_things_is_named(name, text, said, tmp_path):
+    results, benchmarks = build(tmp_path)
+    write_text(results / name, text)
+    with pytest.raises(DataError, match=said) as caught:
+        build_report(results, settings(), benchmarks=benchmarks, draws=50)
+    assert caught.value.where == str(results / name) and "delete it and run again" in caught.value.hint
+
+
+def test_a_benchmark_without_a_time_is_named(tmp_path, caplog):
+    write_text(tmp_path / "train_student/baseline-0.tsv", "")
+    write_text(tmp_path / "train_student/posterior-0.tsv", "s\tmax_rss\n1.5\t-\n")
+    [stage] = read_stages(tmp_path)
+    assert stage.seconds == 1.5
+    assert "baseline-0.tsv: no time in it" in caplog.text and "posterior" not in caplog.text
 
 
 def test_whatever_comes_from_data_is_escaped(tmp_path):

@@ -200,6 +200,17 @@ def read_json(path: Path, hint: str = COPY) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
 
 
+def read_mapping(path: Path, *names: str) -> dict[str, Any]:
+    """Read a JSON file that holds names with values, these among them, or say which file does not."""
+    with stored(path, "JSON"):
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise TypeError("names with values are needed")
+        for name in names:
+            value[name]  # a KeyError is told as what is missing
+    return value
+
+
 def check_kind(record: object, kind: str, version: int, where: Path | str, hint: str = AGAIN) -> dict[str, Any]:
     """Return what an artefact says of itself, after refusing one of another `kind` or of another `format` number.
 

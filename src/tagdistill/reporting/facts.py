@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow.parquet as pq
 
-from tagdistill.artifacts.files import check_kind, folder_size, read_json, sha256_file
+from tagdistill.artifacts.files import check_kind, folder_size, read_json, read_mapping, sha256_file
 from tagdistill.artifacts.stored_file import stored, whole_text
 from tagdistill.data.repeats import FORMAT, KIND
 from tagdistill.encoders.store import read_metadata
@@ -69,7 +69,7 @@ def _read_run(folder: Path, model: Model) -> Run:
     return Run(
         model,
         history,
-        read_json(summary) if summary.exists() else {},
+        read_mapping(summary) if summary.exists() else {},
         _small_hash(folder / "model" / "model.safetensors"),
         damage,
     )
@@ -115,7 +115,7 @@ def read_repeats(results: Path, experiment: Experiment) -> Repeats:
 def read_data_reports(results: Path, experiment: Experiment) -> dict[str, dict[str, Any]]:
     """Return the data report of each language, in config order, as far as they exist."""
     paths = {x: results / "data" / x / "report.json" for x in (*experiment.languages, *experiment.zero_shot)}
-    return {language: read_json(path) for language, path in paths.items() if path.exists()}
+    return {language: read_mapping(path, "splits") for language, path in paths.items() if path.exists()}
 
 
 def splits(reports: Reports) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -150,7 +150,10 @@ def read_stages(benchmarks: Path | None) -> list[Stage]:
                 continue
             with stored(path, "a benchmark"), path.open(encoding="utf-8", newline="") as file:
                 stage = path.relative_to(benchmarks).parts[0].removesuffix(".tsv")
-                rows[stage] += csv.DictReader(file, delimiter="\t")
+                times = list(csv.DictReader(file, delimiter="\t"))
+            if not any(_number(job.get("s")) is not None for job in times):
+                log.warning("warning: %s: no time in it: the report's times are without this job", path)
+            rows[stage] += times
     return sorted((_stage(name, jobs) for name, jobs in rows.items()), key=lambda stage: (-stage.seconds, stage.name))
 
 

@@ -10,7 +10,7 @@ import yaml
 from markupsafe import Markup
 
 from tagdistill import __version__
-from tagdistill.artifacts.files import read_json, write_text
+from tagdistill.artifacts.files import read_mapping, write_text
 from tagdistill.errors import DataError
 from tagdistill.evaluation.analysis import Analysis
 from tagdistill.evaluation.bootstrap import DRAWS
@@ -117,7 +117,7 @@ def write_cards(results: Path, experiment: Experiment, folder: Path, *, encoder:
         config = results / model.name / "model" / "config.json"
         if config.exists():
             records = read_metrics(results, experiment, model)
-            metadata = read_json(config)
+            metadata = read_mapping(config, "languages")
             # A licence in the settings wins over the one that the data had when the model was trained.
             stated = {x: licence for x in metadata["languages"] if (licence := experiment.languages[x].licence)}
             metadata["licences"] = {**(metadata.get("licences") or {}), **stated}
@@ -140,8 +140,7 @@ def _encoder_record(folder: Path | None) -> dict[str, Any] | None:
     path = folder / "tagdistill.json"
     if not path.exists():
         raise DataError("not a converted encoder: its record is missing", where=str(path))
-    record: dict[str, Any] = read_json(path)
-    return record
+    return read_mapping(path)
 
 
 def _inline(figures: Mapping[str, str]) -> dict[str, Markup]:
