@@ -42,6 +42,19 @@ def test_model_card_of_a_span_tagger():
     assert "seqeval strict, IOBES" in card and "Spans are labelled in BIOES" in card
 
 
+def test_a_model_card_says_where_no_span_is_in_a_test_set():
+    labels = ("O", "B-PER", "I-PER", "E-PER", "S-PER")
+    records = [
+        {**score("ner", [[label, "O"]], [["S-PER", "O"]], labels), "language": language, "role": "trained"}
+        for language, label in {"en": "S-PER", "de": "O"}.items()
+    ]
+    card = model_card({**config(), "task": "ner", "labels": list(labels)}, records)
+    assert "No span in the test set of de: F1 is 0 there whatever the model predicts.\n" in card
+    (index,) = yaml.safe_load(card.split("---\n")[1])["model-index"]
+    assert [result["dataset"]["type"] for result in index["results"]] == ["en"]
+    assert "No span" not in model_card({**config(), "task": "ner", "labels": list(labels)}, records[:1])
+
+
 def test_the_front_matter_of_a_card_holds_codes_of_languages_only():
     config = {"task": "ner", "decoder": "crf", "seed": 0, "labels": ["O", "S-PER"]}
     for keys, codes in ((["de_news", "de-x", "nl", "zho", "dutch"], ["de", "nl", "zho"]), (["dutch"], None)):

@@ -206,6 +206,17 @@ def test_small_test_sets_are_noted(tmp_path):
     assert any(note.startswith("Small test sets: fr (19).") for note in headline.notes(analysis, []))
 
 
+def test_test_sets_without_a_span_are_noted(tmp_path):
+    results, _ = build(tmp_path)
+    analysis = Analysis(read_scores(results, settings()), draws=10)
+    assert not any(note.startswith("No span") for note in headline.notes(analysis, []))
+    for language in ("fr", "ar"):
+        for rows in analysis.results.counts[language].values():
+            rows[:, [0, 2]] = 0
+    (note,) = (note for note in headline.notes(analysis, []) if note.startswith("No span"))
+    assert note.startswith("No span in the test set of fr and ar: F1 is 0 there whatever a model predicts")
+
+
 def test_a_few_test_sentences_have_no_verdict(tmp_path):
     results, _ = build(tmp_path)
     for language in TRAINED:

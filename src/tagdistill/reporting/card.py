@@ -67,6 +67,7 @@ def model_card(
         encoder=_encoder(config.get("encoder") or {}, encoder or {}),
         spans=config["task"] != "pos",
         decode=next((record["decode"] for record in metrics if "decode" in record), "unconstrained"),
+        bare=[plain(record["language"]) for record in metrics if _bare(record)],
         further=any(record.get("further") for record in metrics),
         versions=config.get("versions", {}),
     )
@@ -86,7 +87,8 @@ def plain(text: object) -> str:
 
 def _front_matter(config: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], name: str, library: str) -> str:
     codes, encoder = _codes(config["languages"]), config.get("encoder") or {}
-    results = [_result(record, TASKS.get(config["task"], config["task"])) for record in metrics]
+    scored = [record for record in metrics if not _bare(record)]
+    results = [_result(record, TASKS.get(config["task"], config["task"])) for record in scored]
     facts = {
         **({"language": codes} if codes else {}),
         "library_name": library,
@@ -122,6 +124,11 @@ def _scores(record: Mapping[str, Any]) -> dict[str, Any]:
     }
     scorer = f"{record['scorer']}, {record['scheme']}"
     return {"language": plain(record["language"]), "values": values, "sentences": record["sentences"], "scorer": scorer}
+
+
+def _bare(record: Mapping[str, Any]) -> bool:
+    """Whether a test set has no span: F1 is not defined there, and given as 0."""
+    return record.get("support") == 0
 
 
 def _score_names(record: Mapping[str, Any]) -> tuple[str, ...]:

@@ -159,8 +159,12 @@ def notes(analysis: Analysis, runs: Sequence[Run]) -> list[str]:
             f"Not zero-shot in text: {', '.join(seen)}. Students may have learned from unlabelled text of "
             f"{'it' if len(seen) == 1 else 'them'}, which teachers labelled; no sentence of a test set was in it."
         )
-    counts = analysis.results.counts
-    texts += small_tests({language: len(next(iter(models.values()))) for language, models in counts.items()})
+    if bare := [x for x, models in analysis.results.counts.items() if not next(iter(models.values()))[:, 2].any()]:
+        texts.append(
+            f"No span in the test set of {series(bare)}: F1 is 0 there whatever a model predicts, in averages too. "
+            "The key leave_out of a language keeps it out of them."
+        )
+    texts += small_tests({x: len(next(iter(models.values()))) for x, models in analysis.results.counts.items()})
     if missing := analysis.results.missing:
         texts.append(f"{count(len(missing), 'result')} missing (shown as –): {_some(missing)}.")
     if damaged := [run.damage for run in runs if run.damage]:
