@@ -194,6 +194,15 @@ def test_pseudo_labels_need_text_without_labels():
     assert "learns from its teachers on unlabelled text alone, and there is none" in refusal(values)
 
 
+@pytest.mark.parametrize("name", ["token", "top_k", "top_wk", "posterior", "posterior+top_wk", "pseudo_labels"])
+def test_more_labels_than_targets_hold_are_refused_before_anything_is_trained(name: str):
+    many = {"labels": [f"T{number}" for number in range(64)]}
+    told = "reads targets, which hold one byte per label: 256 at most, but there are 257"
+    assert f"distill.objectives.1: {name!r} {told}" in refusal(objectives("baseline", name) | many)
+    check_experiment(objectives("baseline", name) | {"labels": many["labels"][1:]}, "study.yaml")
+    check_experiment(objectives("baseline", "softmax", "emission", "structural", "scores") | many, "study.yaml")
+
+
 def test_an_unknown_key_is_named_before_the_key_that_it_was_meant_to_be():
     values = changed("student", {"updats": 8})
     assert "study.yaml: student.updats: unknown key" in refusal(values)

@@ -15,14 +15,13 @@ from tagdistill.distill.score_table import Scores, read_scores
 from tagdistill.distill.target_table import MIN_LOG_PROB, Targets, write_targets
 from tagdistill.distill.teacher_chains import chains
 from tagdistill.errors import DataError
+from tagdistill.settings.objectives import MAX_LABELS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from jaxtyping import Float, Int
     from numpy.typing import NDArray
-
-MAX_LABELS = 256  # a path has one byte per label
 
 
 def export_targets(scores: Path, out: Path, k: int) -> None:

@@ -17,6 +17,7 @@ from tagdistill.experiment.runs import Runs
 from tagdistill.formatting import count
 from tagdistill.settings.experiment import Experiment
 from tagdistill.settings.language import LANGUAGE_ID, Language
+from tagdistill.settings.objectives import MAX_LABELS
 from tagdistill.settings.presets import expand_presets
 from tagdistill.settings.training import SharedTeacherSettings, TeacherSettings, Training
 from tagdistill.settings.validation import validate
@@ -221,6 +222,7 @@ def _check_tuned_mix(where: str, encoder: EncoderSettings, first: int) -> None:
 def _check_objectives(experiment: Experiment, where: str) -> None:
     """Refuse what the targets or the data do not have for an objective."""
     distill, runs = experiment.distill, Runs(experiment)
+    labels = len(label_list(experiment.task, experiment.labels))
     for number, name in enumerate(distill.names):
         text = bool(runs.seen(name, "unlabelled"))
         resolved, place = distill.resolve(name), f"{where}: distill.objectives.{number}"
@@ -229,6 +231,13 @@ def _check_objectives(experiment: Experiment, where: str) -> None:
                 f"{name!r} reads {resolved.k} paths, but the targets hold {distill.k}",
                 where=f"{place}.k",
                 hint=f"Set `distill.k: {resolved.k}`: the targets are made again, and the students that read them.",
+            )
+        if resolved.row.targets and labels > MAX_LABELS:
+            raise ConfigError(
+                f"{name!r} reads targets, which hold one byte per label: {MAX_LABELS} at most, but there are {labels}",
+                where=place,
+                hint="Take objectives that read scores instead (emission, structural, scores), or give "
+                f"{(MAX_LABELS - 1) // 4} types of spans at most: each has four labels.",
             )
         if resolved.row.tempered and resolved.temperature > 1 and text:
             own = not isinstance(entry := distill.objectives[number], str) and entry.temperature is not None

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tagdistill.settings.base import Decoder
 
 TEACHER_FILES = "tagdistill.distill.teacher_files"
+MAX_LABELS = 256  # of targets, whose paths have one byte per label
 
 
 @dataclass(frozen=True)
