@@ -61,6 +61,20 @@ def test_same_seed_same_draws_and_another_language_changes_nothing():
     assert not np.array_equal(Bootstrap(counts, seed=1).score(["a"], "fr"), alone)
 
 
+def test_languages_with_one_test_set_see_the_same_draws():
+    both = {"a": random_counts(1), "b": random_counts(2)}
+    counts = {"fr": both, "fr-news": both, "de": both}
+    boot = Bootstrap(counts, corpora={"fr": "cafe", "fr-news": "cafe", "de": "beef"})
+    assert np.array_equal(boot.score(["a"], "fr"), Bootstrap(counts).score(["a"], "fr"))
+    assert np.array_equal(boot.score(["a"], "fr-news"), boot.score(["a"], "fr"))
+    assert not np.array_equal(boot.score(["a"], "de"), boot.score(["a"], "fr"))
+    # What is averaged over a test set and its copy varies as much as on the test set alone.
+    names = {"fr": ["a"], "fr-news": ["a"]}
+    assert np.array_equal(boot.macro(names), boot.score(["a"], "fr"))
+    unknown = Bootstrap(counts, corpora=dict.fromkeys(counts, ""))
+    assert not np.array_equal(unknown.score(["a"], "fr-news"), unknown.score(["a"], "fr"))
+
+
 def given(draws: np.ndarray) -> Score:
     """Return a score whose seeds are all there are."""
     return Score(draws, (float(draws[0]),), given=True)

@@ -12,6 +12,7 @@ from synthetic_results import TRAINED, WRONG, build, settings
 from tagdistill.artifacts.files import read_json, write_json
 from tagdistill.errors import DataError, MismatchError
 from tagdistill.evaluation.analysis import Analysis
+from tagdistill.evaluation.comparison import Pair, read_side
 from tagdistill.evaluation.scores import metrics_path, read_scores
 from tagdistill.evaluation.table_names import TABLES
 from tagdistill.evaluation.tables import (
@@ -228,6 +229,21 @@ def test_comparisons_with_the_reference(analysis):
     assert (teachers.runs, teachers.reference_runs) == (1, 2)
     assert found["posterior", "zero_shot"].languages == 1
     assert ours.reference == "baseline"
+
+
+def test_a_test_set_of_several_languages_is_drawn_once(tmp_path):
+    results, _ = build(tmp_path)
+    for path in (results / "metrics").rglob("*.json"):
+        if path.stem in TRAINED:
+            write_json(path, {**read_json(path.with_name("en.json")), "language": path.stem})
+    analysis = Analysis(read_scores(results, settings()), draws=200)
+    write_tables(analysis, results / "tables")
+    side = read_side(results)
+    for boot, prefix in ((analysis.bootstrap, ""), (Pair(side, side, draws=200).bootstrap, "0:")):
+        name = f"{prefix}students/posterior/seed-0"
+        assert (boot.score([name], "fr") == boot.score([name], "en")).all()
+        assert boot.macro({x: [name] for x in TRAINED}) == pytest.approx(boot.score([name], "en"))
+        assert not (boot.score([name], "de") == boot.score([name], "en")).all()
 
 
 def test_a_language_is_up_where_the_average_rose_and_compared_where_the_reference_has_it(tmp_path):

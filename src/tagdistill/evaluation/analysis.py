@@ -108,7 +108,8 @@ class Analysis:
 
     def __init__(self, results: Results, *, draws: int = DRAWS, seed: int = 0) -> None:
         self.results, self.draws, self.seed = results, draws, seed
-        self.bootstrap = Bootstrap(_compared(results), draws=draws, seed=seed)
+        corpora = results.main.set_index("language")["corpus_sha256"].to_dict()
+        self.bootstrap = Bootstrap(_compared(results), corpora=corpora, draws=draws, seed=seed)
         self._value = results.main.set_index(["model", "language"])["value"].to_dict()
         self.runs = Runs(results.experiment)
         self.targets = self.runs.test_languages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,12 +25,22 @@ class Bootstrap:
     """Scores of many models on resampled test sets: within a language all models see the same draws (paired).
 
     `counts[language][model]` is [sentences, 3], see `data.span_counts`. A language's draws depend on its name and on
-    `seed` alone, so that adding a language or a model changes no other number. Raises MismatchError where two models
-    were scored on different sentences.
+    `seed` alone, so that adding a language or a model changes no other number. Only languages with one test set, by the
+    hashes in `corpora`, see the same draws: those of the first of them. Raises MismatchError where two models were
+    scored on different sentences.
     """
 
-    def __init__(self, counts: Mapping[str, Mapping[str, Counts]], *, draws: int = DRAWS, seed: int = 0) -> None:
+    def __init__(
+        self,
+        counts: Mapping[str, Mapping[str, Counts]],
+        *,
+        corpora: Mapping[str, str] = MappingProxyType({}),
+        draws: int = DRAWS,
+        seed: int = 0,
+    ) -> None:
         self._counts, self._draws, self._seed = counts, draws, seed
+        first: dict[str, str] = {}
+        self._drawn_as = {x: first.setdefault(corpora.get(x) or x, x) for x in counts}
         self._scores: dict[str, dict[str, Draws]] = {}
 
     def score(self, models: Sequence[str], language: str) -> Draws:
@@ -50,7 +61,7 @@ class Bootstrap:
         if language not in self._scores:
             models = self._counts[language]
             same_sentences(models, language)
-            drawn = resample(list(models.values()), draws=self._draws, seed=_seed(self._seed, language))
+            drawn = resample(list(models.values()), draws=self._draws, seed=_seed(self._seed, self._drawn_as[language]))
             self._scores[language] = dict(zip(models, drawn.T, strict=True))
         return self._scores[language]
 

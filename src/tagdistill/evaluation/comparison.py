@@ -144,7 +144,8 @@ class Pair:
         counts: dict[str, dict[str, Counts]] = {language: {} for language in self.languages}
         for (mark, language, model), (found, _) in self._metrics.items():
             counts[language][f"{mark}:{model}"] = found
-        return Bootstrap(counts, draws=self.draws, seed=self.seed)
+        corpora = self.first.scores.set_index("language")["corpus_sha256"].to_dict()
+        return Bootstrap(counts, corpora=corpora, draws=self.draws, seed=self.seed)
 
     def groups(self) -> list[tuple[str, tuple[str, ...]]]:
         """Return the languages that are averaged together, by role; those left out of averages are in none."""
