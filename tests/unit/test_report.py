@@ -435,6 +435,18 @@ def test_a_licence_that_nobody_states_is_listed(page):
     ]
 
 
+def test_students_that_share_the_highest_average_are_all_named(tmp_path):
+    alike = {f"students/structural/seed-{seed}": WRONG[f"students/posterior/seed-{seed}"] for seed in (0, 1)}
+    results, _ = build(tmp_path, WRONG | alike)
+    experiment = settings(distill={"objectives": ["baseline", "posterior", "structural"]})
+    analysis = Analysis(read_scores(results, experiment), draws=200)
+    first = headline.numbers(analysis)[0]
+    assert first.title == "In-language: best are posterior and structural"
+    assert (first.text, first.detail) == ("91.53", "with the same average")
+    text = headline.findings(analysis)[0]
+    assert text.startswith("In-language: posterior and structural have the highest average, 91.53. Clearly better than")
+
+
 def test_where_all_students_are_equal_none_is_the_best(tmp_path):
     alike = {model: dict.fromkeys(languages, 1000) for model, languages in WRONG.items() if "students" in model}
     results, _ = build(tmp_path, WRONG | alike)

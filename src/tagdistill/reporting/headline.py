@@ -59,11 +59,14 @@ def numbers(analysis: Analysis) -> list[Number]:
 
 def _best_number(analysis: Analysis, group: Group) -> Number | None:
     best = best_of(analysis, group)
-    if best is None:
+    if not best:
         return None
-    system, value = best
+    system, value = best[0]
     if all_equal(analysis, group):
         return Number(f"{group.title}: all equal", score(value), "all students have the same score")
+    if len(best) > 1:
+        title = f"{group.title}: best are {series([each.title for each, _ in best])}"
+        return Number(title, f"{value.mean:.2f}", "with the same average")
     title = f"{group.title}: best is {system.title}"
     comparison = _comparison(analysis, system.key, group)
     if comparison is None:
@@ -96,14 +99,17 @@ def findings(analysis: Analysis) -> list[str]:
 
 def _finding(analysis: Analysis, group: Group) -> str | None:
     best = best_of(analysis, group)
-    if best is None:
+    if not best:
         return None
-    system, value = best
+    system, value = best[0]
     others = [c for c in analysis.comparisons if c.group == group.key and analysis.student(c.system)]
     better, worse = ([c for c in others if c.verdict == verdict] for verdict in (BETTER, WORSE))
     if all_equal(analysis, group):
         return f"{group.title}: all students have the same average, {value.mean:.2f}."
-    text = f"{group.title}: {system.title} has the highest average, {score(value)}."
+    if len(best) > 1:
+        text = f"{group.title}: {series([each.title for each, _ in best])} have the highest average, {value.mean:.2f}."
+    else:
+        text = f"{group.title}: {system.title} has the highest average, {score(value)}."
     if not better and any(c.difference.p is not None for c in others):
         text += " No objective is clearly better than its reference."
     if better:
@@ -220,11 +226,12 @@ def _unequal_updates(runs: Sequence[Run]) -> str:
     return ", ".join(f"{name} {'/'.join(map(str, sorted(numbers)))}" for name, numbers in updates.items())
 
 
-def best_of(analysis: Analysis, group: Group) -> tuple[System, Value] | None:
-    """Return the students with the highest average, None where no average is complete."""
+def best_of(analysis: Analysis, group: Group) -> list[tuple[System, Value]]:
+    """Return the students with the highest average, at the digits shown; none where no average is complete."""
     averages = [(system, analysis.average(system, group)) for system in analysis.students]
     complete = [(system, value) for system, value in averages if value is not None]
-    return max(complete, key=lambda pair: pair[1].mean, default=None)
+    most = f"{max((value.mean for _, value in complete), default=0.0):.2f}"
+    return [(system, value) for system, value in complete if f"{value.mean:.2f}" == most]
 
 
 def all_equal(analysis: Analysis, group: Group) -> bool:
