@@ -78,6 +78,14 @@ def test_a_report_of_another_test_set_changes_nothing(made):
     assert variants(analysis_of(made), {}) == variants(analysis_of(made), {"en": {"places": []}}) == []
 
 
+def test_where_no_span_is_left_beside_repeated_sentences_there_is_no_score_of_the_rest(made):
+    analysis, repeats = analysis_of(made), {"en": {"places": list(range(10))}}
+    assert variants(analysis, repeats)
+    for rows in analysis.results.counts["en"].values():
+        rows[10:, [0, 2]] = 0
+    assert variants(analysis, repeats) == []
+
+
 def test_known_types_are_means_over_seeds(made):
     for seed, value in ((0, 90.0), (1, 94.0)):
         path = made / f"metrics/students/posterior/seed-{seed}/de.json"

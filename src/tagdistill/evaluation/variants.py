@@ -117,7 +117,7 @@ def _unrepeated(analysis: Analysis, role: str, system: System, language: str, pl
         return None
     kept = np.ones(len(counts[0]), dtype=bool)
     kept[list(places)] = False
-    if not kept.any():
+    if not counts[0][kept, 2].any():  # no sentence is left, or no span: F1 would be 0 whatever is predicted
         return None
     main = float(np.mean([f1(rows.sum(axis=0)) for rows in counts]))
     other = float(np.mean([f1(rows[kept].sum(axis=0)) for rows in counts]))
