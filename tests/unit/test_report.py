@@ -206,6 +206,18 @@ def test_small_test_sets_are_noted(tmp_path):
     assert any(note.startswith("Small test sets: fr (19).") for note in headline.notes(analysis, []))
 
 
+def test_small_dev_sets_are_noted(tmp_path):
+    results, _ = build(tmp_path)
+    for language, sentences in (("en", 20), ("fr", 1)):
+        path = results / "data" / language / "report.json"
+        report = json.loads(path.read_text())
+        report["splits"]["dev"] = {**report["splits"]["test"], "sentences": sentences}
+        write_json(path, report)
+    build_report(results, settings(), draws=100)
+    text = (results / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Small dev sets: fr (1). With fewer than 20 sentences it is largely chance which weights" in text
+
+
 def test_test_sets_without_a_span_are_noted(tmp_path):
     results, _ = build(tmp_path)
     analysis = Analysis(read_scores(results, settings()), draws=10)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tagdistill.evaluation.significance import BETTER, BOTH, FEW_SENTENCES, LEAST_SENTENCES, SENTENCES, WORSE
 from tagdistill.formatting import count, listed, series
+from tagdistill.reporting.facts import splits
 from tagdistill.reporting.sections import VERDICTS
 from tagdistill.settings.distill import OWN
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from tagdistill.evaluation.analysis import Analysis, Comparison, Gap, Group, System, Value
     from tagdistill.evaluation.significance import Interval
-    from tagdistill.reporting.facts import Run
+    from tagdistill.reporting.facts import Reports, Run
     from tagdistill.settings.experiment import Experiment
 
 SCORES = {"f1": "F1"}
@@ -187,12 +188,30 @@ def notes(analysis: Analysis, runs: Sequence[Run]) -> list[str]:
     return texts
 
 
-def small_tests(sizes: Mapping[str, int]) -> list[str]:
-    """Say which languages have too few test sentences, given how many each has; nothing where none has."""
-    few = {language: size for language, size in sizes.items() if size < FEW_SENTENCES}
+def small_dev_sets(reports: Reports) -> list[str]:
+    """Say which languages have few dev sentences, by their data reports; nothing where none has."""
+    few = _few({language: facts["sentences"] for language, split, facts in splits(reports) if split == "dev"})
     if not few:
         return []
-    text = f"Small test sets: {', '.join(f'{language} ({size})' for language, size in few.items())}."
+    return [
+        f"Small dev sets: {_sizes(few)}. With fewer than {FEW_SENTENCES} sentences it is largely chance which weights "
+        "of a model are kept, and how a teacher compares with the students there."
+    ]
+
+
+def _few(sizes: Mapping[str, int]) -> dict[str, int]:
+    return {language: size for language, size in sizes.items() if size < FEW_SENTENCES}
+
+
+def _sizes(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{language} ({size})" for language, size in sizes.items())
+
+
+def small_tests(sizes: Mapping[str, int]) -> list[str]:
+    """Say which languages have too few test sentences, given how many each has; nothing where none has."""
+    if not (few := _few(sizes)):
+        return []
+    text = f"Small test sets: {_sizes(few)}."
     text += f" With fewer than {FEW_SENTENCES} sentences intervals are too narrow, and verdicts false too often."
     if min(few.values()) < LEAST_SENTENCES:
         text += f" With fewer than {LEAST_SENTENCES} there is no verdict, and none of an average over such a language."

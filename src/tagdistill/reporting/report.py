@@ -161,7 +161,7 @@ def _scores(content: Content) -> dict[str, Any]:
         "tested": bool(analysis.targets),
         "numbers": headline.numbers(analysis),
         "findings": headline.findings(analysis),
-        "notes": headline.notes(analysis, content.runs),
+        "notes": [*headline.notes(analysis, content.runs), *headline.small_dev_sets(content.data)],
         "metric": headline.score_name(analysis),
         "spans": content.experiment.task != "pos",
         "decode": content.experiment.decode,
