@@ -185,14 +185,36 @@ def test_of_label_studio_the_first_annotation_that_was_not_cancelled_is_read(rea
     for done, expected in (
         ([cancelled, whole, empty], ["Ada Lovelace/PER", "Oslo/LOC"]),
         ([cancelled, empty, whole], []),
-        ([cancelled], []),
-        (5, []),
         ([{"result": 5}], []),
         ([{"result": [5, {"value": {"choices": ["a"]}}, *LABEL_STUDIO[1:]]}], ["Oslo/LOC"]),
     ):
         assert found(reading({**record, "annotations": done})) == expected
+    read = reading({**record, "annotations": [whole, empty]}, {**record, "annotations": [cancelled, whole]})
+    assert {kind: note.places for kind, note in read.notes.kinds.items()} == {
+        "tasks of several annotations, whose first one is read": [":1"]
+    }
     del record["annotations"]
     assert found(reading({**record, "completions": [whole]})) == ["Ada Lovelace/PER", "Oslo/LOC"]
+
+
+def test_a_task_that_nobody_has_labelled_is_no_sentence_without_spans(reading):
+    record = dict(LAYOUTS["label studio"])
+    cancelled = {**record, "annotations": [{"result": LABEL_STUDIO, "was_cancelled": True}]}
+    todo = {**record, "annotations": [], "predictions": [{"result": LABEL_STUDIO}]}
+    read = reading(cancelled, todo, {"data": {"text": TEXT}}, record, {**record, "annotations": 5})
+    assert found(read) == ["Ada Lovelace/PER", "Oslo/LOC"]
+    assert {kind: note.places for kind, note in read.notes.kinds.items()} == {
+        "tasks left out that nobody has labelled": [":1", ":2", ":3", ":5"]
+    }
+    assert len(reading(cancelled, todo, split="unlabelled").sentences) == 2
+    with pytest.raises(DataError, match=r"no sentence is left: nobody has labelled any of the 2 tasks"):
+        reading(cancelled, todo)
+    own = {"data": {"text": TEXT, "label": [list(span) for span in SPANS]}}
+    assert found(reading(own)) == ["Ada Lovelace/PER", "Oslo/LOC"]
+
+
+def test_a_record_that_was_not_accepted_needs_no_spans(reading):
+    assert len(reading({"text": "Bo", "answer": "ignore"}, LAYOUTS["prodigy"]).sentences) == 1
 
 
 def test_class_numbers_and_columns_have_names(reading):

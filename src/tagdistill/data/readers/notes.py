@@ -26,6 +26,7 @@ LONG = f"sentences of more than {LONG_SENTENCE:,} words"
 TABS_IN_TOKENS = "tokens that hold a TAB"
 LOST = "targets lost"  # how the kinds of lost targets begin
 IN_TESTS = "sentences of test sets left out"
+NOT_LABELLED = "tasks left out that nobody has labelled"
 NULS = "lines or rows that hold the character NUL"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from tagdistill.data.readers.first_bytes import refuse_other_content, unpacked
 from tagdistill.data.readers.format import Format, Given, RawFile, load_format
 from tagdistill.data.readers.lines import Sentence, opened
-from tagdistill.data.readers.notes import BROKEN, Notes
+from tagdistill.data.readers.notes import BROKEN, NOT_LABELLED, Notes
 from tagdistill.data.sources.source import load_source
 from tagdistill.errors import DataError
 
@@ -128,6 +128,9 @@ def _nothing(split: Split | None, where: str, notes: Notes) -> DataError:
     if broken := notes.count(BROKEN):
         what = f"no sentence is left: {broken:,} are broken (`broken: leave_out`)"
         return DataError(what, where=where, hint="Check `format:`, `columns:` and `separator:`.")
+    if tasks := notes.count(NOT_LABELLED):
+        what = f"no sentence is left: nobody has labelled any of the {tasks:,} tasks"
+        return DataError(what, where=where, hint="Export the tasks with their annotations.")
     if split and split.take:
         return DataError(f"`take: {split.take}` leaves no sentence", where=where, hint="Sentences count from 0.")
     return DataError(NO_SENTENCE, where=where, hint="It is empty, or of another format.")

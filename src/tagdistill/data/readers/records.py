@@ -29,6 +29,7 @@ class Record(NamedTuple):
     tokens: Any = None
     tags: Any = None
     sentences: Any = None
+    annotations: int = 1  # that a labelled text has: 0 where nobody has labelled it
 
 
 def record_of(
@@ -40,7 +41,8 @@ def record_of(
     if not isinstance(value, dict):
         raise DataError(f"{_kind(value)} where a JSON object is needed", where=where)
     source_id = next((str(value[key]) for key in IDS if isinstance(value.get(key), str | int)), "")
-    accepted = value.get("answer") not in REJECTED
+    if value.get("answer") in REJECTED:
+        return Record(source_id, accepted=False)
     tokens = next(iter(asked_or_usual(columns.get("token"), TOKENS, list(value))), None)
     # Tokens that are asked for are read, whatever spans there are; else a text with spans is, unless tags stand by it.
     spanned = tagged and isinstance(value.get("text"), str) and not isinstance(columns.get("token"), str)
@@ -48,11 +50,14 @@ def record_of(
     spanned &= any(isinstance(value.get(name), list) for name in SPANS)
     if tokens in value and not _are_pieces(value[tokens]) and not isinstance(value[tokens], str) and not spanned:
         tags = _tags(value, columns, where) if tagged else None
-        return Record(source_id, accepted, tokens=value[tokens], tags=tags, sentences=value.get(SENTENCES))
-    text, spans = _text_and_spans(value, columns, where, tagged=tagged)
+        return Record(source_id, accepted=True, tokens=value[tokens], tags=tags, sentences=value.get(SENTENCES))
+    annotations = 1
+    if isinstance(data := value.get("data"), dict):
+        value, annotations = _label_studio(value, data)
+    text, spans = _text_and_spans(value, columns, where, tagged=tagged and annotations > 0)
     words = _words(value[tokens], text, where) if tokens in value and _are_pieces(value[tokens]) else None
     targets = [target for span in spans for target in _targets(span, line, where)]
-    return Record(source_id, accepted, text, words, targets)
+    return Record(source_id, accepted=True, text=text, words=words, targets=targets, annotations=annotations)
 
 
 def _has_tags(value: Mapping[str, Any], columns: Mapping[Literal["token", "tag"], int | str]) -> bool:
@@ -74,9 +79,6 @@ def _tags(value: Mapping[str, Any], columns: Mapping[Literal["token", "tag"], in
 def _text_and_spans(
     value: Mapping[str, Any], columns: Mapping[Literal["token", "tag"], int | str], where: str, *, tagged: bool
 ) -> tuple[str, list[Any]]:
-    data = value.get("data")
-    if isinstance(data, dict):  # Label Studio
-        value = {**data, "spans": _label_studio(value)}
     key = next(iter(asked_or_usual(columns.get("token"), TEXTS, list(value))), TEXTS[0])
     if not isinstance(text := value.get(key), str):
         raise _no_text(value, key, where)
@@ -108,14 +110,16 @@ def _no_text(value: Mapping[str, Any], key: str, where: str) -> LayoutError:
     return LayoutError(f"neither tokens nor a text: no key {key!r}", where=where, hint=hint)
 
 
-def _label_studio(value: Mapping[str, Any]) -> list[Any]:
-    """Return the spans of the first annotation that was not cancelled."""
+def _label_studio(value: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
+    """Return a task as a text with the spans of its first annotation, and how many it has that were not cancelled."""
     done = value.get("annotations") or value.get("completions") or []
     found = [x for x in done if isinstance(x, dict) and not x.get("was_cancelled")] if isinstance(done, list) else []
-    results = found[0].get("result") if found else []
+    if not found:
+        return data, int(any(isinstance(data.get(name), list) for name in SPANS))
+    results = found[0].get("result")
     items = results if isinstance(results, list) else []
     values = [item["value"] for item in items if isinstance(item, dict) and isinstance(item.get("value"), dict)]
-    return [span for span in values if "start" in span]
+    return {**data, "spans": [span for span in values if "start" in span]}, len(found)
 
 
 def _targets(span: Any, line: int | str, where: str) -> Iterator[Target]:

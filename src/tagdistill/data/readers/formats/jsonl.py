@@ -10,6 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.data.readers.format import Format, Given, RawFile
+from tagdistill.data.readers.notes import NOT_LABELLED
 from tagdistill.data.readers.offsets import tags_of, words_of
 from tagdistill.data.readers.records import Record, record_of
 from tagdistill.data.readers.rows import bounds_of, check_characters, parted, sentence_of
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 OVER_LINES = "targets lost, which run over the end of a line"
 NOT_ACCEPTED = "records left out that their annotator did not accept"
+SEVERAL = "tasks of several annotations, whose first one is read"
 HINT = "`format: jsonl` holds one JSON object per line, or one array of objects."
 Place = int | str  # the line, or which row of an array
 
@@ -81,9 +83,11 @@ def _parsed(text: str, where: str) -> Any:
 
 
 def _sentences(record: Record, file: RawFile, place: Place) -> Iterator[Sentence]:
-    if not record.accepted:
-        file.note(NOT_ACCEPTED, place)
+    if not record.accepted or (file.tagged and not record.annotations):
+        file.note(NOT_LABELLED if record.accepted else NOT_ACCEPTED, place)
         return
+    if file.tagged and record.annotations > 1:
+        file.note(SEVERAL, place)
     if record.text is None:
         sentence = sentence_of(record.tokens, record.tags, file.settings.names, file, place)
         found = list(parted(sentence, record.sentences))
