@@ -25,8 +25,8 @@ RECIPES = {
     for title, program, kind in re.findall(r"^### (.*?)\n.*?```python\n(.*?)```\n\n`format: (\w+)`", PAGE, re.M | re.S)
 }
 BRAT = {
-    "a.txt": "Ada Lovelace left Oslo.",
-    "a.ann": "T1\tPER 0 12\tAda Lovelace\nT2\tLOC 18 22\tOslo\nR1\tX Arg1:T1 Arg2:T2\n",
+    "a.txt": "\r\nAda Lovelace left Oslo.\r\n",  # brat counts both characters of a line end
+    "a.ann": "T1\tPER 2 14\tAda Lovelace\nT2\tLOC 20 24\tOslo\nR1\tX Arg1:T1 Arg2:T2\n",
 }
 BRACKETS = (
     "#begin document\nx 0 0 Ada N (PER*\nx 0 1 Lovelace N *)\nx 0 2 left V *\nx 0 3 Oslo N (LOC)\n\n#end document\n"
@@ -72,7 +72,7 @@ def test_a_recipe_writes_a_file_that_is_read(title: str, tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     files, arguments = INPUTS[title]
     for name, text in files.items():
-        Path(name).write_text(text, encoding="utf-8")
+        Path(name).write_text(text, encoding="utf-8", newline="")
     spacy, tokens = types.ModuleType("spacy"), types.ModuleType("spacy.tokens")
     spacy.blank, tokens.DocBin = lambda _: SimpleNamespace(vocab=None), FakeDocBin  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "spacy", spacy)
