@@ -156,6 +156,15 @@ def test_a_header_before_columns_of_another_number_is_named(refused):
     assert "Columns between commas are not read" in said and "`skip_lines: 1` leaves it out" in said
 
 
+@pytest.mark.parametrize("sign", [",", ";"])
+def test_columns_as_excel_and_csv_separate_them_are_told_to_be_so(refused, sign: str):
+    cell = f'"{sign}"'
+    rows = [("Sentence #", "Word", "Tag"), ("1", "Ada", "B-PER"), ("", cell, "O"), ("", '""""', "O"), ("", "", "")]
+    said = refused("".join(f"{sign.join(row)}\n" for row in rows), skip_lines=1)
+    name = {",": "commas", ";": "semicolons"}[sign]
+    assert f"Columns between {name} are not read: docs/guide/formats.md has a recipe that writes TABs." in said
+
+
 # -- comments
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -20,6 +21,7 @@ COMMENT_SIGNS = ("#", "%", "//")  # lines that begin so have no say in the numbe
 BORDER = re.compile(rf"(?:\A|[ \t]){DOCSTART}(?:[ \t(]|\Z)")
 SPACES = re.compile(" +")
 SAMPLE_LINES = 200
+MAX_LINE = 10_000  # characters that are looked at for commas
 NAMES_OF_COLUMNS = frozenset(
     [
         "token",
@@ -53,7 +55,7 @@ class Columns(NamedTuple):
     least: int
     most: int  # above `least` where the last columns are empty in some lines
     header: int  # the line that looks like a header, 0 if none does
-    commas: bool  # whether the first line looks separated by commas
+    table: str  # commas or semicolons, if the first lines look separated by them
 
     @property
     def sign(self) -> str:
@@ -78,8 +80,9 @@ class Columns(NamedTuple):
     def advice(self) -> str:
         """Return what to do where the first line is hardly one of a token."""
         found = []
-        if self.commas:
-            found.append("Columns between commas are not read: write TABs instead.")
+        if self.table:
+            recipe = "docs/guide/formats.md has a recipe that writes TABs"
+            found.append(f"Columns between {self.table} are not read: {recipe}.")
         if self.header:
             found.append(f"Line {self.header} looks like a header: `skip_lines: {self.header}` leaves it out.")
         return " ".join(found)
@@ -99,7 +102,7 @@ def judge(sample: Sequence[Line], settings: Language, *, tagged: bool, where: st
     least, most = _width([line for _, line in lines], separator, fixed=min(asked) < 0)
     first = next(pair for pair in lines if least in _range(pair[1], separator))
     header = _header(lines[0], separator)
-    found = Columns(separator, 0, 0, least, most, header, commas=_between_commas([line for _, line in lines]))
+    found = Columns(separator, 0, 0, least, most, header, table=_table([line for _, line in lines]))
     _check_asked(asked, found, first, where)
     places = [column % least for column in asked]
     return found._replace(token=places[0], tag=places[1] if tagged else least - 1)
@@ -145,10 +148,23 @@ def _header(line: Line, separator: str) -> int:
     return line[0] if named >= min(2, len(parts)) and line[0] < SAMPLE_LINES else 0
 
 
-def _between_commas(lines: Sequence[str]) -> bool:
-    """Return whether commas separate columns: each line has as many, and no TAB."""
-    commas = {line.count(",") for line in lines}
-    return len(commas) == 1 and min(commas) > 0 and not any("\t" in line for line in lines)
+def _table(lines: Sequence[str]) -> str:
+    """Return whether commas or semicolons separate columns: each line has as many outside of quotes, and no TAB."""
+    if any("\t" in line for line in lines):
+        return ""
+    for sign, name in ((",", "commas"), (";", "semicolons")):
+        widths = {_cells(line[:MAX_LINE], sign) for line in lines}
+        if len(widths) == 1 and min(widths) > 1:
+            return name
+    return ""
+
+
+def _cells(line: str, sign: str) -> int:
+    """Return how many cells a line has between commas, or another sign, outside of quotes."""
+    try:
+        return len(next(csv.reader([line], delimiter=sign)))
+    except csv.Error:  # a carriage return inside the line
+        return 0
 
 
 def _position(settings: Language, key: Literal["token", "tag"], usual: int) -> int:
