@@ -535,8 +535,8 @@ BROKEN = {
     "a tab": ("name: x\n\ttask: ner\n", "Indent with spaces, not with tabs"),
     "two documents": ("name: a\n---\nname: b\n", "another document"),
     "an object of Python": ('name: !!python/object/apply:os.system ["true"]\n', "python/object"),
-    "Latin-1": (b"name: caf\xe9\n", "codec can't decode"),
-    "UTF-16": ("name: x\n".encode("utf-16"), "codec can't decode"),
+    "Latin-1": (b"name: caf\xe9\n", "not UTF-8"),
+    "UTF-16": ("name: x\n".encode("utf-16"), "not UTF-8"),
     "a null byte": (b"name: a\0b\n", "unacceptable character"),
 }
 
@@ -577,6 +577,43 @@ def test_other_keys_that_yaml_does_not_read_as_text_are_refused(tmp_path: Path):
         text = yaml.safe_dump(changed("languages.xx", {"train": "a"})).replace("xx:", f"{key}:")
         with pytest.raises(ConfigError, match="languages"):
             read_experiment(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"# caf\xe9\nname: a\n", ":1: not UTF-8: invalid continuation byte\n  Save the file as UTF-8."),
+        ("name: a\nx: é\n".encode("utf-16"), ":1: not UTF-8: invalid start byte\n  Save the file as UTF-8."),
+        (b"name: a\n" * 5000 + b"x: \xe9\n", ":5001: not UTF-8: invalid continuation byte\n  Save the file as UTF-8."),
+        (
+            b"name: a\ntask:ner\nx: 1\n",
+            ":3: not valid YAML: could not find expected ':'\n  A colon needs a blank after it",
+        ),
+        (
+            b"a: {b: 1\nc: 2\n",
+            ":2: not valid YAML: expected ',' or '}', but got ':'\n  Is a bracket before it not closed?",
+        ),
+        (
+            b"a:\n  b: 1\n   c: 2\n",
+            "not valid YAML: mapping values are not allowed here\n  Keys of the same level begin",
+        ),
+        (
+            b"a:\n   b: 1\n  c: 2\n",
+            ":3: not valid YAML: expected <block end>, but found '<block mapping start>'\n  Keys of",
+        ),
+    ],
+)
+def test_a_file_that_is_no_yaml_says_where_and_what_to_do(tmp_path: Path, content: bytes, says: str):
+    file = tmp_path / "study.yaml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        read_experiment(file)
+    assert says in str(caught.value) and str(caught.value).startswith(str(file))
+
+
+def test_a_decimal_comma_is_told_from_a_key():
+    message = refusal(changed("student", {"updates": 8, "dropout": 0, 5: None}))
+    assert message.startswith("study.yaml: student.5: a key must be text, not 5\n  A number is written with a point")
 
 
 def test_a_number_in_any_notation_is_a_number(tmp_path: Path):

@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     from tagdistill.settings.encoder import EncoderSettings
 
 
+COLUMN = "Keys of the same level begin in the same column"
+YAML_HINTS = {  # by a part of PyYAML's message
+    "'\\t'": "Indent with spaces, not with tabs.",
+    "could not find expected ':'": "A colon needs a blank after it: `key: value`.",
+    "expected ',' or": "Is a bracket before it not closed? Text with a comma, a colon or # stands in quotes.",
+    "mapping values are not allowed": f"{COLUMN}; text with a colon stands in quotes.",
+    "expected <block end>": f"{COLUMN}.",
+}
+
+
 class _Loader(yaml.SafeLoader):
     """Safe YAML in which a key written twice is an error instead of the last one winning."""
 
@@ -47,18 +57,31 @@ def read_yaml(path: Path) -> dict[str, Any]:
             value = yaml.load(handle, _Loader)  # noqa: S506 (a SafeLoader)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise _not_utf8(path) from None
+    except yaml.YAMLError as error:
         raise _not_yaml(error, path) from error
     if not isinstance(value, dict):
         raise ConfigError("holds no settings", where=str(path), hint="config/README.md lists every key.")
     return value
 
 
-def _not_yaml(error: Exception, path: Path) -> ConfigError:
+def _not_utf8(path: Path) -> ConfigError:
+    """Return the error for a file in another encoding, with the line of the first byte that shows it."""
+    content = path.read_bytes()
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return ConfigError(f"not UTF-8: {error.reason}", where=f"{path}:{line}", hint="Save the file as UTF-8.")
+    return ConfigError("it changed while it was read", where=str(path))
+
+
+def _not_yaml(error: yaml.YAMLError, path: Path) -> ConfigError:
     mark = getattr(error, "problem_mark", None)
     where = f"{path}:{mark.line + 1}" if mark else str(path)
     problem = getattr(error, "problem", None) or str(error)
-    hint = "Indent with spaces, not with tabs." if "'\\t'" in problem else None
+    hint = next((hint for part, hint in YAML_HINTS.items() if part in problem), None)
     return ConfigError(f"not valid YAML: {problem}", where=where, hint=hint)
 
 

@@ -54,6 +54,9 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> Confi
         place = f"{where}{'.'.join(map(str, (*keys[:-1], key)))}"
         hint = _yaml_hint(key) if isinstance(key, bool | date | None) else f"Write it in quotes: '{key}'."
         return ConfigError(f"a key must be text, not {key!r}", where=place, hint=hint)
+    if first["type"] == "invalid_key":
+        hint = f"A number is written with a point, such as 0.{keys[-1]}; a comma begins another key."
+        return ConfigError(f"a key must be text, not {keys[-1]!r}", where=place, hint=hint)
     if first["type"] == "missing":
         return ConfigError("this key is needed", where=place, hint=_allowed(model, keys) or PAGE)
     if first["type"] == "literal_error" and (first["loc"][-1] == "[key]" or not _is_union(model, keys)):
