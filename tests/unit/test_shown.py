@@ -129,6 +129,15 @@ def test_what_is_in_the_place_of_a_link_is_refused_and_stays(kind: str, tmp_path
     assert sorted(str(x) for x in Path().rglob("*")) == before
 
 
+@pytest.mark.parametrize("place", ["results", "results/mine", "results/mine/data/fr"])
+def test_a_file_in_the_place_of_a_folder_is_refused_before_anything_is_written(place: str):
+    Path(place).parent.mkdir(parents=True, exist_ok=True)
+    Path(place).write_text("precious", encoding="utf-8")
+    with pytest.raises(TagdistillError) as caught:
+        Shown("mine", [corpus(), model()]).check()
+    assert str(caught.value) == f"{place}: this is no folder, and results are shown in it\n  Rename it, or delete it."
+
+
 def test_a_benchmark_of_an_earlier_version_is_replaced_as_each_run_replaced_it():
     old = Path("benchmarks/mine/prepare/fr-train.tsv")
     old.parent.mkdir(parents=True)

@@ -71,7 +71,12 @@ class Shown:
         return "".join(json.dumps(asdict(result)) + "\n" for result in self.results)
 
     def check(self) -> None:
-        """Raise TagdistillError where something that is no link of ours is in the place of one."""
+        """Raise TagdistillError where something that is no link of ours is in the place of one, or of its folder."""
+        folders = {self.folder, *(folder for place in self.files for folder in (self.folder / place).parents)}
+        for folder in sorted(folders):
+            if os.path.lexists(folder) and not folder.is_dir():
+                what = "this is no folder, and results are shown in it"
+                raise TagdistillError(what, where=str(folder), hint="Rename it, or delete it.")
         for link in map(self.folder.joinpath, self.files):
             if os.path.lexists(link) and not self._is_ours(link):
                 hint = NO_LINK.format(folder=f"results/{self.name}")
