@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from itertools import chain, islice
+from itertools import accumulate, chain, groupby, islice
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from tagdistill.data.labels import OUTSIDE
@@ -145,8 +146,11 @@ def check_spans(found: Converted, split: str, where: str, notes: Notes) -> list[
 
 def _badly_started(found: Converted, spans: int) -> list[str]:
     """Return the warning; spans that the label map leaves out say nothing, and each span counts once."""
-    rows = ((number, found.labels[number][: place + 1]) for number, place in found.repaired)
-    badly = len({(number, sum(label[:1] in STARTS for label in row)) for number, row in rows if row[-1] != OUTSIDE})
+    badly = 0
+    for number, repaired in groupby(found.repaired, itemgetter(0)):
+        row = found.labels[number]
+        span = list(accumulate(label[:1] in STARTS for label in row))  # the number of each label's span
+        badly += len({span[place] for _, place in repaired if row[place] != OUTSIDE})
     if spans < MIN_SPANS or badly <= MANY * spans:
         return []
     what = f"{badly:,} of {spans:,} spans start badly, and were repaired"
