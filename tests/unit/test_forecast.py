@@ -105,8 +105,10 @@ def test_the_text_of_a_plan():
     assert lines[1].split(maxsplit=5) == ["prepare", "1", "6.0", "s*", "unknown", "not there yet (fr train)"]
     assert lines[2].split(maxsplit=6)[:5] == ["encode", "2", "1", "min", "40"]
     assert lines[2].endswith("unknown  not there yet (en train, hi train)")
-    assert lines[4] == "3 jobs; about 1 min 46 s of work, on 2 cores about 1 min 6 s"
-    assert lines[5] == "* from other experiments' benchmarks: other settings take other times"
+    assert lines[4] == "3 jobs; about 1 min 46 s* of work, on 2 cores about 1 min 6 s*"
+    assert (
+        lines[5] == "* of other settings: another encoder, mode or number of updates may take a hundred times as long"
+    )
     assert len(lines) == 6
 
 
@@ -146,6 +148,21 @@ def test_a_result_that_is_not_there_says_what_is_new_in_it_since_the_last_run():
     assert groups([interrupted], Shown("mine", now))[0].why == "was interrupted"
     Path(last.record).write_text("{broken", encoding="utf-8")
     assert groups([job_of(now[0])], Shown("mine", now))[0].why == "not there yet"
+
+
+def test_times_of_the_last_run_are_those_of_other_settings_where_they_changed():
+    def model(key: str, settings: str) -> Result:
+        return Result("train_student", "posterior-0", key, ("students/posterior/seed-0/model",), (settings,))
+
+    before = '{"settings": {"updates": 6}, "languages": ["en"]}'
+    last = model(OLD, before)
+    write_text(Path("results/mine/made_of.jsonl"), Shown("mine", [last]).text())
+    write(f"benchmarks/mine/train_student/posterior-0.{OLD}.tsv", "s\th:m:s\n7\t0\n")
+    for settings, star in ((before.replace("6", "600"), "*"), (before.replace('"en"', '"en", "fr"'), "")):
+        now = model(NEW, settings)
+        text = forecast([job_of(now)], 1, Shown("mine", [now]))
+        assert f"1 job; about 7.0 s{star} of work, on 1 core about 7.0 s{star}" in text
+        assert ("* of other settings" in text) == bool(star)
 
 
 def test_why_a_key_is_another():

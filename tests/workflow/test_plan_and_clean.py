@@ -28,8 +28,9 @@ def test_a_plan_says_what_runs_why_how_long_and_how_much(finished: Project):
     assert 'languages: ["en", "es"] → ["en", "es", "hi"] (baseline 0, posterior 0, structural 0)' in text
     assert "unknown" not in text
     assert 'languages: ["en", "es", "de"] → ["en", "es", "hi", "de"] (en crf 0, es crf 0)' in text
-    assert "of work, on 2 cores about" in text and "more on the disk, of" in text
-    assert "*" not in text  # every time is from this experiment
+    assert "s* of work, on 2 cores about" in text and "more on the disk, of" in text
+    starred = [line.split()[0] for line in text.splitlines() if "*" in line and "of work" not in line]
+    assert starred == ["train_teacher", "*"]  # every other time is from this experiment with these settings
 
 
 def test_a_plan_says_why_targets_are_made_again_and_that_code_changed(finished: Project, tmp_path: Path):
@@ -59,7 +60,7 @@ def test_a_plan_without_anything_to_do_or_with_a_mistake_says_so(finished: Proje
 def test_times_of_other_experiments_are_marked(finished: Project):
     text = output(finished, "plan", str(finished.write(experiment() | {"name": "other", "limit": {"train": 5}})))
     assert row(text, "prepare").split()[2:4] == [row(text, "prepare").split()[2], "s*"]
-    assert "* from other experiments' benchmarks" in text and "* on the disk" not in text
+    assert "* of other settings" in text and "* on the disk" not in text
     text = output(finished, "plan", str(finished.write(experiment() | {"encoder": {"provider": "wheel"}})))
     assert "B*" in row(text, "convert_encoder") and "B*" in row(text, "encode")  # of the random encoder
     assert "* on the disk: as much as another encoder" in text

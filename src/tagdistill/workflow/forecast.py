@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tagdistill.experiment.layout import output_of, own_benchmark
 from tagdistill.formatting import count, disk, duration, listed
 from tagdistill.workflow.estimates import Estimate, seconds, size, total
-from tagdistill.workflow.rerun_reasons import NOT_THERE, explain, explain_key
+from tagdistill.workflow.rerun_reasons import CHANGE, NOT_THERE, explain, explain_key
 from tagdistill.workflow.shown import last_run
 
 if TYPE_CHECKING:
@@ -38,6 +38,12 @@ class Group:
     why: str
     jobs: list[Job] = field(default_factory=list)
 
+    def times(self) -> list[Estimate]:
+        """Return how long each job may take: with settings that changed, those before are other ones."""
+        found = [seconds(job.rule, job.benchmark) for job in self.jobs]
+        changed = CHANGE in self.why and not self.why.startswith("languages:")
+        return [replace(time, foreign=time.foreign or (changed and time.value is not None)) for time in found]
+
 
 def forecast(jobs: Sequence[Job], cores: int = 1, shown: Shown | None = None) -> str:
     """Return the forecast of a run on some cores, as a table and its totals.
@@ -48,8 +54,7 @@ def forecast(jobs: Sequence[Job], cores: int = 1, shown: Shown | None = None) ->
     others = _shared_with(shown) if shown else []
     if not grouped:
         return "\n".join(["Nothing to do: every result is there and up to date.", *others])
-    every = [job for group in grouped for job in group.jobs]
-    return "\n".join([*_table([HEAD, *map(_row, grouped)]), "", *_totals(every, cores), *others])
+    return "\n".join([*_table([HEAD, *map(_row, grouped)]), "", *_totals(grouped, cores), *others])
 
 
 def groups(jobs: Sequence[Job], shown: Shown | None = None) -> list[Group]:
@@ -109,7 +114,7 @@ def _why(job: Job) -> str:
 def _row(group: Group) -> tuple[str, ...]:
     names = sorted({job.name for job in group.jobs if job.name})
     what = f" ({listed(names, MAX_NAMED)})" if names else ""
-    times = _sum(map(_seconds, group.jobs), duration)
+    times = _sum(group.times(), duration)
     sizes = _sum(map(size, group.jobs), _amount)
     return group.rule, str(len(group.jobs)), times, sizes, f"{group.why}{what}"
 
@@ -120,10 +125,6 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
         f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}  {e}".rstrip()
         for a, b, c, d, e in rows
     ]
-
-
-def _seconds(job: Job) -> Estimate:
-    return seconds(job.rule, job.benchmark)
 
 
 def _amount(size: float) -> str:
@@ -138,8 +139,9 @@ def _sum(estimates: Iterable[Estimate], text: Callable[[float], str]) -> str:
     return f"{'over ' if whole.unknown else ''}{text(whole.value)}{'*' if whole.foreign else ''}"
 
 
-def _totals(jobs: Sequence[Job], cores: int) -> list[str]:
-    times, sizes = [_seconds(job) for job in jobs], total(map(size, jobs))
+def _totals(grouped: Sequence[Group], cores: int) -> list[str]:
+    jobs = [job for group in grouped for job in group.jobs]
+    times, sizes = [time for group in grouped for time in group.times()], total(map(size, jobs))
     lines = [_total_time(jobs, times, cores)]
     if sizes.known:
         free = shutil.disk_usage(Path()).free
@@ -147,7 +149,7 @@ def _totals(jobs: Sequence[Job], cores: int) -> list[str]:
         if sizes.value > free:
             lines.append("THE DISK IS TOO SMALL: free some space first (`tagdistill clean` lists what no config uses)")
     if any(time.foreign for time in times):
-        lines.append("* from other experiments' benchmarks: other settings take other times")
+        lines.append("* of other settings: another encoder, mode or number of updates may take a hundred times as long")
     if sizes.foreign:
         lines.append("* on the disk: as much as another encoder, or another download, takes")
     return lines
@@ -161,5 +163,6 @@ def _total_time(jobs: Sequence[Job], times: Sequence[Estimate], cores: int) -> s
         for job, time in zip(jobs, times, strict=True):
             longest[job.rule] = max(longest.get(job.rule, 0.0), time.value or 0.0)
         wall = max(whole.value / cores, sum(longest.values()))  # stages wait for one another
-        text += f"; about {duration(whole.value)} of work, on {count(cores, 'core')} about {duration(wall)}"
+        star = "*" if whole.foreign else ""
+        text += f"; about {duration(whole.value)}{star} of work, on {count(cores, 'core')} about {duration(wall)}{star}"
     return text + (f"; {whole.unknown} of unknown time" if whole.unknown else "")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 FOLLOWS = "follows from the above"
 NOT_THERE = "not there yet"
+CHANGE = " → "  # between a setting's old value and its new one
 HASHES = {  # number of hexadecimal digits: what a change means
     12: "tagdistill's code changed",
     64: "the data file changed",
@@ -66,7 +67,7 @@ def _changes(before: str, now: str, rule: str) -> str:
         keys = [key for key in keys if not key.endswith("_languages")]
     keys = [key for key in keys if key.partition(".")[0] != "gated"] or keys  # follows from the others
     if keys:
-        changes = [f"{key}: {_short(old.get(key))} → {_short(new.get(key))}" for key in keys]
+        changes = [f"{key}: {_short(old.get(key))}{CHANGE}{_short(new.get(key))}" for key in keys]
         more = f" and {len(changes) - MAX_CHANGES} more" if len(changes) > MAX_CHANGES else ""
         return "; ".join(changes[:MAX_CHANGES]) + more
     return _changed_words(before, now, rule)
@@ -87,7 +88,7 @@ def _changed_words(before: str, now: str, rule: str) -> str:
         return FOLLOWS
     if max(map(len, single)) > MAX_SETTING:
         return "reads other files than before"
-    return f"{SINGLE_SETTINGS.get(rule, 'a setting')}: {single[0]} → {single[1]}"
+    return f"{SINGLE_SETTINGS.get(rule, 'a setting')}: {single[0]}{CHANGE}{single[1]}"
 
 
 def _is_hash(word: str, size: int) -> bool:
