@@ -9,6 +9,7 @@ from tagdistill.formatting import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 
 class TagdistillError(Exception):
@@ -78,6 +79,18 @@ def missing_package(error: ModuleNotFoundError, *, where: str | None = None) -> 
 
 
 MEANT = {"gpu": "cuda"}  # where another name is nearer in letters
+
+
+def nearest_file(path: Path) -> str:
+    """Return the hint "Did you mean 'x'?" for a file that is not there, or the first of its folders that is not."""
+    if missing := [folder for folder in path.parents if not folder.exists()]:
+        return f"There is no folder {missing[-1]}."
+    try:
+        names = {file.name.casefold(): file.name for file in path.parent.iterdir()}
+    except OSError:  # it is a file, or may not be read
+        return ""
+    close = difflib.get_close_matches(path.name.casefold(), names, n=1)
+    return f"Did you mean {names[close[0]]!r}?" if close else ""
 
 
 def nearest(name: object, known: Iterable[str]) -> str:

@@ -657,6 +657,25 @@ def test_the_command_names_a_file_that_is_not_there_and_finds_it_below_root(tmp_
     assert capsys.readouterr().out.startswith(f"{path}: fine. study: ner, 2 trained languages (en, fr), 1 zero-shot")
 
 
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("fr/trian.conll", "Did you mean 'train.conll'? Relative paths start at"),
+        ("fr/Train.CONLL", "Did you mean 'train.conll'? Relative paths start at"),
+        ("fr/other", "Relative paths start at"),
+        ("rf/x/train.conll", "There is no folder {root}/rf. Relative paths start at"),
+        ("fr/train.conll/x", "Relative paths start at"),
+    ],
+)
+def test_the_nearest_file_is_named_or_the_folder_that_is_not_there(tmp_path: Path, path: str, hint: str):
+    (tmp_path / "fr").mkdir()
+    (tmp_path / "fr/train.conll").touch()
+    values = changed("languages.fr.train", path) | {"root": str(tmp_path)}
+    with pytest.raises(ConfigError) as caught:
+        Plan(check_experiment(values, "study.yaml"), Path.cwd()).check_files("study.yaml")
+    assert str(caught.value).splitlines()[1].strip().startswith(hint.format(root=tmp_path))
+
+
 # -- presets, aliases, one language's teacher
 
 

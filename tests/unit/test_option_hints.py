@@ -58,6 +58,14 @@ def test_a_file_that_is_not_there_has_no_root():
         assert str(caught.value) == "none.conll: no such file"
 
 
+def test_the_nearest_file_is_named_without_the_root(tmp_path: Path):
+    (tmp_path / "raw.txt").touch()
+    for name, hint in (("rwa.txt", "Did you mean 'raw.txt'?"), ("x/raw.txt", f"There is no folder {tmp_path}/x.")):
+        with pytest.raises(DataError) as caught, in_options():
+            list(read(tmp_path / name, Reading("text").language(tmp_path / name), name="unlabelled"))
+        assert str(caught.value) == f"{tmp_path / name}: no such file\n  {hint}"
+
+
 def test_a_folder_is_told_to_be_one(tmp_path: Path):
     for kind in ("auto", "conll", "parquet"):
         with pytest.raises(DataError) as caught, in_options():

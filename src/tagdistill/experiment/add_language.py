@@ -11,7 +11,7 @@ import yaml
 
 from tagdistill.data.readers.format import load_format
 from tagdistill.data.readers.options import Reading, as_options, format_by_ending, in_options
-from tagdistill.errors import ConfigError, DataError
+from tagdistill.errors import ConfigError, DataError, nearest_file
 from tagdistill.experiment.config import check_experiment, read_yaml
 from tagdistill.experiment.runs import Runs
 from tagdistill.formatting import count, printable
@@ -66,8 +66,8 @@ def _check_files(files: Mapping[str, Path]) -> None:
     seen: dict[Path, str] = {}
     for split, path in files.items():
         if not path.is_file():
-            what = "is a folder, not a file" if path.is_dir() else "no such file"
-            raise ConfigError(f"{what}: {path}", where=f"--{split}")
+            what, hint = ("is a folder, not a file", None) if path.is_dir() else ("no such file", nearest_file(path))
+            raise ConfigError(f"{what}: {path}", where=f"--{split}", hint=hint)
         if split == "unlabelled":  # its labels are not read: it may be any text
             continue
         if first := seen.get(path.resolve()):

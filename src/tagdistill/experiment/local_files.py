@@ -17,7 +17,7 @@ from tagdistill.encoders.architectures import architecture_of
 from tagdistill.encoders.keys import architecture_names, encoder_key, layers_of
 from tagdistill.encoders.provider import load_provider
 from tagdistill.encoders.vectors import vectors_key
-from tagdistill.errors import ConfigError
+from tagdistill.errors import ConfigError, nearest_file
 from tagdistill.experiment.layout import DOWNLOADS, encoder_folder
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class LocalFiles:
         """
         for source, key in (*self._encoders.values(), *self._vectors.values()):
             if not source.exists():
-                hint = root_hint(self.root)
+                hint = f"{nearest_file(source)} {root_hint(self.root)}".lstrip()
                 raise ConfigError(f"no such file or folder: {source}", where=f"{where}: {key}", hint=hint)
         self._check_layers(runs, where)
         if "formats" in runs.experiment.export.model_fields_set:
@@ -134,8 +134,10 @@ class LocalFiles:
         if not given.strip():
             return ConfigError("the path is empty", where=where, hint="Give a file, or leave the key out.")
         path = self.root / given
-        what = "is a folder, not a file" if path.is_dir() else "no such file"
-        return ConfigError(f"{what}: {path}", where=where, hint=advice(settings, self.root))
+        hint = advice(settings, self.root)
+        if path.is_dir():
+            return ConfigError(f"is a folder, not a file: {path}", where=where, hint=hint)
+        return ConfigError(f"no such file: {path}", where=where, hint=f"{nearest_file(path)} {hint}".lstrip())
 
     def warnings(self, runs: Runs, where: str) -> list[str]:
         """Return what a default of the config stops, a line each: an export that `check` does not refuse."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from tagdistill.artifacts.streams import STANDARD
-from tagdistill.errors import ConfigError, DataError
+from tagdistill.errors import ConfigError, DataError, nearest_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -69,7 +69,8 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         with path.open("rb") as handle:
             yield handle
     except FileNotFoundError as error:
-        raise DataError("no such file", where=str(path), hint="Relative paths start at `root:`.") from error
+        hint = f"{nearest_file(path)} Relative paths start at `root:`.".lstrip()
+        raise DataError("no such file", where=str(path), hint=hint) from error
     except IsADirectoryError as error:
         raise folder_error(path) from error
     except OSError as error:

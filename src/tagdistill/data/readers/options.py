@@ -95,7 +95,7 @@ def in_options(*, config: bool = False) -> Iterator[None]:
 def _hint(error: TagdistillError, *, config: bool) -> str | None:
     """Return the hint of an error in words of options, without the sentences that are about keys of a config."""
     hint = as_options(error.hint or "")
-    sentences = re.split(r"(?<=[.;]) ", hint)
+    sentences = re.split(r"(?<=[.;?]) ", hint)
     kept = [sentence for sentence in sentences if config or not KEY_OR_SPLIT.search(sentence)]
     if hint and not kept and "no such file" not in error.what:
         kept = ["The token is the first column and the tag the last, unless --columns says so."]
