@@ -99,6 +99,13 @@ def test_jobs_are_listed_by_stage_and_reason_and_those_that_name_files_are_no_jo
     ]
 
 
+def test_what_comes_first_follows_from_nothing_above():
+    updated = "Input files updated by another job: results/mine/made_of.jsonl"
+    report = Job("report", {}, updated, ["results/mine/report/index.html"], "")
+    assert [group.why for group in groups([report])] == ["reads other files than before"]
+    assert [group.why for group in groups([report, encode("en")])] == ["not there yet", "follows from the above"]
+
+
 def test_the_text_of_a_plan():
     lines = forecast([encode("en"), encode("hi"), prepare("fr")], cores=2).splitlines()
     assert lines[0].split() == ["stage", "jobs", "time", "disk", "why,", "and", "for", "what"]

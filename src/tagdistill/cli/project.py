@@ -30,7 +30,7 @@ def config_check(
     root: Root = None,
     data: Annotated[bool, typer.Option(help="read the data too, except what is not yet downloaded")] = True,
 ) -> None:
-    """Check a config file and its data, and describe what it would train. Run it in the folder of the Snakefile."""
+    """Check a config file and its data, and describe what it would train. Run it where Snakemake will run."""
     from tagdistill.experiment.config import describe_experiment, read_experiment
     from tagdistill.experiment.no_effect import no_effect
     from tagdistill.experiment.plan import Plan

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tagdistill.experiment.layout import output_of, own_benchmark
 from tagdistill.formatting import count, disk, duration, listed
 from tagdistill.workflow.estimates import Estimate, seconds, size, total
-from tagdistill.workflow.rerun_reasons import CHANGE, NOT_THERE, explain, explain_key
+from tagdistill.workflow.rerun_reasons import CHANGE, FOLLOWS, NOT_THERE, OTHER_FILES, explain, explain_key
 from tagdistill.workflow.shown import last_run
 
 if TYPE_CHECKING:
@@ -66,7 +66,10 @@ def groups(jobs: Sequence[Job], shown: Shown | None = None) -> list[Group]:
             why = known.why(job)
             found.setdefault((job.rule, why), Group(job.rule, why)).jobs.append(job)
     order = {rule: number for number, rule in enumerate(STAGES)}
-    return sorted(found.values(), key=lambda group: order.get(group.rule, len(order)))
+    ordered = sorted(found.values(), key=lambda group: order.get(group.rule, len(order)))
+    if ordered and ordered[0].why == FOLLOWS:
+        ordered[0].why = OTHER_FILES
+    return ordered
 
 
 class _Known:

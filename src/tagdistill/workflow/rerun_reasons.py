@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 FOLLOWS = "follows from the above"
 NOT_THERE = "not there yet"
+OTHER_FILES = "reads other files than before"
 CHANGE = " → "  # between a setting's old value and its new one
 HASHES = {  # number of hexadecimal digits: what a change means
     12: "tagdistill's code changed",
@@ -28,7 +29,7 @@ REASONS = (
     ("Updated input files", "its input changed"),
     ("Missing output files", NOT_THERE),
     ("Incomplete output files", "was interrupted"),
-    ("Set of input files has changed", "reads other files than before"),
+    ("Set of input files has changed", OTHER_FILES),
     ("Software environment", "the software environment changed"),
     ("Code has changed", "the workflow's code changed"),
     ("Input files updated by another job", FOLLOWS),
@@ -87,7 +88,7 @@ def _changed_words(before: str, now: str, rule: str) -> str:
     if single[0] == single[1]:
         return FOLLOWS
     if max(map(len, single)) > MAX_SETTING:
-        return "reads other files than before"
+        return OTHER_FILES
     return f"{SINGLE_SETTINGS.get(rule, 'a setting')}: {single[0]}{CHANGE}{single[1]}"
 
 
