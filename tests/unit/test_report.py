@@ -26,6 +26,7 @@ from tagdistill.reporting.card import model_card
 from tagdistill.reporting.facts import read_runs, read_stages
 from tagdistill.reporting.figures import FIGURES
 from tagdistill.reporting.html import grid_table
+from tagdistill.reporting.notes import notes
 from tagdistill.reporting.report import build_report, read_metrics
 from tagdistill.reporting.sections import training_table
 
@@ -201,9 +202,9 @@ def test_demo_data_one_seed_and_unequal_updates_are_noted(tmp_path):
 def test_small_test_sets_are_noted(tmp_path):
     results, _ = build(tmp_path)
     analysis = Analysis(read_scores(results, settings()), draws=10)
-    assert not any("Small test sets" in note for note in headline.notes(analysis, []))
+    assert not any("Small test sets" in note for note in notes(analysis, [], {}))
     analysis.results.counts["fr"] = {name: rows[:19] for name, rows in analysis.results.counts["fr"].items()}
-    assert any(note.startswith("Small test sets: fr (19).") for note in headline.notes(analysis, []))
+    assert any(note.startswith("Small test sets: fr (19).") for note in notes(analysis, [], {}))
 
 
 def test_small_dev_sets_are_noted(tmp_path):
@@ -221,11 +222,11 @@ def test_small_dev_sets_are_noted(tmp_path):
 def test_test_sets_without_a_span_are_noted(tmp_path):
     results, _ = build(tmp_path)
     analysis = Analysis(read_scores(results, settings()), draws=10)
-    assert not any(note.startswith("No span") for note in headline.notes(analysis, []))
+    assert not any(note.startswith("No span") for note in notes(analysis, [], {}))
     for language in ("fr", "ar"):
         for rows in analysis.results.counts[language].values():
             rows[:, [0, 2]] = 0
-    (note,) = (note for note in headline.notes(analysis, []) if note.startswith("No span"))
+    (note,) = (note for note in notes(analysis, [], {}) if note.startswith("No span"))
     assert note.startswith("No span in the test set of fr and ar: F1 is 0 there whatever a model predicts")
 
 
@@ -289,7 +290,7 @@ def test_a_damaged_training_log_is_named_and_no_curve_is_drawn_from_it(text, sai
     log.write_bytes(text if isinstance(text, bytes) else text.encode())
     [run] = read_runs(tmp_path, Runs(settings()).students)
     assert run.history == [] and said in run.damage and said in caplog.text
-    [note] = [x for x in headline.notes(Analysis(read_scores(tmp_path, settings()), draws=10), [run]) if "log" in x]
+    [note] = [x for x in notes(Analysis(read_scores(tmp_path, settings()), draws=10), [run], {}) if "log" in x]
     assert said in note and "delete it and run again" in note
 
 

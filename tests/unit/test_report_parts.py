@@ -7,9 +7,9 @@ from synthetic_results import build, settings
 
 from tagdistill.data.readers.notes import BYTE_ORDER_MARKS, NULS, REPAIRED, TABS_IN_TOKENS
 from tagdistill.formatting import duration
-from tagdistill.reporting import headline
 from tagdistill.reporting.facts import non_commercial, read_stages
 from tagdistill.reporting.html import Field, Head, Table
+from tagdistill.reporting.notes import notes
 from tagdistill.reporting.objective_settings import objective_table
 from tagdistill.reporting.sections import data_table
 
@@ -91,7 +91,7 @@ def test_the_note_on_demonstration_data_is_of_the_languages_that_are():
     def note(**changes) -> str:
         results = SimpleNamespace(experiment=settings(**changes), missing=[], counts={})
         analysis = SimpleNamespace(results=results, targets=[])
-        return next((text for text in headline.notes(analysis, []) if "demonstration data" in text), "")
+        return next((text for text in notes(analysis, [], {}) if "demonstration data" in text), "")
 
     demo = {name: {"source": "demo"} for name in ("en", "es")}
     unseen = {"de": {"source": "demo"}}

@@ -13,6 +13,7 @@ from tagdistill.evaluation.variants import variants
 from tagdistill.reporting import headline
 from tagdistill.reporting.card import model_card
 from tagdistill.reporting.facts import read_runs
+from tagdistill.reporting.notes import notes
 from tagdistill.reporting.objective_settings import objective_table
 from tagdistill.reporting.report import write_cards
 from tagdistill.reporting.sections import certainty_table, gap_table
@@ -125,7 +126,7 @@ def test_columns_whose_text_was_seen_are_marked(tmp_path):
         "out of domain; not zero-shot in text",
         "",
     )
-    (note,) = (text for text in headline.notes(analysis, []) if "in text" in text)
+    (note,) = (text for text in notes(analysis, [], {}) if "in text" in text)
     assert note.startswith("Not zero-shot in text: de, ar. Students may have learned from unlabelled text of them")
     assert {column.mark for column in tables.in_language(analysis).columns if not column.average} == {""}
 

@@ -20,8 +20,9 @@ from tagdistill.evaluation.tables import MISSING
 from tagdistill.formatting import count
 from tagdistill.reporting.charts import BLUE, GREY, LayeredChart, chart_of
 from tagdistill.reporting.figures import ROW, WIDTH, svg
-from tagdistill.reporting.headline import Number, captions, difference, small_tests
+from tagdistill.reporting.headline import Number, captions, difference
 from tagdistill.reporting.html import Field, Head, Table, plain_table, render
+from tagdistill.reporting.notes import small_tests
 from tagdistill.reporting.sections import VERDICTS, p_value
 
 GROUPS = {

@@ -5,19 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tagdistill.evaluation.significance import BETTER, BOTH, FEW_SENTENCES, LEAST_SENTENCES, SENTENCES, WORSE
-from tagdistill.formatting import count, listed, series
-from tagdistill.reporting.facts import splits
+from tagdistill.evaluation.significance import BETTER, BOTH, SENTENCES, WORSE
+from tagdistill.formatting import count, series
 from tagdistill.reporting.sections import VERDICTS
 from tagdistill.settings.distill import OWN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from tagdistill.evaluation.analysis import Analysis, Comparison, Gap, Group, System, Value
     from tagdistill.evaluation.significance import Interval
-    from tagdistill.reporting.facts import Reports, Run
-    from tagdistill.settings.experiment import Experiment
 
 SCORES = {"f1": "F1"}
 TASKS = {"pos": "part-of-speech tagging", "ner": "named entity recognition", "aspect": "aspect extraction"}
@@ -152,99 +149,6 @@ def _gap_finding(gaps: Sequence[Gap]) -> str:
     return text
 
 
-def notes(analysis: Analysis, runs: Sequence[Run]) -> list[str]:
-    """Return what a reader must know before trusting the numbers."""
-    experiment = analysis.results.experiment
-    texts = _demonstration(experiment)
-    if len(experiment.seeds) == 1:
-        texts.append(
-            "One seed: the variation over seeds is not known. There are no verdicts, and the intervals cover the "
-            "choice of test sentences only."
-        )
-    if seen := [target.language for target in analysis.targets if target.text]:
-        texts.append(
-            f"Not zero-shot in text: {', '.join(seen)}. Students may have learned from unlabelled text of "
-            f"{'it' if len(seen) == 1 else 'them'}, which teachers labelled; no sentence of a test set was in it."
-        )
-    if bare := [x for x, models in analysis.results.counts.items() if not next(iter(models.values()))[:, 2].any()]:
-        texts.append(
-            f"No span in the test set of {series(bare)}: F1 is 0 there whatever a model predicts, in averages too. "
-            "The key leave_out of a language keeps it out of them."
-        )
-    texts += small_tests({x: len(next(iter(models.values()))) for x, models in analysis.results.counts.items()})
-    if missing := analysis.results.missing:
-        texts.append(f"{count(len(missing), 'result')} missing (shown as –): {_some(missing)}.")
-    if damaged := [run.damage for run in runs if run.damage]:
-        texts.append(
-            f"Not whole: {count(len(damaged), 'training log')} ({listed(damaged, 6)}). No curve is drawn from "
-            f"{'it' if len(damaged) == 1 else 'them'}; no score depends on it. Copy the file again from where it is "
-            "whole, or delete it and run again, which trains the model again, too."
-        )
-    if unequal := _unequal_updates(runs):
-        texts.append(
-            f"Not all students were trained for the same number of updates: {unequal}. "
-            "Compare objectives at equal updates only."
-        )
-    return texts
-
-
-def small_dev_sets(reports: Reports) -> list[str]:
-    """Say which languages have few dev sentences, by their data reports; nothing where none has."""
-    few = _few({language: facts["sentences"] for language, split, facts in splits(reports) if split == "dev"})
-    if not few:
-        return []
-    return [
-        f"Small dev sets: {_sizes(few)}. With fewer than {FEW_SENTENCES} sentences it is largely chance which weights "
-        "of a model are kept, and how a teacher compares with the students there."
-    ]
-
-
-def _few(sizes: Mapping[str, int]) -> dict[str, int]:
-    return {language: size for language, size in sizes.items() if size < FEW_SENTENCES}
-
-
-def _sizes(sizes: Mapping[str, int]) -> str:
-    return ", ".join(f"{language} ({size})" for language, size in sizes.items())
-
-
-def small_tests(sizes: Mapping[str, int]) -> list[str]:
-    """Say which languages have too few test sentences, given how many each has; nothing where none has."""
-    if not (few := _few(sizes)):
-        return []
-    text = f"Small test sets: {_sizes(few)}."
-    text += f" With fewer than {FEW_SENTENCES} sentences intervals are too narrow, and verdicts false too often."
-    if min(few.values()) < LEAST_SENTENCES:
-        text += f" With fewer than {LEAST_SENTENCES} there is no verdict, and none of an average over such a language."
-    return [text]
-
-
-def _demonstration(experiment: Experiment) -> list[str]:
-    every = {**experiment.languages, **experiment.zero_shot}
-    made_up = [name for name, language in every.items() if language.source == "demo"]
-    if not made_up:
-        return []
-    if len(made_up) < len(every):
-        return [
-            f"Part of this is demonstration data, written for this project ({', '.join(made_up)}): "
-            "its scores show only that the workflow works."
-        ]
-    return [
-        "This is demonstration data, written for this project: the scores show only that the workflow works. "
-        "For results on real data see docs/results/index.md in the project's folder."
-    ]
-
-
-def _unequal_updates(runs: Sequence[Run]) -> str:
-    """Return the updates of each objective where they differ, else the empty string."""
-    updates: dict[str, set[int]] = {}
-    for run in runs:
-        if run.model.objective and run.summary.get("updates") is not None:
-            updates.setdefault(run.model.objective, set()).add(run.summary["updates"])
-    if len(set().union(*updates.values())) < 2:
-        return ""
-    return ", ".join(f"{name} {'/'.join(map(str, sorted(numbers)))}" for name, numbers in updates.items())
-
-
 def best_of(analysis: Analysis, group: Group) -> list[tuple[System, Value]]:
     """Return the students with the highest average, at the digits shown; none where no average is complete."""
     averages = [(system, analysis.average(system, group)) for system in analysis.students]
@@ -298,8 +202,3 @@ def difference(points: Interval) -> str:
 def percentage(share: Interval) -> str:
     """Write a share, given in per cent, with its 95% interval."""
     return f"{share.value:.0f}% [{share.low:.0f}, {share.high:.0f}]"
-
-
-def _some(names: Sequence[str], limit: int = 6) -> str:
-    shown = ", ".join(names[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more (tables/missing.tsv)"

@@ -32,6 +32,7 @@ from tagdistill.reporting.facts import (
 )
 from tagdistill.reporting.figures import draw_figures
 from tagdistill.reporting.html import grid_table, plain_table, render
+from tagdistill.reporting.notes import notes
 from tagdistill.reporting.objective_settings import objective_table
 from tagdistill.reporting.weak_teachers import weak_teachers
 
@@ -161,7 +162,7 @@ def _scores(content: Content) -> dict[str, Any]:
         "tested": bool(analysis.targets),
         "numbers": headline.numbers(analysis),
         "findings": headline.findings(analysis),
-        "notes": [*headline.notes(analysis, content.runs), *headline.small_dev_sets(content.data)],
+        "notes": notes(analysis, content.runs, content.data),
         "metric": headline.score_name(analysis),
         "spans": content.experiment.task != "pos",
         "decode": content.experiment.decode,
