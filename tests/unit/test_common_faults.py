@@ -151,6 +151,15 @@ def test_no_other_label_that_is_not_known_is_called_a_header(refused):
         assert "is not in the label space" in refused(text, **tags) and "skip_lines" not in refused(text, **tags)
 
 
+def test_a_column_of_something_else_than_parts_of_speech_is_told_in_few_words(refused):
+    lines = "".join(f"w{number} Feature={number}|{'x' * 90}\n" for number in range(40))
+    said = refused(f"Ada NOUN\n{lines}", task="pos", labels="upos")
+    assert "Check the tag column (`columns:`, in `format: conll`), or rename it: `label_map: {Feature=0|" in said
+    assert len(said) < 1200 and ", .... Check" in said
+    few = refused("Ada NOUN\nx Feature\n", task="pos", labels="upos")
+    assert "Found in this file: Feature, NOUN. Check the tag column" in few
+
+
 def test_a_header_before_columns_of_another_number_is_named(refused):
     said = refused("Sentence,Word,Tag\nSentence: 1,Ada,B-PER\n,sang,O\n")
     assert "Columns between commas are not read" in said and "`skip_lines: 1` leaves it out" in said

@@ -145,7 +145,7 @@ def test_an_unknown_part_of_speech_is_not_said_to_become_o_nor_a_label():
     settings = Language.model_validate({"format": "conll", "train": "x"})
     with pytest.raises(DataError, match="label 'NN' is not in the label space") as caught:
         convert([Sentence(["a"], ["NN"], [1])], UPOS, settings, "IOB2", "pos", "x")
-    assert caught.value.hint.endswith("Rename it: `label_map: {NN: ...}`.")
+    assert caught.value.hint.endswith("or rename it: `label_map: {NN: ...}`.")
 
 
 def test_the_masks_allow_exactly_the_well_formed_sequences():

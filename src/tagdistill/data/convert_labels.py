@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tagdistill.settings.names import Scheme
 
 OTHERS = "*"  # in a label map: all names that neither it nor the label list has
-MAX_NAMES = 50  # of labels that are listed
+MAX_LENGTH = 400  # characters of the labels that are listed
 OR_O = ', where spans may also become O, and all others at once with `label_map: {"*": O}`; or add it to `labels:`.'
 
 
@@ -211,11 +211,14 @@ def unknown_label(
 
     What to do is another thing where the label is none of spans, but a part of speech: these are fixed, and none is O.
     """
-    names = [printable(name, keep="") for name in sorted(found)[:MAX_NAMES]] + ["..."] * (len(found) > MAX_NAMES)
+    names = ", ".join(printable(name, keep="") for name in sorted(found))
+    if len(names) > MAX_LENGTH:
+        names = f"{names[:MAX_LENGTH].rpartition(', ')[0] or names[:MAX_LENGTH]}, ..."
     shown = printable(label, keep="")
+    rename = "Rename it" if spans else "Check the tag column (`columns:`, in `format: conll`), or rename it"
     return DataError(
         f"label {label!r} is not in {whose}",
         where=where,
-        hint=f"{nearest(label, known)}\n  Found in this file: {', '.join(names)}. "
-        f"Rename it: `label_map: {{{shown}: ...}}`{OR_O if spans else '.'}",
+        hint=f"{nearest(label, known)}\n  Found in this file: {names}. "
+        f"{rename}: `label_map: {{{shown}: ...}}`{OR_O if spans else '.'}",
     )
