@@ -90,6 +90,7 @@ accept_inputs_of_the_future(rule for rule in workflow.rules if Path(rule.snakefi
 
 onstart:
     look_only_when_jobs_end(workflow.scheduler)
+    stop_well(workflow.scheduler)
     start_of_run()
     if FORKS.start(workflow, PLAN.experiment.device, [*workflow.dag.needrun_jobs()]):
         logger.info(f"Jobs are forked from a process that imports what they need once ({VARIABLE}=no: not so).")

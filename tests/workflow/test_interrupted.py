@@ -106,6 +106,13 @@ def test_a_killed_run_goes_on_from_its_checkpoint_and_ends_with_the_same_model(
     assert copied.plan(one_student(), "students").jobs == []
 
 
+def test_a_run_that_loses_its_terminal_leaves_no_lock(copied: Project):
+    with training(copied, copied.write(one_student())) as process:
+        os.killpg(process.pid, signal.SIGHUP)
+        assert process.wait(60) == 1
+    assert not any((copied.path / ".snakemake/locks").iterdir())
+
+
 def test_a_training_that_outlives_its_snakemake_is_waited_for_and_its_model_is_taken(
     copied: Project, uninterrupted: dict[str, str]
 ):

@@ -26,7 +26,7 @@ from tagdistill.workflow.clocks import accept_inputs_of_the_future
 from tagdistill.workflow.forking.forks import VARIABLE, Forks
 from tagdistill.workflow.resources import gpus, memory, minutes
 from tagdistill.workflow.run_locks import keep_locks_of_others
-from tagdistill.workflow.scheduling import look_only_when_jobs_end
+from tagdistill.workflow.scheduling import look_only_when_jobs_end, stop_well
 from tagdistill.workflow.signatures import remember_signatures
 from tagdistill.workflow.shown import RECORD as RECORD_NAME
 from tagdistill.workflow.shown import Shown
