@@ -413,3 +413,32 @@ def test_open_and_closed_descriptors_are_told_apart(tmp_path):
         number = file.fileno()
         assert forks.is_open(number)
     assert not forks.is_open(number)
+
+
+FORKED = """
+import os, sys
+from types import SimpleNamespace
+import psutil, snakemake.benchmark
+from tagdistill.workflow.forking import forks
+
+forks.IMPORTS, forks.GPUS = (), ()
+settings = SimpleNamespace(deployment_method=set())
+workflow = SimpleNamespace(local_exec=True, touch=False, deployment_settings=settings)
+if sys.argv[1] == "closed":
+    os.close(2)
+run = forks.Forks()
+assert run.start(workflow, "cpu", range(forks.FEW))
+print(os.readlink(f"/proc/{run.server.pid}/fd/2"))
+run.end()
+"""
+
+
+@pytest.mark.parametrize("stream", ["open", "closed"])
+def test_the_server_tells_its_errors_where_its_run_does_and_holds_nothing_else_in_their_place(stream, tmp_path):
+    """Where they are closed, a file or a socket of the server would take their place."""
+    own = Path(sys.executable).parent
+    environment = os.environ | {"PATH": f"{own}{os.pathsep}{os.environ['PATH']}", "TMPDIR": "/tmp"}
+    with (tmp_path / "errors").open("w") as errors:
+        command = [sys.executable, "-c", FORKED, stream]
+        found = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, check=True)
+    assert found.stdout.strip() == (str(tmp_path / "errors") if stream == "open" else os.devnull)
