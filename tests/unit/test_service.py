@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import logging
@@ -19,12 +20,14 @@ import numpy as np
 from running_service import JSON, Running, serving
 from test_splitting import SCRIPTS
 from tiny_taggers import exported
+from uvicorn.server import ServerState
 
 from tagdistill import Tagger
 from tagdistill.errors import TagdistillError
 from tagdistill.serving import connection, descriptors
+from tagdistill.serving.app import Service
 from tagdistill.serving.limits import Limits
-from tagdistill.serving.server import listening
+from tagdistill.serving.server import Server, listening
 from tagdistill.tagger.records import record
 from tagdistill.tagger.results import Tagged
 
@@ -259,6 +262,34 @@ def test_a_new_connection_gets_the_place_of_the_one_that_waits_longest(slow):
         silent += [stack.enter_context(running.connect()) for _ in range(2)]
         assert ended(silent[2])  # the other one's turn began again with its answer
         assert healthy(silent[1])
+
+
+class Link:
+    aborted = False  # nobody is told of it yet
+
+    def get_extra_info(self, name):
+        return ("127.0.0.1", 1) if name in ("sockname", "peername") else None
+
+    def get_write_buffer_size(self):
+        return 0
+
+    def abort(self):
+        self.aborted = True
+
+
+def test_a_connection_that_was_ended_takes_no_place_before_its_end_is_told(slow):
+    config, state, room = Server(Service(slow, Limits())).config, ServerState(), connection.Room(2)
+    loop = asyncio.new_event_loop()
+    links = [Link() for _ in range(4)]
+    made = [connection.Connection(config, state, {}, _loop=loop, room=room) for _ in links]
+    for each, link in zip(made[:3], links, strict=False):
+        each.connection_made(link)
+    assert [link.aborted for link in links[:3]] == [True, False, False]
+    made[1].connection_lost(ConnectionResetError())
+    made[3].connection_made(links[3])
+    assert [link.aborted for link in links] == [True, False, False, False]
+    assert state.connections == {*made[2:]}
+    loop.close()
 
 
 def test_a_request_at_work_keeps_its_place(slow):
