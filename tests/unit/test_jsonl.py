@@ -10,6 +10,8 @@ import pytest
 
 from tagdistill.data.labels import spans
 from tagdistill.data.prepare import Read, read_split
+from tagdistill.data.readers.notes import Notes
+from tagdistill.data.readers.read import read_texts
 from tagdistill.errors import DataError, LayoutError
 from tagdistill.settings.language import Language
 
@@ -281,6 +283,24 @@ def test_a_key_that_the_first_record_lacks_is_no_reason_to_leave_it_out(reading)
         with pytest.raises(DataError, match=f":{len(rows)}: no key 'tags'") as caught:
             reading(*rows)
         assert ("leave_out" in caught.value.hint) == advised and "Say which: `columns:" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("rows", "advised"),
+    [
+        ([{"txt": "a"}], False),
+        ([{"text": "a"}, {"txt": "a"}], True),
+        ([{"answer": "reject"}, {"txt": "a"}], True),
+        ([7], True),
+    ],
+)
+def test_nor_where_it_is_a_text_to_label(tmp_path: Path, rows: list[Any], advised: bool):
+    path = tmp_path / "x.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    settings = Language.model_validate({"format": "jsonl", "unlabelled": "x.jsonl"})
+    with pytest.raises(DataError, match=f":{len(rows)}: ") as caught:
+        list(read_texts(path, settings, lambda handle: handle, where="x.jsonl", notes=Notes()))
+    assert ("leave_out" in (caught.value.hint or "")) == advised
 
 
 @pytest.mark.parametrize("hint", [None, "Read it in another way.", "It holds `format: x`."])
