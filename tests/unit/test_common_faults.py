@@ -507,6 +507,14 @@ def test_empty_rows_of_parquet_are_left_out(reading, tmp_path: Path):
     assert notes(found) == {"empty rows left out": (2, [": row 2", ": row 3"])}
 
 
+@pytest.mark.parametrize("column", ["token", "tag"])
+def test_a_column_of_tokens_or_tags_may_have_the_name_of_the_sentences(reading, column: str, tmp_path: Path):
+    columns = {"token": "tokens", "tag": "tags"} | {column: "sentences"}
+    data = parquet(tmp_path / "t", **{columns["token"]: [["Al", "x"]], columns["tag"]: [["B-PER", "O"]]})
+    found = reading(data, format="parquet", columns=columns)
+    assert tokens(found) == [["Al", "x"]] and words(found) == ["Al/PER"]
+
+
 def text_arrays() -> dict[str, pa.Array]:
     plain = [["Ada", "Bo"], ["Eva", "Ada"]]
     words_of = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 0], pa.int8()), ["Ada", "Bo", "Eva"])

@@ -87,7 +87,7 @@ def _layout(schema: pa.Schema, file: RawFile) -> Layout:
         tags = _column(schema, settings.columns.get("tag"), TAGS, name)
         names = () if _is_text(schema, tags) else _names(schema, tags, settings, name)
     ids = (c for c in IDS if c in schema.names and pa.types.is_string(schema.field(c).type))
-    told = SENTENCES in schema.names and _is_list(schema.field(SENTENCES).type) and SENTENCES not in (tokens, tags)
+    told = SENTENCES in schema.names and _is_list(schema.field(SENTENCES).type)
     return Layout(tokens, tags, next(ids, None), SENTENCES if told else None, names)
 
 
