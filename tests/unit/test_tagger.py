@@ -332,6 +332,20 @@ def test_of_a_record_that_is_cut_short_the_folder_is_to_be_copied_or_exported_ag
         Tagger.from_pretrained(copy, precision="torch" if name == "config.json" else None)
 
 
+@pytest.mark.parametrize("cut", [True, False])
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors", "tagdistill.json"])
+def test_so_is_the_folder_of_an_export_whose_encoder_is_not_whole(folder, tmp_path, name, cut):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / "encoder" / name).unlink()
+    if cut or name == "tagdistill.json":  # which is what an encoder is found by
+        (copy / "encoder" / name).write_text("{")
+    with pytest.raises(TagdistillError) as caught:
+        Tagger.from_pretrained(copy, precision="torch")
+    assert caught.value.where.startswith(str(copy / "encoder"))
+    assert re.search("export it again.*snakemake export", caught.value.hint) and "delete" not in caught.value.hint
+
+
 def test_a_way_to_split_that_is_not_known_is_refused(graphs):
     replace(Record.read(graphs), words="magic").write(graphs)
     with pytest.raises(DataError, match=r"(?s)cannot split text by 'magic'.*inner_punctuation"):

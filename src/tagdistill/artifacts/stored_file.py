@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 POINTER = b"version https://git-lfs.github.com/spec/"
 COPY = "Copy it again from where it is whole, or delete it and run again."
 FOLDER_MARK = ".snakemake_timestamp"  # Snakemake's, in each folder that is the result of a job
+MODEL, ENCODER = "config.json", "encoder"  # an exported student is a model with its encoder in a folder inside
+EXPORT = "snakemake export --cores 2 --configfile FILE"
+EXPORTED = f"Copy or download the folder again, or export it again (`{EXPORT}`)."
 NOT_MADE = "This link leads to a result that is not made yet, or was removed: run snakemake with its config."
 PULL = "Run `git lfs pull` in its repository, or copy the file itself."
 
@@ -76,11 +79,12 @@ def whole_text(path: Path, what: str, end: str = "\n") -> str:
 def whole_folder(path: Path) -> str | None:
     """Return what to do about a file of a folder that is made as a whole: without the file alone no job makes it again.
 
-    None for a file that is a result by itself.
+    None for a file that is a result by itself, or in a folder of which nothing is known.
     """
-    if not (path.parent / FOLDER_MARK).exists():
-        return None
-    return f"Copy the folder {path.parent} again from where it is whole, or delete all of the folder and run again."
+    folder = path.parent
+    if (folder / FOLDER_MARK).exists():
+        return f"Copy the folder {folder} again from where it is whole, or delete all of the folder and run again."
+    return EXPORTED if folder.name == ENCODER and (folder.parent / MODEL).exists() else None
 
 
 def _denied(path: Path) -> DataError:

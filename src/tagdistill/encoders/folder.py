@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import UPDATE, check_kind, read_json, sha256_file, sha256_json, write_json
-from tagdistill.artifacts.stored_file import check_stored, stored
+from tagdistill.artifacts.stored_file import check_stored, stored, whole_folder
 from tagdistill.errors import DataError, MismatchError
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 RECORD = "tagdistill.json"
+CONVERTED = "Copy the folder again, or delete all of it and run again: it is converted again."
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class EncoderInfo:
             raise MismatchError(
                 f"the weights were altered or are not whole: their SHA-256 is {found}, recorded is {self.sha256}",
                 where=str(folder),
-                hint="Copy the folder again, or delete it and run again: it is converted again.",
+                hint=whole_folder(folder / RECORD) or CONVERTED,
             )
 
     def write(self, folder: Path) -> None:

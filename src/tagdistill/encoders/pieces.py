@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tagdistill.artifacts.stored_file import stored
-from tagdistill.encoders.folder import EncoderInfo
+from tagdistill.artifacts.stored_file import stored, whole_folder
+from tagdistill.encoders.folder import CONVERTED, EncoderInfo
 from tagdistill.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class WordPieces:
         info = EncoderInfo.read(folder)
         path = folder / "tokenizer.json"
         if not path.is_file():
-            hint = "Copy the folder again, or delete all of it and run again: it is converted again."
+            hint = whole_folder(path) or CONVERTED
             raise DataError("no such file: the encoder folder is not whole", where=str(path), hint=hint)
         with stored(path, "a tokenizer"):
             return cls(Tokenizer.from_file(str(path)), info.positions, drop_bare_underline=drop_bare_underline)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tagdistill.artifacts.files import read_json
-from tagdistill.artifacts.stored_file import COPY, check_stored
+from tagdistill.artifacts.stored_file import COPY, check_stored, whole_folder
 from tagdistill.errors import ConfigError, DataError, MismatchError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def load_model(folder: Path, *, layers: int | None = None, dtype: Any = "auto") 
             )
         except Exception as error:  # its configuration and its weights are read with many kinds of errors
             what = f"transformers cannot load it: {first_line(error)}"
-            raise DataError(what, where=str(folder), hint=COPY) from error
+            raise DataError(what, where=str(folder), hint=whole_folder(folder / "config.json") or COPY) from error
     if missing := sorted(report["missing_keys"]):
         raise MismatchError(f"weights are missing: {', '.join(missing[:3])} ({len(missing)} in all)", where=str(folder))
     return model.eval()

@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from tagdistill.artifacts.files import read_json
+from tagdistill.artifacts.stored_file import EXPORT
 from tagdistill.errors import DataError, TagdistillError
-from tagdistill.tagger.folder import EXPORT, RECORD, TOKENIZER, Record, graph_file, how_to_export
+from tagdistill.tagger.folder import RECORD, TOKENIZER, Record, graph_file, how_to_export
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tagdistill.artifacts.files import check_kind, read_json, sha256_file, write_json
-from tagdistill.artifacts.stored_file import check_stored, stored
+from tagdistill.artifacts.stored_file import EXPORT, EXPORTED, check_stored, stored
 from tagdistill.encoders.pieces import WordPieces
 from tagdistill.errors import DataError, MismatchError, nearest
 from tagdistill.tagger.chain import Edges
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 RECORD, TOKENIZER = "tagger.json", "tokenizer.json"
 KIND, FORMAT = "exported tagger", 1
-EXPORT = "snakemake export --cores 2 --configfile FILE"
-AGAIN = f"Copy or download the folder again, or export it again (`{EXPORT}`)."
 
 
 @dataclass(frozen=True)
@@ -56,8 +54,8 @@ class Record:
     def read(cls, folder: Path) -> Record:
         """Read the record of a folder. Raises DataError where there is none, MismatchError for another version's."""
         path = folder / RECORD
-        with stored(path, "the record of an exported tagger", AGAIN):
-            values = check_kind(read_json(path, AGAIN), KIND, FORMAT, path, AGAIN)
+        with stored(path, "the record of an exported tagger", EXPORTED):
+            values = check_kind(read_json(path, EXPORTED), KIND, FORMAT, path, EXPORTED)
             record = cls(**{name: _frozen(value) for name, value in values.items() if name not in ("kind", "format")})
             if record.sha256.get(RECORD) != _sha256(values):
                 raise _altered(path)
@@ -81,7 +79,7 @@ class Record:
         from tokenizers import Tokenizer
 
         path = folder / TOKENIZER
-        with stored(path, "a tokenizer", AGAIN):
+        with stored(path, "a tokenizer", EXPORTED):
             tokenizer = Tokenizer.from_file(str(path))
             return WordPieces(tokenizer, self.positions, drop_bare_underline=self.drop_bare_underline)
 
@@ -102,7 +100,7 @@ class Record:
         """Refuse files that are missing, cut short or altered."""
         for name in names:
             path = folder / name
-            check_stored(path, AGAIN)
+            check_stored(path, EXPORTED)
             if sha256_file(path) != self.sha256.get(name):
                 raise _altered(path)
 
@@ -127,7 +125,7 @@ def graph_file(precision: str) -> str:
 
 def _altered(path: Path) -> MismatchError:
     what = "the file is cut short or was altered: its checksum differs"
-    return MismatchError(what, where=str(path), hint=AGAIN)
+    return MismatchError(what, where=str(path), hint=EXPORTED)
 
 
 def _sha256(record: dict[str, Any]) -> str:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tagdistill.artifacts.stored_file import NOT_MADE
+from tagdistill.artifacts.stored_file import EXPORT, NOT_MADE
 from tagdistill.encoders.pieces import WordPieces
 from tagdistill.errors import ConfigError, DataError, TagdistillError, missing_package, nearest
 from tagdistill.tagger.backend import CPU
 from tagdistill.tagger.chain import Edges
 from tagdistill.tagger.decoding import Decoder
-from tagdistill.tagger.folder import EXPORT, RECORD, TOKENIZER, Record, graph_file, how_to_export
+from tagdistill.tagger.folder import RECORD, TOKENIZER, Record, graph_file, how_to_export
 from tagdistill.tagger.splitting import Splitter
 
 if TYPE_CHECKING:
