@@ -80,7 +80,7 @@ def shorten(results: Path, language: str, sentences: int) -> None:
     for path in (results / "metrics").rglob(f"{language}.json"):
         record = json.loads(path.read_text(encoding="utf-8"))
         counts = {name: " ".join(line.split()[:sentences]) for name, line in record["sentence_counts"].items()}
-        write_json(path, {**record, "sentence_counts": counts})
+        write_json(path, {**record, "sentences": sentences, "sentence_counts": counts})
 
 
 def gold_of(language: str) -> list[list[str]]:

@@ -84,6 +84,15 @@ def test_differences_and_verdicts_stand_below_each_of_our_tables_corrected_over_
     assert "| 0.060 | no difference shown |" in paper_page(folders) and "better | 3" in paper_page(folders)
 
 
+def test_small_test_sets_are_named_below_the_tables_that_have_them(tmp_path):
+    folder = experiment(tmp_path, "conll", "system\tes\nbaseline\t80.00\n", "system\tfr\nbaseline\t50.00\n")
+    scores = "language\tsentences\nes\t19\nes\t19\nfr\t20\n"
+    write_text(folder / "tables" / "scores.tsv", scores)
+    page = paper_page([folder])
+    two, five = (page[page.index(f"### Table {number}") :].split("### Table")[1] for number in ("2a", "5"))
+    assert "\n\nSmall test sets: es (19). With fewer" in two and "Small test sets" not in five
+
+
 def test_an_average_is_given_over_the_paper_s_own_languages(tmp_path):
     head = "\t".join(["system", *["tr", "es", "nl", "en", "ru"], "average"])
     page = paper_page([experiment(tmp_path, "semeval", head + "\nbaseline\t1.00\t2.00\t3.00\t4.00\t5.00\t3.00\n")])

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from synthetic_results import WRONG, build, settings
+from synthetic_results import WRONG, build, settings, shorten
 
 from tagdistill.artifacts.files import write_text
 from tagdistill.cli.project import results
@@ -121,6 +121,17 @@ def test_other_files_stay_and_figures_lie_beside_the_page(pages: Path):
     for name in ("medium-a-in_language.svg", "medium-a-zero_shot.svg"):
         assert f"({name})" in page
         assert (pages / name).read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_a_page_names_its_small_test_sets(pages: Path, tmp_path: Path):
+    results, _ = build(tmp_path, WRONG)
+    for language, sentences in (("nl", 19), ("ar", 5), ("fr", 20)):
+        shorten(results, language, sentences)
+    build_report(results, settings(), draws=200)
+    write_results([results], tmp_path, tmp_path, draws=200)
+    page = (tmp_path / "toy.md").read_text(encoding="utf-8")
+    assert "Small test sets: nl (19), ar (5). With fewer than 20 sentences intervals" in page.split("\n## ")[0]
+    assert "Small test sets" not in (pages / "medium-a.md").read_text(encoding="utf-8")
 
 
 def test_the_gap_closed_has_its_interval(folders: list[Path], pages: Path):

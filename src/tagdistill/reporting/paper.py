@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tagdistill.artifacts.files import write_text
 from tagdistill.errors import DataError
 from tagdistill.reporting.html import render
-from tagdistill.reporting.results import command, comparisons_of, corrected_rows, rows_of, table
+from tagdistill.reporting.results import command, comparisons_of, corrected_rows, rows_of, small_tests_of, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -123,7 +123,12 @@ def _ours(table: Printed, folder: Path) -> Mapping[str, str] | None:
     if all(cell == MISSING for row in rows for cell in row[1:]):
         return None
     shown = [row for row in rows if row[0] not in ADDED_SYSTEMS or set(row[1:]) != {MISSING}]
-    return {"name": folder.name, "command": command(folder.name), "table": _markdown(table.columns, shown)}
+    return {
+        "name": folder.name,
+        "command": command(folder.name),
+        "table": _markdown(table.columns, shown),
+        "notes": " ".join(small_tests_of(folder, [SOURCES[table.number][1]])),
+    }
 
 
 def _first(rows: Mapping[str, Mapping[str, str]], names: Iterable[str]) -> Mapping[str, str]:

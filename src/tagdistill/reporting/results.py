@@ -13,6 +13,7 @@ from tagdistill.evaluation.bootstrap import DRAWS
 from tagdistill.evaluation.significance import Interval, corrected
 from tagdistill.formatting import count, duration, probability
 from tagdistill.reporting.facts import read_stages
+from tagdistill.reporting.headline import small_tests
 from tagdistill.reporting.results_compared import against_experiment, against_objective
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def _page(folder: Path, benchmarks: Path, comparisons: Mapping[str, Rows]) -> st
     gap = [row for row in rows_of(folder, "gap") if row["language"] == ""]
     parts = [
         HEAD.format(name=folder.name, command=command(folder.name)).rstrip(),
+        *small_tests_of(folder, ("in_language", "zero_shot")),
         "## In-language\n\n" + table(rows_of(folder, "in_language")),
         "## Zero-shot\n\n" + table(rows_of(folder, "zero_shot")),
         *(f"## {title}\n\n{table(rows, SIGNIFICANCE)}" for title, rows in comparisons.items()),
@@ -139,6 +141,13 @@ def _interval(row: Mapping[str, str]) -> Interval:
     value, low, high = (float(row[name]) for name in ("difference", "low", "high"))
     p = float(row["p"]) if row["p"] else None
     return Interval(value, low, high, row["covers"], p, untested=row["verdict"])
+
+
+def small_tests_of(folder: Path, tables: Sequence[str]) -> list[str]:
+    """Say which test sets of these tables of an experiment are small; nothing where none is."""
+    shown = {name for each in tables for row in rows_of(folder, each) for name in row}
+    scores = [row for row in rows_of(folder, "scores") if row["language"] in shown]
+    return small_tests({row["language"]: int(row["sentences"]) for row in scores})
 
 
 def rows_of(folder: Path, table: str) -> Rows:
