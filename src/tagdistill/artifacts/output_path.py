@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tagdistill.artifacts.streams import STANDARD, is_stream
+from tagdistill.artifacts.streams import STANDARD, check_open, is_stream
 from tagdistill.artifacts.write_errors import READ_ONLY, is_read_only, owner
 from tagdistill.errors import TagdistillError
 
@@ -51,6 +51,7 @@ def check_target(path: Path, *, folder: bool) -> None:
             raise TagdistillError("a folder cannot be written to a stream or a device", where=where)
         if path.is_block_device():
             raise TagdistillError("this is a disk, not a file", where=where)
+        check_open(path)
     elif path.is_dir() and not folder:
         raise TagdistillError("this is a folder, a file is needed", where=where, hint=f"Such as {path / 'NAME'}.")
     elif path.exists() and folder and not path.is_dir():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 STANDARD = Path("-")  # stdin or stdout
 STDOUT = Path("/dev/stdout")
+CLOSED: set[str] = set()  # standard streams that were closed when this process began
 DESCRIPTORS = ("/dev/std", "/dev/fd/", "/proc/")  # what is open already, which may be a file that grows
 
 
@@ -31,7 +32,14 @@ def open_streams() -> None:
     os.close(null)
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
+            CLOSED.add(name)
             setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115 (they stay open)
+
+
+def check_open(path: Path) -> None:
+    """Refuse to write to stdout where it is closed: it would lead nowhere."""
+    if path in (STANDARD, STDOUT) and "stdout" in CLOSED:
+        raise TagdistillError("is closed", where="stdout", hint="Name a file to write to, or open it.")
 
 
 def is_stream(path: Path) -> bool:
