@@ -187,6 +187,14 @@ def test_broken_files_are_explained(files, main, tmp_path):
     assert "--files" in err or "none.json" in err
 
 
+def test_each_corpus_has_a_key_or_none_has(main, tmp_path):
+    files = '{"corpora": ["train.parquet", "test.parquet"]}'
+    command = ("encode", "--job", ENCODE, "--files", files, "--encoder", tmp_path, "--out", tmp_path / "e", "--keys")
+    hint = "Give one for each, in their order, or leave --keys out."
+    for keys, found in (("a", "1 key"), ("a,b,c", "3 keys")):
+        assert main(*command, keys) == (1, "", f"error: --keys: {found} for 2 files\n  {hint}\n")
+
+
 @pytest.mark.parametrize("command", [("repeats",), ("encode", "--job", ENCODE, "--encoder", "x")])
 def test_a_list_of_files_that_is_missing_is_named(command, main, tmp_path):
     code, _, err = main(*command, "--files", '{"seen": []}', "--out", tmp_path / "e")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,20 @@ def list_of(files: Files, name: str) -> Sequence[Path]:
 def all_of(files: Files) -> list[Path]:
     """Return the files of all lists."""
     return [path for paths in files.values() for path in paths]
+
+
+def keys_of(text: str, splits: Collection[str]) -> dict[str, str] | None:
+    """Return the key of each split from keys with commas between; None for no text. Raises TagdistillError for others.
+
+    >>> keys_of("a,b", ["train", "test"])
+    {'train': 'a', 'test': 'b'}
+    """
+    keys = text.split(",") if text else []
+    if keys and len(keys) != len(splits):
+        what = f"{count(len(keys), 'key')} for {count(len(splits), 'file')}"
+        hint = "Give one for each, in their order, or leave --keys out."
+        raise TagdistillError(what, where="--keys", hint=hint)
+    return dict(zip(splits, keys, strict=True)) if keys else None
 
 
 def corpus_files(

@@ -11,7 +11,7 @@ import typer
 
 from tagdistill.artifacts.output_path import check_folder, check_output
 from tagdistill.cli.help import STAGES
-from tagdistill.cli.job_files import all_of, corpus_files, gate_files, list_of, read_files, store_of
+from tagdistill.cli.job_files import all_of, corpus_files, gate_files, keys_of, list_of, read_files, store_of
 from tagdistill.cli.options import Device, Encoder, Out, Threads, device_of, numbers, use_kernel, use_threads
 from tagdistill.errors import TagdistillError
 
@@ -151,9 +151,9 @@ def encode(
     corpora = {path.stem: path for path in list_of(read_files(files), "corpora")}
     stores = {split: out / f"{split}.safetensors" for split in corpora}
     check_folder(out)
+    known = keys_of(keys, corpora)
     for store in stores.values():
         check_output(store, inputs=[*corpora.values(), encoder])
-    known = dict(zip(corpora, keys.split(","), strict=True)) if keys else None
     encode(corpora, encoder, settings, stores, device_of(device), known)
 
 
