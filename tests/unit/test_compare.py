@@ -135,7 +135,8 @@ def test_experiments_of_one_seed_have_no_verdicts(tmp_path: Path):
 def test_small_test_sets_are_noted(tmp_path: Path):
     folders = [scored(tmp_path, name) for name in ("a", "b")]
     compare(*folders, tmp_path / "enough", draws=DRAWS)
-    assert "Small test sets" not in (tmp_path / "enough/index.html").read_text(encoding="utf-8")
+    enough = (tmp_path / "enough/index.html").read_text(encoding="utf-8")
+    assert "Small test sets" not in enough and "No span in" not in enough
     for path in tmp_path.rglob("metrics/**/fr.json"):
         record = json.loads(path.read_text(encoding="utf-8"))
         counts = {name: " ".join(text.split()[:19]) for name, text in record["sentence_counts"].items()}
@@ -143,6 +144,17 @@ def test_small_test_sets_are_noted(tmp_path: Path):
     compare(*folders, tmp_path / "few", draws=DRAWS)
     page = (tmp_path / "few/index.html").read_text(encoding="utf-8")
     assert "Small test sets: fr (19). With fewer than 20 sentences" in page
+
+
+def test_a_test_set_without_a_span_is_named(tmp_path: Path):
+    folders = [scored(tmp_path, name) for name in ("a", "b")]
+    for path in tmp_path.rglob("metrics/**/fr.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        counts = {name: " ".join("0" for _ in text.split()) for name, text in record["sentence_counts"].items()}
+        write_json(path, record | {"sentence_counts": counts})
+    compare(*folders, tmp_path / "out", draws=DRAWS)
+    page = (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    assert "No span in the test set of fr: F1 is 0 there whatever a model predicts." in page
 
 
 def test_a_few_test_sentences_have_no_verdict_and_are_named(old: Path, new: Path, tmp_path: Path):

@@ -403,6 +403,18 @@ def test_what_cannot_be_read_is_said(project, tmp_path):
     assert not (tmp_path / "y").exists()
 
 
+def test_scoring_a_file_without_a_span_says_what_f1_is(project, tmp_path, caplog):
+    file = tmp_path / "x.conll"
+    file.write_text("a O\nb O\n")
+    assert json.loads(evaluate_file(model_of(project, "frozen"), file))["f1"] == 0
+    said = f"warning: {file}: no span in it: F1 is 0 whatever a model predicts"
+    assert said in caplog.messages
+    caplog.clear()
+    file.write_text("a O\nb B-PER\n")
+    evaluate_file(model_of(project, "frozen"), file)
+    assert said not in caplog.messages
+
+
 def test_scoring_a_file_says_what_does_not_fit(project, tmp_path):
     model, file = model_of(project, "frozen"), tmp_path / "x.conll"
     file.write_text("a O\nb X-PER\n")

@@ -57,6 +57,10 @@ class Bootstrap:
         """Return the number of sentences of the smallest test set of some languages."""
         return min(len(next(iter(self._counts[language].values()))) for language in languages)
 
+    def is_bare(self, language: str) -> bool:
+        """Return whether a test set has no span: then F1 is 0 whatever is predicted."""
+        return not next(iter(self._counts[language].values()))[:, 2].any()
+
     def _language(self, language: str) -> dict[str, Draws]:
         if language not in self._scores:
             models = self._counts[language]

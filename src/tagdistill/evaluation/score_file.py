@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Unpack
 
 from tagdistill.data.convert_labels import convert, note_tags
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tagdistill.data.readers.lines import Sentence
     from tagdistill.tagger.tagger import Tagger
 
+log = logging.getLogger(__name__)
 LABELLED = (
     "A labelled file has one token and its tag per line (`--format conll`); `tagdistill predict` labels plain text."
 )
@@ -46,6 +48,8 @@ def evaluate_file(
     beside = tagger.label([sentence.tokens for sentence in sentences], decodings(tagger.labels, decode))
     found = beside.pop(decode)
     scores = score(tagger.task, gold, found, tagger.labels, beside=beside) | {"decode": decode}
+    if scores["support"] == 0:
+        log.warning("warning: %s: no span in it: F1 is 0 whatever a model predicts", reading.called or str(file))
     return json.dumps({key: value for key, value in scores.items() if key != "sentence_counts"}, indent=2)
 
 

@@ -17,7 +17,7 @@ from tagdistill.evaluation.bootstrap import DRAWS
 from tagdistill.evaluation.comparison import Difference, Pair, Side, read_side
 from tagdistill.evaluation.significance import BETTER, WORSE
 from tagdistill.evaluation.tables import MISSING
-from tagdistill.formatting import count
+from tagdistill.formatting import count, series
 from tagdistill.reporting.charts import BLUE, GREY, LayeredChart, chart_of
 from tagdistill.reporting.figures import ROW, WIDTH, svg
 from tagdistill.reporting.headline import Number, captions, difference
@@ -63,7 +63,7 @@ def _page(pair: Pair) -> dict[str, Any]:
         "first": pair.first.name,
         "second": pair.second.name,
         "numbers": [_number(pair, group) for group in _groups(pair)],
-        "notes": small_tests({language: pair.bootstrap.fewest([language]) for language in pair.languages}),
+        "notes": _notes(pair),
         **captions(pair.tests, pair.draws),
         "averages": _averages(pair),
         "languages": _languages(pair),
@@ -73,6 +73,14 @@ def _page(pair: Pair) -> dict[str, Any]:
         "settings": _settings(pair, recorded),
         "recorded": any(recorded.values()),
     }
+
+
+def _notes(pair: Pair) -> list[str]:
+    """Return what a reader must know of the test sets."""
+    texts = small_tests({language: pair.bootstrap.fewest([language]) for language in pair.languages})
+    if bare := [language for language in pair.languages if pair.bootstrap.is_bare(language)]:
+        texts.append(f"No span in the test set of {series(bare)}: F1 is 0 there whatever a model predicts.")
+    return texts
 
 
 def _groups(pair: Pair) -> list[str]:
