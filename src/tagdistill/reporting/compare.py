@@ -17,12 +17,12 @@ from tagdistill.evaluation.bootstrap import DRAWS
 from tagdistill.evaluation.comparison import Difference, Pair, Side, read_side
 from tagdistill.evaluation.significance import BETTER, WORSE
 from tagdistill.evaluation.tables import MISSING
-from tagdistill.formatting import count, series
+from tagdistill.formatting import count
 from tagdistill.reporting.charts import BLUE, GREY, LayeredChart, chart_of
 from tagdistill.reporting.figures import ROW, WIDTH, svg
 from tagdistill.reporting.headline import Number, captions, difference
 from tagdistill.reporting.html import Field, Head, Table, plain_table, render
-from tagdistill.reporting.notes import small_tests
+from tagdistill.reporting.notes import bare_tests, small_tests
 from tagdistill.reporting.sections import VERDICTS, p_value
 
 GROUPS = {
@@ -77,10 +77,8 @@ def _page(pair: Pair) -> dict[str, Any]:
 
 def _notes(pair: Pair) -> list[str]:
     """Return what a reader must know of the test sets."""
-    texts = small_tests({language: pair.bootstrap.fewest([language]) for language in pair.languages})
-    if bare := [language for language in pair.languages if pair.bootstrap.is_bare(language)]:
-        texts.append(f"No span in the test set of {series(bare)}: F1 is 0 there whatever a model predicts.")
-    return texts
+    sizes = {language: pair.bootstrap.fewest([language]) for language in pair.languages}
+    return [*small_tests(sizes), *bare_tests([x for x in pair.languages if pair.bootstrap.is_bare(x)])]
 
 
 def _groups(pair: Pair) -> list[str]:

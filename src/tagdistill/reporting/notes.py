@@ -11,6 +11,7 @@ from tagdistill.reporting.facts import splits
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tagdistill.data.span_counts import Counts
     from tagdistill.evaluation.analysis import Analysis
     from tagdistill.reporting.facts import Reports, Run
     from tagdistill.settings.experiment import Experiment
@@ -26,7 +27,7 @@ def notes(analysis: Analysis, runs: Sequence[Run], reports: Reports) -> list[str
         *_demonstration(experiment),
         *_one_seed(experiment),
         *_seen_text(analysis),
-        *_no_spans(analysis),
+        *_bare_tests(counts),
         *small_tests(sizes),
         *_small_dev_sets(reports),
         *_missing(analysis.results.missing),
@@ -44,6 +45,13 @@ def small_tests(sizes: Mapping[str, int]) -> list[str]:
     if min(few.values()) < LEAST_SENTENCES:
         text += f" With fewer than {LEAST_SENTENCES} there is no verdict, and none of an average over such a language."
     return [text]
+
+
+def bare_tests(languages: Sequence[str]) -> list[str]:
+    """Say which test sets have no span, given them."""
+    if not languages:
+        return []
+    return [f"No span in the test set of {series(languages)}: F1 is 0 there whatever a model predicts."]
 
 
 def _demonstration(experiment: Experiment) -> list[str]:
@@ -80,14 +88,10 @@ def _seen_text(analysis: Analysis) -> list[str]:
     ]
 
 
-def _no_spans(analysis: Analysis) -> list[str]:
-    counts = analysis.results.counts
-    if not (bare := [x for x, models in counts.items() if not next(iter(models.values()))[:, 2].any()]):
-        return []
-    return [
-        f"No span in the test set of {series(bare)}: F1 is 0 there whatever a model predicts, in averages too. "
-        "The key leave_out of a language keeps it out of them."
-    ]
+def _bare_tests(counts: Mapping[str, Mapping[str, Counts]]) -> list[str]:
+    bare = [language for language, models in counts.items() if not next(iter(models.values()))[:, 2].any()]
+    hint = "It counts in averages, too; the key leave_out of a language keeps it out of them."
+    return [f"{text} {hint}" for text in bare_tests(bare)]
 
 
 def _small_dev_sets(reports: Reports) -> list[str]:

@@ -13,7 +13,7 @@ from tagdistill.evaluation.bootstrap import DRAWS
 from tagdistill.evaluation.significance import Interval, corrected
 from tagdistill.formatting import count, duration, probability
 from tagdistill.reporting.facts import read_stages
-from tagdistill.reporting.headline import small_tests
+from tagdistill.reporting.notes import small_tests
 from tagdistill.reporting.results_compared import against_experiment, against_objective
 
 if TYPE_CHECKING:
