@@ -45,10 +45,11 @@ def test_resampling_equals_a_plain_loop():
     assert ours[0, 0] == pytest.approx(200 * whole[0] / (whole[1] + whole[2]))
 
 
-def test_blocks_do_not_change_the_draws(monkeypatch):
+@pytest.mark.parametrize("cells", [200 * 7, 100])  # at least one draw is in a block
+def test_blocks_do_not_change_the_draws(monkeypatch, cells: int):
     counts = [random_counts(1)]
     whole = resample(counts, draws=40, seed=3)
-    monkeypatch.setattr("tagdistill.evaluation.bootstrap.MAX_BLOCK_CELLS", 200 * 7)
+    monkeypatch.setattr("tagdistill.evaluation.bootstrap.MAX_BLOCK_CELLS", cells)
     assert np.array_equal(resample(counts, draws=40, seed=3), whole)
 
 
@@ -217,6 +218,25 @@ def test_the_interval_of_the_gap_closed_holds_the_ratios_that_the_scores_allow(s
 
     assert found.low == pytest.approx(100 * optimize.brentq(beyond, -1, 0.65 / 1.9))
     assert found.high == pytest.approx(100 * optimize.brentq(beyond, 0.65 / 1.9, 2))
+
+
+def test_where_one_of_three_scores_has_one_seed_the_share_of_the_gap_covers_sentences_alone():
+    student, baseline, teachers = drawn(1, 75, 0.3, (74, 76)), drawn(2, 70, 0.3, (68, 72)), drawn(3, 80, 0.3, (80,))
+    found = closed(student, baseline, teachers)
+    alone = closed(*(Score(score.draws, score.seeds[:1]) for score in (student, baseline, teachers)))
+    assert found == alone and found.covers == "sentences"
+
+
+@pytest.mark.parametrize(("value", "p"), [(70.0, 1.0), (71.0, 0.0)])
+def test_what_never_varies_differs_or_does_not(value: float, p: float):
+    scores = [Score(np.full(11, mean), (mean, mean)) for mean in (value, 70.0)]
+    found = difference(*scores)
+    assert (found.p, found.low, found.high) == (p, value - 70, value - 70)
+
+
+def test_a_verdict_needs_a_p_below_the_level():
+    found = [Interval(1.0, 0.0, 2.0, p=p, p_holm=p).verdict for p in (0.05, 0.0499)]
+    assert found == ["no difference shown", "better"]
 
 
 def test_no_share_of_a_gap_that_is_not_clear():
