@@ -42,7 +42,16 @@ from tagdistill.settings.training import SharedTeacherSettings, TeacherSettings
 from tagdistill.settings.validation import validate
 from tagdistill.training import assemble, learner, resume, trainer
 from tagdistill.training.assemble import one_teacher_each
-from tagdistill.training.checkpoints import BEST, COMPLETE, Checkpoints, last_checkpoint, seconds_of
+from tagdistill.training.checkpoints import (
+    BEST,
+    COMPLETE,
+    Best,
+    Checkpoints,
+    best_of,
+    keep_if_best,
+    last_checkpoint,
+    seconds_of,
+)
 from tagdistill.training.learner import Learner
 from tagdistill.training.processes import Processes
 from tagdistill.training.resume import fingerprint_of
@@ -739,6 +748,21 @@ def test_a_dev_set_without_labels_is_refused(data, tmp_path):
 def test_a_checkpoint_is_due_after_some_time_and_not_after_the_last_update(seconds, update, due, tmp_path, monkeypatch):
     monkeypatch.setenv("TAGDISTILL_CHECKPOINT_SECONDS", str(seconds))
     assert Checkpoints(tmp_path, Processes()).due(update, 10) is due
+
+
+def test_the_clock_of_checkpoints_begins_again_with_each(tmp_path):
+    made = Checkpoints(tmp_path, Processes())
+    made.saved -= 1000
+    assert made.due(5, 10)
+    made.save(5, lambda folder: (folder / "weights").write_bytes(b"w"))
+    assert not made.due(6, 10)
+
+
+def test_of_equal_dev_scores_the_first_is_kept(tmp_path):
+    model = SimpleNamespace(own_state=lambda: {"weights": torch.zeros(1)})
+    for update, score in ((1, 50.0), (2, 50.0), (3, 49.0)):
+        keep_if_best(model, tmp_path, score, update)
+    assert best_of(tmp_path) == Best(50.0, 1)
 
 
 @pytest.mark.parametrize(("updates", "scored"), [(250, [63, 126, 189, 250]), (8, [2, 4, 6, 8]), (3, [1, 2, 3])])
