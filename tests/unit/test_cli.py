@@ -187,6 +187,14 @@ def test_broken_files_are_explained(files, main, tmp_path):
     assert "--files" in err or "none.json" in err
 
 
+def test_two_corpora_of_one_split_are_refused(main, tmp_path):
+    said = "en/test.parquet and fr/test.parquet are both of 'test'\n  Give the corpora of one language.\n"
+    files = ("--files", '{"corpora": ["en/test.parquet", "fr/test.parquet"]}', "--encoder", tmp_path)
+    assert main("encode", "--job", ENCODE, *files, "--out", tmp_path / "e") == (1, "", f"error: --files: {said}")
+    done = main("data-report", "en/test.parquet", "fr/test.parquet", "--out", tmp_path / "report.json")
+    assert done == (1, "", f"error: corpora: {said}")
+
+
 def test_each_corpus_has_a_key_or_none_has(main, tmp_path):
     files = '{"corpora": ["train.parquet", "test.parquet"]}'
     command = ("encode", "--job", ENCODE, "--files", files, "--encoder", tmp_path, "--out", tmp_path / "e", "--keys")

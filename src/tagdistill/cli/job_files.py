@@ -41,6 +41,20 @@ def all_of(files: Files) -> list[Path]:
     return [path for paths in files.values() for path in paths]
 
 
+def by_split(corpora: Iterable[Path], where: str) -> dict[str, Path]:
+    """Return corpora by their splits, which name their files. Raises TagdistillError where two are of one.
+
+    >>> by_split([Path("en/train.parquet"), Path("en/test.parquet")], "--files")["test"].name
+    'test.parquet'
+    """
+    found: dict[str, Path] = {}
+    for path in corpora:
+        if found.setdefault(path.stem, path) != path:
+            hint = "Give the corpora of one language."
+            raise TagdistillError(f"{found[path.stem]} and {path} are both of {path.stem!r}", where=where, hint=hint)
+    return found
+
+
 def keys_of(text: str, splits: Collection[str]) -> dict[str, str] | None:
     """Return the key of each split from keys with commas between; None for no text. Raises TagdistillError for others.
 

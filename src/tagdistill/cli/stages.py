@@ -11,7 +11,7 @@ import typer
 
 from tagdistill.artifacts.output_path import check_folder, check_output
 from tagdistill.cli.help import STAGES
-from tagdistill.cli.job_files import all_of, corpus_files, gate_files, keys_of, list_of, read_files, store_of
+from tagdistill.cli.job_files import all_of, by_split, corpus_files, gate_files, keys_of, list_of, read_files, store_of
 from tagdistill.cli.options import Device, Encoder, Out, Threads, device_of, numbers, use_kernel, use_threads
 from tagdistill.errors import TagdistillError
 
@@ -92,7 +92,7 @@ def data_report(
     from tagdistill.data.report import report
 
     check_output(out, inputs=corpora)
-    report({path.stem: path for path in corpora}, out)
+    report(by_split(corpora, "corpora"), out)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -148,7 +148,7 @@ def encode(
 
     use_threads(threads)
     settings = read_job(EncodeJob, job).encoder
-    corpora = {path.stem: path for path in list_of(read_files(files), "corpora")}
+    corpora = by_split(list_of(read_files(files), "corpora"), "--files")
     stores = {split: out / f"{split}.safetensors" for split in corpora}
     check_folder(out)
     known = keys_of(keys, corpora)
