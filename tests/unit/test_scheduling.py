@@ -39,9 +39,9 @@ def test_a_limit_of_the_users_own_stays(limit):
 
 @pytest.fixture
 def handlers():
-    """Put the handlers of the signals back."""
+    """Begin without handlers of the signals (nohup ignores one), and put those that were there back."""
     numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.getsignal(number) for number in numbers]
+    before = [signal.signal(number, signal.SIG_DFL) for number in numbers]
     yield
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)

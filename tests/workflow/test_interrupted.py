@@ -77,6 +77,7 @@ def training(project: Project, config: Path) -> Iterator[subprocess.Popen[bytes]
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # which nohup ignores
     )
     try:
         wait_for(lambda: any((project.path / MODEL).resolve().parent.glob(f"checkpoints/*/{COMPLETE}")))
