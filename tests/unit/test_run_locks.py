@@ -8,9 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from snakemake.exceptions import LockException
+from snakemake.exceptions import LockException, WorkflowError
 from snakemake.persistence.file import FilePersistence
 
+from tagdistill.artifacts.locks import locked
+from tagdistill.workflow import run_locks
 from tagdistill.workflow.run_locks import keep_locks_of_others
 
 
@@ -90,3 +92,13 @@ def test_of_runs_that_begin_at_the_same_moment_one_gets_the_lock(
     for thread in threads:
         thread.join()
     assert held == [True]
+
+
+def test_a_run_that_waited_in_vain_for_its_turn_ends_with_an_error_of_snakemakes(changed, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_locks, "PATIENCE", 0.1)
+    with (
+        locked(tmp_path / run_locks.TURN, "beginning a run", 1),
+        pytest.raises(WorkflowError, match="is beginning a run, and has not ended"),
+        run(changed, tmp_path, "a").lock(),
+    ):
+        raise AssertionError("it is not its turn")

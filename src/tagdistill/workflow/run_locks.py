@@ -6,9 +6,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tagdistill.errors import TagdistillError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+TURN = "tagdistill.lock"  # held while a run looks for others and writes its own locks
 PATIENCE = 300.0  # seconds, with other runs that are about to begin
 OURS = "locks_of_others_stay"  # the mark of a class that has been changed
 
@@ -36,11 +39,16 @@ def _change(persistence: Any) -> None:
 
     @contextmanager
     def lock_in_turn(self: Any) -> Iterator[None]:
+        from snakemake.exceptions import WorkflowError
+
         from tagdistill.artifacts.locks import locked
 
         with ExitStack() as stack:
-            with locked(Path(self.path) / "tagdistill.lock", "beginning a run", PATIENCE):
-                stack.enter_context(lock(self))
+            try:
+                with locked(Path(self.path) / TURN, "beginning a run", PATIENCE):
+                    stack.enter_context(lock(self))
+            except TagdistillError as error:  # Snakemake shows a traceback of all errors but its own
+                raise WorkflowError(str(error)) from None
             yield
 
     persistence.lock, persistence._delete_locks, persistence.cleanup_locks = lock_in_turn, delete_own, delete_all
